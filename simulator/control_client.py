@@ -128,7 +128,7 @@ class SimulatorControl(CalendarControl):
         return as_object(await self.request("POST", f"{account_path(account)}/lag", facts))
 
     async def expire_history(self, account: str, **facts: Any) -> JSON:
-        """Make history ids or delta tokens too old: for Graph ``status`` and ``code``."""
+        """Make history ids or delta tokens too old: for Gmail ``back``, for Graph ``status`` and ``code``."""
         return as_object(await self.request("POST", f"{account_path(account)}/expire-history", facts))
 
     # Faults, calls, clock, settings

@@ -12,12 +12,14 @@ from typing import IO
 import psutil
 
 from stack.certificates import MeshCertificates
-from stack.errors import DirectoryLockedError
-from stack.files import private_folder
+from stack.errors import DirectoryLockedError, ForeignDirectoryError
+from stack.files import PRIVATE_FILE_MODE, private_folder
 
 DEFAULT_FOLDER = Path(".mailmesh")
 LOCK_POLL_SECONDS = 0.2
 LOCK_SECONDS = 60.0
+# A directory with one of these is ours: every start, restore and simulation makes one of them first.
+_MARKS = ("lock", "environments", "restored", "vault.keys")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,26 @@ class DataDirectory:
     root: Path
 
     def prepare(self) -> None:
-        """Makes the folders. Safe to call again: yes."""
+        """Makes the folders. Safe to call again: yes.
+
+        Raises:
+            ForeignDirectoryError: The directory has files of other programs.
+        """
+        self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         # Passage only: PostgreSQL may have to run as another user, and all that is private has its own mode.
         self.root.chmod(0o711)
         for folder in (self.logs, self.environments):
             private_folder(folder)
+
+    def _refuse_foreign(self) -> None:
+        """Refuses a directory such as /tmp or a home, whose mode is not ours to change."""
+        if not self.root.is_dir() or any((self.root / mark).exists() for mark in _MARKS):
+            return
+        others = [path.name for path in self.root.iterdir() if path.name != "lost+found" and path.name[0] != "."]
+        if others:
+            advice = "name an empty directory, or one of mailmesh, with --data"
+            raise ForeignDirectoryError(f"{self.root} has files of other programs: {advice}")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
@@ -47,8 +63,10 @@ class DataDirectory:
 
         Raises:
             DirectoryLockedError: Another process has it.
+            ForeignDirectoryError: The directory has files of other programs.
         """
-        with (self.root / "lock").open("a+") as file:
+        self._refuse_foreign()
+        with _open_lock(self.root / "lock") as file:
             deadline = time.monotonic() + LOCK_SECONDS
             while not _try_to_lock(file):
                 file.seek(0)
@@ -144,6 +162,13 @@ class DataDirectory:
     def edge(self) -> Path:
         """Envoy's configuration, `envoy.yaml`, and the files that it names."""
         return self.root / "edge"
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open the lock for its owner alone: another user who may read it may lock it, and keep the mesh from starting."""
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE_FILE_MODE), "a+")
+    os.fchmod(file.fileno(), PRIVATE_FILE_MODE)
+    return file
 
 
 def _try_to_lock(file: IO[str]) -> bool:

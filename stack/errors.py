@@ -9,6 +9,10 @@ class DirectoryLockedError(StackError):
     """Another process uses the data directory."""
 
 
+class ForeignDirectoryError(StackError):
+    """The directory that was named is no data directory, and not empty."""
+
+
 class PortInUseError(StackError):
     """A port that was asked for is taken."""
 

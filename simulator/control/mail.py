@@ -301,10 +301,10 @@ class MailControl:
         return {"listSeconds": mailbox.list_lag_ms / 1000, "historySeconds": mailbox.history_lag_ms / 1000}
 
     def expire_history(self, body: JSON) -> JSON:
-        """Make Gmail's history ids too old, or Graph's delta tokens (answered with ``status`` and ``code``)."""
+        """Make Gmail's history ids too old (or ``back`` too high), or Graph's delta tokens (``status``, ``code``)."""
         mailbox = account_of(self._world, body).mailbox
         if isinstance(mailbox, GmailMailbox):
-            mailbox.expire_history()
+            mailbox.expire_history(int(body.get("back", 0)))
             mailbox.calendars.epoch += 1
             return {"historyId": str(mailbox.history_id)}
         mailbox.delta_epoch += 1

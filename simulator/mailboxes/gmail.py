@@ -262,10 +262,10 @@ class GmailMailbox(Mailbox[GmailMail]):
             found.append(record)
         yield from reversed(found)
 
-    def expire_history(self) -> None:
-        """Make every history id that was ever given out too old."""
+    def expire_history(self, back: int = 0) -> None:
+        """Make every history id that was ever given out too old, or begin a history ``back`` ids before them."""
         self.history.clear()
-        self.history_id += self.random.randrange(1, 50)
+        self.history_id += -back if back else self.random.randrange(1, 50)
         self.oldest_history_id = self.history_id
 
     def _forget_old(self) -> None:

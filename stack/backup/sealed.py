@@ -74,6 +74,7 @@ def seal(folder: Path, packed: bytes, key: bytes, bound: bytes) -> None:
         bound: The manifest, which the seal proves.
     """
     nonce = secrets.token_bytes(NONCE_BYTES)
+    (folder / SECRETS).touch(mode=PRIVATE_FILE_MODE)
     with (folder / SECRETS).open("wb") as file:
         file.write(nonce + AESGCM(key).encrypt(nonce, packed, bound))
         file.flush()

@@ -23,11 +23,14 @@ def take_backup(data: DataDirectory, ready: Ready, folder: Path, key: bytes, tim
         timeout_seconds: The time after which the database's backup is given up.
 
     Raises:
-        BackupError: The folder has files already, the keys were changed meanwhile, or the database refuses.
+        BackupError: The folder has files already or is inside the data directory, the keys were changed meanwhile, or
+            the database refuses.
         OSError: A file cannot be read or written.
     """
     if folder.exists() and any(folder.iterdir()):
         raise BackupError(f"{folder} has files already: name a new folder")
+    if folder.is_relative_to(data.root):
+        raise BackupError(f"{folder} is inside the data directory, which the backup copies: name a folder elsewhere")
     private_folder(folder)
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     before = sealed.collect(data)

@@ -30,12 +30,10 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
     Raises:
         SourceError: A failure of the whole mailbox; the cursor is at the last commit before it.
     """
-    wanted, cursor = max(item.mailbox_changed.history_id for item in items), context.mailbox.history_id or 0
-    # While a claim is open, a push that is not above the cursor may announce the record that was missing.
-    is_needed = wanted > cursor or context.mailbox.history_claim is not None
-    reached = await _read(context, gmail, Origin.of(items[0], NOTIFICATION)) if is_needed else cursor
+    # A push that is not above the cursor is read too: its record may come late, or the mailbox's history began again.
+    reached = await _read(context, gmail, Origin.of(items[0], NOTIFICATION))
     if reached is None:  # the reconciliation is stored and continues by itself
-        reached = wanted
+        reached = max(item.mailbox_changed.history_id for item in items)
     await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= reached)
     late = [item for item in items if item.mailbox_changed.history_id > reached]
     await _wait_for_history(context, late)

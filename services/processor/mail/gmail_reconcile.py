@@ -123,20 +123,18 @@ async def _begin(
 
 
 async def _set_cursor(context: MailboxContext, target: int) -> None:
-    """Make the history id from before the listing the cursor: live mail continues from it."""
-    end = max(target, context.mailbox.history_id or 0)
+    """Make the history id from before the listing the cursor, even a lower one: live mail continues from it."""
 
     async def note(connection: db.Connection) -> None:
-        await mailboxes.set_history(connection, context.tenant_id, end)
-        await mailboxes.set_history_anchor(connection, context.tenant_id, end)
+        await mailboxes.restart_history(connection, context.tenant_id, target)
 
     await context.note(note)
     context.mailbox = replace(
         context.mailbox,
-        history_id=end,
+        history_id=target,
         history_claim=None,
         history_claimed_at=None,
         history_due_at=None,
-        history_anchor=end,
+        history_anchor=target,
         cursor_refusals=0,
     )

@@ -11,7 +11,9 @@ from stack.backup import sealed
 from stack.backup.cluster import major_version
 from stack.backup.manifest import CLUSTER, MANIFEST, SECRETS, BackupError, Manifest, digest_of
 from stack.backup.restore import UNPACKED, UNPACKING, is_to_be_settled, restore_backup
+from stack.backup.take import take_backup
 from stack.data_directory import DataDirectory
+from stack.errors import ForeignDirectoryError
 from stack.ready import Ready
 
 EXISTING = {"DATABASE_URL": "postgresql://elsewhere/mailmesh"}
@@ -190,3 +192,28 @@ def test_a_start_does_not_settle_another_database(tmp_path: Path, folder: Path, 
     with pytest.raises(BackupError, match="unset DATABASE_URL"):
         is_to_be_settled(data, EXISTING)
     assert is_to_be_settled(data, {})
+
+
+def test_no_other_user_can_read_the_sealed_secrets(folder: Path) -> None:
+    assert (folder / SECRETS).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_inside_the_data_directory_is_refused(tmp_path: Path, key: bytes) -> None:
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    inside = data.root / "backups" / "first"
+    ready = Ready.model_construct(processes={})
+    with pytest.raises(BackupError, match="is inside the data directory"):
+        take_backup(data, ready, inside, key, 60.0)
+
+    assert not inside.exists()
+
+
+def test_a_restore_over_files_of_other_programs_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:
+    home = tmp_path / "restored"
+    home.mkdir(mode=0o700)
+    (home / "letter.txt").touch()
+    with pytest.raises(ForeignDirectoryError, match="has files of other programs"):
+        restored(tmp_path, folder, key)
+
+    assert ["letter.txt"] == [path.name for path in home.iterdir()]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.data_directory import DataDirectory
-from stack.errors import DirectoryLockedError
+from stack.errors import DirectoryLockedError, ForeignDirectoryError
 from stack.vault_keys import ensure_vault_keys
 
 
@@ -15,6 +15,17 @@ def test_a_second_stack_cannot_use_the_same_directory(tmp_path: Path) -> None:
 
     with data.locked(), pytest.raises(DirectoryLockedError, match="is in use by process"), data.locked():
         pass
+
+
+def test_no_other_user_can_open_the_lock_and_so_keep_the_mesh_from_starting(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with DataDirectory(tmp_path).locked():
+        made = stat.S_IMODE(lock.stat().st_mode)
+    lock.chmod(0o644)
+    with DataDirectory(tmp_path).locked():
+        kept = stat.S_IMODE(lock.stat().st_mode)
+
+    assert (0o600, 0o600) == (made, kept)
 
 
 def test_the_directory_is_free_again_after_the_stack_has_ended(tmp_path: Path) -> None:
@@ -34,3 +45,27 @@ def test_the_vaults_keys_are_private_and_never_replaced(tmp_path: Path) -> None:
 
     assert path.read_text() == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_directory_of_other_programs_is_refused_and_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "letter.txt").touch()
+    data = DataDirectory(tmp_path)
+    for use in (data.prepare, data.locked().__enter__):
+        with pytest.raises(ForeignDirectoryError, match="has files of other programs"):
+            use()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_directory_of_ours_and_a_new_disk_are_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    data = DataDirectory(tmp_path)
+    with data.locked():
+        data.prepare()
+    (tmp_path / "notes.txt").touch()
+    with data.locked():
+        data.prepare()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711

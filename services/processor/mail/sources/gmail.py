@@ -14,7 +14,7 @@ from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Failed, Fetched, Finding, held_back, mapped_by
 from services.processor.mail.sources.gmail_mapping import map_message
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import Remedy, Rule, SourceError
+from services.processor.mailbox.failures import RULES, Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
 from services.providers.failures import Meaning
@@ -130,7 +130,8 @@ class GmailMailbox:
         """Read a page of the history after an id.
 
         Raises:
-            SourceError: With `CURSOR_LOST` when Gmail no longer knows the id.
+            SourceError: With `CURSOR_LOST` when Gmail no longer knows the id, and with the meaning of a conflict when
+                the mailbox's own id is below it.
         """
         params: dict[str, object] = {"startHistoryId": str(start_id), "historyTypes": _TYPES, "maxResults": page_size}
         if page_token:
@@ -142,9 +143,11 @@ class GmailMailbox:
                 raise
             rule = Rule(Remedy.CURSOR_LOST, exc.reason)
             raise SourceError(rule, "Gmail no longer knows the history id") from exc
-        return HistoryPage(
-            answer.get("history") or (), int(answer.get("historyId") or 0), answer.get("nextPageToken") or ""
-        )
+        reached = int(answer.get("historyId") or 0)
+        if 0 < reached < start_id:  # a copy of the mailbox that lags, or a mailbox whose history began again
+            said = "Gmail's history ends before the history id"
+            raise SourceError(RULES[Meaning.CONFLICT], said, meaning=Meaning.CONFLICT)
+        return HistoryPage(answer.get("history") or (), reached, answer.get("nextPageToken") or "")
 
     async def present_history_id(self) -> int:
         """Return the mailbox's history id now. Raises `SourceError`."""

@@ -138,6 +138,20 @@ async def lock_fenced(connection: db.Connection, tenant_id: str, fence: int) -> 
     return _mailbox(row)
 
 
+async def restart_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
+    """Store the first cursor after a lost one, also below it, and make it the anchor. Safe to call again: yes."""
+    await connection.execute(
+        """
+        UPDATE processor.mailboxes
+        SET history_id = $2, history_anchor = $2, history_claim = NULL, history_claimed_at = NULL,
+            history_due_at = NULL, cursor_refusals = 0
+        WHERE tenant_id = $1
+        """,
+        tenant_id,
+        history_id,
+    )
+
+
 async def set_history(
     connection: db.Connection,
     tenant_id: str,

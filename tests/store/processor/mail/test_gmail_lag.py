@@ -105,6 +105,7 @@ async def test_reading_again_fetches_no_message_twice_and_ends(ground: Ground) -
         await ground.settled()
         await ground.control.delete(tenant.address, gone["id"])
         await ground.push_present(tenant)
+        await ground.settled()
         await _closed(ground)
         reads = await _reads(ground, tenant)
         await asyncio.sleep(1.5)  # a mailbox without an open claim must not be read: this is the time it is given

@@ -78,3 +78,40 @@ async def test_what_was_fetched_before_the_mailbox_failed_is_committed(ground: G
 
     assert ids == [event.message_id for event in await ground.events(tenant)]
     assert len(ids) + 1 == await _count(ground, tenant, "gmail.messages.get")
+
+
+async def test_a_push_whose_history_id_is_below_the_cursor_is_read(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    async with running(ground.worker_settings()):
+        await ground.settled()
+        early = await ground.history_id(tenant)
+        await ground.control.deliver(tenant.address, subject="Above the old id")
+        await _pushed(ground, tenant)
+
+        async def is_confirmed() -> bool:
+            return not await ground.processor.fetchval("SELECT count(history_claim) FROM processor.mailboxes")
+
+        await ground.until(is_confirmed, what="every claim is confirmed")
+        reads = await _count(ground, tenant, "gmail.history.list")
+        await ground.push(tenant, early)
+        await ground.settled()
+        assert reads < await _count(ground, tenant, "gmail.history.list")
+
+    assert [CREATED] == await ground.types(tenant)
+
+
+async def test_mail_of_a_mailbox_whose_history_began_again_is_told(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    async with running(ground.worker_settings()):
+        await ground.settled()
+        await ground.control.expire_history(tenant.address, back=500_000)
+        told = []
+        for subject in ("The first", "The second"):
+            told.append((await ground.control.deliver(tenant.address, subject=subject))["id"])
+            await _pushed(ground, tenant)
+            await ground.settled()
+            assert told == [event.message_id for event in await ground.events(tenant)]
+
+    assert 1 == await _count(ground, tenant, "gmail.profile")
