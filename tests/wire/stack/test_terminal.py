@@ -55,7 +55,8 @@ COMMANDS = (
     ("sends", "get", ID),
     ("sends", "cancel", ID),
     ("sends", "resolve", ID, "sent"),
-    ("messages", "mark", "AAMk", "--tenant", ID, "--read", "--wait", "0"),
+    # Twice, since the command takes any number of messages: without the option it would wait for a minute.
+    ("messages", "mark", "AAMk", "--tenant", ID, "--read", "--wait", "0", "--wait", "0"),
     ("messages", "modification", ID),
     ("messages", "processed-mark", ID),
     ("messages", "processed-mark", ID, "--category", "Done"),
