@@ -23,7 +23,7 @@ LONG_MAPPINGS = Counter(
 )
 LONG_ANSWERS = Counter(
     "mailmesh_processor_long_answers_total",
-    "Answers about mail that a process parses, because they are long.",
+    "Answers of providers that a process parses, because they are long.",
     ["provider", "operation"],
 )
 ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by outcome.", ["outcome"])

@@ -46,6 +46,7 @@ from services.processor.erasing import TenantEraser
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
+from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
@@ -113,7 +114,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_INGEST_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         WakeQueue.open(settings.redis_url, _WORKERS) as wakes,
-        ProviderHttp.of(settings) as http,
+        ProviderHttp.of(settings, read_answer) as http,
     ):
         server = MeshServer(
             NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)

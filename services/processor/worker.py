@@ -28,7 +28,7 @@ from services.processor.calendar.work import CalendarWork
 from services.processor.mail.announced import announced_categories
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
-from services.processor.mail.sources.reading import read_mail
+from services.processor.mail.sources.reading import read_answer, read_mail
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
 from services.processor.mailbox.inbox_client import InboxClient
@@ -87,7 +87,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         open_pool(settings.database_url, "processor worker", DatabaseLimits(settings.connections)) as pool,
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
-        ProviderHttp.of(settings) as http,
+        ProviderHttp.of(settings, read_answer) as http,
     ):
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)

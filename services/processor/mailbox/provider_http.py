@@ -3,7 +3,7 @@
 import io
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from services.providers.failures import error_words
 from services.providers.retry_after import retry_after
 
 JSON = dict[str, Any]
+ReadLong = Callable[[str, bytes], Awaitable[JSON | None]]
+"""Reads an answer that is too long to be parsed on the event loop: the provider's name and the answer."""
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 60.0
 _STREAM_SECONDS = 3600.0
@@ -83,10 +85,12 @@ class ProviderHttp:
     Args:
         session: The session that `ProviderHttp.open` made.
         max_bytes: The largest answer, in bytes.
+        read_long: Reads answers longer than `MAX_PARSED_BYTES`; None parses them on the event loop.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, max_bytes: int) -> None:
+    def __init__(self, session: aiohttp.ClientSession, max_bytes: int, read_long: ReadLong | None = None) -> None:
         self._session = session
+        self._read_long = read_long
         self._max_bytes = max_bytes
         read = session.timeout.sock_read
         self._unhurried = aiohttp.ClientTimeout(total=_STREAM_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=read)
@@ -94,7 +98,13 @@ class ProviderHttp:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, *, authority: Path | None, connections: int, timeout_seconds: float, max_bytes: int
+        cls,
+        *,
+        authority: Path | None,
+        connections: int,
+        timeout_seconds: float,
+        max_bytes: int,
+        read_long: ReadLong | None = None,
     ) -> AsyncIterator["ProviderHttp"]:
         """Open the pool, and close it after the block.
 
@@ -104,6 +114,7 @@ class ProviderHttp:
             timeout_seconds: The deadline of each read; a whole request has twice that, including the wait for a
                 connection.
             max_bytes: The largest unpacked answer, in bytes.
+            read_long: Reads answers longer than `MAX_PARSED_BYTES`.
         """
         trust = ssl.create_default_context()
         if authority is not None:
@@ -119,16 +130,19 @@ class ProviderHttp:
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": _USER_AGENT},
             timeout=timeout,
         ) as session:
-            yield cls(session, max_bytes)
+            yield cls(session, max_bytes, read_long)
 
     @classmethod
-    def of(cls, settings: ProcessorSettings) -> AbstractAsyncContextManager["ProviderHttp"]:
+    def of(
+        cls, settings: ProcessorSettings, read_long: ReadLong | None = None
+    ) -> AbstractAsyncContextManager["ProviderHttp"]:
         """Open the pool of a process by its settings; see `ProviderHttp.open`."""
         return cls.open(
             authority=settings.provider_ca,
             connections=settings.provider_connections,
             timeout_seconds=settings.provider_timeout_seconds,
             max_bytes=settings.provider_answer_bytes,
+            read_long=read_long,
         )
 
     async def call(
@@ -169,7 +183,7 @@ class ProviderHttp:
         """
         request = _Request(provider, operation, method, url, token, params, headers, body, content)
         raw = await self._succeed(request, success)
-        if (shown := parse(raw)) is None:
+        if (shown := await self._parsed(provider, operation, raw)) is None:
             if success is not None or is_empty:
                 return {}
             raise classify(provider, 0, ["answer_is_no_json"])
@@ -261,6 +275,13 @@ class ProviderHttp:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             PROVIDER_REQUESTS.labels(provider, operation, "none").inc()
             raise classify(provider, 0, [type(exc).__name__]) from exc
+
+    async def _parsed(self, provider: str, operation: str, raw: bytes) -> JSON | None:
+        """Read a JSON object, a long one beside the event loop; None when the answer is something else."""
+        if self._read_long is None or len(raw) <= MAX_PARSED_BYTES:
+            return parse(raw)
+        LONG_ANSWERS.labels(provider, operation).inc()
+        return await self._read_long(provider, raw)
 
     async def _succeed(self, request: "_Request", success: int | None) -> bytes:
         """Make a request; return the answer's body when it is a success. Raises `SourceError`."""

@@ -1,8 +1,6 @@
 """Answers and forwards at Gmail: the whole mail is written here, threading headers and quote included."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +9,7 @@ from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.parsing import decode_content
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
 from services.processor.outbox.identities import verified
@@ -95,13 +94,13 @@ class GmailAnswers:
 
     async def _content(self, message_id: str, part: message_pb2.Attachment, given: Mapping[str, str]) -> bytes:
         if not part.attachment_id:
-            return _bytes(given.get(part.part_id, ""))
+            return await _bytes(given.get(part.part_id, ""))
         url = f"{self._base}/messages/{quote(message_id, safe='')}/attachments/{quote(part.attachment_id, safe='')}"
-        return _bytes((await self._get(url)).get("data"))
+        return await _bytes((await self._get(url)).get("data"))
 
     async def _whole(self, message_id: str) -> bytes:
         raw = await self._get(f"{self._base}/messages/{quote(message_id, safe='')}", format="raw")
-        return _bytes(raw.get("raw"))
+        return await _bytes(raw.get("raw"))
 
     async def _get(self, url: str, **params: str) -> JSON:
         try:
@@ -128,15 +127,12 @@ def _given(raw: JSON) -> dict[str, str]:
     return found
 
 
-def _bytes(data: Any) -> bytes:
+async def _bytes(data: Any) -> bytes:
     """Decode Gmail's base64url, which comes with and without padding."""
     try:
-        found = base64.b64decode(f"{data}{'=' * (-len(data) % 4)}".translate(_URL), validate=True)
-    except (TypeError, binascii.Error, ValueError) as exc:
+        found = await decode_content(data if isinstance(data, str) else "?")
+    except ValueError as exc:
         raise classify(GOOGLEWS, 0, ["content_is_no_base64"]) from exc
     if len(found) > _FILES_BYTES:
         raise MailNotMadeError("the mail that is forwarded has too large attachments")
     return found
-
-
-_URL = str.maketrans("-_", "+/")

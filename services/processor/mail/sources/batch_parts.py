@@ -5,8 +5,7 @@ import json
 import struct
 from typing import Any
 
-import orjson
-
+from services.processor.mail.sources.long_json import written
 from services.processor.mailbox.parsing import MAX_PARSED_BYTES, parse
 
 _LENGTH = struct.Struct(">I")
@@ -26,12 +25,12 @@ def split(answer: dict[str, Any]) -> bytes:
     listed = answer.get("responses")
     given = itertools.islice(listed if isinstance(listed, list) else (), _MAX_RESPONSES)
     responses = [response for response in given if isinstance(response, dict)]
-    bodies = [_written(response.get("body")) for response in responses]
+    bodies = [written(response.get("body")) for response in responses]
     heads = [
         {**{name: response.get(name) for name in _HEAD}, "body": len(body)}
         for response, body in zip(responses, bodies, strict=True)
     ]
-    head = _written(heads)
+    head = written(heads)
     return b"".join((_LENGTH.pack(len(head)), head, *bodies))
 
 
@@ -55,11 +54,3 @@ def read(data: bytes) -> list[dict[str, Any]]:
     except (struct.error, KeyError, TypeError) as exc:
         raise ValueError("no batch") from exc
     return list(responses)
-
-
-def _written(value: Any) -> bytes:
-    """Write JSON, whatever a provider's deviations have left in it."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # half surrogates, numbers without end, great depth
-        return json.dumps(value).encode()

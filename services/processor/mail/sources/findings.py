@@ -12,7 +12,7 @@ from services.meshkit.metrics import UNEXPECTED
 from services.processor.mail.message.fields import exceeds
 from services.processor.mail.sources.gmail_mapping import detached_bodies, put_in_bodies
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.sources.mapping_child import NO_JSON, NO_MESSAGE
+from services.processor.mail.sources.mapping_child import NO_JSON, NO_MESSAGE, TOO_MANY
 from services.processor.mail.sources.mapping_pool import MappingError, MappingPool
 from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
@@ -154,7 +154,7 @@ def unread(provider: str, error: MappingError) -> SourceError:
     return SourceError(rule, f"the message could not be mapped: {error.word}", code=error.word)
 
 
-_STATUSES = {NO_JSON: 0, NO_MESSAGE: 422}
+_STATUSES = {NO_JSON: 0, NO_MESSAGE: 422, TOO_MANY: 413}
 _MAPPED_LATER = Rule(Remedy.LATER, "SERVICE_UNAVAILABLE")
 _NOT_MAPPED = Rule(Remedy.PERMANENT, "MESSAGE_UNREADABLE")
 

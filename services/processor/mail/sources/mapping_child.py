@@ -14,15 +14,18 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from services.processor.mail.sources import batch_parts, gmail_mapping, graph_mapping
+from services.processor.mail.sources import batch_parts, gmail_mapping, graph_mapping, long_json
 from services.processor.mail.sources.mapped import MappedMessage
+from services.processor.mail.sources.mapping_tasks import has_many_members
 from services.processor.mailbox.parsing import parse
 from services.providers.names import GOOGLEWS, MS365
 
 ANSWER = struct.Struct(">?I")
 """Before each answer: whether it is the result (else the word of a failure), and its length in bytes."""
-NO_JSON, NO_MESSAGE = "answer_is_no_json", "message_is_no_object"
-"""Words of failures: bytes that are no JSON object, and an object that is no message."""
+NO_JSON, NO_MESSAGE, TOO_MANY = "answer_is_no_json", "message_is_no_object", "answer_too_large"
+"""Words of failures: bytes that are no JSON object, an object that is no message, and one of too many members."""
+MAX_ANSWER_MEMBERS = 1_000_000
+"""Members of an answer that another process gets whole: it has to make an object of each."""
 MAPPINGS: Mapping[str, Callable[[dict[str, Any]], MappedMessage]] = {
     MS365: graph_mapping.map_message,
     GOOGLEWS: gmail_mapping.map_message,
@@ -54,8 +57,16 @@ def split_batch(raw: bytes) -> bytes:
     return batch_parts.split(_parsed(raw))
 
 
+def write_pieces(raw: bytes) -> bytes:
+    """Write an answer in pieces; see `MappingPool.parsed`."""
+    given = _parsed(raw)
+    if has_many_members(given, MAX_ANSWER_MEMBERS):
+        raise _AnswerError(TOO_MANY)
+    return long_json.write(given)
+
+
 OPERATIONS: Mapping[str, Callable[..., bytes]] = {
-    operation.__name__: operation for operation in (map_object, list_detached, split_batch)
+    operation.__name__: operation for operation in (map_object, list_detached, split_batch, write_pieces)
 }
 
 

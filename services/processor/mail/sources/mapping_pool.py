@@ -13,9 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.processor.mail.sources import batch_parts
+from services.processor.mail.sources import batch_parts, long_json
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.sources.mapping_child import ANSWER, MAPPINGS, list_detached, map_object, split_batch
+from services.processor.mail.sources.mapping_child import (
+    ANSWER,
+    MAPPINGS,
+    list_detached,
+    map_object,
+    split_batch,
+    write_pieces,
+)
 from services.processor.mail.sources.mapping_tasks import Task, has_many_members, longest_answer
 from services.processor.mailbox.provider_http import JSON
 
@@ -204,6 +211,19 @@ class MappingPool:
         """
         task = Task(split_batch.__name__, (raw,), max_bytes=longest_answer(raw))
         return await self._run(task, batch_parts.read)
+
+    async def parsed(self, raw: bytes) -> JSON:
+        """Read an answer of any kind, in a child; its pieces are put together in a thread, beside the event loop.
+
+        Args:
+            raw: The provider's answer.
+
+        Raises:
+            MappingError: See `map`.
+        """
+        task = Task(write_pieces.__name__, (raw,), max_bytes=longest_answer(raw))
+        found: JSON = await self._run(task, long_json.read)
+        return found
 
     async def _run(self, task: Task, read: Callable[[bytes], _Result]) -> _Result:
         if self._waiting >= MAX_WAITING:

@@ -40,9 +40,9 @@ def longest_answer(raw: bytes) -> int:
     return max(_MAX_MAIL_BYTES, _MAX_GROWTH * len(raw))
 
 
-def has_many_members(value: Any) -> bool:
+def has_many_members(value: Any, most: int = MAX_MEMBERS) -> bool:
     """Tell whether JSON has more members than a child gets; it stops when it knows."""
-    left, waiting = MAX_MEMBERS, [value]
+    left, waiting = most, [value]
     for found in waiting:
         if isinstance(found, dict | list | tuple):
             left -= len(found)

@@ -3,8 +3,6 @@
 An attachment id lives shortly, and a part's id stays. The mail is read for the present attachment id each time.
 """
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,6 +11,7 @@ from urllib.parse import quote
 
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
+from services.processor.mailbox.parsing import decode_content
 from services.processor.mailbox.provider_http import JSON
 from services.processor.messages.reading.decoding import NotDecodableError, decoded
 from services.processor.messages.reading.download import Download
@@ -92,9 +91,10 @@ async def _decoded(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 async def _inline(body: JSON) -> AsyncIterator[bytes]:
     data = str(body.get("data") or "")
     try:
-        yield base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
-    except (binascii.Error, ValueError) as exc:
+        content = await decode_content(data)
+    except ValueError as exc:
         raise classify(GOOGLEWS, 0, ["part_is_no_content"]) from exc
+    yield content
 
 
 def _part(mail: JSON, part_id: str) -> JSON | None:

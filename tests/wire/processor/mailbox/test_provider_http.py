@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.meshkit.secret import Secret
+from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.parsing import MAX_PARSED_BYTES
 from services.processor.mailbox.provider_http import JSON, ProviderHttp
@@ -29,12 +30,14 @@ class Provider:
         http: Processor's connections, which trust it.
         heads: The heads of the requests that it received.
         connections: How many connections were opened.
+        long: How many answers were handed to a process.
     """
 
     url: str
     http: ProviderHttp
     heads: list[str] = field(default_factory=list)
     connections: int = 0
+    long: int = 0
 
     async def get(self, path: str = "/v1.0/me", **more: object) -> JSON:
         """Request a path."""
@@ -62,9 +65,17 @@ async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncItera
         finally:
             writer.close()
 
+    async def read_long(name: str, raw: bytes) -> JSON | None:
+        made.long += 1
+        return await read_answer(name, raw)
+
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with ProviderHttp.open(
-        authority=identity.authority, connections=4, timeout_seconds=TIMEOUT_SECONDS, max_bytes=MAX_BYTES
+        authority=identity.authority,
+        connections=4,
+        timeout_seconds=TIMEOUT_SECONDS,
+        max_bytes=MAX_BYTES,
+        read_long=read_long,
     ) as http:
         made = Provider(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", http)
         yield made
@@ -117,6 +128,29 @@ async def test_a_long_answer_about_mail_is_left_unparsed(certificates: MeshCerti
         found = await made.http.fetch("ms365", "test", "GET", f"{made.url}/v1.0/me", TOKEN)
 
     assert (body if is_long else {"id": "x" * 9}) == found
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_a_long_answer_of_any_call_is_parsed_beside_the_event_loop(
+    certificates: MeshCertificates, is_long: bool
+) -> None:
+    text = "ü" * (MAX_PARSED_BYTES if is_long else 9)
+    body = b'{"value": [{"id": "%b"}, {"id": "half \\ud83d"}]}' % text.encode()
+    async with provider(certificates, with_body(body)) as made:
+        found = await made.get()
+
+    assert {"value": [{"id": text}, {"id": "half \ud83d"}]} == found
+    assert int(is_long) == made.long
+
+
+@pytest.mark.parametrize("body", [b"[" * (MAX_PARSED_BYTES + 1), b'"%b"' % (b"x" * MAX_PARSED_BYTES)])
+async def test_a_long_answer_that_is_no_object_fails_as_a_short_one_does(
+    certificates: MeshCertificates, body: bytes
+) -> None:
+    async with provider(certificates, with_body(body)) as made:
+        with pytest.raises(SourceError, match="answer_is_no_json"):
+            await made.get()
+        assert {} == await made.get(success=200)
 
 
 @pytest.mark.parametrize("body", [b'{"id": ', b'{"error": {"code": "' + b"x" * MAX_PARSED_BYTES + b'"}}'])

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from services.meshkit.ids import new_id
+from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.provider_http import ProviderHttp
 from simulator.control_client import SimulatorControl
@@ -41,7 +42,9 @@ async def acting(simulator: RunningSimulator, provider: str) -> AsyncIterator[Ac
     """Opens a new account at a provider."""
     async with (
         simulator.control() as control,
-        ProviderHttp.open(authority=simulator.ca_file, connections=8, timeout_seconds=5.0, max_bytes=2**20) as http,
+        ProviderHttp.open(
+            authority=simulator.ca_file, connections=8, timeout_seconds=5.0, max_bytes=2**23, read_long=read_answer
+        ) as http,
     ):
         address = f"a-{new_id()[-12:]}@{DOMAINS[provider]}"
         await control.create_account(provider, address)

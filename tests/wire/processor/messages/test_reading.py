@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
@@ -58,6 +59,25 @@ async def test_an_attachment_and_its_end_are_read_piece_by_piece(account: Acting
     assert (CONTENT, b"end") == (b"".join(pieces), rest)
     assert len(pieces) > 1
     assert max(map(len, pieces)) <= 1024 * 1024
+
+
+def long_answers(account: Acting, operation: str) -> float:
+    found = REGISTRY.get_sample_value(
+        "mailmesh_processor_long_answers_total", {"provider": account.access.provider, "operation": operation}
+    )
+    return found or 0.0
+
+
+async def test_an_attachment_of_a_mail_with_a_long_text_is_found_beside_the_event_loop(account: Acting) -> None:
+    file = {"name": "a.bin", "contentType": "application/x-thing", "base64": base64.b64encode(CONTENT).decode()}
+    message_id = await account.deliver(text="Häufig " * 30_000, attachments=[file])
+    attachment_id, before = await attachment_of(account, message_id), long_answers(account, "attachment")
+    async with content_of(account).attachment(message_id, attachment_id) as download:
+        found = b"".join([piece async for piece in download.pieces])
+
+    assert CONTENT == found
+    if account.access.provider == "googlews":  # the mail comes with the place of the attachment
+        assert before + 1 == long_answers(account, "attachment")
 
 
 async def test_an_attachment_that_a_mail_has_not_is_not_found(account: Acting) -> None:
