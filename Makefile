@@ -14,6 +14,7 @@ BIN := .venv/bin
 VENV := .venv/.installed
 NODE := $(if $(shell command -v npm),node_modules/.installed)
 GO := $(if $(shell command -v go),.cache/go/.installed)
+PROMETHEUS := $(if $(shell command -v apt-get),.cache/prometheus/.installed)
 # Further arguments of pytest: `make test T="tests/unit -k lease"`.
 T ?=
 
@@ -30,7 +31,7 @@ up: $(VENV) ## Start everything and keep it running until Ctrl-C
 	$(BIN)/mailmesh up
 
 .PHONY: test
-test: $(VENV) $(NODE) $(GO) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
+test: $(VENV) $(NODE) $(GO) $(PROMETHEUS) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
 	$(BIN)/python -m tools.suite $(T)
 
 .PHONY: test-under-load
@@ -38,7 +39,7 @@ test-under-load: $(VENV) $(NODE) $(GO) ## Run all tests RUNS=3 times beside busy
 	$(BIN)/python -m tools.suite.load --runs $(or $(RUNS),3) $(T)
 
 .PHONY: check
-check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of generated files, Envoy's configuration, pages, locks
+check: lint types $(NODE) $(GO) $(PROMETHEUS) ## Lint, types, contract, generated files, configuration of Envoy and Prometheus, pages, locks
 	$(BIN)/python -m tools.check
 
 .PHONY: lint
@@ -52,9 +53,10 @@ types: $(VENV) ## mypy, strict
 	$(BIN)/mypy
 
 .PHONY: gen
-gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/ and docs/reference (Node: TypeScript; Go: Go and OpenAPI)
+gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/, docs/reference and deploy/grafana (Node: TypeScript; Go: Go and OpenAPI)
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.document
+	$(BIN)/python -m tools.dashboards
 
 .PHONY: console
 console: $(NODE) ## Build the console from console/src into console/dist
@@ -125,6 +127,10 @@ $(VENV): requirements.lock
 
 node_modules/.installed: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+.cache/prometheus/.installed: tools/prometheus.py | $(VENV)
+	$(BIN)/python -m tools.prometheus
 	touch $@
 
 .cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum clients/go/go.sum

@@ -1,9 +1,11 @@
 // The contract's own services, over gRPC-Web, at the address that served this page. The session's cookie goes along by itself.
 import { createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { ConversationService } from "../../gen/ts/mailmesh/conversation/v1/conversation_service_pb.js";
 import { EndpointService } from "../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { DeadLetterService } from "../../gen/ts/mailmesh/ingest/v1/dead_letter_service_pb.js";
 import { SubscriptionService } from "../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
+import { CalendarService } from "../../gen/ts/mailmesh/processor/v1/calendar_service_pb.js";
 import { EventService } from "../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { ProcessorService } from "../../gen/ts/mailmesh/processor/v1/processor_service_pb.js";
 import { SendService } from "../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
@@ -27,3 +29,5 @@ export const streams = createClient(EventService, endless);
 export const pipeline = createClient(ProcessorService, transport);
 export const sends = createClient(SendService, transport);
 export const endpoints = createClient(EndpointService, transport);
+export const calendars = createClient(CalendarService, transport);
+export const conversations = createClient(ConversationService, transport);

@@ -8,6 +8,9 @@ import { Failed } from "./parts/show.js";
 import { AccountPage } from "./pages/account.js";
 import { AccountsPage } from "./pages/accounts.js";
 import { AuditPage } from "./pages/audit.js";
+import { CalendarsPage } from "./pages/calendars.js";
+import { ChangePage } from "./pages/change.js";
+import { ConversationPage, ConversationsPage } from "./pages/conversations.js";
 import { DeadLettersPage } from "./pages/deadletters.js";
 import { EndpointPage } from "./pages/endpoint.js";
 import { EndpointsPage } from "./pages/endpoints.js";
@@ -18,8 +21,9 @@ import { KeysPage } from "./pages/keys.js";
 import { SendsPage } from "./pages/sends.js";
 
 const PLACES: [string, string, "reader" | "operator" | "admin"][] = [
-  ["accounts", "Accounts", "reader"], ["events", "Events", "reader"], ["dead-letters", "Dead letters", "reader"],
-  ["endpoints", "Endpoints", "operator"], ["sends", "Sends", "operator"], ["keys", "Keys", "admin"], ["audit", "Audit", "admin"],
+  ["accounts", "Accounts", "reader"], ["events", "Events", "reader"], ["change", "One change", "reader"], ["dead-letters", "Dead letters", "reader"],
+  ["endpoints", "Endpoints", "operator"], ["sends", "Sends", "operator"], ["calendars", "Calendars", "reader"],
+  ["conversations", "Conversations", "reader"], ["keys", "Keys", "admin"], ["audit", "Audit", "admin"],
   ["health", "Health", "reader"],
 ];
 
@@ -83,6 +87,9 @@ function Place({ place, id }: { place: string; id: string | undefined }) {
   switch (place) {
     case "accounts": return id ? <AccountPage key={id} id={id} /> : <AccountsPage />;
     case "events": return id ? <EventPage key={id} id={id} /> : <EventsPage />;
+    case "change": return <ChangePage key={id} id={id ?? ""} />;
+    case "calendars": return <CalendarsPage />;
+    case "conversations": return id ? <ConversationPage key={id} id={id} /> : <ConversationsPage />;
     case "dead-letters": return <DeadLettersPage />;
     case "endpoints": return id ? <EndpointPage key={id} id={id} /> : <EndpointsPage />;
     case "sends": return <SendsPage />;

@@ -24,6 +24,15 @@ BUFFERED = Gauge("mailmesh_ingest_buffered_notifications", "Notifications that w
 CLAIMED = Counter("mailmesh_ingest_items_claimed_total", "Items leased to workers.")
 SETTLED = Counter("mailmesh_ingest_items_settled_total", "Items by the end of their attempt.", ["outcome"])
 BURIED = Counter("mailmesh_ingest_items_buried_total", "Items that became dead letters.", ["reason"])
+PENDING = Gauge(
+    "mailmesh_ingest_pending_items", "Items that wait or are being processed. Every process reports the same total."
+)
+OLDEST_DUE = Gauge(
+    "mailmesh_ingest_oldest_due_seconds", "Age of the oldest item that is due. Every process reports the same."
+)
+DEAD_LETTERS = Gauge(
+    "mailmesh_ingest_dead_letters", "Dead letters that were not retried. Every process reports the same total."
+)
 RETAINED = Counter("mailmesh_ingest_retention_total", "Rows and partitions removed by retention.", ["what"])
 TENANT_CHANGES = Counter("mailmesh_ingest_tenant_changes_total", "Changes of tenants that were applied.")
 SUBSCRIPTION_STEPS = Counter(

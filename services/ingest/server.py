@@ -17,6 +17,7 @@ from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.ingest.erasing import TenantEraser
+from services.ingest.inbox.gauges import InboxGauges
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
 from services.ingest.migrate import SCHEMA
@@ -300,6 +301,7 @@ def _monitors(
         PeriodicLoop("address", _MONITOR_SECONDS, address.round),
         PeriodicLoop("silence", _SILENCE_SECONDS, silence.round),
         PeriodicLoop("counts", _MONITOR_SECONDS, SubscriptionGauges(links.pool).round),
+        PeriodicLoop("backlog", _MONITOR_SECONDS, InboxGauges(links.pool).round),
         PeriodicLoop("releases", settings.subscription_seconds, releases.round, idle_factor=_IDLE_FACTOR),
     )
 

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import console, contract, documents, drift, edge, locks, openapi, prose, site
+from tools.check import alerts, console, contract, documents, drift, edge, locks, openapi, prose, site
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -27,6 +27,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "Envoy accepts its configuration": edge.valid,
     "the console has its types": console.types,
     "console/dist is fresh": console.fresh,
+    "Prometheus accepts the rules": alerts.rules,
+    "deploy/grafana is fresh": alerts.fresh,
     "locks hold no address": locks.without_addresses,
     "locks are in step": locks.in_step,
 }

@@ -9,6 +9,7 @@ import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../par
 import { href } from "../route.js";
 import { useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
+import { Timeline } from "../parts/timeline.js";
 import { Consent } from "./accounts.js";
 
 export function AccountPage({ id }: { id: string }) {
@@ -34,6 +35,7 @@ export function AccountPage({ id }: { id: string }) {
       ]} />
       <p><a href={href(["events"], { tenant: id, from: "earliest" })}>Show its events</a></p>
       <Subscriptions tenantId={id} />
+      <Timeline tenantId={id} />
     </>
   );
 }

@@ -1,7 +1,8 @@
 // The stream of events, live, newest first.
 import { useEffect, useRef, useState } from "react";
-import { EventView, type Event } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
+import { EventView } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { streams } from "../api.js";
+import { rowOf, type Row } from "../eventrow.js";
 import { failureOf } from "../failure.js";
 import { Button, FilterChoice, FilterField } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
@@ -10,24 +11,7 @@ import { href, useRoute } from "../route.js";
 import { PROVIDERS } from "./accounts.js";
 
 const KEPT = 500;
-const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"]];
-
-interface Row {
-  event: Event;
-  head: { eventId: string; tenantId: string; eventType: string; receivedAt?: Parameters<typeof Time>[0]["at"] };
-  about: string;
-}
-
-function rowOf(event: Event): Row | undefined {
-  const { kind } = event;
-  switch (kind.case) {
-    case "mail": return { event, head: kind.value, about: kind.value.message?.subject || kind.value.message?.preview || kind.value.messageId };
-    case "tenant": return { event, head: kind.value, about: kind.value.statusDetail };
-    case "send": return { event, head: kind.value, about: kind.value.detail || kind.value.idempotencyKey };
-    case "calendarEvent": return { event, head: kind.value, about: kind.value.event?.subject ?? "" };
-    default: return undefined;
-  }
-}
+const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"], ["conversation.*", "conversations"]];
 
 interface Tail {
   rows: Row[];

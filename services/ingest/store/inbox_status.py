@@ -53,18 +53,28 @@ async def read(connection: db.Connection, tenant_ids: Sequence[str], listed: int
         tenant_ids: The tenants to count; none means all.
         listed: The most tenants to list, those that have waited the longest first.
     """
-    totals = await connection.fetchrow(_TOTALS, tenant_ids)
-    states = await connection.fetch(_SUBSCRIPTIONS, tenant_ids)
+    status = await totals(connection, tenant_ids)
+    for row in await connection.fetch(_SUBSCRIPTIONS, tenant_ids):
+        status.subscriptions_by_state[_label(row["state"])] = row["subscriptions"]
+    status.tenants.extend(await _tenants(connection, tenant_ids, listed))
+    return status
+
+
+async def totals(connection: db.Connection, tenant_ids: Sequence[str]) -> GetInboxStatusResponse:
+    """Count the pending items, dead letters and refusals of these tenants together.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        tenant_ids: The tenants to count; none means all.
+    """
+    counted = await connection.fetchrow(_TOTALS, tenant_ids)
     oldest_due = await connection.fetchval(_OLDEST_DUE, tenant_ids)
-    tenants = await _tenants(connection, tenant_ids, listed)
-    assert totals is not None  # noqa: S101 - aggregates return one row
+    assert counted is not None  # noqa: S101 - aggregates return one row
     return GetInboxStatusResponse(
-        pending_items=totals["items"],
+        pending_items=counted["items"],
         oldest_pending_seconds=oldest_due,
-        dead_letters=totals["dead_letters"],
-        refused_last_hour=totals["refused"],
-        subscriptions_by_state={_label(row["state"]): row["subscriptions"] for row in states},
-        tenants=tenants,
+        dead_letters=counted["dead_letters"],
+        refused_last_hour=counted["refused"],
     )
 
 

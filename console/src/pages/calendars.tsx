@@ -1,0 +1,124 @@
+// The calendars of the accounts: which are followed and how well, and today's events with their online meetings.
+import { useQuery } from "@tanstack/react-query";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Calendar, CalendarState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_pb.js";
+import { type CalendarEvent, OnlineMeetingState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_event_pb.js";
+import { calendars, tenants } from "../api.js";
+import { Act, Confirm, FilterChoice, FilterField } from "../parts/controls.js";
+import { Account } from "../parts/account.js";
+import { ACTIONS, Empty, Failed, Outside, Reason, State, Table, Time } from "../parts/show.js";
+import { href, useRoute } from "../route.js";
+import { useMayOperate } from "../session.js";
+import { enumWord } from "../text.js";
+
+const ABILITY = "calendar.read";
+const MOST = 1000;
+const STATES = Object.values(CalendarState).filter((value): value is CalendarState => typeof value === "number" && value > 0);
+
+export function CalendarsPage() {
+  const { query } = useRoute();
+  const [state, tenantId] = [Number(query.get("state") ?? 0), query.get("tenant") ?? ""];
+  const able = useQuery({
+    queryKey: ["calendar tenants"],
+    queryFn: async () => (await tenants.listTenants({ pageSize: MOST })).tenants.filter((one) => one.grantedAbilities.includes(ABILITY)),
+  });
+  const chosen = (able.data ?? []).filter((one) => !tenantId || one.tenantId === tenantId);
+  return (
+    <>
+      <h1>Calendars</h1>
+      <div className="filters">
+        <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(CalendarState, value)])} />
+        <FilterField name="tenant" label="Tenant" hint="its id" />
+      </div>
+      {able.isError && <Failed error={able.error} retry={() => void able.refetch()} />}
+      {able.isPending && <p role="status">Reading…</p>}
+      {able.isSuccess && chosen.length === 0 && (
+        <Empty>{tenantId
+          ? <p>This account may not read calendars. <a href={href(["calendars"])}>Show all</a></p>
+          : <p>No account may read calendars. <a href={href(["accounts"])}>Connect one</a> with the ability {ABILITY}.</p>}</Empty>
+      )}
+      {chosen.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} state={state} />)}
+    </>
+  );
+}
+
+function Calendars({ tenantId, state }: { tenantId: string; state: number }) {
+  const query = useQuery({ queryKey: ["calendars", tenantId], queryFn: () => calendars.listCalendars({ tenantId, pageSize: MOST }), refetchInterval: 30_000 });
+  const listed = (query.data?.calendars ?? []).filter((one) => !state || one.state === state);
+  return (
+    <section aria-label="Calendars of an account">
+      <div className="title"><h2><Account id={tenantId} /></h2><span className="faint">listed <Time at={query.data?.readAt} /></span></div>
+      {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
+      {query.isPending && <p role="status">Reading…</p>}
+      {query.isSuccess && listed.length === 0 && <Empty><p>No calendar fits. <a href={href(["calendars"])}>Show all</a></p></Empty>}
+      {listed.length > 0 && (
+        <Table label="Calendars" columns={["Calendar", "Owner", "State", "Last read", "Unreadable events", ACTIONS]} rows={listed.map((one) => ({
+          key: one.calendarId,
+          cells: [
+            <Outside text={one.name} />, <Outside text={one.ownerAddress || one.ownerName} />,
+            <><State word={enumWord(CalendarState, one.state)} /> <Reason reason={one.reason} detail={one.detail} /></>,
+            <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
+          ],
+        }))} />
+      )}
+      {listed.filter((one) => one.state === CalendarState.FOLLOWED).map((one) => <Today key={one.calendarId} calendar={one} />)}
+    </section>
+  );
+}
+
+function Following({ calendar }: { calendar: Calendar }) {
+  const calendarId = calendar.calendarId;
+  if (!useMayOperate()) return null;
+  if (calendar.state === CalendarState.AVAILABLE) return <Act name="Follow" call={() => calendars.followCalendar({ calendarId })} />;
+  return (
+    <Confirm button="Unfollow" title="Unfollow this calendar?" call={() => calendars.unfollowCalendar({ calendarId })}>
+      <p>Its changes are not announced any more, and its stored events are deleted. Following it again reads it from the provider.</p>
+    </Confirm>
+  );
+}
+
+function today(): { windowStart: Date; windowEnd: Date } {
+  const windowStart = new Date();
+  windowStart.setHours(0, 0, 0, 0);
+  const windowEnd = new Date(windowStart);
+  windowEnd.setDate(windowEnd.getDate() + 1);
+  return { windowStart, windowEnd };
+}
+
+function Today({ calendar }: { calendar: Calendar }) {
+  const { windowStart, windowEnd } = today();
+  const query = useQuery({
+    queryKey: ["today", calendar.calendarId, windowStart.getTime()],
+    queryFn: () => calendars.listCalendarEvents({
+      calendarId: calendar.calendarId, windowStart: timestampFromDate(windowStart), windowEnd: timestampFromDate(windowEnd), isExpanded: true, pageSize: 200,
+    }),
+    refetchInterval: 30_000,
+  });
+  return (
+    <section aria-label="Today">
+      <h2>Today in <Outside text={calendar.name} most={80} /></h2>
+      {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
+      {query.isPending && <p role="status">Reading…</p>}
+      {query.data?.events.length === 0 && <Empty><p>No event today.</p></Empty>}
+      {query.data && query.data.events.length > 0 && (
+        <Table label={`Today in ${calendar.name}`} columns={["Begins", "Subject", "Online meeting"]} rows={query.data.events.map((event) => ({
+          key: `${event.calendarEventId} ${event.start?.local ?? ""} ${event.start?.date ?? ""}`,
+          cells: [event.isAllDay ? "all day" : <Time at={event.start?.instant} />, <Outside text={event.subject || "(no subject)"} />, <Meeting event={event} />],
+        }))} />
+      )}
+    </section>
+  );
+}
+
+// An address from a calendar is one of strangers: only https is a link.
+function Meeting({ event }: { event: CalendarEvent }) {
+  const meeting = event.onlineMeeting;
+  if (!meeting) return null;
+  const isLink = meeting.joinUrl.startsWith("https://");
+  return (
+    <>
+      {enumWord(OnlineMeetingState, meeting.state)} <Outside text={meeting.provider} most={60} />{" "}
+      {isLink ? <a href={meeting.joinUrl} target="_blank" rel="noopener noreferrer">Join<span className="unseen"> {event.subject}</span></a> : <Outside text={meeting.joinUrl} />}
+    </>
+  );
+}
