@@ -29,8 +29,8 @@ def act_faults(acts: Acts, accounts: Sequence[Account]) -> list[str]:
         for act in (act for act in acts.all if act.account is account):
             state = acts.outcome(act)
             if act.is_send:
-                found += _send_faults(act, state, arrived, told)
-                found += _copy_faults(act, state, own, created)
+                found += send_faults(act, state, arrived, told)
+                found += copy_faults(act, state, own, created)
             else:
                 found += _mark_faults(act, state, own)
         known = {one for act in acts.all for one in act.ids}
@@ -67,7 +67,8 @@ def _subjects(mails: Sequence[dict[str, Any]]) -> Counter[str]:
     return Counter(mail["subject"].rpartition(" ")[2] for mail in mails)
 
 
-def _send_faults(act: Act, state: Any, arrived: Counter[str], told: Counter[tuple[str, str]]) -> list[str]:
+def send_faults(act: Act, state: Any, arrived: Counter[str], told: Counter[tuple[str, str]]) -> list[str]:
+    """Compare one send with the mails that arrived and with its events."""
     name, mails = sends.SendState.Name(state.state), arrived[act.key]
     if state.state not in _TYPES:
         return [f"{act.key} ended as {name}: {state.reason} {state.detail}"]
@@ -83,8 +84,8 @@ def _send_faults(act: Act, state: Any, arrived: Counter[str], told: Counter[tupl
     return found
 
 
-def _copy_faults(act: Act, state: Any, own: Sequence[dict[str, Any]], created: Counter[str]) -> list[str]:
-    """The sender's mailbox has one copy of a sent mail, and one event that names the send."""
+def copy_faults(act: Act, state: Any, own: Sequence[dict[str, Any]], created: Counter[str]) -> list[str]:
+    """Compare the copies of a sent mail in the sender's mailbox, and the events that name its send: one of each."""
     if state.state != sends.SEND_STATE_SENT:
         return []
     original = act.request.reply.message_id
