@@ -141,13 +141,13 @@ class BackfillWork:
         logger.warning("backfill put off", tenant_id=row.tenant_id, error=error.reason, detail=error.detail)
         now, waits = self._clock.now(), (Remedy.THROTTLED, Remedy.PERSON, Remedy.NEW_TOKEN)
         until = now + (error.retry_after or _WAIT) if error.remedy in waits else self._retry_at(row)
-        values = self._later(row, error.reason, error.detail, until)
-        if now - row.until > _DEADLINE:
-            values |= self._ended(FAILED)
-        await self._change(context, row, values)
+        await self._change(context, row, self._later(row, error.reason, error.detail, until))
 
     def _later(self, row: BackfillRow, reason: str, detail: str, until: datetime) -> dict[str, Any]:
-        return {"failures": row.failures + 1, "reason": reason, "detail": detail, "due_at": until}
+        """Return the change after a failure: the next attempt, or the end when the deadline is over."""
+        is_over = self._clock.now() - row.until > _DEADLINE
+        ended = self._ended(FAILED) if is_over else {}
+        return {"failures": row.failures + 1, "reason": reason, "detail": detail, "due_at": until, **ended}
 
     def _ended(self, state: int) -> dict[str, Any]:
         return {"state": state, "due_at": None, "finished_at": self._clock.now()}
