@@ -154,7 +154,7 @@ class Simulator:
         edge = Edge(world, "ms365", operations, rules)
         subscriptions = Subscriptions(world, self.subscriptions)
         drafts = Drafts(world, self.post_office)
-        attachments = Attachments(drafts)
+        attachments = Attachments(world, drafts)
         # Delta before messages: "delta" would else be taken for a message's id.
         for part in (Delta(world), Messages(world, drafts), attachments, Folders(world), People(world), subscriptions):
             part.register(operations)

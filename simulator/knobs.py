@@ -53,6 +53,10 @@ class Knobs(BaseModel):
     graph_forward_attachments: bool = Field(
         default=True, description="the draft of a forward has the original's attachments already"
     )
+    graph_forward_attachments_max: int = Field(
+        default=0, ge=0, description="the draft of a forward has at most so many of the original's attachments; 0 = all"
+    )
+    graph_attachments_page: int = Field(default=1000, ge=1, description="attachments in one page of their list")
     graph_sends_per_minute: int = Field(
         default=0, ge=0, description="sends per mailbox before 429; Exchange Online's value 30; 0 = no limit"
     )

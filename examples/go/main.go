@@ -1,9 +1,10 @@
-// Follow is a consumer of mailmesh in Go: it lists tenants, and follows events so that none is lost.
+// Follow is a consumer of mailmesh in Go: it lists tenants, follows events so that none is lost, and answers a mail once.
 //
 //	export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
 //	go run . tenants
 //	go run . tenant TENANT_ID
 //	go run . tail CURSOR_FILE [HOW_MANY]
+//	go run . reply TENANT_ID MESSAGE_ID TEXT
 package main
 
 import (
@@ -55,8 +56,10 @@ func run(ctx context.Context, arguments []string) error {
 			return err
 		}
 		return tail(ctx, connection, arguments[1], howMany)
+	case len(arguments) == 4 && arguments[0] == "reply":
+		return reply(ctx, connection, arguments[1], arguments[2], arguments[3])
 	}
-	return errors.New("usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY]")
+	return errors.New("usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT")
 }
 
 // connect returns a connection to the edge.

@@ -1,13 +1,15 @@
-"""A consumer of mailmesh in Python: lists tenants, and follows events so that none is lost.
+"""A consumer of mailmesh in Python: lists tenants, follows events so that none is lost, and answers a mail once.
 
     MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=... python follow.py tenants
     python follow.py tenant TENANT_ID
     python follow.py tail CURSOR_FILE [HOW_MANY]
+    python follow.py reply TENANT_ID MESSAGE_ID TEXT
 
 It needs gen/python and the packages grpcio, grpcio-status and googleapis-common-protos.
 """
 
 import asyncio
+import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -19,7 +21,13 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from mailmesh.processor.v1 import event_pb2, event_service_pb2, event_service_pb2_grpc
+from mailmesh.processor.v1 import (
+    event_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    send_service_pb2,
+    send_service_pb2_grpc,
+)
 from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 
 CALL_SECONDS = 30
@@ -114,6 +122,24 @@ async def tail(channel: grpc.aio.Channel, metadata: list[tuple[str, str]], curso
             return
 
 
+async def reply(
+    channel: grpc.aio.Channel, metadata: list[tuple[str, str]], tenant_id: str, message_id: str, text: str
+) -> str:
+    """Answers a mail of an account and returns the id of the send.
+
+    The key is derived from the mail that is answered, so that the program may be repeated after any failure: it is the
+    same send, and never a second mail.
+    """
+    stub = send_service_pb2_grpc.SendServiceStub(channel)
+    request = send_service_pb2.SendRequest(
+        idempotency_key="reply-" + hashlib.sha256(message_id.encode()).hexdigest(),
+        tenant_id=tenant_id,
+        reply=send_service_pb2.Reply(message_id=message_id, text=text),
+    )
+    answer = await stub.Send(request, metadata=metadata, timeout=CALL_SECONDS)
+    return answer.send.send_id
+
+
 def load(cursor_file: Path) -> str:
     """Returns the saved cursor, or the beginning when there is none yet."""
     return cursor_file.read_text() if cursor_file.exists() else "earliest"
@@ -153,6 +179,8 @@ async def run(arguments: list[str]) -> int:
                 print(f"{answer.tenant.tenant_id}\t{answer.tenant.address}")
             case ["tail", cursor_file, *rest]:
                 await tail(channel, metadata, Path(cursor_file), int(rest[0]) if rest else sys.maxsize)
+            case ["reply", tenant_id, message_id, text]:
+                print(await reply(channel, metadata, tenant_id, message_id, text))
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

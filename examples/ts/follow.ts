@@ -1,13 +1,15 @@
-// A consumer of mailmesh in TypeScript: lists tenants, and follows events so that none is lost.
+// A consumer of mailmesh in TypeScript: lists tenants, follows events so that none is lost, and answers a mail once.
 //
 //   npx tsc --project examples/ts
 //   export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
 //   node .cache/ts/examples/ts/follow.js tenants
 //   node .cache/ts/examples/ts/follow.js tenant TENANT_ID
 //   node .cache/ts/examples/ts/follow.js tail CURSOR_FILE [HOW_MANY]
+//   node .cache/ts/examples/ts/follow.js reply TENANT_ID MESSAGE_ID TEXT
 //
 // With MAILMESH_TRANSPORT=grpc-web it speaks gRPC-Web over HTTP/1.1, as a page in a browser does; otherwise gRPC.
 
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -17,6 +19,7 @@ import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect
 import { type ErrorInfo, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import type { Event } from "../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { EventService } from "../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
+import { SendService } from "../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
 import { type Tenant, TenantStatus } from "../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
 import { TenantService } from "../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 
@@ -117,6 +120,20 @@ async function tail(transport: Transport, cursorFile: string, howMany: number): 
   }
 }
 
+/**
+ * Answers a mail of an account and returns the id of the send. The key is derived from the mail that is answered, so
+ * that the program may be repeated after any failure: it is the same send, and never a second mail.
+ */
+async function reply(transport: Transport, tenantId: string, messageId: string, text: string): Promise<string> {
+  const idempotencyKey = `reply-${createHash("sha256").update(messageId).digest("hex")}`;
+  const kind = { case: "reply", value: { messageId, text } } as const;
+  const { send } = await createClient(SendService, transport).send(
+    { idempotencyKey, tenantId, kind },
+    { timeoutMs: CALL_MS },
+  );
+  return send?.sendId ?? "";
+}
+
 /** Puts the cursor in the place of the old one in one step. */
 function save(cursorFile: string, cursor: string): void {
   writeFileSync(`${cursorFile}.new`, cursor);
@@ -136,7 +153,7 @@ function lineOf({ kind, position }: Event): string {
 }
 
 /** Executes the command line; returns the exit status. */
-async function run([command, name, howMany]: string[]): Promise<number> {
+async function run([command, name, second, text]: string[]): Promise<number> {
   const transport = connect();
   if (command === "tenants") {
     for await (const { tenantId, provider, status, address } of tenants(transport)) {
@@ -147,9 +164,13 @@ async function run([command, name, howMany]: string[]): Promise<number> {
     const { tenant } = await client.getTenant({ tenantId: name }, { timeoutMs: CALL_MS });
     console.log(`${tenant?.tenantId}\t${tenant?.address}`);
   } else if (command === "tail" && name) {
-    await tail(transport, name, howMany ? Number(howMany) : Number.MAX_SAFE_INTEGER);
+    await tail(transport, name, second ? Number(second) : Number.MAX_SAFE_INTEGER);
+  } else if (command === "reply" && name && second && text) {
+    console.log(await reply(transport, name, second, text));
   } else {
-    console.error("usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY]");
+    console.error(
+      "usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT",
+    );
     return 2;
   }
   return 0;

@@ -43,6 +43,7 @@ from services.processor.calendar.requests import Calendars
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
 from services.processor.erasing import TenantEraser
+from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
@@ -169,7 +170,9 @@ async def serving(
     )
     server.add(
         add_ProcessorServiceServicer_to_server,
-        ProcessorServicer(replaying, Pipeline(pool, inbox, tokens), inbox),
+        ProcessorServicer(
+            replaying, Pipeline(pool, inbox, tokens), inbox, Backfills(pool, wakes, settings, SystemClock())
+        ),
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()

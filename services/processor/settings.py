@@ -240,6 +240,17 @@ class ProcessorSettings(MeshSettings):
         3, ge=1, le=100, description="Largest number of times that one draft is submitted before its send is uncertain."
     )
 
+    backfill_days: int = Field(366, ge=1, le=36_500, description="Longest time back to which a backfill may reach.")
+    backfill_messages: int = Field(
+        100_000, ge=1, le=100_000_000, description="Number of mails after which a backfill ends before its beginning."
+    )
+    graph_requests_per_10_minutes: int = Field(
+        10_000,
+        ge=10,
+        le=100_000_000,
+        description="Requests that Microsoft Graph permits for one mailbox; a backfill makes half of them at most.",
+    )
+
     modifications_waiting: int = Field(
         1000, ge=1, le=100_000, description="Largest number of unfinished modifications of a tenant."
     )

@@ -8,10 +8,11 @@ from simulator.mailboxes.graph_mail import GraphMail
 from simulator.microsoft.composing import fields_of_mail
 from simulator.microsoft.drafts import Drafts
 from simulator.microsoft.errors import graph_error
-from simulator.microsoft.graph import READ, USER, WRITE, mailbox_of
+from simulator.microsoft.graph import READ, USER, WRITE, mailbox_of, next_link
 from simulator.microsoft.items import mail_of
-from simulator.microsoft.odata import known_selection, wants_immutable
+from simulator.microsoft.odata import known_selection, seal, unseal, wants_immutable
 from simulator.microsoft.render import ATTACHMENT_PROPERTIES, Attachment, View, rendered
+from simulator.state import World
 
 _MAX_POST_BYTES = 3 * 1024 * 1024
 _FILE = "#microsoft.graph.fileattachment"
@@ -21,7 +22,8 @@ FIELDS = ("name", "contentType", "contentBytes", "isInline", "contentId", "size"
 class Attachments:
     """The attachment resource."""
 
-    def __init__(self, drafts: Drafts) -> None:
+    def __init__(self, world: World, drafts: Drafts) -> None:
+        self._world = world
         self._drafts = drafts
 
     def register(self, operations: Operations) -> None:
@@ -29,16 +31,21 @@ class Attachments:
         add = operations.add
         path = f"{USER}/messages/{{id}}/attachments"
         one = f"{path}/{{attachment}}"
-        add("graph.attachments.list", "GET", path, self.list, scopes=READ, query=("$select",))
+        add("graph.attachments.list", "GET", path, self.list, scopes=READ, query=("$select", "$skiptoken"))
         add("graph.attachments.create", "POST", path, self.create, scopes=WRITE)
         add("graph.attachments.get", "GET", one, self.get, scopes=READ, query=("$select",))
         add("graph.attachments.delete", "DELETE", one, self.delete, scopes=WRITE)
         add("graph.attachments.value", "GET", f"{one}/$value", self.value, scopes=READ)
 
     def list(self, call: Call) -> Reply:
-        """Return a message's attachments."""
-        mail = mail_of(call)
-        return Reply(200, {"value": [_shown(call, mail, one) for one in rendered(mail.source).attachments]})
+        """Return a page of a message's attachments."""
+        mail, size = mail_of(call), self._world.knobs.graph_attachments_page
+        found = rendered(mail.source).attachments
+        start = int(unseal(call.first("$skiptoken")).get("n", 0)) if call.first("$skiptoken") else 0
+        body: JSON = {"value": [_shown(call, mail, one) for one in found[start : start + size]]}
+        if start + size < len(found):
+            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + size}))
+        return Reply(200, body)
 
     def get(self, call: Call) -> Reply:
         """Return one attachment."""

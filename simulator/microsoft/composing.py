@@ -61,10 +61,10 @@ def reply_to(mail: GraphMail, account: Account, comment: str, *, is_to_all: bool
     return fields | ({} if mail.is_draft else _thread(source))
 
 
-def forward(mail: GraphMail, comment: str, *, with_files: bool) -> Fields:
-    """Return the fields of a forwarded mail."""
+def forward(mail: GraphMail, comment: str, *, files_max: int | None) -> Fields:
+    """Return the fields of a forwarded mail, with so many of its attachments; None is all."""
     subject = _marked("FW: ", mail.source.subject)
-    files = files_of(mail.source) if with_files else []
+    files = files_of(mail.source)[:files_max]
     fields: Fields = {"subject": subject, "html": _quoted(mail, comment), "attachments": files}
     return fields | ({} if mail.is_draft else _thread(mail.source))
 

@@ -72,7 +72,9 @@ class Replies:
     def _prepared(self, call: Call, original: GraphMail, action: str, comment: str) -> dict[str, Any]:
         assert call.account is not None  # noqa: S101  the path names a user
         if action == "forward":
-            return forward(original, comment, with_files=self._world.knobs.graph_forward_attachments)
+            knobs = self._world.knobs
+            files_max = (knobs.graph_forward_attachments_max or None) if knobs.graph_forward_attachments else 0
+            return forward(original, comment, files_max=files_max)
         return reply_to(original, call.account, comment, is_to_all=action == "replyAll")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from stack.cli import (
     attempts,
+    backfills,
     calendars,
     conversations,
     events,
@@ -88,6 +89,7 @@ app.command(rich_help_panel=WATCH)(pipeline.status)
 app.add_typer(pipeline.dead_letters, name="dead-letters", rich_help_panel=WATCH)
 app.command(rich_help_panel=WATCH)(pipeline.replay)
 app.command(rich_help_panel=WATCH)(pipeline.reconcile)
+app.command(rich_help_panel=WATCH)(backfills.backfill)
 app.command(rich_help_panel=WATCH)(keys.audit)
 app.command(rich_help_panel=WATCH)(doctor)
 

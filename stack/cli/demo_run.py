@@ -1,4 +1,4 @@
-"""The demo: two mailboxes, forty mails, duplicates, an outage; and a proof that every mail became one event."""
+"""The demo: two mailboxes, mails, duplicates, two outages; every mail becomes one event, and an answer one mail."""
 
 import collections
 import contextlib
@@ -25,6 +25,7 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 from stack.browser import Browser
 from stack.cli.connection import with_key
+from stack.cli.demo_answer import ask, prove_answer
 from stack.cli.demo_stream import Deadline, StreamReader
 from stack.cli.events import live_table, row_of
 from stack.errors import StackError
@@ -37,6 +38,7 @@ from stack.terminal import line
 
 MAILS_EACH = 20
 ACCOUNTS = (("ms365", "anna@contoso.test"), ("googlews", "carla@fabrikam.test"))
+ABILITIES = ("mail.read", "mail.send")
 KILLED = ("ingest-1", "worker-1")
 READY_SECONDS = 90.0
 STOP_SECONDS = 60.0
@@ -88,9 +90,10 @@ def demo(console: Console) -> None:
             delivered, seen = _deliver_and_watch(channel, ready, control, report)
             _prove_stream(report, delivered, seen)
             _prove_rest(ready, report, seen)
+            prove_answer(channel, ready, control, report, seen.created)
     console.print(
         line(
-            (f"Each of the {len(delivered)} mails became exactly one event.", "bold green"),
+            (f"Each of the {len(delivered)} mails became exactly one event, and the answer one mail.", "bold green"),
             (f" {time.monotonic() - started:.0f} s", "dim"),
         )
     )
@@ -146,7 +149,9 @@ def _connect(channel: grpc.Channel, ready: Ready, report: Report, provider: str,
     """Connects an account through the provider's own consent page."""
     stub = tenant_service_pb2_grpc.TenantServiceStub(channel)
     with report.step(f"Connecting {address}", f"{address} is connected through {provider}'s consent page"):
-        request = tenant_service_pb2.StartAuthorizationRequest(provider=provider, login_hint=address)
+        request = tenant_service_pb2.StartAuthorizationRequest(
+            provider=provider, login_hint=address, abilities=ABILITIES
+        )
         url = stub.StartAuthorization(request, timeout=CALL_SECONDS).authorization_url
         with Browser(ready.ca_file) as browser:
             page = browser.consent(url, address)
@@ -171,7 +176,7 @@ def _deliver_and_watch(
     seen = Seen()
     reader = StreamReader(channel, "earliest")
     postman = ThreadPoolExecutor(max_workers=1).submit(_deliver, control, ready, report, delivered)
-    wanted = MAILS_EACH * len(ACCOUNTS)
+    wanted = MAILS_EACH * len(ACCOUNTS) + 1
     deadline = Deadline(ARRIVAL_SECONDS, lambda: postman.done() and len(seen.created) >= wanted, QUIET_SECONDS)
     with _table(report.console) as show:
         for event in reader.until(deadline):
@@ -182,8 +187,9 @@ def _deliver_and_watch(
 
 
 def _deliver(control: SimulatorControl, ready: Ready, report: Report, delivered: list[str]) -> None:
-    """Delivers half, kills the processes that receive and fetch mail, delivers the rest; a third is notified twice."""
+    """Delivers a question and half, kills the processes of mail, delivers the rest; a third is reported twice."""
     control.fault(kind="double", endpoint="notify.*", probability=0.35)
+    delivered.append(ask(control, ACCOUNTS[0][1]))
     for half in range(2):
         for number in range(MAILS_EACH // 2):
             for _, address in ACCOUNTS:

@@ -1,9 +1,11 @@
 """The example programs in each language against the whole mesh: real services, a real account, real mail."""
 
 import asyncio
+import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,26 @@ def test_mail_arrives_as_events(program: Program, mesh: Mesh, consumer: Consumer
 
     created = [line for line in told if line.startswith("mail.created\t")]
     assert sorted(created) == sorted(f"mail.created\t{consumer.tenant}\t{subject}" for subject in consumer.subjects)
+
+
+def test_a_mail_is_answered_once_however_often_the_program_runs(program: Program, mesh: Mesh) -> None:
+    address, author = new_address(mesh, "ms365"), new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address, ["mail.read", "mail.send"])
+    fields = {"from": author, "to": [address], "subject": "Question", "text": "How much?"}
+    question = mesh.simulator.deliver(address, **fields)["id"]
+    made = mesh.run("keys", "create", "sender", "--role", "operator", "--tenant", tenant, "--ability", "mail.send")
+    answers = [run(program, mesh, made.stdout.strip(), "reply", tenant, question, "Thirty euros.") for _ in range(2)]
+    send_id = answers[0][1][0]
+    sent = eventually(lambda: _sent(mesh, send_id))
+
+    assert [(0, [send_id], "")] * 2 == answers
+    assert ["SEND_STATE_SENT", author] == [sent["state"], sent["to"][0]["address"]]
+    assert ["RE: Question"] == [mail["subject"] for mail in mesh.simulator.truth(author)["messages"]]
+
+
+def _sent(mesh: Mesh, send_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(mesh.run("sends", "get", send_id, "--json").stdout)
+    return found if "finishedAt" in found else {}
 
 
 def test_failures_are_told_by_their_reason(program: Program, mesh: Mesh, consumer: Consumer) -> None:

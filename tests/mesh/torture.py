@@ -1,9 +1,11 @@
 """`python -m tests.mesh.torture --seed N --seconds S`: tries to make the whole mesh lose a mail or tell one twice.
 
-Mail arrives and changes at a steady rate while processes are killed, frozen and restarted at random, Redis is wiped,
-PostgreSQL is killed, and the simulated providers throttle, fail, hang, drop, double, delay and reorder. At the end
-every mail in the simulated mailboxes must be exactly one created event, the last event of each must say what the
-mailbox says, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in order.
+Mail arrives and changes at a steady rate, and callers send, answer and mark mail, while processes are killed, frozen
+and restarted at random, Redis is wiped, PostgreSQL is killed, and the simulated providers throttle, fail, hang, drop,
+double, delay and reorder, do as they were asked and lose the answer, change the ids of sent mail and delay its copy.
+At the end every mail in the simulated mailboxes must be exactly one created event, the last event of each must say
+what the mailbox says, every idempotency key must be one mail with its event or one explained doubt, nothing may be
+stuck, and a consumer that was cut off again and again must have seen every event in order.
 
 The seed decides what happens; when it happens relative to the processes is decided by the machine.
 """
@@ -18,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +42,9 @@ from mailmesh.processor.v1 import (
     processor_service_pb2_grpc,
 )
 from tests.mesh.accounts import PROVIDERS, connect, new_address
+from tests.mesh.acts_verdict import act_faults, figures, unseen_sends
+from tests.mesh.torture_acts import ENVIRONMENT as ACTS_ENVIRONMENT
+from tests.mesh.torture_acts import HABITS, Acts
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
@@ -49,7 +54,12 @@ VICTIMS = ("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "envo
 SETTLE_SECONDS = 180.0
 AGREE_SECONDS = 60.0
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
-ENVIRONMENT = {"MAILMESH_PROCESSOR_MISSING_SECONDS": "5", "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5"}
+ENVIRONMENT = {
+    "MAILMESH_PROCESSOR_MISSING_SECONDS": "5",
+    "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5",
+    **ACTS_ENVIRONMENT,
+}
+ABILITIES = ("mail.read", "mail.mark", "mail.send")
 CALL_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.5},
     {"kind": "status", "status": 500, "probability": 0.5},
@@ -77,11 +87,13 @@ class Torture:
         mesh: What is tortured.
         seed: Of everything random.
         accounts: The mailboxes.
+        acts: The requests of callers.
     """
 
     mesh: Mesh
     seed: int
     accounts: list[Account]
+    acts: Acts
     done: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
@@ -91,7 +103,9 @@ class Torture:
 
     def run(self, seconds: float) -> None:
         """Loads and torments for a time, then lets the mesh heal."""
-        workers = [threading.Thread(target=work, daemon=True) for work in (self._load, self._torment)]
+        acts = (partial(self.acts.load, self.stop), partial(self.acts.torment, self.stop))
+        work: tuple[Callable[[], None], ...] = (self._load, *acts, self._torment)
+        workers = [threading.Thread(target=one, daemon=True) for one in work]
         for worker in workers:
             worker.start()
         self.stop.wait(seconds)
@@ -130,9 +144,8 @@ class Torture:
     def _torment(self) -> None:
         chance = random.Random(f"torment:{self.seed}")
         while not self.stop.wait(chance.uniform(1.0, 3.0)):
-            verb = chance.choices((self._kill, self._freeze, self._wipe, self._fault, self._forgive), (4, 3, 1, 4, 3))[
-                0
-            ]
+            verbs = (self._kill, self._freeze, self._wipe, self._fault, self._turn, self._forgive)
+            verb = chance.choices(verbs, (4, 3, 1, 4, 2, 3))[0]
             # A process that is just being restarted is not there to be killed; that is part of the run.
             with suppress(ProcessLookupError, KeyError, FileNotFoundError, subprocess.TimeoutExpired):
                 verb(chance)
@@ -166,6 +179,20 @@ class Torture:
         self.mesh.simulator.fault(**fault)
         self._note(f"fault {fault['kind']}")
 
+    def _turn(self, chance: random.Random) -> None:
+        """Let a provider take to another way that nothing forbids, or its history be late."""
+        name, ways = chance.choice([*HABITS.items(), ("history", (0, 1, 3))])
+        way = chance.choice(ways)
+        if name == "history":
+            for account in self.accounts:
+                self._lag(account, way)
+        else:
+            self.mesh.simulator.call("PATCH", "settings", **{name: way})
+        self._note(f"turn {name} {way}")
+
+    def _lag(self, account: Account, seconds: float) -> None:
+        self.mesh.simulator.call("POST", f"accounts/{account.address}/lag", historySeconds=seconds, listSeconds=0)
+
     def _forgive(self, _chance: random.Random) -> None:
         self.mesh.simulator.clear_faults()
         self._note("forgive")
@@ -174,6 +201,9 @@ class Torture:
         for pid in list(self.frozen):
             self._thaw(pid)
         self.mesh.simulator.clear_faults()
+        self.mesh.simulator.call("PATCH", "settings", **{name: ways[0] for name, ways in HABITS.items()})
+        for account in self.accounts:
+            self._lag(account, 0)
         eventually((self.mesh.data / "ready.json").exists, SETTLE_SECONDS, what="the mesh is back")
 
     def _thaw(self, pid: int) -> None:
@@ -259,11 +289,11 @@ def tortured(folder: Path, seed: int) -> Iterator[Torture]:
         for provider in PROVIDERS:
             for _ in range(ACCOUNTS_PER_PROVIDER):
                 address = new_address(mesh, provider)
-                tenant_id = connect(mesh, provider, address)
+                tenant_id = connect(mesh, provider, address, ABILITIES)
                 stub = subscription_services.SubscriptionServiceStub(mesh.channel)
                 stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant_id, all_mail=True))
                 accounts.append(Account(provider, address, tenant_id))
-        yield Torture(mesh, seed, accounts)
+        yield Torture(mesh, seed, accounts, Acts(mesh, seed, accounts, new_address(mesh, "ms365")))
 
 
 def run(folder: Path, seed: int, seconds: float) -> list[str]:
@@ -272,14 +302,18 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
     with tortured(folder, seed) as torture, torture.consuming():
         torture.run(seconds)
         began = time.monotonic()
+        torture.acts.finish()
         settle(torture.mesh, torture.accounts)
         print(f"  settled in {time.monotonic() - began:.0f} s", flush=True)
         with suppress(AssertionError):
             eventually(lambda: not all_faults(torture.mesh, torture.accounts), AGREE_SECONDS)
         found = all_faults(torture.mesh, torture.accounts)
         found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
+        found += act_faults(torture.acts, torture.accounts)
+        found += unseen_sends(torture.acts, torture.accounts, torture.seen)
         if found:
             print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
+        print(f"  seed {seed}: {figures(torture.acts, torture.accounts)}", flush=True)
         print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
         return found
 

@@ -210,6 +210,10 @@ def single(other: Side) -> dict[str, Message]:
         **on_conversations(other),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
+        "processor.v1.ProcessorService/BackfillMailbox": pipeline.BackfillMailboxRequest(
+            tenant_id=other.tenant, since=Timestamp(seconds=int(datetime.now(UTC).timestamp()) - 60)
+        ),
+        "processor.v1.ProcessorService/GetBackfill": pipeline.GetBackfillRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
         "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
             tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"

@@ -15,7 +15,17 @@ from services.processor.mail.decision import NOTHING, Decision, PendingEvent, se
 from services.processor.mail.field_digests import differing
 from services.processor.mail.sources.findings import Failed, Finding, Found, Missing
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.state import CREATED, DELETED, LISTED, UNSENT, UPDATED, MessageState, ReportedChange, State
+from services.processor.mail.state import (
+    BACKFILLED,
+    CREATED,
+    DELETED,
+    LISTED,
+    UNSENT,
+    UPDATED,
+    MessageState,
+    ReportedChange,
+    State,
+)
 from services.processor.mailbox.retry_policy import RetryPolicy
 
 
@@ -41,8 +51,9 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
     is_silent_draft = mapped.is_draft and (not coverage.has_draft_events or bool(mapped.send_mark))
     if is_silent_draft and not (known and known.open_event_id):
         return record_draft(reported, mapped, known, coverage)
-    if known is None or known.state is State.DELETED:
-        return _first_sight(reported, mapped, known, coverage)
+    is_backfilled = BACKFILLED in reported.kinds and _is_unannounced(known)
+    if is_backfilled or known is None or known.state is State.DELETED:
+        return (_backfilled if is_backfilled else _first_sight)(reported, mapped, known, coverage)
     if known.open_event_id:
         event_to_publish = PendingEvent(
             "mail.enriched", known.generation, mapped.version, mapped, enriched_event_id=known.open_event_id
@@ -53,6 +64,22 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
     if known.generation == UNSENT or was_draft(mapped, known):
         return begin_generation(reported, mapped, known, coverage)
     return _changed(reported, mapped, known, coverage)
+
+
+def _is_unannounced(known: MessageState | None) -> bool:
+    """Return whether no event has announced a message; a draft that was sent begins its generation otherwise."""
+    return known is None or (known.state is State.KNOWN and known.generation != UNSENT and not known.open_event_id)
+
+
+def _backfilled(
+    reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage
+) -> Decision:
+    """Publish a mail whatever its age, if a subscription covers it; otherwise only record it."""
+    generation = known.generation if known else 1
+    is_covered = coverage.covers(mapped.folder_id, mapped.label_ids) and coverage.allows("mail.created")
+    state = State.ANNOUNCED if is_covered else State.KNOWN
+    pending = (PendingEvent("mail.created", generation, mapped.version, mapped),) if is_covered else ()
+    return Decision(pending, seen(mapped, generation, state, reported))
 
 
 def _first_sight(

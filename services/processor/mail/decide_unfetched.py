@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from mailmesh.mail.v1 import event_pb2
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.decision import NOTHING, Decision, PendingEvent, allowed
-from services.processor.mail.state import CREATED, DELETED, LISTED, UNSENT, UPDATED, MessageState, ReportedChange, State
+from services.processor.mail.state import (
+    BACKFILLED,
+    CREATED,
+    DELETED,
+    LISTED,
+    UNSENT,
+    UPDATED,
+    MessageState,
+    ReportedChange,
+    State,
+)
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.providers.names import GOOGLEWS
@@ -57,7 +67,7 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
     """
     deleted = PendingEvent("mail.deleted", 1)
     after = MessageState(reported.message_id, 1, State.DELETED, reported.version)
-    if reported.kinds <= {LISTED}:
+    if reported.kinds <= {LISTED, BACKFILLED}:
         return NOTHING
     if reported.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):
         return Decision(allowed((deleted,), coverage) if reported.was_watched else (), after)

@@ -11,9 +11,12 @@ from mailmesh.mail.v1 import event_pb2
 NOTIFICATION = event_pb2.EVENT_SOURCE_NOTIFICATION
 RECONCILIATION = event_pb2.EVENT_SOURCE_RECONCILIATION
 COMMAND = event_pb2.EVENT_SOURCE_COMMAND
+BACKFILL = event_pb2.EVENT_SOURCE_BACKFILL
 
 CREATED, UPDATED, DELETED, LISTED = "created", "updated", "deleted", "listed"
 """The kinds of reported changes: the provider's change types, and LISTED for a first listing of a folder."""
+BACKFILLED = "backfilled"
+"""The kind of a mail that a backfill lists: its event is published even if the mail is older than the coverage."""
 
 
 UNSENT = 0
@@ -64,10 +67,10 @@ class ReportedChange:
 
     Args:
         message_id: The provider's id.
-        kinds: CREATED, UPDATED, DELETED, LISTED.
+        kinds: CREATED, UPDATED, DELETED, LISTED, BACKFILLED.
         received_at: When the first report arrived.
         correlation_id: The correlation id of the first report.
-        source: NOTIFICATION or RECONCILIATION, of the first report.
+        source: NOTIFICATION, RECONCILIATION or BACKFILL, of the first report.
         subscription_ids: Our ids of the subscriptions that reported it.
         version: The version reported last; empty when no report named one.
         notification: The first notification's own object.

@@ -35,6 +35,7 @@ _MARKS = ("RE:", "FW:")
 _ORIGINAL = "id,isDraft,subject,from,replyTo,toRecipients,ccRecipients,internetMessageId"
 _SPARES_MAX = 50
 _CREATED, _CHANGED = 201, 200
+_PAGES_MAX = 50
 _FILES = "id,name,size,isInline"
 
 
@@ -113,14 +114,20 @@ class GraphAnswers:
 
     async def _check_files(self, row: SendRow, draft_id: str) -> None:
         """Refuse a forward whose draft has fewer files than its original: it is not documented that it has all."""
-        kept = list_of(await self._listed(draft_id))
-        given = list_of(await self._listed(row.original_id))
-        if len(kept) < len(given):
+        if await self._file_count(draft_id) < await self._file_count(row.original_id):
             raise MailNotMadeError("Exchange has prepared the forward without all attachments of its original")
 
-    async def _listed(self, message_id: str) -> JSON:
-        url = f"{self._message(message_id)}/attachments"
-        return await self._access.call("send_files", url, headers=IMMUTABLE, params={"$select": _FILES})
+    async def _file_count(self, message_id: str) -> int:
+        """Count the attachments of a message, on all pages of their list."""
+        count, url = 0, f"{self._message(message_id)}/attachments"
+        params: JSON | None = {"$select": _FILES}
+        for _ in range(_PAGES_MAX):
+            page = await self._access.call("send_files", url, headers=IMMUTABLE, params=params)
+            count += len(list_of(page))
+            url, params = str(page.get("@odata.nextLink") or ""), None  # the link has the selection
+            if not url:
+                return count
+        raise MailNotMadeError("the mail has more attachments than a forward can be checked for")
 
     async def _call(self, operation: str, method: str, url: str, success: int, body: JSON) -> JSON:
         return await self._access.call(operation, url, method=method, headers=IMMUTABLE, body=body, success=success)

@@ -13,6 +13,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.processor.errors import TenantNotFound
+from services.processor.mail.backfill.requests import Backfills, message_of
 from services.processor.pipeline.status import MAX_TENANTS, Pipeline
 from services.processor.stream.filter import scope_of
 from services.processor.stream.replay import Replaying
@@ -28,12 +29,16 @@ class ProcessorServicer(Base):
         replaying: Replays events.
         pipeline: Assembles the pipeline's view.
         ingest: The service that takes reconciliations.
+        backfills: Begins backfills.
     """
 
-    def __init__(self, replaying: Replaying, pipeline: Pipeline, ingest: InboxServiceAsyncStub) -> None:
+    def __init__(
+        self, replaying: Replaying, pipeline: Pipeline, ingest: InboxServiceAsyncStub, backfills: Backfills
+    ) -> None:
         self._replaying = replaying
         self._pipeline = pipeline
         self._ingest = ingest
+        self._backfills = backfills
 
     @override
     async def ReplayEvents(self, request: pb2.ReplayEventsRequest, context: "Context") -> pb2.ReplayEventsResponse:
@@ -56,6 +61,27 @@ class ProcessorServicer(Base):
             asked.since.CopyFrom(request.since)
         answer = await self._ingest.EnqueueReconcile(asked)
         return pb2.ReconcileMailboxResponse(item_id=answer.item_id, was_waiting=answer.was_waiting)
+
+    @override
+    async def BackfillMailbox(
+        self, request: pb2.BackfillMailboxRequest, context: "Context"
+    ) -> pb2.BackfillMailboxResponse:
+        """Begin a backfill."""
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        since = self._backfills.checked(request.since)
+        if not current_caller().may_see(tenant_id):
+            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        row, was_running = await self._backfills.begin(tenant_id, since)
+        return pb2.BackfillMailboxResponse(backfill=message_of(row), was_running=was_running)
+
+    @override
+    async def GetBackfill(self, request: pb2.GetBackfillRequest, context: "Context") -> pb2.GetBackfillResponse:
+        """Return the progress of a backfill."""
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if not current_caller().may_see(tenant_id):
+            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        row = await self._backfills.get(tenant_id)
+        return pb2.GetBackfillResponse(backfill=None if row is None else message_of(row))
 
     @override
     async def GetPipelineStatus(

@@ -3,10 +3,11 @@
 folder_cursors  the progress of each Graph folder's reconciliation
 messages        the state of each message, so that no change is published twice
 lookups         Processor's own queue: messages to look up again
+backfills       the backfill of each tenant that is running or was the last
 thread_*        the threads of messages, and the indexes that find a thread
 """
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.meshkit.columns import ID, TIME, required
@@ -98,4 +99,23 @@ thread_participants = Table(
     required("thread_id", ID, primary_key=True),
     required("address", Text(), primary_key=True),
     required("has_written", Boolean()),
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("provider", Text()),
+    required("state", SmallInteger()),
+    required("since", TIME),
+    required("until", TIME),
+    required("reached_at", TIME),
+    required("messages", BigInteger()),
+    required("is_cut", Boolean()),
+    required("failures", Integer()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("correlation_id", Text()),
+    Column("due_at", TIME),
+    Column("finished_at", TIME),
 )

@@ -49,6 +49,7 @@ COMMANDS = (
     ("status",),
     ("replay", "--since", "1h"),
     ("reconcile", ID),
+    ("backfill", ID, "--since", "1d", "--no-wait"),
     ("send", "--tenant", ID, "--to", "ada@example.com", "--text", "x"),
     ("sends", "list"),
     ("sends", "identities", ID),

@@ -170,6 +170,25 @@ class GmailMailbox:
         answer = await self._call("list", "/messages", LIST_UNITS, params)
         return [str(entry["id"]) for entry in answer.get("messages") or ()], answer.get("nextPageToken") or ""
 
+    async def listed_between(
+        self, since: datetime, until: datetime, page_token: str, page_size: int
+    ) -> tuple[list[str], str]:
+        """Read a page of the ids of messages received between two times, spam and trash included; see `listed_since`.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        first, last = int((since - timedelta(seconds=1)).timestamp()), int(until.timestamp()) + 1
+        params: dict[str, object] = {
+            "includeSpamTrash": "true",
+            "maxResults": page_size,
+            "q": f"after:{first} before:{last}",
+        }
+        if page_token:
+            params["pageToken"] = page_token
+        answer = await self._call("backfill", "/messages", LIST_UNITS, params)
+        return [str(entry["id"]) for entry in answer.get("messages") or ()], answer.get("nextPageToken") or ""
+
     async def versions(self, message_ids: Sequence[str]) -> dict[str, int]:
         """Read the history ids of the last changes of messages, without their content.
 

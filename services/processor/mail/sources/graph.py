@@ -39,6 +39,7 @@ _EXPAND = (
 _IMMUTABLE = 'IdType="ImmutableId"'
 _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"
 _CHANGED = "lastModifiedDateTime"
+_RECEIVED = "receivedDateTime"
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,32 @@ class GraphMailbox:
         following = str(answer.get("@odata.nextLink") or "")
         return DeltaPage(_entries(answer), following, not following)
 
+    async def received_between(self, since: datetime, until: datetime, link: str, page_size: int) -> DeltaPage:
+        """Read one page of the messages of all folders that were received between two times, newest first.
+
+        Args:
+            since: The earlier time, inclusive.
+            until: The later time, inclusive, with its whole second.
+            link: The link of the page before; empty for the first page.
+            page_size: The largest number of entries.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        first, last = (moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (since, until))
+        params = {
+            "$select": _DELTA_FIELDS,
+            "$filter": f"{_RECEIVED} ge {first} and {_RECEIVED} le {last}",
+            "$orderby": f"{_RECEIVED} desc",
+            "$top": str(page_size),
+        }
+        url = link or f"{self._base}/me/messages"
+        answer = await self.access.call(
+            "backfill", url, params=None if link else params, headers={"prefer": _IMMUTABLE}
+        )
+        following = str(answer.get("@odata.nextLink") or "")
+        return DeltaPage(_entries(answer), following, not following)
+
     async def _pages(self, url: str) -> list[JSON]:
         params: dict[str, Any] | None = {
             "$select": "id,childFolderCount",
@@ -257,6 +284,11 @@ def _entries(answer: JSON) -> list[JSON]:
 def changed_at(entry: JSON) -> datetime | None:
     """Return the time of the last change of an entry of `GraphMailbox.changed_since`; None without a legible one."""
     return iso_time(str(entry.get(_CHANGED) or ""))
+
+
+def received_at(entry: JSON) -> datetime | None:
+    """Return the time when an entry was received; None without a legible one."""
+    return iso_time(str(entry.get(_RECEIVED) or ""))
 
 
 def _message_path(message_id: str) -> str:

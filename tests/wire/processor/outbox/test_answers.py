@@ -269,6 +269,20 @@ async def test_a_forward_has_the_text_and_the_files_of_its_original(outgoing: Ou
     assert "How much?" in body.get_content()
 
 
+@pytest.mark.parametrize("outgoing", ["ms365"], indirect=True)
+async def test_a_forward_that_lacks_files_on_a_later_page_of_the_list_is_refused(outgoing: Outgoing) -> None:
+    content = base64.b64encode(b"hello").decode()
+    files = [{"name": f"{number}.txt", "contentType": "text/plain", "base64": content} for number in range(3)]
+    row = await outgoing.forward(await deliver(outgoing, attachments=files))
+    await outgoing.control.set(graph_attachments_page=2, graph_forward_attachments_max=2)
+    with pytest.raises(MailNotMadeError, match="without all attachments"):
+        await outgoing.mailbox.draft(row)
+    await outgoing.control.set(graph_forward_attachments_max=0)
+    mail = await sent(outgoing, await outgoing.forward(row.original_id))
+
+    assert ["0.txt", "1.txt", "2.txt"] == [part.get_filename() for part in mail.iter_attachments()]
+
+
 async def test_a_forward_whose_draft_lacks_the_files_of_its_original_is_refused(outgoing: Outgoing) -> None:
     file = {"name": "offer.pdf", "contentType": "application/pdf", "base64": base64.b64encode(b"%PDF").decode()}
     row = await outgoing.forward(await deliver(outgoing, attachments=[file]))

@@ -37,6 +37,8 @@ const (
 	EventSource_EVENT_SOURCE_RECONCILIATION EventSource = 2
 	// EVENT_SOURCE_COMMAND means that mailmesh itself caused the change for a caller, such as the mail of a send.
 	EventSource_EVENT_SOURCE_COMMAND EventSource = 3
+	// EVENT_SOURCE_BACKFILL means that a caller asked for the mail from before the subscriptions by `BackfillMailbox`.
+	EventSource_EVENT_SOURCE_BACKFILL EventSource = 4
 )
 
 // Enum value maps for EventSource.
@@ -46,12 +48,14 @@ var (
 		1: "EVENT_SOURCE_NOTIFICATION",
 		2: "EVENT_SOURCE_RECONCILIATION",
 		3: "EVENT_SOURCE_COMMAND",
+		4: "EVENT_SOURCE_BACKFILL",
 	}
 	EventSource_value = map[string]int32{
 		"EVENT_SOURCE_UNSPECIFIED":    0,
 		"EVENT_SOURCE_NOTIFICATION":   1,
 		"EVENT_SOURCE_RECONCILIATION": 2,
 		"EVENT_SOURCE_COMMAND":        3,
+		"EVENT_SOURCE_BACKFILL":       4,
 	}
 )
 
@@ -673,12 +677,13 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\x0fare_headers_cut\x18\x04 \x01(\bR\rareHeadersCut\x12,\n" +
 	"\x12are_recipients_cut\x18\x05 \x01(\bR\x10areRecipientsCut\x12.\n" +
 	"\x13are_attachments_cut\x18\x06 \x01(\bR\x11areAttachmentsCut\x12.\n" +
-	"\x13original_size_bytes\x18\a \x01(\x03R\x11originalSizeBytes*\x85\x01\n" +
+	"\x13original_size_bytes\x18\a \x01(\x03R\x11originalSizeBytes*\xa0\x01\n" +
 	"\vEventSource\x12\x1c\n" +
 	"\x18EVENT_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19EVENT_SOURCE_NOTIFICATION\x10\x01\x12\x1f\n" +
 	"\x1bEVENT_SOURCE_RECONCILIATION\x10\x02\x12\x18\n" +
-	"\x14EVENT_SOURCE_COMMAND\x10\x03B\x1d\n" +
+	"\x14EVENT_SOURCE_COMMAND\x10\x03\x12\x19\n" +
+	"\x15EVENT_SOURCE_BACKFILL\x10\x04B\x1d\n" +
 	"\x19internal.mailmesh.mail.v1P\x01b\x06proto3"
 
 var (

@@ -24,6 +24,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// BackfillState is the state of a backfill.
+type BackfillState int32
+
+const (
+	// BACKFILL_STATE_UNSPECIFIED is used by no backfill.
+	BackfillState_BACKFILL_STATE_UNSPECIFIED BackfillState = 0
+	// BACKFILL_STATE_RUNNING means that it goes on; `reason` has the last failure, after which it continues.
+	BackfillState_BACKFILL_STATE_RUNNING BackfillState = 1
+	// BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails.
+	BackfillState_BACKFILL_STATE_FINISHED BackfillState = 2
+	// BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why.
+	BackfillState_BACKFILL_STATE_FAILED BackfillState = 3
+)
+
+// Enum value maps for BackfillState.
+var (
+	BackfillState_name = map[int32]string{
+		0: "BACKFILL_STATE_UNSPECIFIED",
+		1: "BACKFILL_STATE_RUNNING",
+		2: "BACKFILL_STATE_FINISHED",
+		3: "BACKFILL_STATE_FAILED",
+	}
+	BackfillState_value = map[string]int32{
+		"BACKFILL_STATE_UNSPECIFIED": 0,
+		"BACKFILL_STATE_RUNNING":     1,
+		"BACKFILL_STATE_FINISHED":    2,
+		"BACKFILL_STATE_FAILED":      3,
+	}
+)
+
+func (x BackfillState) Enum() *BackfillState {
+	p := new(BackfillState)
+	*p = x
+	return p
+}
+
+func (x BackfillState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BackfillState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_processor_service_proto_enumTypes[0].Descriptor()
+}
+
+func (BackfillState) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_processor_service_proto_enumTypes[0]
+}
+
+func (x BackfillState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BackfillState.Descriptor instead.
+func (BackfillState) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{0}
+}
+
 // ReplayEventsRequest selects events by position or by time.
 type ReplayEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -310,6 +367,344 @@ func (x *ReconcileMailboxResponse) GetWasWaiting() bool {
 	return false
 }
 
+// Backfill is the publishing of older mail of one mailbox.
+type Backfill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	// state is its state.
+	State BackfillState `protobuf:"varint,3,opt,name=state,proto3,enum=mailmesh.processor.v1.BackfillState" json:"state,omitempty"`
+	// since is the time from which mail is published.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// until is the time when it was begun, up to which mail is published.
+	Until *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// reached_at is the oldest time reached: mail between it and `until` is done. Equals `since` at the end.
+	ReachedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=reached_at,json=reachedAt,proto3" json:"reached_at,omitempty"`
+	// messages counts the mails listed so far, also those that need no event. A page may count twice after a crash.
+	Messages int64 `protobuf:"varint,7,opt,name=messages,proto3" json:"messages,omitempty"`
+	// is_cut is true if it ended at `MAILMESH_PROCESSOR_BACKFILL_MESSAGES` mails before it reached `since`.
+	IsCut bool `protobuf:"varint,8,opt,name=is_cut,json=isCut,proto3" json:"is_cut,omitempty"`
+	// reason is the `ErrorReason` without prefix of the last failure. Empty after a success.
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// detail is a sentence about it. It contains no content and no secret.
+	Detail string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	// finished_at is the time when it ended. Absent before.
+	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Backfill) Reset() {
+	*x = Backfill{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Backfill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Backfill) ProtoMessage() {}
+
+func (x *Backfill) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Backfill.ProtoReflect.Descriptor instead.
+func (*Backfill) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Backfill) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Backfill) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Backfill) GetState() BackfillState {
+	if x != nil {
+		return x.State
+	}
+	return BackfillState_BACKFILL_STATE_UNSPECIFIED
+}
+
+func (x *Backfill) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Backfill) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Backfill) GetReachedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReachedAt
+	}
+	return nil
+}
+
+func (x *Backfill) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Backfill) GetIsCut() bool {
+	if x != nil {
+		return x.IsCut
+	}
+	return false
+}
+
+func (x *Backfill) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Backfill) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Backfill) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+// BackfillMailboxRequest identifies a tenant and the time.
+type BackfillMailboxRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// since is the time from which mail is published, at most `MAILMESH_PROCESSOR_BACKFILL_DAYS` days ago.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackfillMailboxRequest) Reset() {
+	*x = BackfillMailboxRequest{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackfillMailboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackfillMailboxRequest) ProtoMessage() {}
+
+func (x *BackfillMailboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackfillMailboxRequest.ProtoReflect.Descriptor instead.
+func (*BackfillMailboxRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BackfillMailboxRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *BackfillMailboxRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// BackfillMailboxResponse contains the backfill.
+type BackfillMailboxResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// backfill is the backfill that was begun, or the running one.
+	Backfill *Backfill `protobuf:"bytes,1,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	// was_running is true if a backfill of the mailbox was running.
+	WasRunning    bool `protobuf:"varint,2,opt,name=was_running,json=wasRunning,proto3" json:"was_running,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackfillMailboxResponse) Reset() {
+	*x = BackfillMailboxResponse{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackfillMailboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackfillMailboxResponse) ProtoMessage() {}
+
+func (x *BackfillMailboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackfillMailboxResponse.ProtoReflect.Descriptor instead.
+func (*BackfillMailboxResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BackfillMailboxResponse) GetBackfill() *Backfill {
+	if x != nil {
+		return x.Backfill
+	}
+	return nil
+}
+
+func (x *BackfillMailboxResponse) GetWasRunning() bool {
+	if x != nil {
+		return x.WasRunning
+	}
+	return false
+}
+
+// GetBackfillRequest identifies a tenant.
+type GetBackfillRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBackfillRequest) Reset() {
+	*x = GetBackfillRequest{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBackfillRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBackfillRequest) ProtoMessage() {}
+
+func (x *GetBackfillRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBackfillRequest.ProtoReflect.Descriptor instead.
+func (*GetBackfillRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetBackfillRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// GetBackfillResponse contains the backfill.
+type GetBackfillResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// backfill is the backfill that is running or was the last. Absent when there was none.
+	Backfill      *Backfill `protobuf:"bytes,1,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBackfillResponse) Reset() {
+	*x = GetBackfillResponse{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBackfillResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBackfillResponse) ProtoMessage() {}
+
+func (x *GetBackfillResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBackfillResponse.ProtoReflect.Descriptor instead.
+func (*GetBackfillResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetBackfillResponse) GetBackfill() *Backfill {
+	if x != nil {
+		return x.Backfill
+	}
+	return nil
+}
+
 // GetPipelineStatusRequest requests the state of the pipeline.
 type GetPipelineStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -321,7 +716,7 @@ type GetPipelineStatusRequest struct {
 
 func (x *GetPipelineStatusRequest) Reset() {
 	*x = GetPipelineStatusRequest{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +728,7 @@ func (x *GetPipelineStatusRequest) String() string {
 func (*GetPipelineStatusRequest) ProtoMessage() {}
 
 func (x *GetPipelineStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +741,7 @@ func (x *GetPipelineStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPipelineStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetPipelineStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetPipelineStatusRequest) GetMaxTenants() int32 {
@@ -395,7 +790,7 @@ type GetPipelineStatusResponse struct {
 
 func (x *GetPipelineStatusResponse) Reset() {
 	*x = GetPipelineStatusResponse{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +802,7 @@ func (x *GetPipelineStatusResponse) String() string {
 func (*GetPipelineStatusResponse) ProtoMessage() {}
 
 func (x *GetPipelineStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +815,7 @@ func (x *GetPipelineStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPipelineStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetPipelineStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetPipelineStatusResponse) GetMeasuredAt() *timestamppb.Timestamp {
@@ -545,7 +940,7 @@ type WorkerStatus struct {
 
 func (x *WorkerStatus) Reset() {
 	*x = WorkerStatus{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +952,7 @@ func (x *WorkerStatus) String() string {
 func (*WorkerStatus) ProtoMessage() {}
 
 func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +965,7 @@ func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStatus.ProtoReflect.Descriptor instead.
 func (*WorkerStatus) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorkerStatus) GetWorkerId() string {
@@ -628,7 +1023,7 @@ type TenantLag struct {
 
 func (x *TenantLag) Reset() {
 	*x = TenantLag{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +1035,7 @@ func (x *TenantLag) String() string {
 func (*TenantLag) ProtoMessage() {}
 
 func (x *TenantLag) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +1048,7 @@ func (x *TenantLag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantLag.ProtoReflect.Descriptor instead.
 func (*TenantLag) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TenantLag) GetTenantId() string {
@@ -745,7 +1140,33 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\x18ReconcileMailboxResponse\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x1f\n" +
 	"\vwas_waiting\x18\x02 \x01(\bR\n" +
-	"wasWaiting\"A\n" +
+	"wasWaiting\"\xbe\x03\n" +
+	"\bBackfill\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12:\n" +
+	"\x05state\x18\x03 \x01(\x0e2$.mailmesh.processor.v1.BackfillStateR\x05state\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x129\n" +
+	"\n" +
+	"reached_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\treachedAt\x12\x1a\n" +
+	"\bmessages\x18\a \x01(\x03R\bmessages\x12\x15\n" +
+	"\x06is_cut\x18\b \x01(\bR\x05isCut\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x12;\n" +
+	"\vfinished_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\"s\n" +
+	"\x16BackfillMailboxRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x126\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\x05since\"w\n" +
+	"\x17BackfillMailboxResponse\x12;\n" +
+	"\bbackfill\x18\x01 \x01(\v2\x1f.mailmesh.processor.v1.BackfillR\bbackfill\x12\x1f\n" +
+	"\vwas_running\x18\x02 \x01(\bR\n" +
+	"wasRunning\"7\n" +
+	"\x12GetBackfillRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"R\n" +
+	"\x13GetBackfillResponse\x12;\n" +
+	"\bbackfill\x18\x01 \x01(\v2\x1f.mailmesh.processor.v1.BackfillR\bbackfill\"A\n" +
 	"\x18GetPipelineStatusRequest\x12%\n" +
 	"\vmax_tenants\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\n" +
 	"maxTenants\"\x86\b\n" +
@@ -789,10 +1210,17 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\x14last_notification_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastNotificationAt\x12H\n" +
 	"\x12last_reconciled_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x10lastReconciledAt\x12C\n" +
 	"\x0fthrottled_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0ethrottledUntil\x121\n" +
-	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson2\xf9\x03\n" +
+	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson*\x83\x01\n" +
+	"\rBackfillState\x12\x1e\n" +
+	"\x1aBACKFILL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16BACKFILL_STATE_RUNNING\x10\x01\x12\x1b\n" +
+	"\x17BACKFILL_STATE_FINISHED\x10\x02\x12\x19\n" +
+	"\x15BACKFILL_STATE_FAILED\x10\x032\xcc\x06\n" +
 	"\x10ProcessorService\x12\x96\x01\n" +
 	"\fReplayEvents\x12*.mailmesh.processor.v1.ReplayEventsRequest\x1a+.mailmesh.processor.v1.ReplayEventsResponse\"-\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:replay\x12\xb2\x01\n" +
-	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\x90\x01\n" +
+	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\xae\x01\n" +
+	"\x0fBackfillMailbox\x12-.mailmesh.processor.v1.BackfillMailboxRequest\x1a..mailmesh.processor.v1.BackfillMailboxResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%:\x01*\" /v1/tenants/{tenant_id}:backfill\x12\x9f\x01\n" +
+	"\vGetBackfill\x12).mailmesh.processor.v1.GetBackfillRequest\x1a*.mailmesh.processor.v1.GetBackfillResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\x12 /v1/tenants/{tenant_id}/backfill\x12\x90\x01\n" +
 	"\x11GetPipelineStatus\x12/.mailmesh.processor.v1.GetPipelineStatusRequest\x1a0.mailmesh.processor.v1.GetPipelineStatusResponse\"\x18\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/pipeline\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
@@ -808,48 +1236,67 @@ func file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_processor_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_processor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_mailmesh_processor_v1_processor_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailmesh_processor_v1_processor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_mailmesh_processor_v1_processor_service_proto_goTypes = []any{
-	(*ReplayEventsRequest)(nil),       // 0: mailmesh.processor.v1.ReplayEventsRequest
-	(*ReplayEventsResponse)(nil),      // 1: mailmesh.processor.v1.ReplayEventsResponse
-	(*ReconcileMailboxRequest)(nil),   // 2: mailmesh.processor.v1.ReconcileMailboxRequest
-	(*ReconcileMailboxResponse)(nil),  // 3: mailmesh.processor.v1.ReconcileMailboxResponse
-	(*GetPipelineStatusRequest)(nil),  // 4: mailmesh.processor.v1.GetPipelineStatusRequest
-	(*GetPipelineStatusResponse)(nil), // 5: mailmesh.processor.v1.GetPipelineStatusResponse
-	(*WorkerStatus)(nil),              // 6: mailmesh.processor.v1.WorkerStatus
-	(*TenantLag)(nil),                 // 7: mailmesh.processor.v1.TenantLag
-	nil,                               // 8: mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
-	nil,                               // 9: mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
-	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
-	(*EventFilter)(nil),               // 11: mailmesh.processor.v1.EventFilter
+	(BackfillState)(0),                // 0: mailmesh.processor.v1.BackfillState
+	(*ReplayEventsRequest)(nil),       // 1: mailmesh.processor.v1.ReplayEventsRequest
+	(*ReplayEventsResponse)(nil),      // 2: mailmesh.processor.v1.ReplayEventsResponse
+	(*ReconcileMailboxRequest)(nil),   // 3: mailmesh.processor.v1.ReconcileMailboxRequest
+	(*ReconcileMailboxResponse)(nil),  // 4: mailmesh.processor.v1.ReconcileMailboxResponse
+	(*Backfill)(nil),                  // 5: mailmesh.processor.v1.Backfill
+	(*BackfillMailboxRequest)(nil),    // 6: mailmesh.processor.v1.BackfillMailboxRequest
+	(*BackfillMailboxResponse)(nil),   // 7: mailmesh.processor.v1.BackfillMailboxResponse
+	(*GetBackfillRequest)(nil),        // 8: mailmesh.processor.v1.GetBackfillRequest
+	(*GetBackfillResponse)(nil),       // 9: mailmesh.processor.v1.GetBackfillResponse
+	(*GetPipelineStatusRequest)(nil),  // 10: mailmesh.processor.v1.GetPipelineStatusRequest
+	(*GetPipelineStatusResponse)(nil), // 11: mailmesh.processor.v1.GetPipelineStatusResponse
+	(*WorkerStatus)(nil),              // 12: mailmesh.processor.v1.WorkerStatus
+	(*TenantLag)(nil),                 // 13: mailmesh.processor.v1.TenantLag
+	nil,                               // 14: mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
+	nil,                               // 15: mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
+	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
+	(*EventFilter)(nil),               // 17: mailmesh.processor.v1.EventFilter
 }
 var file_mailmesh_processor_v1_processor_service_proto_depIdxs = []int32{
-	10, // 0: mailmesh.processor.v1.ReplayEventsRequest.received_from:type_name -> google.protobuf.Timestamp
-	10, // 1: mailmesh.processor.v1.ReplayEventsRequest.received_before:type_name -> google.protobuf.Timestamp
-	11, // 2: mailmesh.processor.v1.ReplayEventsRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	10, // 3: mailmesh.processor.v1.ReconcileMailboxRequest.since:type_name -> google.protobuf.Timestamp
-	10, // 4: mailmesh.processor.v1.GetPipelineStatusResponse.measured_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: mailmesh.processor.v1.GetPipelineStatusResponse.subscriptions_by_state:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
-	9,  // 6: mailmesh.processor.v1.GetPipelineStatusResponse.tenants_by_status:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
-	6,  // 7: mailmesh.processor.v1.GetPipelineStatusResponse.workers:type_name -> mailmesh.processor.v1.WorkerStatus
-	7,  // 8: mailmesh.processor.v1.GetPipelineStatusResponse.tenants:type_name -> mailmesh.processor.v1.TenantLag
-	10, // 9: mailmesh.processor.v1.WorkerStatus.seen_at:type_name -> google.protobuf.Timestamp
-	10, // 10: mailmesh.processor.v1.WorkerStatus.started_at:type_name -> google.protobuf.Timestamp
-	10, // 11: mailmesh.processor.v1.TenantLag.last_event_at:type_name -> google.protobuf.Timestamp
-	10, // 12: mailmesh.processor.v1.TenantLag.last_notification_at:type_name -> google.protobuf.Timestamp
-	10, // 13: mailmesh.processor.v1.TenantLag.last_reconciled_at:type_name -> google.protobuf.Timestamp
-	10, // 14: mailmesh.processor.v1.TenantLag.throttled_until:type_name -> google.protobuf.Timestamp
-	0,  // 15: mailmesh.processor.v1.ProcessorService.ReplayEvents:input_type -> mailmesh.processor.v1.ReplayEventsRequest
-	2,  // 16: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:input_type -> mailmesh.processor.v1.ReconcileMailboxRequest
-	4,  // 17: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:input_type -> mailmesh.processor.v1.GetPipelineStatusRequest
-	1,  // 18: mailmesh.processor.v1.ProcessorService.ReplayEvents:output_type -> mailmesh.processor.v1.ReplayEventsResponse
-	3,  // 19: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:output_type -> mailmesh.processor.v1.ReconcileMailboxResponse
-	5,  // 20: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:output_type -> mailmesh.processor.v1.GetPipelineStatusResponse
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	16, // 0: mailmesh.processor.v1.ReplayEventsRequest.received_from:type_name -> google.protobuf.Timestamp
+	16, // 1: mailmesh.processor.v1.ReplayEventsRequest.received_before:type_name -> google.protobuf.Timestamp
+	17, // 2: mailmesh.processor.v1.ReplayEventsRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	16, // 3: mailmesh.processor.v1.ReconcileMailboxRequest.since:type_name -> google.protobuf.Timestamp
+	0,  // 4: mailmesh.processor.v1.Backfill.state:type_name -> mailmesh.processor.v1.BackfillState
+	16, // 5: mailmesh.processor.v1.Backfill.since:type_name -> google.protobuf.Timestamp
+	16, // 6: mailmesh.processor.v1.Backfill.until:type_name -> google.protobuf.Timestamp
+	16, // 7: mailmesh.processor.v1.Backfill.reached_at:type_name -> google.protobuf.Timestamp
+	16, // 8: mailmesh.processor.v1.Backfill.finished_at:type_name -> google.protobuf.Timestamp
+	16, // 9: mailmesh.processor.v1.BackfillMailboxRequest.since:type_name -> google.protobuf.Timestamp
+	5,  // 10: mailmesh.processor.v1.BackfillMailboxResponse.backfill:type_name -> mailmesh.processor.v1.Backfill
+	5,  // 11: mailmesh.processor.v1.GetBackfillResponse.backfill:type_name -> mailmesh.processor.v1.Backfill
+	16, // 12: mailmesh.processor.v1.GetPipelineStatusResponse.measured_at:type_name -> google.protobuf.Timestamp
+	14, // 13: mailmesh.processor.v1.GetPipelineStatusResponse.subscriptions_by_state:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
+	15, // 14: mailmesh.processor.v1.GetPipelineStatusResponse.tenants_by_status:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
+	12, // 15: mailmesh.processor.v1.GetPipelineStatusResponse.workers:type_name -> mailmesh.processor.v1.WorkerStatus
+	13, // 16: mailmesh.processor.v1.GetPipelineStatusResponse.tenants:type_name -> mailmesh.processor.v1.TenantLag
+	16, // 17: mailmesh.processor.v1.WorkerStatus.seen_at:type_name -> google.protobuf.Timestamp
+	16, // 18: mailmesh.processor.v1.WorkerStatus.started_at:type_name -> google.protobuf.Timestamp
+	16, // 19: mailmesh.processor.v1.TenantLag.last_event_at:type_name -> google.protobuf.Timestamp
+	16, // 20: mailmesh.processor.v1.TenantLag.last_notification_at:type_name -> google.protobuf.Timestamp
+	16, // 21: mailmesh.processor.v1.TenantLag.last_reconciled_at:type_name -> google.protobuf.Timestamp
+	16, // 22: mailmesh.processor.v1.TenantLag.throttled_until:type_name -> google.protobuf.Timestamp
+	1,  // 23: mailmesh.processor.v1.ProcessorService.ReplayEvents:input_type -> mailmesh.processor.v1.ReplayEventsRequest
+	3,  // 24: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:input_type -> mailmesh.processor.v1.ReconcileMailboxRequest
+	6,  // 25: mailmesh.processor.v1.ProcessorService.BackfillMailbox:input_type -> mailmesh.processor.v1.BackfillMailboxRequest
+	8,  // 26: mailmesh.processor.v1.ProcessorService.GetBackfill:input_type -> mailmesh.processor.v1.GetBackfillRequest
+	10, // 27: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:input_type -> mailmesh.processor.v1.GetPipelineStatusRequest
+	2,  // 28: mailmesh.processor.v1.ProcessorService.ReplayEvents:output_type -> mailmesh.processor.v1.ReplayEventsResponse
+	4,  // 29: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:output_type -> mailmesh.processor.v1.ReconcileMailboxResponse
+	7,  // 30: mailmesh.processor.v1.ProcessorService.BackfillMailbox:output_type -> mailmesh.processor.v1.BackfillMailboxResponse
+	9,  // 31: mailmesh.processor.v1.ProcessorService.GetBackfill:output_type -> mailmesh.processor.v1.GetBackfillResponse
+	11, // 32: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:output_type -> mailmesh.processor.v1.GetPipelineStatusResponse
+	28, // [28:33] is the sub-list for method output_type
+	23, // [23:28] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_processor_service_proto_init() }
@@ -863,13 +1310,14 @@ func file_mailmesh_processor_v1_processor_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_processor_service_proto_rawDesc), len(file_mailmesh_processor_v1_processor_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   10,
+			NumEnums:      1,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailmesh_processor_v1_processor_service_proto_goTypes,
 		DependencyIndexes: file_mailmesh_processor_v1_processor_service_proto_depIdxs,
+		EnumInfos:         file_mailmesh_processor_v1_processor_service_proto_enumTypes,
 		MessageInfos:      file_mailmesh_processor_v1_processor_service_proto_msgTypes,
 	}.Build()
 	File_mailmesh_processor_v1_processor_service_proto = out.File

@@ -21,6 +21,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ProcessorService_ReplayEvents_FullMethodName      = "/mailmesh.processor.v1.ProcessorService/ReplayEvents"
 	ProcessorService_ReconcileMailbox_FullMethodName  = "/mailmesh.processor.v1.ProcessorService/ReconcileMailbox"
+	ProcessorService_BackfillMailbox_FullMethodName   = "/mailmesh.processor.v1.ProcessorService/BackfillMailbox"
+	ProcessorService_GetBackfill_FullMethodName       = "/mailmesh.processor.v1.ProcessorService/GetBackfill"
 	ProcessorService_GetPipelineStatus_FullMethodName = "/mailmesh.processor.v1.ProcessorService/GetPipelineStatus"
 )
 
@@ -38,6 +40,13 @@ type ProcessorServiceClient interface {
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(ctx context.Context, in *ReconcileMailboxRequest, opts ...grpc.CallOption) (*ReconcileMailboxResponse, error)
+	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+	// subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+	// EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+	// the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+	BackfillMailbox(ctx context.Context, in *BackfillMailboxRequest, opts ...grpc.CallOption) (*BackfillMailboxResponse, error)
+	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	GetBackfill(ctx context.Context, in *GetBackfillRequest, opts ...grpc.CallOption) (*GetBackfillResponse, error)
 	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
 	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(ctx context.Context, in *GetPipelineStatusRequest, opts ...grpc.CallOption) (*GetPipelineStatusResponse, error)
@@ -71,6 +80,26 @@ func (c *processorServiceClient) ReconcileMailbox(ctx context.Context, in *Recon
 	return out, nil
 }
 
+func (c *processorServiceClient) BackfillMailbox(ctx context.Context, in *BackfillMailboxRequest, opts ...grpc.CallOption) (*BackfillMailboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BackfillMailboxResponse)
+	err := c.cc.Invoke(ctx, ProcessorService_BackfillMailbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *processorServiceClient) GetBackfill(ctx context.Context, in *GetBackfillRequest, opts ...grpc.CallOption) (*GetBackfillResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBackfillResponse)
+	err := c.cc.Invoke(ctx, ProcessorService_GetBackfill_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *processorServiceClient) GetPipelineStatus(ctx context.Context, in *GetPipelineStatusRequest, opts ...grpc.CallOption) (*GetPipelineStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPipelineStatusResponse)
@@ -95,6 +124,13 @@ type ProcessorServiceServer interface {
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(context.Context, *ReconcileMailboxRequest) (*ReconcileMailboxResponse, error)
+	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+	// subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+	// EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+	// the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+	BackfillMailbox(context.Context, *BackfillMailboxRequest) (*BackfillMailboxResponse, error)
+	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	GetBackfill(context.Context, *GetBackfillRequest) (*GetBackfillResponse, error)
 	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
 	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(context.Context, *GetPipelineStatusRequest) (*GetPipelineStatusResponse, error)
@@ -113,6 +149,12 @@ func (UnimplementedProcessorServiceServer) ReplayEvents(context.Context, *Replay
 }
 func (UnimplementedProcessorServiceServer) ReconcileMailbox(context.Context, *ReconcileMailboxRequest) (*ReconcileMailboxResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReconcileMailbox not implemented")
+}
+func (UnimplementedProcessorServiceServer) BackfillMailbox(context.Context, *BackfillMailboxRequest) (*BackfillMailboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BackfillMailbox not implemented")
+}
+func (UnimplementedProcessorServiceServer) GetBackfill(context.Context, *GetBackfillRequest) (*GetBackfillResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBackfill not implemented")
 }
 func (UnimplementedProcessorServiceServer) GetPipelineStatus(context.Context, *GetPipelineStatusRequest) (*GetPipelineStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPipelineStatus not implemented")
@@ -174,6 +216,42 @@ func _ProcessorService_ReconcileMailbox_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProcessorService_BackfillMailbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BackfillMailboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProcessorServiceServer).BackfillMailbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProcessorService_BackfillMailbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProcessorServiceServer).BackfillMailbox(ctx, req.(*BackfillMailboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProcessorService_GetBackfill_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBackfillRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProcessorServiceServer).GetBackfill(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProcessorService_GetBackfill_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProcessorServiceServer).GetBackfill(ctx, req.(*GetBackfillRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProcessorService_GetPipelineStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPipelineStatusRequest)
 	if err := dec(in); err != nil {
@@ -206,6 +284,14 @@ var ProcessorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReconcileMailbox",
 			Handler:    _ProcessorService_ReconcileMailbox_Handler,
+		},
+		{
+			MethodName: "BackfillMailbox",
+			Handler:    _ProcessorService_BackfillMailbox_Handler,
+		},
+		{
+			MethodName: "GetBackfill",
+			Handler:    _ProcessorService_GetBackfill_Handler,
 		},
 		{
 			MethodName: "GetPipelineStatus",

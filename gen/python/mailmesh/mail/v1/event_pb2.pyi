@@ -36,6 +36,8 @@ class _EventSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventSour
     """EVENT_SOURCE_RECONCILIATION means that a reconciliation with the provider found the change."""
     EVENT_SOURCE_COMMAND: _EventSource.ValueType  # 3
     """EVENT_SOURCE_COMMAND means that mailmesh itself caused the change for a caller, such as the mail of a send."""
+    EVENT_SOURCE_BACKFILL: _EventSource.ValueType  # 4
+    """EVENT_SOURCE_BACKFILL means that a caller asked for the mail from before the subscriptions by `BackfillMailbox`."""
 
 class EventSource(_EventSource, metaclass=_EventSourceEnumTypeWrapper):
     """EventSource is the way in which mailmesh learned of a change."""
@@ -48,6 +50,8 @@ EVENT_SOURCE_RECONCILIATION: EventSource.ValueType  # 2
 """EVENT_SOURCE_RECONCILIATION means that a reconciliation with the provider found the change."""
 EVENT_SOURCE_COMMAND: EventSource.ValueType  # 3
 """EVENT_SOURCE_COMMAND means that mailmesh itself caused the change for a caller, such as the mail of a send."""
+EVENT_SOURCE_BACKFILL: EventSource.ValueType  # 4
+"""EVENT_SOURCE_BACKFILL means that a caller asked for the mail from before the subscriptions by `BackfillMailbox`."""
 Global___EventSource: _TypeAlias = EventSource  # noqa: Y015
 
 @_typing.final

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.processor.v1 import event_service_pb2 as _event_service_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _BackfillState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BackfillStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BackfillState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BACKFILL_STATE_UNSPECIFIED: _BackfillState.ValueType  # 0
+    """BACKFILL_STATE_UNSPECIFIED is used by no backfill."""
+    BACKFILL_STATE_RUNNING: _BackfillState.ValueType  # 1
+    """BACKFILL_STATE_RUNNING means that it goes on; `reason` has the last failure, after which it continues."""
+    BACKFILL_STATE_FINISHED: _BackfillState.ValueType  # 2
+    """BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails."""
+    BACKFILL_STATE_FAILED: _BackfillState.ValueType  # 3
+    """BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why."""
+
+class BackfillState(_BackfillState, metaclass=_BackfillStateEnumTypeWrapper):
+    """BackfillState is the state of a backfill."""
+
+BACKFILL_STATE_UNSPECIFIED: BackfillState.ValueType  # 0
+"""BACKFILL_STATE_UNSPECIFIED is used by no backfill."""
+BACKFILL_STATE_RUNNING: BackfillState.ValueType  # 1
+"""BACKFILL_STATE_RUNNING means that it goes on; `reason` has the last failure, after which it continues."""
+BACKFILL_STATE_FINISHED: BackfillState.ValueType  # 2
+"""BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails."""
+BACKFILL_STATE_FAILED: BackfillState.ValueType  # 3
+"""BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why."""
+Global___BackfillState: _TypeAlias = BackfillState  # noqa: Y015
 
 @_typing.final
 class ReplayEventsRequest(_message.Message):
@@ -165,6 +194,178 @@ class ReconcileMailboxResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReconcileMailboxResponse: _TypeAlias = ReconcileMailboxResponse  # noqa: Y015
+
+@_typing.final
+class Backfill(_message.Message):
+    """Backfill is the publishing of older mail of one mailbox."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    REACHED_AT_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    IS_CUT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    state: Global___BackfillState.ValueType
+    """state is its state."""
+    messages: _builtins.int
+    """messages counts the mails listed so far, also those that need no event. A page may count twice after a crash."""
+    is_cut: _builtins.bool
+    """is_cut is true if it ended at `MAILMESH_PROCESSOR_BACKFILL_MESSAGES` mails before it reached `since`."""
+    reason: _builtins.str
+    """reason is the `ErrorReason` without prefix of the last failure. Empty after a success."""
+    detail: _builtins.str
+    """detail is a sentence about it. It contains no content and no secret."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is the time from which mail is published."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """until is the time when it was begun, up to which mail is published."""
+
+    @_builtins.property
+    def reached_at(self) -> _timestamp_pb2.Timestamp:
+        """reached_at is the oldest time reached: mail between it and `until` is done. Equals `since` at the end."""
+
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """finished_at is the time when it ended. Absent before."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        state: Global___BackfillState.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        reached_at: _timestamp_pb2.Timestamp | None = ...,
+        messages: _builtins.int = ...,
+        is_cut: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "reached_at", b"reached_at", "since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "finished_at", b"finished_at", "is_cut", b"is_cut", "messages", b"messages", "provider", b"provider", "reached_at", b"reached_at", "reason", b"reason", "since", b"since", "state", b"state", "tenant_id", b"tenant_id", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Backfill: _TypeAlias = Backfill  # noqa: Y015
+
+@_typing.final
+class BackfillMailboxRequest(_message.Message):
+    """BackfillMailboxRequest identifies a tenant and the time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is the time from which mail is published, at most `MAILMESH_PROCESSOR_BACKFILL_DAYS` days ago."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackfillMailboxRequest: _TypeAlias = BackfillMailboxRequest  # noqa: Y015
+
+@_typing.final
+class BackfillMailboxResponse(_message.Message):
+    """BackfillMailboxResponse contains the backfill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    WAS_RUNNING_FIELD_NUMBER: _builtins.int
+    was_running: _builtins.bool
+    """was_running is true if a backfill of the mailbox was running."""
+    @_builtins.property
+    def backfill(self) -> Global___Backfill:
+        """backfill is the backfill that was begun, or the running one."""
+
+    def __init__(
+        self,
+        *,
+        backfill: Global___Backfill | None = ...,
+        was_running: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "was_running", b"was_running"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackfillMailboxResponse: _TypeAlias = BackfillMailboxResponse  # noqa: Y015
+
+@_typing.final
+class GetBackfillRequest(_message.Message):
+    """GetBackfillRequest identifies a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBackfillRequest: _TypeAlias = GetBackfillRequest  # noqa: Y015
+
+@_typing.final
+class GetBackfillResponse(_message.Message):
+    """GetBackfillResponse contains the backfill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backfill(self) -> Global___Backfill:
+        """backfill is the backfill that is running or was the last. Absent when there was none."""
+
+    def __init__(
+        self,
+        *,
+        backfill: Global___Backfill | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBackfillResponse: _TypeAlias = GetBackfillResponse  # noqa: Y015
 
 @_typing.final
 class GetPipelineStatusRequest(_message.Message):

@@ -45,6 +45,16 @@ class ProcessorServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxResponse.FromString,
                 _registered_method=True)
+        self.BackfillMailbox = channel.unary_unary(
+                '/mailmesh.processor.v1.ProcessorService/BackfillMailbox',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxResponse.FromString,
+                _registered_method=True)
+        self.GetBackfill = channel.unary_unary(
+                '/mailmesh.processor.v1.ProcessorService/GetBackfill',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.FromString,
+                _registered_method=True)
         self.GetPipelineStatus = channel.unary_unary(
                 '/mailmesh.processor.v1.ProcessorService/GetPipelineStatus',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetPipelineStatusRequest.SerializeToString,
@@ -74,6 +84,23 @@ class ProcessorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BackfillMailbox(self, request, context):
+        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+        subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+        EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+        the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBackfill(self, request, context):
+        """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPipelineStatus(self, request, context):
         """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
         are absent, and `unavailable` names the service. Safe to repeat.
@@ -94,6 +121,16 @@ def add_ProcessorServiceServicer_to_server(servicer, server):
                     servicer.ReconcileMailbox,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxResponse.SerializeToString,
+            ),
+            'BackfillMailbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackfillMailbox,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxResponse.SerializeToString,
+            ),
+            'GetBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBackfill,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.SerializeToString,
             ),
             'GetPipelineStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPipelineStatus,
@@ -156,6 +193,60 @@ class ProcessorService:
             '/mailmesh.processor.v1.ProcessorService/ReconcileMailbox',
             mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.ReconcileMailboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackfillMailbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.ProcessorService/BackfillMailbox',
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.BackfillMailboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.ProcessorService/GetBackfill',
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,14 @@ class ProcessorServiceStub:
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
     already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
+    BackfillMailbox: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.BackfillMailboxRequest, _processor_service_pb2.BackfillMailboxResponse]
+    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+    subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+    EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+    the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+    """
+    GetBackfill: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]
+    """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
     GetPipelineStatus: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]
     """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
     are absent, and `unavailable` names the service. Safe to repeat.
@@ -63,6 +71,14 @@ class ProcessorServiceAsyncStub(ProcessorServiceStub):
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
     already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
+    BackfillMailbox: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.BackfillMailboxRequest, _processor_service_pb2.BackfillMailboxResponse]  # type: ignore[assignment]
+    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+    subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+    EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+    the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+    """
+    GetBackfill: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]  # type: ignore[assignment]
+    """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
     GetPipelineStatus: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]  # type: ignore[assignment]
     """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
     are absent, and `unavailable` names the service. Safe to repeat.
@@ -92,6 +108,26 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
         already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def BackfillMailbox(
+        self,
+        request: _processor_service_pb2.BackfillMailboxRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_processor_service_pb2.BackfillMailboxResponse, _abc.Awaitable[_processor_service_pb2.BackfillMailboxResponse]]:
+        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+        subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+        EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+        the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetBackfill(
+        self,
+        request: _processor_service_pb2.GetBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_processor_service_pb2.GetBackfillResponse, _abc.Awaitable[_processor_service_pb2.GetBackfillResponse]]:
+        """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def GetPipelineStatus(

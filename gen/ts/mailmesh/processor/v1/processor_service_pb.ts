@@ -2,8 +2,8 @@
 // @generated from file mailmesh/processor/v1/processor_service.proto (package mailmesh.processor.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/processor_service.proto.
  */
 export const file_mailmesh_processor_v1_processor_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1tYWlsbWVzaC9wcm9jZXNzb3IvdjEvcHJvY2Vzc29yX3NlcnZpY2UucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKoAgoTUmVwbGF5RXZlbnRzUmVxdWVzdBIZCgtmcm9tX2N1cnNvchgBIAEoCUIE4kEBARIXCgl0b19jdXJzb3IYAiABKAlCBOJBAQESNwoNcmVjZWl2ZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESOQoPcmVjZWl2ZWRfYmVmb3JlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARI4CgZmaWx0ZXIYBSABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESFQoHZHJ5X3J1bhgGIAEoCEIE4kEBARIYCgpyZXF1ZXN0X2lkGAcgASgJQgTiQQEBImIKFFJlcGxheUV2ZW50c1Jlc3BvbnNlEhEKCXJlcGxheV9pZBgBIAEoCRIPCgdtYXRjaGVkGAIgASgDEhAKCGFwcGVuZGVkGAMgASgDEhQKDHN0YXJ0X2N1cnNvchgEIAEoCSJjChdSZWNvbmNpbGVNYWlsYm94UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISLwoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGFJlY29uY2lsZU1haWxib3hSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIjUKGEdldFBpcGVsaW5lU3RhdHVzUmVxdWVzdBIZCgttYXhfdGVuYW50cxgBIAEoBUIE4kEBASL/BQoZR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZRIvCgttZWFzdXJlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNaW5ib3hfcGVuZGluZxgCIAEoAxIcChRpbmJveF9vbGRlc3Rfc2Vjb25kcxgDIAEoARIUCgxkZWFkX2xldHRlcnMYBCABKAMSagoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgFIAMoCzJKLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRQaXBlbGluZVN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSYAoRdGVuYW50c19ieV9zdGF0dXMYBiADKAsyRS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZS5UZW5hbnRzQnlTdGF0dXNFbnRyeRIiChpyZWZyZXNoX2ZhaWx1cmVzX2xhc3RfaG91chgHIAEoAxIaChJ1bmVucmljaGVkX3BlbmRpbmcYCCABKAMSGAoQZXZlbnRzX2xhc3RfaG91chgJIAEoAxIXCg9uZXdlc3RfcG9zaXRpb24YCiABKAkSFwoPb2xkZXN0X3Bvc2l0aW9uGAsgASgJEjQKB3dvcmtlcnMYDCADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuV29ya2VyU3RhdHVzEjEKB3RlbmFudHMYDSADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVGVuYW50TGFnEhMKC3VuYXZhaWxhYmxlGA4gAygJEhkKEXJlZnVzZWRfbGFzdF9ob3VyGA8gASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ARo2ChRUZW5hbnRzQnlTdGF0dXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIpQBCgxXb3JrZXJTdGF0dXMSEQoJd29ya2VyX2lkGAEgASgJEisKB3NlZW5fYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHRlbmFudHNfaGVsZBgDIAEoBRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLVAgoJVGVuYW50TGFnEhEKCXRlbmFudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRITCgtsYWdfc2Vjb25kcxgDIAEoARIVCg1pbmJveF9wZW5kaW5nGAQgASgDEjEKDWxhc3RfZXZlbnRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJsYXN0X3JlY29uY2lsZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD3Rocm90dGxlZF91bnRpbBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoVaXNfd2FpdGluZ19mb3JfcGVyc29uGAkgASgIMvkDChBQcm9jZXNzb3JTZXJ2aWNlEpYBCgxSZXBsYXlFdmVudHMSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBsYXlFdmVudHNSZXNwb25zZSItkM4YAqLOGAltYWlsLnJlYWSC0+STAhYiES92MS9ldmVudHM6cmVwbGF5OgEqErIBChBSZWNvbmNpbGVNYWlsYm94Ei4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY29uY2lsZU1haWxib3hSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY29uY2lsZU1haWxib3hSZXNwb25zZSI9kM4YAqLOGAltYWlsLnJlYWSC0+STAiYiIS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OnJlY29uY2lsZToBKhKQAQoRR2V0UGlwZWxpbmVTdGF0dXMSLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0UGlwZWxpbmVTdGF0dXNSZXF1ZXN0GjAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFBpcGVsaW5lU3RhdHVzUmVzcG9uc2UiGJDOGAGC0+STAg4SDC92MS9waXBlbGluZRoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event_service]);
+  fileDesc("Ci1tYWlsbWVzaC9wcm9jZXNzb3IvdjEvcHJvY2Vzc29yX3NlcnZpY2UucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKoAgoTUmVwbGF5RXZlbnRzUmVxdWVzdBIZCgtmcm9tX2N1cnNvchgBIAEoCUIE4kEBARIXCgl0b19jdXJzb3IYAiABKAlCBOJBAQESNwoNcmVjZWl2ZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESOQoPcmVjZWl2ZWRfYmVmb3JlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARI4CgZmaWx0ZXIYBSABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESFQoHZHJ5X3J1bhgGIAEoCEIE4kEBARIYCgpyZXF1ZXN0X2lkGAcgASgJQgTiQQEBImIKFFJlcGxheUV2ZW50c1Jlc3BvbnNlEhEKCXJlcGxheV9pZBgBIAEoCRIPCgdtYXRjaGVkGAIgASgDEhAKCGFwcGVuZGVkGAMgASgDEhQKDHN0YXJ0X2N1cnNvchgEIAEoCSJjChdSZWNvbmNpbGVNYWlsYm94UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISLwoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGFJlY29uY2lsZU1haWxib3hSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIt0CCghCYWNrZmlsbBIRCgl0ZW5hbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSMwoFc3RhdGUYAyABKA4yJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQmFja2ZpbGxTdGF0ZRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJlYWNoZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCG1lc3NhZ2VzGAcgASgDEg4KBmlzX2N1dBgIIAEoCBIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJiChZCYWNrZmlsbE1haWxib3hSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIvCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQIiYQoXQmFja2ZpbGxNYWlsYm94UmVzcG9uc2USMQoIYmFja2ZpbGwYASABKAsyHy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQmFja2ZpbGwSEwoLd2FzX3J1bm5pbmcYAiABKAgiLQoSR2V0QmFja2ZpbGxSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJIChNHZXRCYWNrZmlsbFJlc3BvbnNlEjEKCGJhY2tmaWxsGAEgASgLMh8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkJhY2tmaWxsIjUKGEdldFBpcGVsaW5lU3RhdHVzUmVxdWVzdBIZCgttYXhfdGVuYW50cxgBIAEoBUIE4kEBASL/BQoZR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZRIvCgttZWFzdXJlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNaW5ib3hfcGVuZGluZxgCIAEoAxIcChRpbmJveF9vbGRlc3Rfc2Vjb25kcxgDIAEoARIUCgxkZWFkX2xldHRlcnMYBCABKAMSagoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgFIAMoCzJKLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRQaXBlbGluZVN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSYAoRdGVuYW50c19ieV9zdGF0dXMYBiADKAsyRS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZS5UZW5hbnRzQnlTdGF0dXNFbnRyeRIiChpyZWZyZXNoX2ZhaWx1cmVzX2xhc3RfaG91chgHIAEoAxIaChJ1bmVucmljaGVkX3BlbmRpbmcYCCABKAMSGAoQZXZlbnRzX2xhc3RfaG91chgJIAEoAxIXCg9uZXdlc3RfcG9zaXRpb24YCiABKAkSFwoPb2xkZXN0X3Bvc2l0aW9uGAsgASgJEjQKB3dvcmtlcnMYDCADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuV29ya2VyU3RhdHVzEjEKB3RlbmFudHMYDSADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVGVuYW50TGFnEhMKC3VuYXZhaWxhYmxlGA4gAygJEhkKEXJlZnVzZWRfbGFzdF9ob3VyGA8gASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ARo2ChRUZW5hbnRzQnlTdGF0dXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIpQBCgxXb3JrZXJTdGF0dXMSEQoJd29ya2VyX2lkGAEgASgJEisKB3NlZW5fYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHRlbmFudHNfaGVsZBgDIAEoBRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLVAgoJVGVuYW50TGFnEhEKCXRlbmFudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRITCgtsYWdfc2Vjb25kcxgDIAEoARIVCg1pbmJveF9wZW5kaW5nGAQgASgDEjEKDWxhc3RfZXZlbnRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJsYXN0X3JlY29uY2lsZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD3Rocm90dGxlZF91bnRpbBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoVaXNfd2FpdGluZ19mb3JfcGVyc29uGAkgASgIKoMBCg1CYWNrZmlsbFN0YXRlEh4KGkJBQ0tGSUxMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWQkFDS0ZJTExfU1RBVEVfUlVOTklORxABEhsKF0JBQ0tGSUxMX1NUQVRFX0ZJTklTSEVEEAISGQoVQkFDS0ZJTExfU1RBVEVfRkFJTEVEEAMyzAYKEFByb2Nlc3NvclNlcnZpY2USlgEKDFJlcGxheUV2ZW50cxIqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBsYXlFdmVudHNSZXF1ZXN0GisubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlcGxheUV2ZW50c1Jlc3BvbnNlIi2QzhgCos4YCW1haWwucmVhZILT5JMCFiIRL3YxL2V2ZW50czpyZXBsYXk6ASoSsgEKEFJlY29uY2lsZU1haWxib3gSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjb25jaWxlTWFpbGJveFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjb25jaWxlTWFpbGJveFJlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJiIhL3YxL3RlbmFudHMve3RlbmFudF9pZH06cmVjb25jaWxlOgEqEq4BCg9CYWNrZmlsbE1haWxib3gSLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQmFja2ZpbGxNYWlsYm94UmVxdWVzdBouLm1haWxtZXNoLnByb2Nlc3Nvci52MS5CYWNrZmlsbE1haWxib3hSZXNwb25zZSI8kM4YAqLOGAltYWlsLnJlYWSC0+STAiUiIC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmJhY2tmaWxsOgEqEp8BCgtHZXRCYWNrZmlsbBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRCYWNrZmlsbFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0QmFja2ZpbGxSZXNwb25zZSI5kM4YAqLOGAltYWlsLnJlYWSC0+STAiISIC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L2JhY2tmaWxsEpABChFHZXRQaXBlbGluZVN0YXR1cxIvLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRQaXBlbGluZVN0YXR1c1JlcXVlc3QaMC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZSIYkM4YAYLT5JMCDhIML3YxL3BpcGVsaW5lGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event_service]);
 
 /**
  * ReplayEventsRequest selects events by position or by time.
@@ -184,6 +184,195 @@ export const ReconcileMailboxResponseSchema: GenMessage<ReconcileMailboxResponse
   messageDesc(file_mailmesh_processor_v1_processor_service, 3);
 
 /**
+ * Backfill is the publishing of older mail of one mailbox.
+ *
+ * @generated from message mailmesh.processor.v1.Backfill
+ */
+export type Backfill = Message<"mailmesh.processor.v1.Backfill"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * state is its state.
+   *
+   * @generated from field: mailmesh.processor.v1.BackfillState state = 3;
+   */
+  state: BackfillState;
+
+  /**
+   * since is the time from which mail is published.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * until is the time when it was begun, up to which mail is published.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 5;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * reached_at is the oldest time reached: mail between it and `until` is done. Equals `since` at the end.
+   *
+   * @generated from field: google.protobuf.Timestamp reached_at = 6;
+   */
+  reachedAt?: Timestamp | undefined;
+
+  /**
+   * messages counts the mails listed so far, also those that need no event. A page may count twice after a crash.
+   *
+   * @generated from field: int64 messages = 7;
+   */
+  messages: bigint;
+
+  /**
+   * is_cut is true if it ended at `MAILMESH_PROCESSOR_BACKFILL_MESSAGES` mails before it reached `since`.
+   *
+   * @generated from field: bool is_cut = 8;
+   */
+  isCut: boolean;
+
+  /**
+   * reason is the `ErrorReason` without prefix of the last failure. Empty after a success.
+   *
+   * @generated from field: string reason = 9;
+   */
+  reason: string;
+
+  /**
+   * detail is a sentence about it. It contains no content and no secret.
+   *
+   * @generated from field: string detail = 10;
+   */
+  detail: string;
+
+  /**
+   * finished_at is the time when it ended. Absent before.
+   *
+   * @generated from field: google.protobuf.Timestamp finished_at = 11;
+   */
+  finishedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.Backfill.
+ * Use `create(BackfillSchema)` to create a new message.
+ */
+export const BackfillSchema: GenMessage<Backfill> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_processor_service, 4);
+
+/**
+ * BackfillMailboxRequest identifies a tenant and the time.
+ *
+ * @generated from message mailmesh.processor.v1.BackfillMailboxRequest
+ */
+export type BackfillMailboxRequest = Message<"mailmesh.processor.v1.BackfillMailboxRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * since is the time from which mail is published, at most `MAILMESH_PROCESSOR_BACKFILL_DAYS` days ago.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 2;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.BackfillMailboxRequest.
+ * Use `create(BackfillMailboxRequestSchema)` to create a new message.
+ */
+export const BackfillMailboxRequestSchema: GenMessage<BackfillMailboxRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_processor_service, 5);
+
+/**
+ * BackfillMailboxResponse contains the backfill.
+ *
+ * @generated from message mailmesh.processor.v1.BackfillMailboxResponse
+ */
+export type BackfillMailboxResponse = Message<"mailmesh.processor.v1.BackfillMailboxResponse"> & {
+  /**
+   * backfill is the backfill that was begun, or the running one.
+   *
+   * @generated from field: mailmesh.processor.v1.Backfill backfill = 1;
+   */
+  backfill?: Backfill | undefined;
+
+  /**
+   * was_running is true if a backfill of the mailbox was running.
+   *
+   * @generated from field: bool was_running = 2;
+   */
+  wasRunning: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.BackfillMailboxResponse.
+ * Use `create(BackfillMailboxResponseSchema)` to create a new message.
+ */
+export const BackfillMailboxResponseSchema: GenMessage<BackfillMailboxResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_processor_service, 6);
+
+/**
+ * GetBackfillRequest identifies a tenant.
+ *
+ * @generated from message mailmesh.processor.v1.GetBackfillRequest
+ */
+export type GetBackfillRequest = Message<"mailmesh.processor.v1.GetBackfillRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetBackfillRequest.
+ * Use `create(GetBackfillRequestSchema)` to create a new message.
+ */
+export const GetBackfillRequestSchema: GenMessage<GetBackfillRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_processor_service, 7);
+
+/**
+ * GetBackfillResponse contains the backfill.
+ *
+ * @generated from message mailmesh.processor.v1.GetBackfillResponse
+ */
+export type GetBackfillResponse = Message<"mailmesh.processor.v1.GetBackfillResponse"> & {
+  /**
+   * backfill is the backfill that is running or was the last. Absent when there was none.
+   *
+   * @generated from field: mailmesh.processor.v1.Backfill backfill = 1;
+   */
+  backfill?: Backfill | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetBackfillResponse.
+ * Use `create(GetBackfillResponseSchema)` to create a new message.
+ */
+export const GetBackfillResponseSchema: GenMessage<GetBackfillResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_processor_service, 8);
+
+/**
  * GetPipelineStatusRequest requests the state of the pipeline.
  *
  * @generated from message mailmesh.processor.v1.GetPipelineStatusRequest
@@ -202,7 +391,7 @@ export type GetPipelineStatusRequest = Message<"mailmesh.processor.v1.GetPipelin
  * Use `create(GetPipelineStatusRequestSchema)` to create a new message.
  */
 export const GetPipelineStatusRequestSchema: GenMessage<GetPipelineStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_processor_service, 4);
+  messageDesc(file_mailmesh_processor_v1_processor_service, 9);
 
 /**
  * GetPipelineStatusResponse is the state of the pipeline.
@@ -321,7 +510,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
  * Use `create(GetPipelineStatusResponseSchema)` to create a new message.
  */
 export const GetPipelineStatusResponseSchema: GenMessage<GetPipelineStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_processor_service, 5);
+  messageDesc(file_mailmesh_processor_v1_processor_service, 10);
 
 /**
  * WorkerStatus is one worker process.
@@ -363,7 +552,7 @@ export type WorkerStatus = Message<"mailmesh.processor.v1.WorkerStatus"> & {
  * Use `create(WorkerStatusSchema)` to create a new message.
  */
 export const WorkerStatusSchema: GenMessage<WorkerStatus> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_processor_service, 6);
+  messageDesc(file_mailmesh_processor_v1_processor_service, 11);
 
 /**
  * TenantLag describes how far processing lags for one tenant.
@@ -440,7 +629,48 @@ export type TenantLag = Message<"mailmesh.processor.v1.TenantLag"> & {
  * Use `create(TenantLagSchema)` to create a new message.
  */
 export const TenantLagSchema: GenMessage<TenantLag> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_processor_service, 7);
+  messageDesc(file_mailmesh_processor_v1_processor_service, 12);
+
+/**
+ * BackfillState is the state of a backfill.
+ *
+ * @generated from enum mailmesh.processor.v1.BackfillState
+ */
+export enum BackfillState {
+  /**
+   * BACKFILL_STATE_UNSPECIFIED is used by no backfill.
+   *
+   * @generated from enum value: BACKFILL_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * BACKFILL_STATE_RUNNING means that it goes on; `reason` has the last failure, after which it continues.
+   *
+   * @generated from enum value: BACKFILL_STATE_RUNNING = 1;
+   */
+  RUNNING = 1,
+
+  /**
+   * BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails.
+   *
+   * @generated from enum value: BACKFILL_STATE_FINISHED = 2;
+   */
+  FINISHED = 2,
+
+  /**
+   * BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why.
+   *
+   * @generated from enum value: BACKFILL_STATE_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.BackfillState.
+ */
+export const BackfillStateSchema: GenEnum<BackfillState> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_processor_service, 0);
 
 /**
  * ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
@@ -471,6 +701,29 @@ export const ProcessorService: GenService<{
     methodKind: "unary";
     input: typeof ReconcileMailboxRequestSchema;
     output: typeof ReconcileMailboxResponseSchema;
+  },
+  /**
+   * BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
+   * subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
+   * EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+   * the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
+   *
+   * @generated from rpc mailmesh.processor.v1.ProcessorService.BackfillMailbox
+   */
+  backfillMailbox: {
+    methodKind: "unary";
+    input: typeof BackfillMailboxRequestSchema;
+    output: typeof BackfillMailboxResponseSchema;
+  },
+  /**
+   * GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.processor.v1.ProcessorService.GetBackfill
+   */
+  getBackfill: {
+    methodKind: "unary";
+    input: typeof GetBackfillRequestSchema;
+    output: typeof GetBackfillResponseSchema;
   },
   /**
    * GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer

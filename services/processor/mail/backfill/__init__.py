@@ -1,0 +1,1 @@
+"""Backfills: events of mail from before the subscriptions."""
