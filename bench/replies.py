@@ -1,6 +1,6 @@
 """Replies that the splitter's patterns were not written for: other programs, other wording, other order of lines."""
 
-from tests.unit.processor.mail.message.replies import Reply
+from tests.unit.message.replies import Reply
 
 _TOP = "Yes, ten is fine for us.\nSee you there."
 _OLD = "OLDTEXT can you make it at ten?"

@@ -10,12 +10,12 @@ from pathlib import Path
 from bench import measure
 from bench.measure import Figure, Options
 from bench.replies import HELD_BACK
-from services.processor.mail.message.bodies import Part, make_body
-from services.processor.mail.message.bounds import Cuts
-from services.processor.mail.message.reply_split import split
-from services.processor.stream.reply_text import reply_text
-from tests.unit.processor.mail.message.replies import REPLIES, Reply
-from tests.unit.processor.mail.message.test_reply_split import HOSTILE, MIB, is_right
+from services.message.bodies import Part, make_body
+from services.message.bounds import Cuts
+from services.message.reply_split import split
+from services.message.reply_text import reply_text
+from tests.unit.message.replies import REPLIES, Reply
+from tests.unit.message.test_reply_split import HOSTILE, MIB, is_right
 
 OTHERS = "MAILMESH_BENCH_REPLY_PACKAGES"
 PROGRAM = Path(__file__).with_name("reply_machine.py")

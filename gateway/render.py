@@ -40,8 +40,11 @@ CLUSTERS = {
     "processor": "processor",
     "conversation": "processor",
     "delivery": "delivery",
+    "primitives": "primitives",
 }
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
+# Its requests contain whole mails and documents.
+CONTENT = "mailmesh.primitives.v1.PrimitiveService"
 # Graph gives up after 3 seconds; Ingest itself refuses a commit that takes more than 2.
 WEBHOOK_TIMEOUT_SECONDS = 3
 # A batch of a thousand subscriptions is a thousand calls to a provider.
@@ -50,6 +53,7 @@ TIMEOUT_SECONDS = {
     "mailmesh.ingest.v1.SubscriptionService": 300,
     "mailmesh.processor.v1.ProcessorService": 120,
     "mailmesh.delivery.v1.EndpointService": 60,
+    "mailmesh.primitives.v1.PrimitiveService": 60,
 }
 USUAL_TIMEOUT_SECONDS = 30
 # All others get no cookies: the secrets of sessions and flows end at the edge.
@@ -85,6 +89,7 @@ class EdgeService:
     streams: tuple[str, ...]
     is_open: bool
     is_webhook: bool
+    takes_content: bool
     timeout_seconds: int
     removed_headers: tuple[str, ...]
 
@@ -195,6 +200,7 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
             "ingest": [_address(text) for text in settings.ingest],
             "processor": [_address(text) for text in settings.processor],
             "delivery": [_address(text) for text in settings.delivery],
+            "primitives": [_address(text) for text in settings.primitives],
         },
         agents=_agents(settings, secrets),
         pushes=_pushes(settings),
@@ -228,6 +234,7 @@ def _edge_service(service: ContractService) -> EdgeService:
         streams=service.streams,
         is_open=service.door == access_pb2.DOOR_OPEN,
         is_webhook=is_webhook,
+        takes_content=service.name == CONTENT,
         timeout_seconds=TIMEOUT_SECONDS.get(service.name, usual),
         removed_headers=("authorization",) if service.name in READING_COOKIES else ("authorization", "cookie"),
     )

@@ -61,6 +61,10 @@ class EdgeSettings(EnvironmentSettings):
         "MAILMESH_DELIVERY_ADDRESS", ("127.0.0.1:7104",), description="Delivery's mesh ports: host:port, ..."
     )
 
+    primitives: CommaSeparated = env(
+        "MAILMESH_PRIMITIVES_ADDRESS", ("127.0.0.1:7105",), description="Primitives' mesh ports: host:port, ..."
+    )
+
     agents: CommaSeparated = env(
         "MAILMESH_AGENTS_ADDRESS",
         (),
@@ -99,6 +103,12 @@ class EdgeSettings(EnvironmentSettings):
     )
     api_body_bytes: int = Field(
         1024 * 1024, ge=4096, le=64 * 1024 * 1024, description="The largest body of an API request, bytes."
+    )
+    content_body_bytes: int = Field(
+        8 * 1024 * 1024,
+        ge=4096,
+        le=64 * 1024 * 1024,
+        description="The largest body of a request that contains a mail or a document, bytes. Base64 adds a third.",
     )
     webhooks_per_second: int = Field(
         2000,

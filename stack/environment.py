@@ -14,6 +14,8 @@ VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
+# Primitives opens files of strangers: it is told nothing that it does not need.
+PRIMITIVES_PREFIXES = ("MAILMESH_PRIMITIVES_", "MAILMESH_LOG_LEVEL", "MAILMESH_OTLP_ENDPOINT", "OTEL_")
 # Defaults that fit one machine better than the services' own; the environment takes precedence.
 ONE_MACHINE = {
     # A worker that was killed is started again at once: its mailboxes need not wait a minute for its leases to end.
@@ -94,11 +96,27 @@ def mesh_environment(
         else ports.address(ingest_names[0]),
         "MAILMESH_PROCESSOR_ADDRESS": ports.address("processor"),
         "MAILMESH_DELIVERY_ADDRESS": ports.address("delivery"),
+        "MAILMESH_PRIMITIVES_ADDRESS": ports.address("primitives"),
         **({"MAILMESH_VAULT_KEYS_FILE": str(data.vault_keys)} if service == "token_vault" else {}),
         **({"MAILMESH_DELIVERY_KEYS_FILE": str(data.delivery_keys)} if service == "delivery" else {}),
         **(
             {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}"} if service == "ingest" else {}
         ),
+    }
+
+
+def primitives_environment(environment: Mapping[str, str], identity: Identity) -> dict[str, str]:
+    """Returns the variables of Primitives: its own settings and its certificate, and nothing of the mesh.
+
+    Args:
+        environment: Our own environment.
+        identity: Its identity in the mesh.
+    """
+    own = {name: value for name, value in environment.items() if name.startswith(PRIMITIVES_PREFIXES)}
+    return own | {
+        "MAILMESH_TLS_CERT": str(identity.certificate),
+        "MAILMESH_TLS_KEY": str(identity.key),
+        "MAILMESH_TLS_CA": str(identity.authority),
     }
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from stack.addresses import EDGE, ENVOY_METRICS, Ports
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
-from stack.environment import ONE_MACHINE, Servers, inherited, listening, mesh_environment, simulated_providers
+from stack.environment import (
+    ONE_MACHINE,
+    Servers,
+    inherited,
+    listening,
+    mesh_environment,
+    primitives_environment,
+    simulated_providers,
+)
 from stack.open_files import edge_connections
 from stack.options import UpOptions
 from stack.ports import LOOPBACK
@@ -25,6 +33,7 @@ from stack.programs.services import (
 from stack.programs.simulator import simulator_program
 
 AGENTS = "agents"
+PRIMITIVES = "primitives"
 # Variables that the edge must not have.
 STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
 SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
@@ -71,7 +80,7 @@ def worker_names(options: UpOptions) -> list[str]:
 
 def port_names(options: UpOptions) -> list[str]:
     """Returns the listeners that need a port, without the edge."""
-    serving = ["token-vault", *ingest_names(options), "processor", "delivery"]
+    serving = ["token-vault", *ingest_names(options), "processor", "delivery", PRIMITIVES]
     with_metrics = [*serving, *worker_names(options)]
     agents = [AGENTS] if options.has_agents else []
     return [*serving, *(f"{name}-metrics" for name in with_metrics), *agents, "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
@@ -167,7 +176,18 @@ class Planner:
                 operator=operator,
             )
             for name, service, mesh_name in serving
-        ]
+        ] + [self._primitives(operator)]
+
+    def _primitives(self, operator: Identity) -> Program:
+        identity = self.data.certificates.identity(PRIMITIVES)
+        return service_program(
+            PRIMITIVES,
+            service="primitives",
+            mesh_name=PRIMITIVES,
+            port=self.ports[PRIMITIVES],
+            environment=primitives_environment(self.environment, identity) | listening(self.ports, PRIMITIVES),
+            operator=operator,
+        )
 
     def _workers(self) -> Sequence[Program]:
         return [

@@ -22,7 +22,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.logs import configure_logs
 from services.meshkit.metrics import serve_metrics
 from services.meshkit.schema import SchemaError
-from services.meshkit.settings import MeshSettings, SettingsError
+from services.meshkit.settings import ServerSettings, SettingsError
 from services.meshkit.tracing import configure_tracing
 
 logger = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
 
 
 @asynccontextmanager
-async def observed(name: str, settings: MeshSettings) -> AsyncIterator[None]:
+async def observed(name: str, settings: ServerSettings) -> AsyncIterator[None]:
     """Set up logs, metrics and traces around a program, and send the rest of them at its end.
 
     Args:

@@ -103,11 +103,14 @@ class StoreSettings(EnvironmentSettings):
     )
 
 
-class MeshSettings(StoreSettings):
-    """Settings of every serving process of the mesh."""
+class ServerSettings(EnvironmentSettings):
+    """Settings of every serving process of the mesh, one without a database too."""
 
-    redis_url: Secret | None = env(
-        "MAILMESH_REDIS_URL", None, description="Redis, for wake-ups. Without it work is found by looking."
+    log_level: str = env(
+        "MAILMESH_LOG_LEVEL",
+        "info",
+        description="debug, info, warning or error.",
+        pattern=r"^(debug|info|warning|error)$",
     )
     listen: str = env(
         "MAILMESH_LISTEN",
@@ -124,6 +127,19 @@ class MeshSettings(StoreSettings):
     tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
     tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
     tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
+    otlp_endpoint: str = env(
+        "MAILMESH_OTLP_ENDPOINT",
+        "",
+        description="Where traces are sent, OTLP over gRPC: http://host:4317. Empty: nowhere.",
+    )
+
+
+class MeshSettings(ServerSettings, StoreSettings):
+    """Settings of a serving process of the mesh that has a database and calls other services."""
+
+    redis_url: Secret | None = env(
+        "MAILMESH_REDIS_URL", None, description="Redis, for wake-ups. Without it work is found by looking."
+    )
     public_url: str = env(
         "MAILMESH_PUBLIC_URL",
         "",
@@ -141,11 +157,6 @@ class MeshSettings(StoreSettings):
         "MAILMESH_PROVIDER_CA",
         None,
         description="A certificate authority to trust beside the system's when calling providers, PEM.",
-    )
-    otlp_endpoint: str = env(
-        "MAILMESH_OTLP_ENDPOINT",
-        "",
-        description="Where traces are sent, OTLP over gRPC: http://host:4317. Empty: nowhere.",
     )
 
 

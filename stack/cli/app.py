@@ -15,6 +15,7 @@ from stack.cli import (
     keys,
     message_reads,
     pipeline,
+    primitives,
     sends,
     subscriptions,
     tenants,
@@ -83,6 +84,7 @@ app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
+app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 app.add_typer(vault.app, name="vault", rich_help_panel=USE)
 app.command(rich_help_panel=WATCH)(pipeline.status)

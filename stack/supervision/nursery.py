@@ -37,6 +37,7 @@ LIBRARIES = (
     *("mailmesh.ingest.v1.inbox_service_pb2_grpc", "mailmesh.ingest.v1.subscription_service_pb2_grpc"),
     *("mailmesh.processor.v1.event_service_pb2_grpc", "mailmesh.vault.v1.tenant_service_pb2_grpc"),
     *("mailmesh.delivery.v1.endpoint_service_pb2_grpc", "mailmesh.processor.v1.event_feed_service_pb2_grpc"),
+    *("mailmesh.primitives.v1.primitive_service_pb2_grpc", "services.message.mapping"),
     *("mailmesh.vault.v1.token_vault_service_pb2_grpc", "email.mime.message", "email.mime.text"),
     *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
 )

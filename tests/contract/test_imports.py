@@ -64,7 +64,14 @@ def test_the_contracts_fail_when_a_forbidden_import_comes_back(
 
 def test_a_program_that_serves_imports_nothing_of_the_migrations() -> None:
     """Alembic and SQLAlchemy would double the processor time of its start, and cost 24 MiB of memory."""
-    programs = ("token_vault.server", "ingest.server", "processor.server", "processor.worker", "delivery.server")
+    programs = (
+        "token_vault.server",
+        "ingest.server",
+        "processor.server",
+        "processor.worker",
+        "delivery.server",
+        "primitives.server",
+    )
     script = "; ".join(
         ["import sys", *(f"import services.{name}" for name in programs), "print(*sys.modules, sep='\\n')"]
     )

@@ -23,14 +23,14 @@ from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit.errors import PageTokenInvalid
 from services.meshkit.pages import PageTokens
 from services.meshkit.secret import Secret
+from services.message.addresses import parse_addresses
+from services.message.bounds import EVENT_BYTES, fit
+from services.message.charsets import decode_bytes
+from services.message.headers import Headers, automation, importance
+from services.message.html import sanitize
+from services.message.html_text import to_text
+from services.message.words import decode_words
 from services.processor.errors import CursorInvalid
-from services.processor.mail.message.addresses import parse_addresses
-from services.processor.mail.message.bounds import EVENT_BYTES, fit
-from services.processor.mail.message.charsets import decode_bytes
-from services.processor.mail.message.headers import Headers, automation, importance
-from services.processor.mail.message.html import sanitize
-from services.processor.mail.message.html_text import to_text
-from services.processor.mail.message.words import decode_words
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.stream.cursor import read_cursor
 

@@ -229,7 +229,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
             states = [
                 host["health_status"]
                 for cluster in clusters
-                if cluster["name"] in ("token_vault", "ingest", "processor", "delivery")
+                if cluster["name"] in ("token_vault", "ingest", "processor", "delivery", "primitives")
                 for host in cluster["host_statuses"]
             ]
             if sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:
@@ -239,7 +239,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
 
 @pytest.fixture
 async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path) -> AsyncIterator[StartEdge]:
-    """Start four servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
+    """Start five servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -248,7 +248,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
             everything: Callable[[Seen], grpc.GenericRpcHandler] | None = None,
             **settings: Any,
         ) -> Edge:
-            edge_port, metrics_port, vault, ingest, processor, delivery = free_ports(6)
+            edge_port, metrics_port, vault, ingest, processor, delivery, primitives = free_ports(7)
             seen = Seen()
 
             def add_vault(server: grpc.aio.Server) -> None:
@@ -269,6 +269,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                     lambda server: event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(seen), server),
                 ),
                 ("delivery", delivery, lambda _: None),
+                ("primitives", primitives, lambda _: None),
             ]
             for name, port, own in services:
                 add = own if everything is None else _adding(everything(seen), Authority(seen))
@@ -286,6 +287,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 ingest=(f"127.0.0.1:{ingest}",),
                 processor=(f"127.0.0.1:{processor}",),
                 delivery=(f"127.0.0.1:{delivery}",),
+                primitives=(f"127.0.0.1:{primitives}",),
                 **settings,
             )
             server = await asyncio.to_thread(start_envoy, edge_settings)

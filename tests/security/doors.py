@@ -12,6 +12,7 @@ HOMES = {
     "ingest": ("ingest-1", "ingest"),
     "processor": ("processor", "processor"),
     "delivery": ("delivery", "delivery"),
+    "primitives": ("primitives", "primitives"),
 }
 CALL_SECONDS = 60.0
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.processor.mail.message.html import cut, sanitize
+from services.message.html import cut, sanitize
 from tests.programs.toolchains import require
 
 ACTING_TAGS = frozenset({

@@ -34,6 +34,7 @@ HELD = (
     "tests/security/",
     "tests/store/processor/",
     "tests/suite/",
+    "tests/unit/message/",
     "tests/unit/processor/",
     "tests/unit/tools/",
     "tests/wire/processor/",
@@ -43,7 +44,7 @@ HELD = (
 NOT_HELD = (
     "clients/rust/contract.binpb",
     "docs/reference/message-fields.md",
-    "services/processor/mail/message/",
+    "services/message/",
     "services/processor/mail/sources/gmail_mapping.py",
     "services/processor/mail/sources/graph_mapping.py",
     "simulator/eml.py",

@@ -118,6 +118,7 @@ def _service(module: str) -> str:
         "ingest": "Ingest",
         "processor": "Processor",
         "delivery": "Delivery",
+        "primitives": "Primitives",
         "agents": "The door of agents",
     }[module.split("/")[1]]
 

@@ -8,6 +8,7 @@ from services.agents.settings import AgentsSettings
 from services.delivery.settings import DeliverySettings
 from services.ingest.settings import IngestSettings
 from services.meshkit.settings import EnvironmentSettings, MeshSettings, reference
+from services.primitives.settings import PrimitivesSettings
 from services.processor.settings import ProcessorSettings
 from services.token_vault.settings import VaultSettings
 from tools import contract
@@ -41,6 +42,7 @@ _OWN: dict[str, type[EnvironmentSettings]] = {
     "Ingest": IngestSettings,
     "Processor": ProcessorSettings,
     "Delivery": DeliverySettings,
+    "Primitives": PrimitivesSettings,
     "The door of agents": AgentsSettings,
     "The edge": EdgeSettings,
 }

@@ -7,6 +7,7 @@ GROUPS = {
     "services/processor/metrics.py": "Processor: the workers",
     "services/processor/stream/metrics.py": "Processor: the server",
     "services/delivery/": "Delivery",
+    "services/primitives/": "Primitives",
 }
 """The process that serves the metrics of a folder or module."""
 
@@ -20,7 +21,7 @@ LABELS = {
     "event_type": "`mail.created`, ... as in the event",
     "loop": "name of a background loop",
     "method": "`/package.Service/Method` of the contract",
-    "operation": "the request to the provider, a word of the code",
+    "operation": "the request to the provider, a word of the code; for Primitives `mail` or `document`",
     "provider": "`ms365` or `googlews`; `unknown` if it cannot be determined",
     "queue": "name of a queue of wake-ups",
     "reason": "a name from the [catalogue of failures](errors.md)",
@@ -63,6 +64,7 @@ LABELS = {
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
+    "mailmesh_primitives_contents_total.outcome": "`read`, `cancelled`, or the cause of `CONTENT_UNREADABLE`",
     "mailmesh_delivery_endpoints_ended_total.state": "`disabled` or `gone`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
@@ -136,6 +138,7 @@ FIELDS = {
     "number": "the provider's error number",
     "outcome": "the outcome of the connection attempt, or of the call of a tool",
     "port": "the chosen port",
+    "possible": "the rights that a process without rights still has",
     "provider": "`ms365` or `googlews`",
     "provider_code": "the provider's own word for the broken grant",
     "public_url": "the address under which providers and browsers reach the edge",

@@ -86,6 +86,7 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
+    "ParseMailRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},

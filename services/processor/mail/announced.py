@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit import db
+from services.message.fields import clean
 from services.processor.mail.field_digests import differing, digests_of
-from services.processor.mail.message.fields import clean
 from services.processor.mail.store import messages
 
 

@@ -12,11 +12,11 @@ from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
+from services.message.bounds import fit
 from services.processor.mail import threads
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide import decide
 from services.processor.mail.decision import Decision, PendingEvent
-from services.processor.mail.message.bounds import fit
 from services.processor.mail.sources.findings import Finding
 from services.processor.mail.state import COMMAND, ReportedChange
 from services.processor.mail.store import changes, facts, lookups, messages

@@ -14,6 +14,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, page_size
+from services.message.reply_text import set_reply_text
 from services.processor.errors import EventNotFound, ReaderTooSlow, TenantNotFound
 from services.processor.messages.content import ID_CHARACTERS, check_text
 from services.processor.messages.processed import ProcessedMails
@@ -26,7 +27,6 @@ from services.processor.messages.rows import ModificationRow
 from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import is_hidden, scope_of
 from services.processor.stream.pages import EventReader
-from services.processor.stream.reply_text import set_reply_text
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]

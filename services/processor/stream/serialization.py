@@ -15,7 +15,7 @@ from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
 from mailmesh.conversation.v1 import event_pb2 as conversation_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
-from services.processor.stream.reply_text import reply_text, set_reply_text
+from services.message.reply_text import reply_text, set_reply_text
 
 KIND_ERASED = 0
 """An event of an erased tenant: a position without content, which readers pass."""

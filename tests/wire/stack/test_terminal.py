@@ -94,6 +94,7 @@ COMMANDS = (
     ("conversations", "claim", ID, "--name", "Kim"),
     ("conversations", "release", ID, "--name", "Kim"),
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
+    ("primitives", "parse", __file__),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
 )

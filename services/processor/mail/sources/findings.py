@@ -9,7 +9,7 @@ from typing import TypeAlias
 import structlog
 
 from services.meshkit.metrics import UNEXPECTED
-from services.processor.mail.message.fields import exceeds
+from services.message.fields import exceeds
 from services.processor.mail.sources.gmail_mapping import detached_bodies, put_in_bodies
 from services.processor.mail.sources.mapped import MappedMessage
 from services.processor.mail.sources.mapping_child import NO_JSON, NO_MESSAGE, TOO_MANY

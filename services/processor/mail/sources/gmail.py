@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from services.meshkit.loops import for_each
-from services.processor.mail.message.fields import text
+from services.message.fields import text
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Failed, Fetched, Finding, held_back, mapped_by
 from services.processor.mail.sources.gmail_mapping import map_message

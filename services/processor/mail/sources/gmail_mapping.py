@@ -4,15 +4,13 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mailmesh.mail.v1 import message_pb2
 from services.meshkit.ids import is_id
-from services.processor.mail.message.addresses import MAX_LIST_CHARACTERS, parse_addresses
-from services.processor.mail.message.bodies import make_body
-from services.processor.mail.message.bounds import MAX_RECIPIENTS, SHORT_CHARACTERS, Cuts, bound, raw_budget
-from services.processor.mail.message.fields import epoch_milliseconds, members, number, text, texts, timestamp
-from services.processor.mail.message.headers import Headers, automation, importance
-from services.processor.mail.message.mime import MimeTree
-from services.processor.mail.message.raw import bounded_struct
+from services.message.bounds import SHORT_CHARACTERS, Cuts, bound, raw_budget
+from services.message.fields import epoch_milliseconds, members, number, text, texts, timestamp
+from services.message.headers import Headers
+from services.message.mapping import map_tree
+from services.message.mime import MimeTree
+from services.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
 from services.providers.marks import GMAIL_SEND
 
@@ -33,25 +31,18 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
     """
     tree, cuts = MimeTree(members(raw, "payload")), Cuts()
     headers, labels = tree.headers, sorted(set(texts(raw, "labelIds")))
-    cuts.are_headers_cut = headers.is_cut or len(headers.first("Subject")) > SHORT_CHARACTERS
-    parts = tree.shown()
-    message = message_pb2.MailMessage(
-        subject=headers.words("Subject"),
-        sent_at=timestamp(headers.date()),
-        mail_received_at=timestamp(received := epoch_milliseconds(number(raw, "internalDate"))),
-        headers=[message_pb2.Header(name=name, value=value) for name, value in headers.fields],
+    received = epoch_milliseconds(number(raw, "internalDate"))
+    message = map_tree(
+        tree,
+        cuts,
+        mail_received_at=timestamp(received),
         preview=html.unescape(cuts.start(text(raw, "snippet"), SHORT_CHARACTERS, "are_headers_cut")),
-        importance=importance(headers),
         is_read=LABEL_UNREAD not in labels,
         is_draft=LABEL_DRAFT in labels,
         label_ids=labels,
-        attachments=tree.attachments(parts, cuts),
         size_bytes=number(raw, "sizeEstimate"),
-        automation=automation(headers, tree.media_types()),
-        body=make_body(parts, cuts),
     )
-    _set_people(message, headers, cuts)
-    _set_threading(message, raw, headers)
+    message.thread.provider_thread_id = text(raw, "threadId")
     bound(message, cuts)
     struct, left_out = bounded_struct(raw, raw_budget(message))
     cuts.is_raw_cut, cuts.left_out_bytes = left_out > 0, cuts.left_out_bytes + left_out
@@ -93,27 +84,3 @@ def detached_bodies(raw: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         The attachment id to fetch, and the part's `body`, which gets the fetched `data`.
     """
     yield from MimeTree(members(raw, "payload")).detached()
-
-
-def _set_people(message: message_pb2.MailMessage, headers: Headers, cuts: Cuts) -> None:
-    authors, senders = parse_addresses(headers.first("From"), 1), parse_addresses(headers.first("Sender"), 1)
-    if authors:
-        message.from_address.CopyFrom(authors[0])
-    if senders and (not authors or senders[0].address.casefold() != authors[0].address.casefold()):
-        message.sender.CopyFrom(senders[0])
-    characters, addresses = MAX_LIST_CHARACTERS, MAX_RECIPIENTS
-    for name, recipients in (
-        ("Reply-To", message.reply_to), ("To", message.to), ("Cc", message.cc), ("Bcc", message.bcc),
-    ):  # fmt: skip
-        for value in headers.all(name):
-            found = parse_addresses(cuts.start(value, characters, "are_recipients_cut"), addresses)
-            recipients.extend(found)
-            characters, addresses = max(0, characters - len(value)), addresses - len(found)
-    cuts.are_recipients_cut = cuts.are_recipients_cut or not addresses
-
-
-def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
-    message.internet_message_id = next(iter(headers.message_ids("Message-ID")), "")
-    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
-    message.references.extend(headers.message_ids("References"))
-    message.thread.provider_thread_id = text(raw, "threadId")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import structlog
 
-from services.processor.mail.message.fields import iso_time
+from services.message.fields import iso_time
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import LONG_MAILS, Fetched, Finding, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message

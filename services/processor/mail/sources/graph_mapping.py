@@ -6,9 +6,9 @@ from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit.ids import is_id
-from services.processor.mail.message.addresses import make_address
-from services.processor.mail.message.bodies import Part, lines_of, make_body
-from services.processor.mail.message.bounds import (
+from services.message.addresses import make_address
+from services.message.bodies import Part, lines_of, make_body
+from services.message.bounds import (
     MAX_ATTACHMENTS,
     MAX_RECIPIENTS,
     SHORT_CHARACTERS,
@@ -16,11 +16,11 @@ from services.processor.mail.message.bounds import (
     bound,
     raw_budget,
 )
-from services.processor.mail.message.fields import clean, flag, iso_time, items, members, number, text, texts, timestamp
-from services.processor.mail.message.flowed import unflow
-from services.processor.mail.message.headers import Headers, automation
-from services.processor.mail.message.ids import message_ids
-from services.processor.mail.message.raw import bounded_struct
+from services.message.fields import clean, flag, iso_time, items, members, number, text, texts, timestamp
+from services.message.flowed import unflow
+from services.message.headers import Headers, automation
+from services.message.ids import message_ids
+from services.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
 from services.providers.marks import GMAIL_SEND, GRAPH_SEND
 

@@ -646,6 +646,12 @@ const (
 	// Do: Wait until the claim ends, at most 120 seconds.
 	// Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
 	ErrorReason_ERROR_REASON_CONVERSATION_CLAIMED ErrorReason = 214
+	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
+	// Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
+	// Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
+	ErrorReason_ERROR_REASON_CONTENT_UNREADABLE ErrorReason = 230
 )
 
 // Enum value maps for ErrorReason.
@@ -754,6 +760,7 @@ var (
 		212: "ERROR_REASON_CONVERSATION_FINAL",
 		213: "ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER",
 		214: "ERROR_REASON_CONVERSATION_CLAIMED",
+		230: "ERROR_REASON_CONTENT_UNREADABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -859,6 +866,7 @@ var (
 		"ERROR_REASON_CONVERSATION_FINAL":             212,
 		"ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER": 213,
 		"ERROR_REASON_CONVERSATION_CLAIMED":           214,
+		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 	}
 )
 
@@ -893,7 +901,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xdb\x1d\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x81\x1e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -998,7 +1006,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CHANGED\x10\xd3\x01\x12$\n" +
 	"\x1fERROR_REASON_CONVERSATION_FINAL\x10\xd4\x01\x120\n" +
 	"+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER\x10\xd5\x01\x12&\n" +
-	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01B\x1f\n" +
+	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12$\n" +
+	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

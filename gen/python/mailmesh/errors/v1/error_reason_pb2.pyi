@@ -744,6 +744,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Wait until the claim ends, at most 120 seconds.
     Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
     """
+    ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
+    """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
+
+    When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
+    Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
+    Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1467,5 +1474,12 @@ ERROR_REASON_CONVERSATION_CLAIMED: ErrorReason.ValueType  # 214
 When: Another name has claimed the conversation.
 Do: Wait until the claim ends, at most 120 seconds.
 Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
+"""
+ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
+"""CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
+
+When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
+Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
+Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

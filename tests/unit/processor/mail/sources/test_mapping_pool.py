@@ -24,8 +24,8 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.parsing import MAX_PARSED_BYTES
 from services.providers.names import GOOGLEWS, MS365
 from tests.programs.mesh import eventually
-from tests.unit.processor.mail.message.growth import ATTEMPTS
-from tests.unit.processor.mail.message.long_mails import GOOGLE, MICROSOFT, Raw, of_header, of_html, of_parts, part
+from tests.unit.message.growth import ATTEMPTS
+from tests.unit.message.long_mails import GOOGLE, MICROSOFT, Raw, of_header, of_html, of_parts, part
 
 WAIT_SECONDS = 60.0
 LONG = of_html("<p>Grüße</p>" * 9000)

@@ -1,0 +1,1 @@
+"""The processes without rights in which content is read."""

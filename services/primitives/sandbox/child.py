@@ -1,0 +1,75 @@
+"""The process that reads content: `python -m services.primitives.sandbox.child MEMORY_BYTES CPU_SECONDS UID`.
+
+It reads requests from standard input, writes answers to standard output, and ends when its input ends. It has no
+environment, no network and no rights; see `confine`.
+"""
+
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import BinaryIO
+
+from services.primitives.failure import ContentError
+from services.primitives.mail.parse import parse_mail
+from services.primitives.sandbox.confine import Confinement, confine
+
+HEAD = struct.Struct(">II")
+"""Before each request: the length of the operation's name and of the content."""
+ANSWER = struct.Struct(">?I")
+"""Before each answer: whether it is the result (else the word of a failure), and its length in bytes."""
+
+
+def _mail(content: bytes) -> bytes:
+    return parse_mail(content).SerializeToString()
+
+
+def _probe(_content: bytes) -> bytes:
+    """Try what a process without rights cannot do; return the names of what it could do."""
+    possible = []
+    with suppress(OSError):
+        socket.socket().close()
+        possible.append(b"network")
+    return b" ".join(possible)
+
+
+OPERATIONS: Mapping[str, Callable[[bytes], bytes]] = {"mail": _mail, "probe": _probe}
+
+
+def main(words: list[str]) -> None:
+    """Answer requests until the input ends.
+
+    Args:
+        words: The bounds (`Confinement.words`).
+    """
+    bounds = Confinement.of(words)
+    confine(bounds)
+    requests, answers = open(0, "rb"), sys.stdout.buffer  # noqa: SIM115 - open until the end of the process
+    while head := requests.read(HEAD.size):
+        signal.setitimer(signal.ITIMER_PROF, bounds.cpu_seconds)
+        is_read, answer = _answer(requests, *HEAD.unpack(head))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        answers.write(ANSWER.pack(is_read, len(answer)) + answer)
+        answers.flush()
+        if not is_read:  # after a failure, memory may be short: the next content gets another process
+            return
+
+
+def _answer(requests: BinaryIO, name_length: int, length: int) -> tuple[bool, bytes]:
+    try:
+        operation = requests.read(name_length).decode("ascii")
+        return True, OPERATIONS[operation](requests.read(length))
+    except ContentError as exc:
+        return False, exc.cause.encode()
+    except MemoryError:
+        return False, b"memory"
+    except RecursionError:
+        return False, b"nesting"
+    except Exception:  # noqa: BLE001 - readers of others' formats raise anything; its text may quote the content
+        return False, b"malformed"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,71 @@
+"""The rights that a process gives up before it reads what a stranger wrote."""
+
+import ctypes
+import os
+import pkgutil
+import resource
+import signal
+from dataclasses import asdict, dataclass
+from importlib import import_module
+
+from services.primitives.sandbox.syscalls import refuse_system_calls
+
+_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
+_FILES = 32
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """The bounds of a process.
+
+    Args:
+        memory_bytes: Address space.
+        cpu_seconds: Time of processor for one content.
+        uid: The user and the group that a process started by root changes to.
+    """
+
+    memory_bytes: int
+    cpu_seconds: float
+    uid: int
+
+    def words(self) -> list[str]:
+        """Return the bounds as arguments of a command."""
+        return [str(value) for value in asdict(self).values()]
+
+    @classmethod
+    def of(cls, words: list[str]) -> "Confinement":
+        """Read the arguments that `words` wrote."""
+        return cls(int(words[0]), float(words[1]), int(words[2]))
+
+
+def confine(bounds: Confinement) -> None:
+    """Give up the rights, for good. No file can be written and no core dumped; the parent alone ends the process."""
+    if os.geteuid() == 0:
+        _load_codecs()  # another user may not be able to read them
+    _leave_network()
+    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory_bytes, bounds.memory_bytes))
+    # No process and no thread either, which the kernel refuses to all users but root.
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
+        resource.setrlimit(limit, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(bounds.uid)
+        os.setuid(bounds.uid)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    refuse_system_calls()
+
+
+def _leave_network() -> None:
+    """Enter an empty network where the system allows it; the filter of system calls refuses sockets in any case."""
+    unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
+    if unshare is not None:
+        unshare(_NEW_NETWORK if os.geteuid() == 0 else _NEW_NETWORK | _NEW_USER)
+
+
+def _load_codecs() -> None:
+    encodings = import_module("encodings")
+    for module in pkgutil.iter_modules(encodings.__path__):
+        if module.name not in ("mbcs", "oem", "cp65001"):
+            import_module(f"encodings.{module.name}")

@@ -1,0 +1,144 @@
+"""The processes that read content: started when needed, bounded in number, killed when they fail or take long."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from services.primitives.failure import ContentError
+from services.primitives.sandbox.child import ANSWER, HEAD
+from services.primitives.sandbox.confine import Confinement
+
+CHILD = "services.primitives.sandbox.child"
+_USES = 1000
+"""Mails after which a process is replaced."""
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SandboxLimits:
+    """Bounds of the processes.
+
+    Args:
+        processes: Processes that read at the same time.
+        seconds: Time for one content by the clock.
+        confinement: The bounds of each process.
+    """
+
+    processes: int
+    seconds: float
+    confinement: Confinement
+
+
+class _Child:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.uses = 0
+
+    @classmethod
+    async def start(cls, bounds: Confinement) -> "_Child":
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-m", CHILD, *bounds.words()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+        return cls(process)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def run(self, operation: str, content: bytes) -> bytes:
+        """Run an operation on content. Raises ContentError."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None and answers is not None  # noqa: PT018, S101 - both are pipes
+        self.uses += 1
+        with suppress(BrokenPipeError, ConnectionResetError):  # a process that cannot read on says why in its answer
+            requests.write(HEAD.pack(len(operation), len(content)) + operation.encode() + content)
+            await requests.drain()
+        try:
+            is_read, length = ANSWER.unpack(await answers.readexactly(ANSWER.size))
+            answer = await answers.readexactly(length) if length <= _MAX_ANSWER_BYTES else b""
+        except asyncio.IncompleteReadError as exc:
+            raise ContentError(_cause(await self._process.wait())) from exc
+        if len(answer) != length:
+            raise ContentError("too_large")
+        if not is_read:
+            raise ContentError(answer.decode("ascii", "replace")[:40])
+        return answer
+
+    async def end(self) -> None:
+        """Kill the process with all that it may have started, and wait for its end. Safe to call again."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+
+def _cause(code: int) -> str:
+    return "time" if code in (-signal.SIGPROF, -signal.SIGXCPU) else "crashed"
+
+
+class Sandbox:
+    """Reads content in processes without rights.
+
+    Args:
+        limits: The bounds.
+    """
+
+    def __init__(self, limits: SandboxLimits) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(limits.processes)
+        self._idle: list[_Child] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, limits: SandboxLimits) -> AsyncIterator["Sandbox"]:
+        """Open the sandbox, and end its processes behind the block."""
+        sandbox = cls(limits)
+        try:
+            yield sandbox
+        finally:
+            while sandbox._idle:
+                await sandbox._idle.pop().end()
+
+    async def run(self, operation: str, content: bytes, *, is_alone: bool = False) -> bytes:
+        """Run an operation on content; return its answer.
+
+        Args:
+            operation: A name of `child.OPERATIONS`.
+            content: The bytes.
+            is_alone: Use a process for this content alone.
+
+        Raises:
+            ContentError: The content cannot be read within the bounds.
+        """
+        async with self._places:
+            child = None if is_alone else self._living()
+            child = child or await _Child.start(self._limits.confinement)
+            is_good = False
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    answer = await child.run(operation, content)
+                is_good = not is_alone and child.uses < _USES
+            except TimeoutError as exc:
+                raise ContentError("time") from exc
+            finally:
+                if is_good:
+                    self._idle.append(child)
+                else:
+                    await asyncio.shield(child.end())
+        return answer
+
+    def _living(self) -> _Child | None:
+        """Take a process that waits for content; the system may have ended some of them meanwhile."""
+        while self._idle:
+            if (child := self._idle.pop()).is_alive:
+                return child
+        return None

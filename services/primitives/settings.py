@@ -1,0 +1,38 @@
+"""The settings of Primitives."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.meshkit.settings import ServerSettings
+
+
+class PrimitivesSettings(ServerSettings):
+    """Settings of Primitives."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_PRIMITIVES_")
+
+    content_bytes: int = Field(
+        25 * 1024 * 1024, ge=4096, le=60 * 1024 * 1024, description="The largest mail or document, bytes."
+    )
+    calls: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Concurrent calls in one process, those that wait for a reader too; further ones get `OVERLOADED`.",
+    )
+    calls_per_key: int = Field(8, ge=1, le=256, description="Concurrent calls of one API key in one process.")
+    mail_processes: int = Field(2, ge=1, le=64, description="Processes without rights that parse mails.")
+    mail_seconds: float = Field(20.0, ge=1, le=50, description="Longest time for one mail, seconds.")
+    cpu_seconds: float = Field(10.0, ge=1, le=50, description="Time of processor for one mail or document, seconds.")
+    memory_bytes: int = Field(
+        1024 * 1024 * 1024,
+        ge=256 * 1024 * 1024,
+        le=16 * 1024 * 1024 * 1024,
+        description="Address space of each process without rights, bytes.",
+    )
+    sandbox_uid: int = Field(
+        65534,
+        ge=1,
+        le=4_294_967_294,
+        description="The user and group of the processes without rights where Primitives runs as root.",
+    )

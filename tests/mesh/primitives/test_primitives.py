@@ -1,0 +1,72 @@
+"""Callers read mails and documents by the running mesh: over gRPC, over REST and by the command line."""
+
+import base64
+import json
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+
+from mailmesh.primitives.v1 import primitive_service_pb2 as messages
+from mailmesh.primitives.v1 import primitive_service_pb2_grpc as services
+from tests.programs.mesh import Mesh
+from tests.security.doors import mesh_channel, rest
+
+pytestmark = pytest.mark.timeout(300)
+MAIL = (
+    b"From: Ada <ada@example.com>\r\nTo: desk@example.org\r\nSubject: Offer\r\n\r\n"
+    b"Thirty euros.\r\n\r\nOn Thu, Nov 26, 2026 at 9:00 AM Desk <desk@example.org> wrote:\r\n> How much?\r\n"
+)
+
+
+def parsed(client: httpx.Client, content: bytes) -> httpx.Response:
+    return client.post("/v1/primitives:parseMail", json={"content": base64.b64encode(content).decode()})
+
+
+def test_a_mail_is_parsed_over_grpc_rest_and_the_command_line(mesh: Mesh, tmp_path: Path) -> None:
+    stub = services.PrimitiveServiceStub(mesh.channel)
+    by_grpc = stub.ParseMail(messages.ParseMailRequest(content=MAIL), timeout=60)
+    with rest(mesh, mesh.key) as client:
+        by_rest = parsed(client, MAIL)
+    file = tmp_path / "mail.eml"
+    file.write_bytes(MAIL)
+    by_command = mesh.run("primitives", "parse", str(file), "--json")
+
+    assert by_grpc.message.body.reply_text == "Thirty euros."
+    assert by_rest.status_code == 200, by_rest.text
+    assert by_rest.json()["message"]["body"]["replyText"] == "Thirty euros."
+    assert by_command.returncode == 0, by_command.stderr
+    assert json.loads(by_command.stdout)["message"]["subject"] == "Offer"
+    assert "Thirty euros." in mesh.run("primitives", "parse", str(file)).stdout
+
+
+def test_a_mail_beyond_the_bound_of_other_requests_is_taken_and_one_beyond_its_own_is_refused(mesh: Mesh) -> None:
+    with rest(mesh, mesh.key) as client:
+        large = parsed(client, b"Subject: large\r\n\r\n" + b"word \r\n" * 500_000)
+        too_large = parsed(client, b"x" * 7 * 1024 * 1024)
+        empty = parsed(client, b"")
+
+    assert large.status_code == 200, large.text
+    assert large.json()["truncation"]["isTextCut"]
+    assert too_large.status_code == 413
+    assert empty.status_code == 400
+    assert empty.json()["details"][0]["reason"] == "FIELD_INVALID"
+
+
+def test_primitives_has_no_store_no_secret_and_no_door_of_the_mesh(mesh: Mesh) -> None:
+    environment = json.loads((mesh.data / "environments" / "primitives.json").read_text())
+    process = psutil.Process(mesh.ready.processes["primitives"])
+
+    assert {name for name in environment if name.startswith("MAILMESH_")} <= {
+        "MAILMESH_LISTEN", "MAILMESH_METRICS_LISTEN", "MAILMESH_TLS_CERT", "MAILMESH_TLS_KEY", "MAILMESH_TLS_CA",
+        "MAILMESH_OTLP_ENDPOINT", "MAILMESH_LOG_LEVEL",
+    }  # fmt: skip
+    assert "postgres" not in json.dumps(environment)
+    assert process.is_running()
+    with mesh_channel(mesh, "primitives", "vault") as channel:
+        call = channel.unary_unary("/mailmesh.vault.v1.TokenVaultService/IssueToken")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"", timeout=30)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
