@@ -76,4 +76,4 @@ def test_an_answer_to_a_version_that_has_passed_sends_no_mail(mesh: Mesh) -> Non
 def answers(mesh: Mesh, address: str) -> int:
     """Count the answers in a simulated mailbox."""
     truth = mesh.simulator.call("GET", f"accounts/{address}/truth")
-    return [mail["subject"] for mail in truth["messages"]].count("Re: Question")
+    return [mail["subject"].lower() for mail in truth["messages"]].count("re: question")
