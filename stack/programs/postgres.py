@@ -5,6 +5,7 @@ folders to everyone and stops the server behind the supervisor's back.
 """
 
 import secrets
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import asyncpg
 
 from stack.blocking import run_blocking
+from stack.errors import StartError
 from stack.files import write_private
 from stack.programs.binaries import package_folder
 from stack.programs.program import Program, UnprivilegedUser
@@ -40,6 +42,8 @@ BASE_SETTINGS = {
 # For tests that are not about durability: nothing is waited for, and a crash may lose everything.
 CARELESS_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
+_SHOWN_LINES = 5
+
 
 @dataclass(frozen=True)
 class PostgresServer:
@@ -58,20 +62,25 @@ class PostgresServer:
     is_careless: bool = False
 
     def initialize(self) -> None:
-        """Makes the cluster, unless it is there. Safe to call again: yes.
+        """Makes the cluster, unless it is there. Safe to call again: yes, also after it was killed half way.
 
         Raises:
-            subprocess.CalledProcessError: initdb failed; its output is in the exception.
+            StartError: initdb failed; the message has the first lines of its complaint.
         """
         self.sockets.mkdir(parents=True, exist_ok=True)
         user = self._user()
         give(self.sockets, user)
         if (self.data / "PG_VERSION").exists():
             return
-        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        give(self.data, user)
+        # initdb writes PG_VERSION early: under the final name, a power cut would leave a cluster that never starts.
+        making = self.data.with_name(f"{self.data.name}.making")
+        if making.exists():
+            shutil.rmtree(making)
+        making.mkdir(parents=True, mode=0o700)
+        give(making, user)
         write_private(self.password_file, secrets.token_urlsafe(24))
-        self._initdb()
+        self._initdb(making)
+        making.replace(self.data)
 
     def program(self, name: str = "postgres") -> Program:
         """Returns the server as a program to run."""
@@ -98,7 +107,7 @@ class PostgresServer:
         """Says whether the server lets us in."""
         return run_blocking(can_connect(self.url()))
 
-    def _initdb(self) -> None:
+    def _initdb(self, making: Path) -> None:
         # initdb runs as the unprivileged user, which cannot read our password file: it gets its own copy.
         folder = self.password_file.parent
         with tempfile.NamedTemporaryFile("w", prefix=".initdb-", dir=folder, encoding="utf-8") as password:
@@ -106,15 +115,18 @@ class PostgresServer:
             password.flush()
             give(Path(password.name), self._user())
             program = Program(
-                name="initdb", command=self._initdb_command(password.name), is_ready=bool, user=self._user()
+                name="initdb", command=self._initdb_command(making, password.name), is_ready=bool, user=self._user()
             )
-            subprocess.run(program.tethered_command(), check=True, capture_output=True, text=True)
+            done = subprocess.run(program.tethered_command(), check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            said = "\n".join(done.stderr.strip().splitlines()[:_SHOWN_LINES])
+            raise StartError(f"PostgreSQL's cluster cannot be made; initdb's first complaints:\n{said}")
 
-    def _initdb_command(self, password_file: str) -> tuple[str, ...]:
+    def _initdb_command(self, making: Path, password_file: str) -> tuple[str, ...]:
         options = ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}"]
         if self.is_careless:
             options.append("--no-sync")
-        return (str(BINARIES / "initdb"), "-U", SUPERUSER, "-D", str(self.data.resolve()), *options)
+        return (str(BINARIES / "initdb"), "-U", SUPERUSER, "-D", str(making.resolve()), *options)
 
     def _user(self) -> UnprivilegedUser | None:
         return unprivileged_user(BINARIES, self.data, self.sockets, self.password_file)

@@ -6,7 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stack.errors import StartError
 from stack.files import write_private_together
+from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
 from stack.programs.running import wait_until
 from stack.supervision.configuration import write_configuration
@@ -76,3 +78,38 @@ def test_what_is_written_whole_or_not_at_all_stays_whole_on_a_full_disk(disk: Sm
 
     assert (key.read_text(), certificate.read_text()) == ("old key", "old certificate")
     assert sorted(path.name for path in disk.folder.iterdir() if path.name.startswith(".key")) == []
+
+
+@pytest.fixture
+def unmade(short_folder: Path) -> Iterator[tuple[SmallDisk, PostgresServer]]:
+    """A disk with room for a cluster, and the server that is to be made there."""
+    with small_disk(short_folder / "cluster", mebibytes=128) as made:
+        made.folder.chmod(0o711)
+        folder = made.folder
+        server = PostgresServer(folder / "postgres", folder / "run", folder / "password", is_careless=True)
+        yield made, server
+
+
+def test_a_cluster_without_room_is_refused_with_the_reason_and_made_with_room(
+    unmade: tuple[SmallDisk, PostgresServer],
+) -> None:
+    disk, server = unmade
+    with (disk.folder / "filler").open("wb") as file:
+        file.write(bytes(110 * 1024 * 1024))
+    with pytest.raises(StartError, match="No space left on device"):
+        server.initialize()
+    disk.empty()
+    server.initialize()
+
+    assert (server.data / "PG_VERSION").exists()
+
+
+def test_a_cluster_that_was_left_half_way_is_made_again(unmade: tuple[SmallDisk, PostgresServer]) -> None:
+    disk, server = unmade
+    half = disk.folder / "postgres.making"
+    half.mkdir()
+    (half / "PG_VERSION").write_text("half")
+    server.initialize()
+
+    assert (server.data / "global" / "pg_control").exists()
+    assert not half.exists()
