@@ -40,7 +40,14 @@ BASE_SETTINGS = {
     "timezone": "UTC",
 }
 # For tests that are not about durability: nothing is waited for, and a crash may lose everything.
-CARELESS_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+CARELESS_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    # A hash of a password takes milliseconds otherwise, at each of the many connections.
+    "scram_iterations": "1",
+}
 
 _SHOWN_LINES = 5
 

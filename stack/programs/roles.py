@@ -126,6 +126,26 @@ async def create_database(admin_url: str, name: str, template: str | None = None
         await connection.close()
 
 
+async def copy_database(admin_url: str, name: str, template: str, service: ServiceRole) -> None:
+    """Copies a prepared database of one service, and closes the copy to all roles but the service's.
+
+    Everything happens on one connection to another database, because the first connection to a new one is slow.
+
+    Args:
+        admin_url: Another database of the server, as a role that may create databases.
+        name: The copy.
+        template: A database that `prepare_database` has prepared, without open connections.
+        service: The role and schema in it.
+    """
+    connection = await asyncpg.connect(admin_url, command_timeout=STATEMENT_SECONDS)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        await _admit(connection, f'"{name}"', service)
+    finally:
+        await connection.close()
+
+
 async def drop_database(admin_url: str, name: str) -> None:
     """Drops a database and closes its connections. Safe to call again: yes."""
     connection = await asyncpg.connect(admin_url, command_timeout=STATEMENT_SECONDS)
@@ -156,11 +176,15 @@ async def _prepare_role(connection: asyncpg.Connection, role: str, password: str
 
 
 async def _prepare_schema(connection: asyncpg.Connection, database: str, service: ServiceRole) -> None:
-    await connection.execute(f'GRANT CONNECT ON DATABASE {database} TO "{service.role}"')
-    await connection.execute(f'ALTER ROLE "{service.role}" IN DATABASE {database} SET search_path = "{service.schema}"')
+    await _admit(connection, database, service)
     exists = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", service.schema)
     if exists:
         return
     # Membership is needed to give a schema away where the administrator is no superuser.
     await connection.execute(f'GRANT "{service.role}" TO CURRENT_USER')
     await connection.execute(f'CREATE SCHEMA "{service.schema}" AUTHORIZATION "{service.role}"')
+
+
+async def _admit(connection: asyncpg.Connection, database: str, service: ServiceRole) -> None:
+    await connection.execute(f'GRANT CONNECT ON DATABASE {database} TO "{service.role}"')
+    await connection.execute(f'ALTER ROLE "{service.role}" IN DATABASE {database} SET search_path = "{service.schema}"')

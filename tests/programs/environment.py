@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tools.suite.sandbox import IN_MEMORY, MEMORY_VARIABLE, memory_is_roomy
+
 SCRUBBED_PREFIXES = ("MAILMESH_", "OTEL_", "GRPC_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "PG")
 SCRUBBED_SUFFIXES = ("_PROXY",)
 SCRUBBED_NAMES = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "GOOGLE_APPLICATION_CREDENTIALS", "PYTHONASYNCIODEBUG")
@@ -43,6 +45,22 @@ def short_folder() -> Iterator[Path]:
     """
     inside = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="mm-", dir=inside if len(inside) <= SHORT_PATH else "/tmp"))  # noqa: S108
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def memory_folder(short_folder: Path) -> Iterator[Path]:
+    """A folder in memory, for what no test wants to find after a crash; a folder on the disk where memory is scarce.
+
+    The runner of the suite says where it is; without the runner it is a new one.
+    """
+    told = os.environ.get(MEMORY_VARIABLE, "")
+    if not told and not memory_is_roomy():
+        yield short_folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="mm-", dir=told or IN_MEMORY))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

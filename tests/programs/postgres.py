@@ -14,6 +14,7 @@ from stack.blocking import run_blocking
 from stack.programs.postgres import PostgresServer
 from stack.programs.roles import (
     SERVICE_ROLES,
+    copy_database,
     create_database,
     drop_database,
     prepare_database,
@@ -64,8 +65,7 @@ class PostgresProgram:
         """Makes a database in which the service's migrations have run: a copy of one that is migrated once."""
         template = self._template(service)
         name = f"{service}_{next(_numbers)}"
-        run_blocking(create_database(self.server.url(), name, template))
-        run_blocking(prepare_database(self.server.url(database=name), [service]))
+        run_blocking(copy_database(self.server.url(), name, template, SERVICE_ROLES[service]))
         return self._database(service, name)
 
     def drop(self, database: TestDatabase) -> None:
@@ -103,9 +103,9 @@ def start_postgres(folder: Path, *, is_careless: bool) -> PostgresProgram:
 
 
 @pytest.fixture(scope="session")
-def postgres(short_folder: Path) -> Iterator[PostgresProgram]:
+def postgres(memory_folder: Path) -> Iterator[PostgresProgram]:
     """One PostgreSQL for all tests of this process, fast and careless: do not test durability with it."""
-    program = start_postgres(short_folder / "pg", is_careless=True)
+    program = start_postgres(memory_folder / "pg", is_careless=True)
     yield program
     program.running.stop()
 

@@ -16,9 +16,9 @@ from xdist.scheduler import LoadFileScheduling
 GROUNDS = {"mesh": "Mesh", "kept": "Kept"}
 """Session fixtures that start programs, with the types that they return."""
 LONG_FILES = frozenset({
-    *("test_backup.py", "test_broken_mails.py", "test_reconcile.py", "test_killing.py", "test_outages.py"),
-    *("test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py", "test_rotation.py"),
-    *("test_strangers.py", "test_torture.py", "test_truth.py", "test_up.py"),
+    *("test_backup.py", "test_broken_mails.py", "test_doubt.py", "test_reconcile.py", "test_killing.py"),
+    *("test_outages.py", "test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py"),
+    *("test_rotation.py", "test_strangers.py", "test_torture.py", "test_truth.py", "test_up.py"),
 })  # fmt: skip
 """Names of files that take longest: the processes start them first and fill up with short ones at the end."""
 

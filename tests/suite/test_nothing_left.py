@@ -21,6 +21,7 @@ FIXTURES = """
     pytest_plugins = [f"tests.programs.{name}" for name in names]
 """
 PROGRAMS = """
+    import os
     import subprocess
     import sys
     import time
@@ -36,6 +37,7 @@ PROGRAMS = """
         stray.returncode = 0
         postgres.migrated_database("ingest")
         (tmp_path / "file").touch()
+        (HERE / "memory").write_text(os.environ.get("TESTS_IN_MEMORY", ""))
         (HERE / "begun").touch()
         time.sleep(600 if (HERE / "waits").exists() else 0)
 """
@@ -79,6 +81,13 @@ def a_worker_of(runner: psutil.Process) -> psutil.Process:
     return postgres
 
 
+def memory_of(programs: Sample) -> Path:
+    """The folder in memory that a run had; on a machine with little memory it is the folder on the disk."""
+    told = (programs.folder / "memory").read_text()
+    assert told
+    return Path(told)
+
+
 def test_a_run_that_ends_leaves_nothing(programs: Sample, place: Path) -> None:
     ended = programs.run()
 
@@ -86,6 +95,7 @@ def test_a_run_that_ends_leaves_nothing(programs: Sample, place: Path) -> None:
     assert "1 passed, 0 failed, 0 skipped" == ended.lines[-1]
     assert [] == processes_of(place)
     assert [] == list(place.iterdir())
+    assert not memory_of(programs).exists()
 
 
 HURTS: dict[str, Callable[[psutil.Process], None]] = {
@@ -109,4 +119,5 @@ def test_a_run_that_is_hurt_leaves_nothing(programs: Sample, place: Path, hurt: 
     assert process.returncode in (1, 130), output
     assert [] == processes_of(place), output
     assert [] == list(place.iterdir()), output
+    assert not memory_of(programs).exists(), output
     assert time.monotonic() - began < GONE_SECONDS

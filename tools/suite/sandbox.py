@@ -28,6 +28,10 @@ POLL_SECONDS = 0.05
 STOP_SECONDS = 90.0
 # Descendants that stop because their parent died, then those that get a signal, then those that are killed.
 LAST_STEPS = ((None, 5.0), (signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
+# The databases of tests that are not about durability fit in here: on a disk each new one waits for the others' writes.
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder is made by mkdtemp
+MEMORY_BYTES = 4 << 30
+MEMORY_VARIABLE = "TESTS_IN_MEMORY"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,6 +45,14 @@ def tethered(command: Sequence[str], stop_signal: str = "TERM") -> tuple[str, ..
     return (sys.executable, "-I", "-S", str(TETHER), "--signal", stop_signal, "--", *command)
 
 
+def memory_is_roomy() -> bool:
+    """Says whether the machine has a folder in memory, and enough of it for tests' databases."""
+    if not IN_MEMORY.is_dir() or not os.access(IN_MEMORY, os.W_OK):
+        return False
+    free = min(shutil.disk_usage(IN_MEMORY).free, psutil.virtual_memory().available)
+    return free >= MEMORY_BYTES
+
+
 class Sandbox:
     """A temporary folder, and the processes that work in it. Its block ends when none of them lives.
 
@@ -48,6 +60,7 @@ class Sandbox:
 
     Attributes:
         folder: The temporary folder, which programs find as TMPDIR.
+        memory: A temporary folder in memory, which programs find as TESTS_IN_MEMORY; `folder` where memory is scarce.
         is_interrupted: Whether such a signal came.
     """
 
@@ -56,8 +69,8 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         # The path is short, because it begins the paths of unix sockets; other users may pass it: PostgreSQL is one.
-        self.folder = Path(tempfile.mkdtemp(prefix="mt-"))
-        self.folder.chmod(0o711)
+        self.folder = _open_folder(None)
+        self.memory = _open_folder(IN_MEMORY) if memory_is_roomy() else self.folder
         self._handlers = {number: signal.signal(number, self._interrupt) for number in STOP_SIGNALS}
         if sys.platform.startswith("linux"):
             prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -66,7 +79,8 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         try:
             _end_descendants()
-            shutil.rmtree(self.folder)
+            for folder in {self.memory, self.folder}:
+                shutil.rmtree(folder)
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
@@ -83,7 +97,7 @@ class Sandbox:
         """
         process = subprocess.Popen(
             tethered(command, "INT"),
-            env=_environment() | {"TMPDIR": str(self.folder)},
+            env=_environment() | {"TMPDIR": str(self.folder), MEMORY_VARIABLE: str(self.memory)},
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the runner alone, which passes it on once.
             process_group=0,
@@ -110,6 +124,12 @@ class Sandbox:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self.is_interrupted = True
+
+
+def _open_folder(parent: Path | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="mt-", dir=parent))
+    folder.chmod(0o711)
+    return folder
 
 
 def _environment() -> dict[str, str]:
