@@ -114,6 +114,6 @@ def _set_people(message: message_pb2.MailMessage, headers: Headers, cuts: Cuts) 
 
 def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
     message.internet_message_id = next(iter(headers.message_ids("Message-ID")), "")
-    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
+    message.in_reply_to = headers.answered_id()
     message.references.extend(headers.message_ids("References"))
     message.thread.provider_thread_id = text(raw, "threadId")
