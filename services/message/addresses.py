@@ -240,7 +240,7 @@ def _is_name(words: list[str]) -> bool:
 
 def _mailbox(text: str) -> str:
     """Returns the address that a text is, without comments, obsolete route (`@a,@b:`) and blanks; empty otherwise."""
-    if _is_address(text):
+    if text[:1] != "'" and _is_address(text):
         return text
     if len(text) > _MAX_LOOSE_CHARACTERS or "@" not in text:
         return ""
@@ -251,7 +251,8 @@ def _mailbox(text: str) -> str:
     if colon and route.lstrip().startswith("@"):
         bare = mailbox
     joined = _joined(bare).strip()
-    for candidate in (joined, joined.strip("\"'") if joined[:1] == joined[-1:] else ""):
+    # The name of a host ends with no quote, so that a pair around an address is none of it (RFC 1123 2.1).
+    for candidate in (joined.strip("\"'") if joined[:1] == joined[-1:] else "", joined):
         if _is_address(candidate):
             return candidate
     return ""

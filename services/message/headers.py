@@ -10,7 +10,7 @@ from services.message.addresses import parse_addresses
 from services.message.bounds import SHORT_CHARACTERS
 from services.message.dates import parse_date
 from services.message.fields import clean, text
-from services.message.ids import message_ids
+from services.message.ids import answered_id, message_ids
 from services.message.syntax import MAX_FIELD_CHARACTERS, Value, parse_value, without_comments
 from services.message.words import decode_words
 
@@ -63,6 +63,10 @@ class Headers:
     def message_ids(self, name: str) -> list[str]:
         """The message ids of the first field of a name, in order, with angle brackets."""
         return list(message_ids(self.first(name)))
+
+    def answered_id(self) -> str:
+        """The id of the mail that this one answers, with angle brackets; empty without one."""
+        return answered_id(self.first("In-Reply-To"))
 
     def date(self) -> datetime | None:
         """When the author sent it; None when the mail does not say so, or says it in no form that leaves no doubt."""

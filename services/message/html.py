@@ -26,6 +26,7 @@ _ATTRIBUTES = {
     "th": {"abbr", "colspan", "headers", "nowrap", "rowspan", "scope"},
     "img": {"alt", "border", "src", "usemap"},
     "li": {"value"},
+    "ol": {"reversed", "start", "type"},
     "area": {"alt", "coords", "href", "shape"},
     "map": {"name"},
 }

@@ -2,12 +2,13 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from services.message.numbering import Numbering, lengths, numbering
 
 _TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*+)([^"<>]*+(?:"[^"<]*+"[^"<>]*+)*+)>|([^<]++|<)')
 _BLANKS = re.compile(r"[ \t\n\f\r]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
-_NUMBER = re.compile(r' (start|value)="\s*([+-]?\d{1,9})')
 _DISPLAY = re.compile(r"display:\s*([a-z-]++)", re.IGNORECASE)
 _SPACE = re.compile(r"white-space:\s*(pre|pre-wrap|pre-line|break-spaces)(?![\w-])")
 _PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6"))
@@ -27,9 +28,10 @@ _SIGNATURE = "--"
 class _Writer:
     """The text so far, and what the next piece of it needs before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lengths_of_lists: Sequence[int] = ()) -> None:
         self.pieces: list[str] = []
-        self.lists: list[int | None] = []
+        self.lists: list[Numbering | None] = []
+        self.lengths = iter(lengths_of_lists)
         self.is_preformatted = 0
         self._breaks = 0
         self._mark = ""
@@ -51,13 +53,11 @@ class _Writer:
             self.pieces.append("\t\t")
             self._has_blank = True
 
-    def item(self, value: int | None) -> None:
+    def item(self, attributes: str) -> None:
         """Begins an item of the innermost list."""
         self.block(1)
-        mark = "• "
-        if self.lists and self.lists[-1] is not None:
-            number = self.lists[-1] if value is None else value
-            self.lists[-1], mark = number + 1, f"{number}. "
+        numbers = self.lists[-1] if self.lists else None
+        mark = "• " if numbers is None else numbers.mark(attributes)
         self._mark = "  " * max(1, len(self.lists)) + mark
 
     def text(self, source: str) -> None:
@@ -118,7 +118,7 @@ def to_text(fragment: str, marks: list[tuple[str, int]] | None = None) -> str:
         fragment: What `sanitize` returned: well nested, in lower case, attributes in quotes.
         marks: Gets, for each `wbr` element, its attributes and the number of characters before it that are not blank.
     """
-    writer = _Writer()
+    writer = _Writer(lengths(fragment))
     preformatted: list[bool] = []
     displays: list[str] = []
     for closing, name, attributes, text in _TOKEN.findall(fragment):
@@ -181,11 +181,9 @@ def _edge(writer: _Writer, name: str, display: str) -> None:
 
 
 def _open(writer: _Writer, name: str, attributes: str) -> None:
-    number = _NUMBER.search(attributes) if name in ("ol", "li") else None
-    value = int(number[2]) if number else None
     if name in _LISTS:
-        writer.lists.append((1 if value is None else value) if name == "ol" else None)
+        writer.lists.append(numbering(attributes, writer.lengths) if name == "ol" else None)
     elif name == "li":
-        writer.item(value)
+        writer.item(attributes)
     elif name in _CELLS or "table-cell" in attributes:
         writer.cell()

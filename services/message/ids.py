@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from services.message.syntax import comment_end
+from services.message.syntax import comment_end, without_comments
 from services.message.words import decode_words
 
 MAX_MESSAGE_ID_CHARACTERS = 998
 """The longest line of a mail; a longer text is no message id."""
 _MAX_REFERENCES = 200
 _MAX_IDS_CHARACTERS = 256 * 1024
+_MAX_PHRASE_CHARACTERS = 4096
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*+"|\\.|\(|<[<\s]{0,20}+([^<>]{1,1200}+)>', re.DOTALL)
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+"|\\.)|\s++', re.DOTALL)
 _BARE = re.compile(r"[^\s,;<>]+")
@@ -32,6 +33,18 @@ def message_ids(value: str) -> Iterator[str]:
         found = [f"<{word}>" for word in words] if all("@" in word for word in words) else []
     kept = [message_id for message_id in found if len("<>") < len(message_id) <= MAX_MESSAGE_ID_CHARACTERS]
     yield from kept[-_MAX_REFERENCES:]
+
+
+def answered_id(value: str) -> str:
+    """Finds the id of the mail that is answered in an `In-Reply-To`; empty without one.
+
+    Where words precede the first bracket, as in `Kim <kim@x.example>'s message of <1@x.example>`, brackets may hold
+    addresses, and the id stands last (RFC 5322 4.5.4).
+    """
+    found = list(message_ids(value))
+    before, bracket, _ = decode_words(value[:_MAX_PHRASE_CHARACTERS]).partition("<")
+    has_phrase = bracket and without_comments(before).strip(" \t\r\n,;")
+    return found[-1 if has_phrase else 0] if found else ""
 
 
 def _without_blanks(content: str) -> str:

@@ -35,7 +35,7 @@ def map_tree(tree: MimeTree, cuts: Cuts, **more: Any) -> message_pb2.MailMessage
     )
     _set_people(message, headers, cuts)
     message.internet_message_id = next(iter(headers.message_ids("Message-ID")), "")
-    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
+    message.in_reply_to = headers.answered_id()
     message.references.extend(headers.message_ids("References"))
     return message
 

@@ -50,6 +50,11 @@ _INLINE = _FORMATTING | frozenset([
     "abbr", "acronym", "bdi", "bdo", "cite", "data", "del", "dfn", "ins", "kbd", "label", "map", "mark", "q",
     "rp", "rt", "rtc", "ruby", "samp", "span", "sub", "sup", "time", "var"
 ])  # fmt: skip
+# Elements that parsers put between a parent and a row or a cell that lacks them (HTML 13.2.6.4.9 to 13.2.6.4.14).
+_IMPLIED: dict[str, dict[str, tuple[str, ...]]] = {
+    "tr": {"table": ("tbody",)},
+    **{cell: {"table": ("tbody", "tr"), "tbody": ("tr",), "thead": ("tr",), "tfoot": ("tr",)} for cell in ("td", "th")},
+}
 # What an opening tag closes, when it is the innermost element but for formatting.
 _PARAGRAPH = (frozenset(("p",)),)
 _CLOSES: dict[str, tuple[frozenset[str], ...]] = {
@@ -92,6 +97,7 @@ class _Outline:
         self.base = ""
         self.sheet = Sheet()
         self.tags: dict[str, Tag] = {}
+        self._implies = places is not None
         self._open: list[str] = []
         self._path = [Tag("html", {}, PAGE_PLACES["html"]), Tag("body", {}, PAGE_PLACES["body"])]  # not always written
         self._written: list[str] = []
@@ -114,6 +120,7 @@ class _Outline:
                 if attributes.get("type", "").strip().lower() in ("", "text/css"):
                     self.sheet.add(source[begin:end], attributes.get("media", ""))
             position = end
+        self._implies = self.sheet.has_paths or self.sheet.has_places or any(map(self.sheet.names, ("tbody", "tr")))
         page, body = self._path
         self._views[0] = body.view_within(page.view_within(PAGE, self.sheet, ()), self.sheet, (page,))
 
@@ -125,6 +132,8 @@ class _Outline:
         if name == "base" and not self.base:
             self.base = base_address(attributes.get("href", ""))
             self.tags.clear()
+        if self._implies and name in _IMPLIED:
+            self._imply(_IMPLIED[name].get(self._open[-1] if self._open else "", ()))
         if self.places is not None:
             tag = Tag(name, attributes, self.places.add(name, self._open[-1] if self._open else ""))
             attributes = tag.attributes
@@ -137,6 +146,15 @@ class _Outline:
                 self.pieces.append(f"<{name}{tag.written(attributes, self.base)}>")
         elif len(self._open) < MAX_DEPTH and not (name in _FORMATTING and self._formatting >= _MAX_OPEN_FORMATTING):
             self._push(tag, attributes, view)
+
+    def _imply(self, names: tuple[str, ...]) -> None:
+        """Opens elements that no tag opens: style sheets speak of them, too. They are not written."""
+        for name in names:
+            place = None if self.places is None else self.places.add(name, self._open[-1])
+            tag = Tag(name, {}, place)
+            view = tag.view_within(self._views[-1], self.sheet, self._path)
+            if len(self._open) < MAX_DEPTH:
+                self._push(tag, {}, view, is_written=False)
 
     def end(self, name: str) -> None:
         """Closes an element with all that is open in it; a tag that nothing was opened for is left out."""
@@ -170,7 +188,7 @@ class _Outline:
         self._close_down_to(0)
         return "".join(self.pieces)
 
-    def _push(self, tag: Tag, attributes: dict[str, str], view: View) -> None:
+    def _push(self, tag: Tag, attributes: dict[str, str], view: View, *, is_written: bool = True) -> None:
         name = written = tag.name
         if name in _PAGES:  # a fragment has no page: its looks go to a block of their own
             attributes = page_attributes(attributes)
@@ -183,7 +201,7 @@ class _Outline:
             self.places.open()
         self._open.append(name)
         self._path.append(tag)
-        self._written.append("" if view.is_gone else written)
+        self._written.append("" if view.is_gone or not is_written else written)
         self._views.append(view)
         self._formatting += name in _FORMATTING
         self._tables += name == "table"

@@ -68,12 +68,11 @@ def read_formula(source: str, *, is_last: bool, is_of_type: bool) -> Nth | None:
 class _Siblings:
     """The elements of one parent, as far as they were read."""
 
-    __slots__ = ("_whole", "count", "rows", "types")
+    __slots__ = ("_whole", "count", "types")
 
     def __init__(self, whole: "_Siblings | None") -> None:
         self.count = 0
         self.types: dict[str, int] = {}
-        self.rows: _Siblings | None = None
         self._whole = whole
 
     def add(self, name: str) -> Place:
@@ -106,14 +105,7 @@ class Places:
         if parent == "head" or (not self.has_content and name in _OF_THE_HEAD):
             return None
         self.has_content = True
-        own = self._open[-1]
-        if name != "tr" or parent != "table":
-            own.rows = None
-            return own.add(name)
-        if own.rows is None:  # parsers put rows into a body of the table (HTML 13.2.6.4.9)
-            own.add("tbody")
-            own.rows = self._begin()
-        return own.rows.add(name)
+        return self._open[-1].add(name)
 
     def open(self) -> None:
         """Begin the content of an element."""

@@ -258,6 +258,20 @@ NESTED = [
     ".o{.x{display:none}}.x{display:block}", ".o{.x{display:none}}.p .o .x{display:block}",
     ".o{p:first-child{display:none}}", ".o{&:last-child p{display:none}}",
 ]  # fmt: skip
+IMPLIED = [
+    "<table><tr><td>{}</table>", "<table><td>{}</table>", "<table><tbody><tr><td>{}</table>",
+    "<table><tbody><td>{}</table>", "<table><tr><th>a<tr><th>{}</table>", "<table><thead><tr><td>a</thead><tr><td>{}",
+    "<table><caption>a</caption><tr><td>{}</table>", "<table><tr><td>a</table><table><tr><td>{}</table>",
+    "<table><tr><td><table><tr><td>{}</table></table>", "<table><thead><th>a</thead><td>{}</table>",
+    "<table><tr><td>a</tr></tbody><tr><td>{}</table>", "<table><tr><td>a</tr><tbody><tr><td>{}</table>",
+]  # fmt: skip
+OF_TABLES = [
+    "table>*", "table>tbody", "tbody", "table > tr", "tbody>tr", "table *", "table tr>*", "tbody td", "table>td", "tr",
+    "*>tr", "*>*>td", "table>*>tr", "table>*>*>*", "tbody>td", "tbody:first-child", "tbody:only-child",
+    "table>:nth-child(2)", "table>:first-child", "tbody:nth-of-type(2)", "tr:first-child", "tbody>tr:last-child",
+    "tr:nth-child(2)", ":not(tr)>tr", ":not(table,tbody,tr,td,div,body,html,thead,th,caption)",
+    "table:not(.a)>:not(caption)",
+]  # fmt: skip
 PLACE = f'<div class="p"><div class="o" id="j"><p class="x y" id="i" data-k="v">{WORD}</p></div></div>'
 
 _OF_A_PLACE = re.compile(r"-(?:child|of-type)", re.IGNORECASE)
@@ -273,6 +287,10 @@ def _fragments() -> list[str]:
     made += [f'<div style="{style}">{WORD}</div>' for style in COLOURS] + [inked.format(WORD) for inked in INKED]
     for name, place in itertools.product(AMONG, PLACES):
         made += [f"<style>{name}{place}{{display:none}}</style>{among.format(WORD)}" for among in AMONG[name]]
+    made += [
+        f"<style>{selector}{{display:none}}</style>{table.format(WORD)}"
+        for selector, table in itertools.product(OF_TABLES, IMPLIED)
+    ]
     return made + FRAGMENTS
 
 

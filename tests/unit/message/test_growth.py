@@ -72,6 +72,8 @@ NUMBERED = {
     "places": "<style>p:nth-child({}){{color:red}}</style><p>x</p>", "nested": "<style>.c{}{{.d{}{{top:0}}}}</style>",
     "grounds": '<td bgcolor="#{}"><font color="#{}">x</font></td>', "unread": "<style>:foo({}){{color:red}}</style>",
     "words": "w{} ", "references": "&#{};&amp;", "pictures": '<img src="cid:{}@x">', "lists": "<ol start={}><li>x",
+    "lists that count down": "<ol reversed type=i><li>x</ol>",
+    "rows": "<style>tr{{color:red}}</style><table><td>x</table>",
     "open": "<div class=c{}>", "variables": '<p style="--v{}:red;color:var(--v{})">x',
 }  # fmt: skip
 

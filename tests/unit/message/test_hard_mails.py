@@ -13,7 +13,7 @@ from services.message.flowed import unflow
 from services.message.headers import Headers, automation
 from services.message.html import make_safe, sanitize
 from services.message.html_text import to_text
-from services.message.ids import message_ids
+from services.message.ids import answered_id, message_ids
 from services.message.syntax import parse_value
 from services.message.words import decode_words
 from services.processor.mail.sources import gmail_mapping, graph_mapping
@@ -171,6 +171,13 @@ def test_links_of_picture_maps_and_of_a_base_are_kept() -> None:
 
 @pytest.mark.parametrize(("source", "expected"), [
     ('<ol start="5"><li>a</li><li value=9>b</li><li>c</li></ol>', "  5. a\n  9. b\n  10. c"),  # HTML 4.4.5 and 4.4.8
+    ("<ol reversed><li>a<ul><li>x</ul><li>b<li>c</ol>", "  3. a\n    • x\n  2. b\n  1. c"),
+    ('<ol reversed start=5><li>a<li value="9">b<li>c</ol>', "  5. a\n  9. b\n  8. c"),
+    ("<ol><li>a<ol reversed><li>b<li>c</ol></ol><ol REVERSED><li>d</ol>", "  1. a\n    2. b\n    1. c\n  1. d"),
+    ("<ol type=a start=26><li>x<li>y</ol>", "  z. x\n  aa. y"),
+    ("<ol type=A start=0><li>x<li>y</ol>", "  0. x\n  A. y"),
+    ("<ol type=i start=1994><li>x</ol><ol type=I start=4000><li>y</ol>", "  mcmxciv. x\n  4000. y"),
+    ("<ol type=disc><li>x</ol>", "  1. x"),
     ("<details><summary>S</summary>D</details>", "S\nD"),  # HTML 15.3.3
     ('<span style="display:block">a</span><span style="display: table">b</span>c', "a\nb\nc"),  # CSS 2.2 9.2.1
     ('<p style="white-space:pre-wrap">a\n  b</p>', "a\n  b"),
@@ -194,6 +201,10 @@ Read = list[tuple[str, str]]
     ("<jo hn@x.example>", [("", "jo hn@x.example")]), ("kim@post.exam ple", [("", "kim@post.exam ple")]),
     ("(start)Hidden  :(nobody)  ;", []), ("(nobody)", []), ("a@x.example, (b@y.example)", [("a@x.example", "")]),
     ("Kim <<kim@post.example>>", [("kim@post.example", "Kim")]),
+    ("'kim@post.example'", [("kim@post.example", "")]),
+    ("Kim <'kim@post.example'>", [("kim@post.example", "Kim")]),
+    ("o'neill@post.example", [("o'neill@post.example", "")]),
+    ("'o'neill@post.example", [("'o'neill@post.example", "")]),
     ("<mailto:kim@post.example>", [("kim@post.example", "")]),
     ("a@x.example b@y.example", [("a@x.example", ""), ("b@y.example", "")]),
     ("Kim <a@x.example> Ben <b@y.example>", [("a@x.example", "Kim"), ("b@y.example", "Ben")]),
@@ -333,3 +344,17 @@ def test_parameters_are_parsed() -> None:
 
 def test_hidden_text_is_told_by_the_sanitizer() -> None:
     assert make_safe("<p hidden>x</p>y").has_hidden_text
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ("\"Kim\" <kim@x.example>'s message of <1@x.example>", "<1@x.example>"),
+    ('Message from Kim <kim@x.example> of "Mon, 1 Jul 2024" <1@x.example>', "<1@x.example>"),
+    ("Your message of Mon, 1 Jul 2024 10:00:00 <1@x.example>", "<1@x.example>"),
+    ("<1@x.example> from Kim <kim@x.example>", "<1@x.example>"),
+    ("(Kim) <1@x.example> <2@x.example>", "<1@x.example>"),
+    (", <1@x.example>, <2@x.example>", "<1@x.example>"),
+    ("1@x.example 2@x.example", "<1@x.example>"), ("Kim", ""), ("", ""),
+])  # fmt: skip
+def test_the_answered_mail_is_no_address_in_a_phrase(value: str, expected: str) -> None:
+    """RFC 5322 4.5.4: phrases of `In-Reply-To` are ignored."""
+    assert expected == answered_id(value)

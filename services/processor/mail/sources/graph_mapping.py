@@ -113,7 +113,7 @@ def _set_people(message: message_pb2.MailMessage, raw: dict[str, Any], cuts: Cut
 def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
     own = [*message_ids(text(raw, "internetMessageId")), *headers.message_ids("Message-ID")]
     message.internet_message_id = own[0] if own else ""
-    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
+    message.in_reply_to = headers.answered_id()
     message.references.extend(headers.message_ids("References"))
     message.thread.provider_thread_id = text(raw, "conversationId")
 
