@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from services.processor.mail import message
+from services import message
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from tests.unit.message.growth import TIMES, grows_too_fast
 from tests.unit.message.test_growth import PIECES
