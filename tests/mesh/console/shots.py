@@ -4,7 +4,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mesh.accounts import subscribe
 from tests.mesh.console.walking import prepared, walked
 from tests.programs.mesh import Mesh, running_mesh
 
@@ -24,7 +23,6 @@ def main() -> int:
 def shoot(mesh: Mesh) -> None:
     """Take the pictures of a running mesh."""
     given = prepared(mesh)
-    subscribe(mesh, given["tenant"])
     mesh.simulator.generate(given["address"], MAILS)
     walked("shots.mjs", given, str(FOLDER))
 
