@@ -31,6 +31,7 @@ function about(kind: Event["kind"]): string {
     case "tenant": return kind.value.statusDetail;
     case "send": return kind.value.detail || kind.value.idempotencyKey;
     case "calendarEvent": return kind.value.event?.subject ?? "";
+    case "conversation": return kind.value.conversation?.subject ?? "";
     default: return "";
   }
 }

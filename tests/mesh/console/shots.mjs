@@ -29,7 +29,7 @@ for (const name of ["accounts", "dead-letters", "endpoints", "sends", "calendars
 }
 await page.goto(`${url}/console/#/calendars`);
 await page.getByRole("button", { name: "Follow", exact: true }).first().click();
-await page.getByRole("row", { name: /Daily round/ }).waitFor();
+await page.getByRole("row", { name: /Daily round/ }).waitFor({ timeout: 120_000 });
 await shoot("calendars");
 await visit(page, url, "#/conversations");
 await page.getByRole("link", { name: "Where is my parcel?" }).click();

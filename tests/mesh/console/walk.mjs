@@ -243,7 +243,12 @@ await step("a conversation is read and solved", async () => {
 });
 
 await step("an uncertain send is decided, and a scheduled one cancelled", async () => {
+  await page.setViewportSize(NARROW);
   await visit(page, url, `#/sends?tenant=${given.sends.tenant}`);
+  await table("Uncertain sends").waitFor();
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  check(beyond <= 0, `${beyond} pixels beyond`);
+  await page.setViewportSize(WIDE);
   const uncertain = table("Uncertain sends").getByRole("row", { name: /In doubt/ });
   await uncertain.getByText("SEND_OUTCOME_UNKNOWN").waitFor();
   await uncertain.getByRole("button", { name: "Send again" }).click();
