@@ -66,6 +66,10 @@ console: $(NODE) ## Build the console from console/src into console/dist
 console-shots: $(VENV) $(NODE) ## Take pictures of each page of the console into .cache/console-shots (needs Chromium)
 	$(BIN)/python -m tests.mesh.console.shots
 
+.PHONY: console-endure
+console-endure: $(VENV) $(NODE) ## Measure the console with 10,000 events, then with 50 a second for ten minutes (needs Chromium)
+	$(BIN)/python -m tests.mesh.console.endure
+
 .PHONY: protos
 protos: $(VENV) ## Lay the files of google/api and google/rpc, which the contract imports, into .cache/proto
 	$(BIN)/python -c 'from tools.generate.protos import lay_third_party; lay_third_party()'

@@ -3,21 +3,36 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { EventView, type Event } from "../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { events } from "./api.js";
 
+const LONGEST = 400;
+
+// Only what lists show: thousands of rows are kept, and an event may have a megabyte.
 export interface Row {
-  event: Event;
+  position: string;
   head: { eventId: string; tenantId: string; eventType: string; correlationId: string; receivedAt?: Timestamp | undefined };
   about: string;
+  content: "fetched" | "missing" | "";
+  reason: string;
+  detail: string;
 }
 
-export function rowOf(event: Event): Row | undefined {
-  const { kind } = event;
+export function rowOf({ kind, position }: Event): Row | undefined {
+  if (kind.case === undefined) return undefined;
+  const { eventId, tenantId, eventType, correlationId, receivedAt } = kind.value;
+  const mail = kind.case === "mail" ? kind.value : undefined;
+  return {
+    position, about: about(kind).slice(0, LONGEST), head: { eventId, tenantId, eventType, correlationId, receivedAt },
+    content: mail ? (mail.isEnriched ? "fetched" : "missing") : "", reason: mail?.notEnriched?.reason ?? "", detail: mail?.notEnriched?.detail ?? "",
+  };
+}
+
+function about(kind: Event["kind"]): string {
   switch (kind.case) {
-    case "mail": return { event, head: kind.value, about: kind.value.message?.subject || kind.value.message?.preview || kind.value.messageId };
-    case "tenant": return { event, head: kind.value, about: kind.value.statusDetail };
-    case "send": return { event, head: kind.value, about: kind.value.detail || kind.value.idempotencyKey };
-    case "calendarEvent": return { event, head: kind.value, about: kind.value.event?.subject ?? "" };
-    case "conversation": return { event, head: kind.value, about: "" };
-    default: return undefined;
+    case "mail": return kind.value.message?.subject || kind.value.message?.preview || kind.value.messageId;
+    case "tenant": return kind.value.statusDetail;
+    case "send": return kind.value.detail || kind.value.idempotencyKey;
+    case "calendarEvent": return kind.value.event?.subject ?? "";
+    case "conversation": return kind.value.conversation?.subject ?? "";
+    default: return "";
   }
 }
 

@@ -57,18 +57,21 @@ async function found(id: string, tenantId: string, may: { operate: boolean; admi
   const rows = stored.rows.filter((row) => row.head.correlationId === id);
   const sent = may.operate ? await deliveries(rows) : [];
   const beside = [...dead, ...kept].filter((one) => one.correlationId === id);
-  return { isCut: stored.isCut, moments: [...rows.flatMap(eventSteps), ...beside, ...sent].sort(byTime) };
+  return { isCut: stored.isCut, moments: [...accepted(rows), ...rows.map(eventStep), ...beside, ...sent].sort(byTime) };
 }
 
-function eventSteps({ event, head, about }: Row): Moment[] {
-  const mail = event.kind.case === "mail" ? event.kind.value : undefined;
-  return [
-    { key: `${event.position} accepted`, at: head.receivedAt, correlationId: "", part: "Edge and Ingest: accepted", about: "stored in the inbox" },
-    {
-      key: event.position, at: head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
-      about: <><Outside text={about} /> {mail && (mail.isEnriched ? "content fetched" : <Reason reason={mail.notEnriched?.reason ?? ""} detail={mail.notEnriched?.detail ?? "without content"} />)}</>,
-    },
-  ];
+// The acceptance of a mail's change at the edge is the time that its event names.
+function accepted(rows: Row[]): Moment[] {
+  const first = rows.find((row) => row.content !== "");
+  if (!first) return [];
+  return [{ key: "accepted", at: first.head.receivedAt, correlationId: "", part: "Edge and Ingest: accepted", about: "stored in the inbox" }];
+}
+
+function eventStep({ position, head, about, content, reason, detail }: Row): Moment {
+  return {
+    key: position, at: head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
+    about: <><Outside text={about} /> {content === "fetched" && "content fetched"} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
+  };
 }
 
 async function deliveries(rows: Row[]): Promise<Moment[]> {

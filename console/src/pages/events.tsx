@@ -6,11 +6,12 @@ import { rowOf, type Row } from "../eventrow.js";
 import { failureOf } from "../failure.js";
 import { Button, FilterChoice, FilterField } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
-import { Empty, Failed, Outside, Table, Time } from "../parts/show.js";
+import { Empty, Failed, Outside, Time } from "../parts/show.js";
+import { WindowTable } from "../parts/window.js";
 import { href, useRoute } from "../route.js";
 import { PROVIDERS } from "./accounts.js";
 
-const KEPT = 500;
+const KEPT = 10_000;
 const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"], ["conversation.*", "conversations"]];
 
 interface Tail {
@@ -90,14 +91,14 @@ export function EventsPage() {
       {tail.error !== undefined && <Failed error={tail.error} />}
       {tail.rows.length === 0
         ? <Empty><p>No event yet. Send a mail to a connected account, or <a href={href(["events"], { ...all, from: "earliest" })}>begin with the oldest stored event</a>.</p></Empty>
-        : <Table label="Events" columns={["Received", "Type", "Subject or detail", "Account"]} rows={tail.rows.map(({ head, about, event }) => ({
-          key: event.position,
+        : <WindowTable label="Events" columns={["Received", "Type", "Subject or detail", "Account"]} items={tail.rows} row={({ head, about, position }) => ({
+          key: position,
           cells: [
             <Time at={head.receivedAt} />, <a href={href(["events", head.eventId])}>{head.eventType}</a>, <Outside text={about} />,
             <Account id={head.tenantId} />,
           ],
-        }))} />}
-      {tail.rows.length >= KEPT && <p className="faint">The latest {KEPT} events are shown.</p>}
+        })} />}
+      {tail.rows.length >= KEPT && <p className="faint">The latest {KEPT.toLocaleString("en")} events are shown.</p>}
     </>
   );
 }

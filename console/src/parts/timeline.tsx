@@ -32,7 +32,7 @@ export async function auditMoments(tenantId: string): Promise<Moment[]> {
 }
 
 export async function deadMoments(tenantId: string): Promise<Moment[]> {
-  const page = await deadLetters.listDeadLetters({ filter: { tenantId }, pageSize: 1000 });
+  const page = await deadLetters.listDeadLetters({ filter: { tenantId }, pageSize: 1000, includeRetried: true });
   return page.deadLetters.map((letter) => ({
     key: letter.deadLetterId, at: letter.buriedAt, correlationId: letter.item?.correlationId ?? "", part: "Ingest: dead letter",
     about: <Reason reason={letter.reason} detail={letter.detail} />,
@@ -41,8 +41,8 @@ export async function deadMoments(tenantId: string): Promise<Moment[]> {
 
 export async function eventMoments(tenantId: string, signal: AbortSignal): Promise<{ moments: Moment[]; isCut: boolean }> {
   const { rows, isCut } = await storedRows(tenantId, signal);
-  const moments = rows.map(({ event, head, about }) => ({
-    key: event.position, at: head.receivedAt, correlationId: head.correlationId,
+  const moments = rows.map(({ position, head, about }) => ({
+    key: position, at: head.receivedAt, correlationId: head.correlationId,
     part: <a href={href(["events", head.eventId])}>{head.eventType}</a>, about: <Outside text={about} />,
   }));
   return { moments, isCut };

@@ -23,16 +23,27 @@ await page.goto(`${url}/console/`);
 await page.getByLabel("API key").waitFor();
 await shoot("sign-in");
 await signIn(page, url, key);
-for (const name of ["accounts", "dead-letters", "endpoints", "sends", "keys", "audit", "health", `accounts/${given.tenant}`]) {
+for (const name of ["accounts", "dead-letters", "endpoints", "sends", "calendars", `conversations?tenant=${given.tenant}`, "change", "keys", "audit", "health", `accounts/${given.tenant}`]) {
   await visit(page, url, `#/${name}`);
-  await shoot(name.split("/").length > 1 ? "account" : name);
+  await shoot(name.split("/").length > 1 ? "account" : name.split("?")[0]);
 }
+await page.goto(`${url}/console/#/calendars`);
+await page.getByRole("button", { name: "Follow", exact: true }).first().click();
+await page.getByRole("row", { name: /Daily round/ }).waitFor({ timeout: 120_000 });
+await shoot("calendars");
+await visit(page, url, "#/conversations");
+await page.getByRole("link", { name: "Where is my parcel?" }).click();
+await page.getByRole("region", { name: "Messages" }).getByRole("table").waitFor();
+await shoot("conversation");
 await visit(page, url, "#/events?from=earliest");
 await page.getByRole("table", { name: "Events" }).waitFor();
 await shoot("events");
 await page.getByRole("table", { name: "Events" }).getByRole("link", { name: /^mail\./ }).first().click();
 await page.getByRole("region", { name: "Normalized" }).waitFor();
 await shoot("event");
+await page.locator('dl a[href^="#/change/"]').click();
+await page.getByRole("table", { name: "Steps" }).waitFor();
+await shoot("one-change");
 await visit(page, url, "#/accounts");
 await page.getByRole("button", { name: "Connect an account" }).click();
 await page.getByRole("dialog").waitFor();

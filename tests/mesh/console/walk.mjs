@@ -4,7 +4,7 @@ import { NARROW, WIDE, open, person, signIn, violations, visit } from "./browser
 
 const given = JSON.parse(readFileSync(0, "utf8"));
 const { url, key } = given;
-const STEP_MS = 90_000;
+const STEP_MS = 120_000;
 const browser = await open(given.chromium);
 const me = await person(browser, url);
 const { page, context } = me;
@@ -175,8 +175,100 @@ await step("a key is created, shown once and revoked", async () => {
   await page.getByRole("row", { name: /Walked/ }).waitFor({ state: "detached" });
 });
 
-const PAGES = ["accounts", "events?from=earliest", "dead-letters", "endpoints", "sends", "keys", "audit", "health", "nowhere"];
-for (const [look, sizes] of [["light", [WIDE, NARROW]], ["dark", [NARROW]]]) {
+await step("one change is followed from the event to its steps", async () => {
+  await visit(page, url, `#/events?from=earliest&tenant=${given.tenant}`);
+  await table("Events").getByRole("link", { name: "mail.created" }).first().click();
+  await page.getByRole("region", { name: "Normalized" }).waitFor();
+  await page.locator(`dl a[href^="#/change/"]`).click();
+  await page.getByRole("heading", { name: "One change" }).waitFor();
+  await table("Steps").getByText("Edge and Ingest: accepted").waitFor();
+  await table("Steps").getByRole("link", { name: "mail.created" }).waitFor();
+  check(/#\/change\/[0-9a-f-]{36}\?tenant=/.test(page.url()), page.url());
+  await page.getByLabel("Correlation id").fill("00000000-0000-7000-8000-000000000000");
+  await page.keyboard.press("Enter");
+  await page.getByText("No stored event, dead letter or entry of the audit log has this id.").waitFor();
+});
+
+await step("the timeline of an account has its events and its entries of the audit log", async () => {
+  await visit(page, url, `#/accounts/${given.tenant}`);
+  await table("Timeline").getByRole("link", { name: "mail.created" }).first().waitFor();
+  await table("Timeline").getByText("TokenVault: tenant.connect").first().waitFor();
+  await table("Timeline").getByText("Ingest: dead letter").waitFor();
+});
+
+await step("a calendar is followed, shows today's meeting, and is left", async () => {
+  await visit(page, url, `#/calendars?tenant=${given.calendar.tenant}`);
+  await table("Calendars").getByText("available").waitFor();
+  await button("Follow").click();
+  const meeting = page.getByRole("row", { name: /Daily round/ });
+  await meeting.waitFor();
+  const link = meeting.getByRole("link", { name: /Join/ });
+  check((await link.getAttribute("href")) === given.calendar.join, await link.getAttribute("href"));
+  check((await link.getAttribute("rel")) === "noopener noreferrer", "the link names this page");
+  const state = await page.getByLabel("State").locator("option", { hasText: /^followed$/ }).getAttribute("value");
+  await page.getByLabel("State").selectOption(state);
+  check(page.url().includes(`state=${state}`), page.url());
+  await table("Calendars").getByText("followed").waitFor();
+});
+
+await step("a long stream keeps few rows in the document, and no frame of a scroll is empty", async () => {
+  await visit(page, url, `#/events?from=earliest&tenant=${given.long.tenant}`);
+  await page.waitForFunction((count) => Number(document.querySelector("table[aria-rowcount]")?.getAttribute("aria-rowcount")) > count, given.long.mails);
+  const seen = await page.evaluate(() => new Promise((done) => {
+    let [frames, empty, most] = [0, 0, 0];
+    const draw = () => {
+      frames += 1;
+      most = Math.max(most, document.querySelectorAll("tr[data-row]").length);
+      const middle = document.elementFromPoint(window.innerWidth / 2, window.innerHeight / 2);
+      if (!middle?.closest("tr[data-row], footer")) empty += 1;
+      const before = window.scrollY;
+      window.scrollBy(0, 200);
+      if (window.scrollY > before) requestAnimationFrame(draw);
+      else done({ frames, empty, most });
+    };
+    requestAnimationFrame(draw);
+  }));
+  check(seen.frames > 20 && seen.empty === 0 && seen.most < 80, JSON.stringify(seen));
+  const last = page.locator("tr[data-row]").last();
+  check((await last.getAttribute("aria-rowindex")) === (await table("Events").getAttribute("aria-rowcount")), "the last row is not reached");
+});
+
+await step("a conversation is read and solved", async () => {
+  await visit(page, url, `#/conversations?tenant=${given.tenant}`);
+  await table("Conversations").getByRole("link", { name: "Where is my parcel?" }).click();
+  await page.getByRole("heading", { name: "Where is my parcel?" }).waitFor();
+  await table("Messages").getByText("inbound").waitFor();
+  await button("Solved").click();
+  await page.locator(".title").getByText("solved").waitFor();
+});
+
+await step("an uncertain send is decided, and a scheduled one cancelled", async () => {
+  await page.setViewportSize(NARROW);
+  await visit(page, url, `#/sends?tenant=${given.sends.tenant}`);
+  await table("Uncertain sends").waitFor();
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  check(beyond <= 0, `${beyond} pixels beyond`);
+  await page.setViewportSize(WIDE);
+  const uncertain = table("Uncertain sends").getByRole("row", { name: /In doubt/ });
+  await uncertain.getByText("SEND_OUTCOME_UNKNOWN").waitFor();
+  await uncertain.getByRole("button", { name: "Send again" }).click();
+  await page.getByRole("dialog").getByText("the recipients get it twice").waitFor();
+  await button("Cancel").first().focus();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await uncertain.getByRole("button", { name: "It was sent" }).click();
+  await table("Uncertain sends").waitFor({ state: "detached" });
+  await table("Sends").getByRole("row", { name: /In doubt/ }).getByText("sent", { exact: true }).waitFor();
+  const later = table("Sends").getByRole("row", { name: /For later/ });
+  await later.getByRole("button", { name: "Cancel" }).click();
+  await later.getByText("cancelled").waitFor();
+});
+
+const PAGES = ["accounts", "events?from=earliest", "dead-letters", "endpoints", "sends", "calendars", "conversations", "change", "keys", "audit",
+  "health", "nowhere"];
+// A page of 1280 pixels at 200 % has the room of one of 640.
+const ZOOMED = { width: WIDE.width / 2, height: WIDE.height / 2 };
+for (const [look, sizes] of [["light", [WIDE, ZOOMED, NARROW]], ["dark", [NARROW]]]) {
   await step(`no page breaks a rule of accessibility in ${look}`, async () => {
     await page.emulateMedia({ colorScheme: look });
     for (const hash of [...PAGES, `accounts/${given.tenant}`]) {

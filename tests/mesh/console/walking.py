@@ -5,24 +5,33 @@ import json
 import shutil
 import subprocess
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as items
+from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.ingest.store.items import Kind
-from tests.mesh.accounts import connect, new_address
-from tests.programs.mesh import Mesh
+from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.programs.mesh import Mesh, eventually
 
 FOLDER = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or "chromium"
 WALK_SECONDS = 900
+LONG = 200
 DEAD = "MESSAGE_UNREADABLE"
 _BURY = """
 INSERT INTO ingest.dead_letters (dead_letter_id, tenant_id, item_id, kind, received_at, content, correlation_id,
   attempts, history, reason, detail, buried_at)
 VALUES ($1, $2, $3, $4, now(), $5, $6, 1, '[]', $7, $8, now())
+"""
+JOIN = "https://meet.example.com/daily"
+_DOUBT = """
+UPDATE processor.sends SET state = $2, reason = 'SEND_OUTCOME_UNKNOWN', detail = 'The provider did not answer.',
+  due_at = NULL, send_at = NULL, submitted_at = now(), submissions = 1
+WHERE send_id = $1
 """
 # Markup, a turned direction and a subject of a MiB; a page that would like to run, to load and to leave.
 HOSTILE = {
@@ -42,9 +51,15 @@ HOSTILE = {
 
 
 def prepared(mesh: Mesh) -> dict[str, Any]:
-    """Prepare a mesh for the walk: two accounts to connect, one that is connected, and one dead letter."""
+    """Prepare a mesh for the walk: two accounts to connect, and one that is connected, with a conversation, a dead
+    letter, a calendar and two sends.
+    """
     address = new_address(mesh, "ms365")
     tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    mesh.run("conversations", "enable", tenant, "--address", address)
+    mesh.simulator.deliver(address, subject="Where is my parcel?", text="It was due on Monday.")
+    eventually(lambda: created_events(mesh, tenant))
     asyncio.run(_bury(mesh, tenant))
     return {
         "url": mesh.ready.http,
@@ -55,13 +70,16 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
         "tenant": tenant,
         "address": address,
         "dead": {"reason": DEAD},
+        "calendar": _calendar(mesh),
+        "sends": _sends(mesh),
+        "long": _long(mesh),
         "hostile": HOSTILE,
         "receiver": "https://receiver.example.com/hooks",
     }
 
 
-def walked(program: str, given: dict[str, Any], *arguments: str) -> list[dict[str, str]]:
-    """Run one of the walks, and return its steps, each with its fault."""
+def walked(program: str, given: dict[str, Any], *arguments: str) -> list[dict[str, Any]]:
+    """Run one of the programs for Chromium, and return its lines: steps, each with its fault, or figures."""
     command = ["node", str(FOLDER / program), *arguments]
     done = subprocess.run(
         command, input=json.dumps(given), capture_output=True, text=True, timeout=WALK_SECONDS, check=False
@@ -70,13 +88,60 @@ def walked(program: str, given: dict[str, Any], *arguments: str) -> list[dict[st
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-async def _bury(mesh: Mesh, tenant: str) -> None:
-    """Bury an item as a worker does that cannot read it; none of the simulated mails is so broken."""
-    url = json.loads((mesh.data / "environments/ingest-1.json").read_text())["MAILMESH_DATABASE_URL"]
-    content = items.Reconcile(reason=items.RECONCILE_REASON_MANUAL).SerializeToString()
-    ids = [str(uuid.uuid4()) for _ in range(3)]
-    connection = await asyncpg.connect(url)
+def _calendar(mesh: Mesh) -> dict[str, str]:
+    """Connect an account with an online meeting at this hour in its calendar."""
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address, ["mail.read", "calendar.read"])
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    begins = datetime.now(UTC)
+    mesh.simulator.call(
+        "POST",
+        f"accounts/{address}/calendars/{listed['providerCalendarId']}/events",
+        subject="Daily round",
+        start=begins.strftime("%Y-%m-%dT%H:%M:%S"),
+        end=(begins + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%S"),
+        isOnlineMeeting=True,
+        onlineMeetingProvider="teamsForBusiness",
+        onlineMeeting={"joinUrl": JOIN},
+    )
+    return {"tenant": tenant, "join": JOIN}
+
+
+def _long(mesh: Mesh) -> dict[str, Any]:
+    """Connect an account with more mails than a page has room for."""
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    mesh.simulator.generate(address, LONG)
+    return {"tenant": tenant, "mails": LONG}
+
+
+def _sends(mesh: Mesh) -> dict[str, str]:
+    """Schedule two sends, and leave one as a worker does that got no answer."""
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address, ["mail.read", "mail.send"])
+    at = (datetime.now(UTC) + timedelta(days=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = {}
+    for subject in ("In doubt", "For later"):
+        words = ("send", "--tenant", tenant, "--to", address, "--subject", subject, "--text", "Hello", "--at", at)
+        made[subject] = json.loads(mesh.run(*words, "--json").stdout)["sendId"]
+    asyncio.run(_execute(mesh, "processor", _DOUBT, made["In doubt"], pb2.SEND_STATE_UNCERTAIN))
+    return {"tenant": tenant}
+
+
+async def _execute(mesh: Mesh, service: str, statement: str, *values: object) -> None:
+    """Run a statement in the database of a service, with its own role."""
+    variables = next((mesh.data / "environments").glob(f"{service}*.json"))
+    connection = await asyncpg.connect(json.loads(variables.read_text())["MAILMESH_DATABASE_URL"])
     try:
-        await connection.execute(_BURY, ids[0], tenant, ids[1], Kind.RECONCILE, content, ids[2], DEAD, "It is no mail.")
+        await connection.execute(statement, *values)
     finally:
         await connection.close()
+
+
+async def _bury(mesh: Mesh, tenant: str) -> None:
+    """Bury an item as a worker does that cannot read it; none of the simulated mails is so broken."""
+    content = items.Reconcile(reason=items.RECONCILE_REASON_MANUAL).SerializeToString()
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    values = (ids[0], tenant, ids[1], Kind.RECONCILE, content, ids[2], DEAD, "It is no mail.")
+    await _execute(mesh, "ingest", _BURY, *values)

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
 from services.ingest.errors import MailboxHeld, TenantDisconnected, TenantNotFound
+from services.ingest.inbox.gauges import InboxGauges
 from services.ingest.store import leases as lease_store
 from services.ingest.store import reconciles
 from services.ingest.store.dead_letter_writer import Burial
@@ -17,6 +19,7 @@ from services.meshkit.ids import new_id
 from tests.factories.ingest import add_tenant
 from tests.store.ingest.inbox.conftest import Inbox, ids, until
 
+GAUGES = ("pending_items", "oldest_due_seconds", "dead_letters")
 MANUAL = ReconcileReason.RECONCILE_REASON_MANUAL
 
 
@@ -242,3 +245,14 @@ async def test_a_waiting_scheduled_reconciliation_becomes_the_one_that_is_asked_
 
     (content,) = [row["content"] for row in await database.fetch("SELECT content FROM ingest.items")]
     assert MANUAL == Reconcile.FromString(content).reason
+
+
+async def test_the_gauges_show_what_waits_and_what_is_dead(inbox: Inbox, database: asyncpg.Connection) -> None:
+    tenant_id = await add_tenant(database)
+    await inbox.put_new(tenant_id, 3)
+    await database.execute("UPDATE ingest.items SET received_at = received_at - interval '90 seconds'")
+
+    assert 0 == await InboxGauges(inbox.pool).round()
+    shown = {name: REGISTRY.get_sample_value(f"mailmesh_ingest_{name}") for name in GAUGES}
+    assert (3, 0) == (shown["pending_items"], shown["dead_letters"])
+    assert 90 <= (shown["oldest_due_seconds"] or 0) < 900
