@@ -1,4 +1,4 @@
-"""The torture's verdict over sends finds each kind of fault."""
+"""The comparison of sends after a torture finds each kind of fault."""
 
 from collections import Counter
 from typing import Any

@@ -1220,7 +1220,7 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\fReplayEvents\x12*.mailmesh.processor.v1.ReplayEventsRequest\x1a+.mailmesh.processor.v1.ReplayEventsResponse\"-\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:replay\x12\xb2\x01\n" +
 	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\xae\x01\n" +
 	"\x0fBackfillMailbox\x12-.mailmesh.processor.v1.BackfillMailboxRequest\x1a..mailmesh.processor.v1.BackfillMailboxResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%:\x01*\" /v1/tenants/{tenant_id}:backfill\x12\x9f\x01\n" +
-	"\vGetBackfill\x12).mailmesh.processor.v1.GetBackfillRequest\x1a*.mailmesh.processor.v1.GetBackfillResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\x12 /v1/tenants/{tenant_id}/backfill\x12\x90\x01\n" +
+	"\vGetBackfill\x12).mailmesh.processor.v1.GetBackfillRequest\x1a*.mailmesh.processor.v1.GetBackfillResponse\"9\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\x12 /v1/tenants/{tenant_id}/backfill\x12\x90\x01\n" +
 	"\x11GetPipelineStatus\x12/.mailmesh.processor.v1.GetPipelineStatusRequest\x1a0.mailmesh.processor.v1.GetPipelineStatusResponse\"\x18\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/pipeline\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 

@@ -40,9 +40,9 @@ type ProcessorServiceClient interface {
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(ctx context.Context, in *ReconcileMailboxRequest, opts ...grpc.CallOption) (*ReconcileMailboxResponse, error)
-	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-	// subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-	// EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+	// subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+	// subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
 	// the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
 	BackfillMailbox(ctx context.Context, in *BackfillMailboxRequest, opts ...grpc.CallOption) (*BackfillMailboxResponse, error)
 	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
@@ -124,9 +124,9 @@ type ProcessorServiceServer interface {
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(context.Context, *ReconcileMailboxRequest) (*ReconcileMailboxResponse, error)
-	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-	// subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-	// EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+	// BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+	// subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+	// subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
 	// the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
 	BackfillMailbox(context.Context, *BackfillMailboxRequest) (*BackfillMailboxResponse, error)
 	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.

@@ -85,9 +85,9 @@ class ProcessorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BackfillMailbox(self, request, context):
-        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-        subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-        EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+        subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+        subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
         the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

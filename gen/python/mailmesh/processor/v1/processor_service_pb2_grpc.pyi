@@ -44,9 +44,9 @@ class ProcessorServiceStub:
     already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     BackfillMailbox: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.BackfillMailboxRequest, _processor_service_pb2.BackfillMailboxResponse]
-    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-    subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-    EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+    subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+    subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
     the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
     """
     GetBackfill: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]
@@ -72,9 +72,9 @@ class ProcessorServiceAsyncStub(ProcessorServiceStub):
     already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     BackfillMailbox: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.BackfillMailboxRequest, _processor_service_pb2.BackfillMailboxResponse]  # type: ignore[assignment]
-    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-    subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-    EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+    """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+    subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+    subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
     the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
     """
     GetBackfill: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]  # type: ignore[assignment]
@@ -115,9 +115,9 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processor_service_pb2.BackfillMailboxRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processor_service_pb2.BackfillMailboxResponse, _abc.Awaitable[_processor_service_pb2.BackfillMailboxResponse]]:
-        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time as "mail.created", newest first, as far as the
-        subscriptions cover it and no event has announced it. Without a subscription, all mail is covered. `source` of the events is
-        EVENT_SOURCE_BACKFILL. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
+        """BackfillMailbox publishes the mail that a tenant's mailbox has received since a time, newest first. Each mail that the
+        subscriptions cover and no event has announced becomes "mail.created" with the source EVENT_SOURCE_BACKFILL. Without a
+        subscription, all mail is covered. It works behind new mail, with half of the provider's quota at most. If a backfill of the mailbox is running,
         the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FIELD_INVALID.
         """
 
