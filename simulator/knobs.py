@@ -53,6 +53,11 @@ class Knobs(BaseModel):
     graph_forward_attachments: bool = Field(
         default=True, description="the draft of a forward has the original's attachments already"
     )
+    meeting_reads: int = Field(
+        default=0,
+        ge=-1,
+        description="reads of a new event before its online meeting has an address, at both providers; -1 = never",
+    )
     graph_sends_per_minute: int = Field(
         default=0, ge=0, description="sends per mailbox before 429; Exchange Online's value 30; 0 = no limit"
     )
