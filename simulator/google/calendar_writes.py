@@ -65,7 +65,7 @@ def fields_of(call: Call, body: JSON) -> JSON:
 
 
 def tell(call: Call, calendars: GoogleCalendars, event: JSON, action: str) -> None:
-    """Note whom a write tells: nobody unless ``sendUpdates`` says so."""
+    """Note whom a write notifies: no guest unless ``sendUpdates`` says so."""
     choice = call.first("sendUpdates") or "none"
     addresses = [one["email"] for one in event.get("attendees", ()) if not one.get("self")]
     if choice != "none" and addresses:

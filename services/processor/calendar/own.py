@@ -20,7 +20,7 @@ class OwnWrites:
         """Return the id of the write that made exactly a change; empty when others may have had a part in it.
 
         A new event is its write's whatever its version. A change is a write's only with the version that the provider
-        named for it: a later version has a change of somebody else as well.
+        named for it: a later version has a change of another program or person as well.
         """
         event = decision.stored.event
         for row in self._rows:

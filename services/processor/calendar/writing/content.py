@@ -52,9 +52,9 @@ def check_key(key: str) -> None:
 
 
 def check_notify(notify: "pb2.CalendarNotify.ValueType") -> None:
-    """Check that a caller says who is told. Raises `FieldInvalid`."""
+    """Check that a caller says who is notified. Raises `FieldInvalid`."""
     if notify not in pb2.CalendarNotify.values() or notify == pb2.CALENDAR_NOTIFY_UNSPECIFIED:
-        raise FieldInvalid.of("notify", "must say who is told: ALL, EXTERNAL or NONE")
+        raise FieldInvalid.of("notify", "must say who is notified: ALL, EXTERNAL or NONE")
 
 
 def check_event(event: pb2.NewCalendarEvent) -> None:

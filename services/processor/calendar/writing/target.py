@@ -9,7 +9,7 @@ class WritableCalendars(Protocol):
     """The calendars of one account that a worker writes to."""
 
     def may_appear_late(self, row: WriteRow) -> bool:
-        """Return whether a change without an answer may appear after a look-up: time must pass before a repetition."""
+        """Return whether a change without an answer may appear after a check: time must pass before a repetition."""
 
     async def submit(self, row: WriteRow) -> Made:
         """Make the change.

@@ -12,6 +12,7 @@ from services.meshkit.clock import SystemClock
 from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.errors import AbilityNotGranted, CalendarReadOnly, IdempotencyKeyReused, OnlineMeetingNotAllowed
+from services.processor.restored import doubt_writes
 from services.processor.worker import running
 from tests.store.processor.calendar.following import GOOGLE_SCOPES, HASTE, SCOPES, FollowedCalendar, _SilentQueue
 from tests.store.processor.ground import PATIENCE, Ground
@@ -182,3 +183,21 @@ async def _has_struck(ground: Ground) -> bool:
 
 async def _types(writer: Writer, *wanted: str) -> bool:
     return [one for one in await writer.followed.types() if one.startswith("event.")] == list(wanted)
+
+
+async def test_after_a_restore_a_write_that_was_made_since_the_backup_is_found_and_not_made_again(
+    ground: Ground,
+) -> None:
+    writer = await Writer.of(ground, "ms365")
+    async with running(ground.worker_settings(**QUICK)):
+        made = await writer.ended(await writer.create(await writer.calendar()))
+    await ground.processor.execute(
+        "UPDATE processor.calendar_writes SET state = 1, due_at = now(), finished_at = NULL, submitted_at = NULL,"
+        " submissions = 0, calendar_event_id = NULL, provider_event_id = ''"
+    )
+    await doubt_writes(ground.processor)
+    async with running(ground.worker_settings(**QUICK)):
+        found = await writer.ended(made)
+
+    assert (State.DONE, [found.provider_event_id]) == (found.state, await writer.events())
+    assert 0 == found.submissions

@@ -29,7 +29,7 @@ const (
 type CalendarNotify int32
 
 const (
-	// CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is told.
+	// CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified.
 	CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED CalendarNotify = 0
 	// CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does.
 	CalendarNotify_CALENDAR_NOTIFY_ALL CalendarNotify = 1
@@ -736,7 +736,7 @@ type CreateCalendarEventRequest struct {
 	CalendarId string `protobuf:"bytes,2,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
 	// event is the event.
 	Event *NewCalendarEvent `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
-	// notify says who is told.
+	// notify says who is notified.
 	Notify        CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

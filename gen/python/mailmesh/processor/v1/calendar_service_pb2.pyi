@@ -29,7 +29,7 @@ class _CalendarNotify:
 class _CalendarNotifyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarNotify.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CALENDAR_NOTIFY_UNSPECIFIED: _CalendarNotify.ValueType  # 0
-    """CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is told."""
+    """CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified."""
     CALENDAR_NOTIFY_ALL: _CalendarNotify.ValueType  # 1
     """CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does."""
     CALENDAR_NOTIFY_EXTERNAL: _CalendarNotify.ValueType  # 2
@@ -43,7 +43,7 @@ class CalendarNotify(_CalendarNotify, metaclass=_CalendarNotifyEnumTypeWrapper):
     """CalendarNotify is the choice of the people whom the provider tells of a change."""
 
 CALENDAR_NOTIFY_UNSPECIFIED: CalendarNotify.ValueType  # 0
-"""CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is told."""
+"""CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified."""
 CALENDAR_NOTIFY_ALL: CalendarNotify.ValueType  # 1
 """CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does."""
 CALENDAR_NOTIFY_EXTERNAL: CalendarNotify.ValueType  # 2
@@ -395,7 +395,7 @@ class CreateCalendarEventRequest(_message.Message):
     calendar_id: _builtins.str
     """calendar_id is the UUID of the calendar."""
     notify: Global___CalendarNotify.ValueType
-    """notify says who is told."""
+    """notify says who is notified."""
     @_builtins.property
     def event(self) -> Global___NewCalendarEvent:
         """event is the event."""

@@ -360,7 +360,7 @@ export type CreateCalendarEventRequest = Message<"mailmesh.processor.v1.CreateCa
   event?: NewCalendarEvent | undefined;
 
   /**
-   * notify says who is told.
+   * notify says who is notified.
    *
    * @generated from field: mailmesh.processor.v1.CalendarNotify notify = 4;
    */
@@ -935,7 +935,7 @@ export const ListCalendarInstancesResponseSchema: GenMessage<ListCalendarInstanc
  */
 export enum CalendarNotify {
   /**
-   * CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is told.
+   * CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified.
    *
    * @generated from enum value: CALENDAR_NOTIFY_UNSPECIFIED = 0;
    */
