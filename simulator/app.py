@@ -22,6 +22,7 @@ from simulator.edge import Edge
 from simulator.files import write_private
 from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
+from simulator.google.calendar_writes import CalendarWritesApi as GoogleCalendarWritesApi
 from simulator.google.calendars import CalendarsApi as GoogleCalendarsApi
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.gmail import COMMON_QUERY, GmailRules
@@ -43,6 +44,7 @@ from simulator.knobs import Knobs
 from simulator.memory import Memory
 from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
+from simulator.microsoft.calendar_writes import CalendarWritesApi
 from simulator.microsoft.calendars import CalendarsApi
 from simulator.microsoft.delta import Delta
 from simulator.microsoft.devices import Devices
@@ -161,6 +163,7 @@ class Simulator:
         for other in (Replies(world, drafts), UploadSessions(world, attachments), tokens):
             other.register(operations)
         CalendarsApi(world).register(operations)
+        CalendarWritesApi(world).register(operations)
         devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
@@ -178,6 +181,7 @@ class Simulator:
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
         GoogleCalendarsApi().register(operations)
+        GoogleCalendarWritesApi(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 

@@ -57,6 +57,11 @@ class Knobs(BaseModel):
         default=0, ge=0, description="the draft of a forward has at most so many of the original's attachments; 0 = all"
     )
     graph_attachments_page: int = Field(default=1000, ge=1, description="attachments in one page of their list")
+    meeting_reads: int = Field(
+        default=0,
+        ge=-1,
+        description="reads of a new event before its online meeting has an address, at both providers; -1 = never",
+    )
     graph_sends_per_minute: int = Field(
         default=0, ge=0, description="sends per mailbox before 429; Exchange Online's value 30; 0 = no limit"
     )

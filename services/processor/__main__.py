@@ -46,10 +46,11 @@ async def new_epoch(_stop: asyncio.Event) -> None:
 
 async def restored(_stop: asyncio.Event) -> None:
     """Make every send without an outcome uncertain, after the database was restored from a backup."""
-    from services.processor.restored import settle_sends  # noqa: PLC0415 - the other commands need none of it
+    from services.processor.restored import doubt_writes, settle_sends  # noqa: PLC0415 - the other commands need none of it
 
     async with open_pool(load(MigrateSettings).database_url, "processor restored") as pool:
         await settle_sends(pool, SystemClock())
+        await doubt_writes(pool)
 
 
 COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {

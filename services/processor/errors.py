@@ -146,6 +146,55 @@ class CalendarProviderUnsupported(FailedPrecondition):
     reason = "CALENDAR_PROVIDER_UNSUPPORTED"
 
 
+class CalendarReadOnly(FailedPrecondition):
+    """The account may read this calendar and not change it."""
+
+    reason = "CALENDAR_READ_ONLY"
+
+
+class CalendarRuleUnsupported(FailedPrecondition):
+    """The provider cannot hold this recurrence rule. A rule is never approximated."""
+
+    reason = "CALENDAR_RULE_UNSUPPORTED"
+
+
+class CalendarFieldUnsupported(FailedPrecondition):
+    """The provider's events cannot have this value. Leave the field out for this provider."""
+
+    reason = "CALENDAR_FIELD_UNSUPPORTED"
+
+
+class CalendarNotifyUnsupported(FailedPrecondition):
+    """The provider does not let a caller choose whom it tells in this way."""
+
+    reason = "CALENDAR_NOTIFY_UNSUPPORTED"
+
+
+class OnlineMeetingNotAllowed(FailedPrecondition):
+    """The calendar does not permit online meetings of this provider."""
+
+    reason = "ONLINE_MEETING_NOT_ALLOWED"
+
+
+class CalendarWriteNotFound(NotFound):
+    """There is no such write."""
+
+    reason = "CALENDAR_WRITE_NOT_FOUND"
+    resource_type = "calendar write"
+
+
+class CalendarWriteNotUncertain(FailedPrecondition):
+    """The write is not uncertain: there is nothing to decide."""
+
+    reason = "CALENDAR_WRITE_NOT_UNCERTAIN"
+
+
+class CalendarWriteQueueFull(ResourceExhausted):
+    """The tenant has too many unfinished writes. Wait until some are finished."""
+
+    reason = "CALENDAR_WRITE_QUEUE_FULL"
+
+
 class IdempotencyKeyReused(InvalidArgument):
     """The tenant has used this key for other content."""
 

@@ -43,6 +43,11 @@ CALENDAR_UNREAD = Counter(
     ["provider", "reason"],
 )
 SENDS = Counter("mailmesh_processor_sends_total", "Sends that workers ended, by outcome.", ["provider", "outcome"])
+CALENDAR_WRITES = Counter(
+    "mailmesh_processor_calendar_writes_total",
+    "Writes to calendars, by kind and outcome.",
+    ["provider", "kind", "outcome"],
+)
 MODIFIED = Counter(
     "mailmesh_processor_modified_messages_total", "Mails of modifications, by outcome.", ["provider", "outcome"]
 )

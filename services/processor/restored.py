@@ -1,11 +1,12 @@
-"""Bring sends to a safe state after the database went back to a backup.
+"""Bring sends and writes to calendars to a safe state after the database went back to a backup.
 
 A send that was waiting or on its way at the time of the backup may have reached its recipients since. The restored
-store cannot know, so a person decides about each of them.
+store cannot know, so a person decides about each of them. A write to a calendar can be looked up by its mark.
 """
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
+from services.processor.calendar.store import writes
 from services.processor.outbox.outcome import IN_DOUBT, finish
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends
@@ -32,6 +33,24 @@ async def settle_sends(pool: db.Pool, clock: Clock) -> int:
     while await _settle_one(pool, clock):
         settled += 1
     return settled
+
+
+async def doubt_writes(pool: db.Pool) -> int:
+    """Put every write to a calendar without an outcome in doubt: a worker looks it up before it submits it.
+
+    Run it after the migrations and before a worker runs. Safe to call again: yes.
+
+    Args:
+        pool: Connections to PostgreSQL.
+
+    Returns:
+        The number of writes.
+
+    Raises:
+        StoreUnavailable: PostgreSQL cannot be reached.
+    """
+    async with db.transaction(pool) as connection:
+        return await writes.doubt_all(connection)
 
 
 async def _settle_one(pool: db.Pool, clock: Clock) -> bool:

@@ -40,6 +40,8 @@ from services.meshkit.shares import Shares
 from services.processor.calendar.clearing import CalendarClearing
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
+from services.processor.calendar.writing.requests import CalendarWrites
+from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
 from services.processor.erasing import TenantEraser
@@ -194,7 +196,9 @@ async def serving(
     )
     server.add(
         add_CalendarServiceServicer_to_server,
-        CalendarServicer(Calendars(pool, wakes, clock), CalendarReader(pool)),
+        CalendarServicer(
+            Calendars(pool, wakes, clock), CalendarReader(pool), CalendarWrites(pool, wakes, settings, clock)
+        ),
         calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
     )
     server.add(
@@ -207,13 +211,14 @@ async def serving(
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
+    writes = PeriodicLoop("calendar-writes", _RETENTION_SECONDS, WriteRetention(pool, clock).round)
     clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
     loops = (
         *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
-        *(long_mails.run(), followed.run()),
+        *(long_mails.run(), followed.run(), writes.run()),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:

@@ -286,6 +286,28 @@ class ProcessorSettings(MeshSettings):
         description="Interval between readings of the list of calendars of an account with a followed calendar.",
     )
 
+    calendar_writes_waiting: int = Field(
+        1000, ge=1, le=100_000, description="Largest number of unfinished writes to the calendars of a tenant."
+    )
+    calendar_write_deadline_seconds: int = Field(
+        86400,
+        ge=60,
+        le=2_592_000,
+        description="Time until a write to a calendar fails or, once submitted, becomes uncertain.",
+    )
+    calendar_write_settle_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description=(
+            "Time after a submission to a Microsoft calendar without an answer until a change that is not found is "
+            "submitted again."
+        ),
+    )
+    calendar_meeting_seconds: float = Field(
+        300.0, gt=0, le=86400, description="Time for which a new event is asked for the address of its online meeting."
+    )
+
     reads: int = Field(
         64, ge=1, le=1000, description="Largest number of concurrent calls of one process that read from providers."
     )

@@ -1,6 +1,6 @@
-"""Several wings' work on one held mailbox: the outbox first, then mail, then calendars.
+"""Several wings' work on one held mailbox: the outbox and writes to calendars first, then mail, then calendars.
 
-A send therefore never waits for a reconciliation.
+A send or a write therefore never waits for a reconciliation.
 """
 
 from collections.abc import Collection, Sequence

@@ -25,6 +25,8 @@ from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
 from services.processor.calendar.work import CalendarWork
+from services.processor.calendar.writing.requests import WAKE_PREFIX as CALENDAR_WRITE_PREFIX
+from services.processor.calendar.writing.work import CalendarWriting
 from services.processor.mail.announced import announced_categories
 from services.processor.mail.backfill.requests import WAKE_PREFIX as BACKFILL_PREFIX
 from services.processor.mail.backfill.work import BackfillWork
@@ -61,7 +63,7 @@ _INBOX = "/mailmesh.ingest.v1.InboxService"
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
 _SHOW_SECONDS = 5.0
-_OWN_QUEUES = (WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX, BACKFILL_PREFIX)
+_OWN_QUEUES = (WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX, CALENDAR_WRITE_PREFIX, BACKFILL_PREFIX)
 # The schedule is in minutes, and of other new work wake-ups tell.
 _IDLE_FACTOR = 5.0
 
@@ -105,7 +107,9 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
         committer = MailCommitter(transactions, settings, clock, sends.own_messages, own_changes.recognise)
         backfills = BackfillWork(http, tokens, transactions, committer, settings, clock, quotas)
-        work_of_wings = BothWings(BothWings(outbox, BothWings(modifying, reading)), backfills)
+        writing = CalendarWriting(http, tokens, transactions, settings, clock)
+        acting = BothWings(outbox, BothWings(writing, BothWings(modifying, reading)))
+        work_of_wings = BothWings(acting, backfills)
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
         # Without wake-ups, sweeps alone find new work.
         idle_factor = _IDLE_FACTOR if settings.redis_url is not None else 1.0

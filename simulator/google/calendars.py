@@ -49,7 +49,9 @@ class CalendarsApi:
 
     def event(self, call: Call) -> Reply:
         """Return one event; of a deleted one no more than its ids."""
-        return Reply(200, shown(event_of(call)))
+        event = event_of(call)
+        calendars_of(call).read(calendar_of(call), event)
+        return Reply(200, shown(event))
 
     def events(self, call: Call) -> Reply:
         """Return a page of a listing: everything, or the changes since a sync token."""

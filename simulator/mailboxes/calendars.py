@@ -50,6 +50,9 @@ class CalendarEvent:
         original: The local day and the UTC time that the series gives an instance.
         cancelled: The local days of the deleted instances of a series.
         version: Grows with every change.
+        transaction: The client's id of the request that made it.
+        properties: The extended properties that clients have set.
+        reads: The reads after which its online meeting has an address; -1 for none to come.
     """
 
     id: str
@@ -61,6 +64,9 @@ class CalendarEvent:
     original: tuple[str, str] = ("", "")
     cancelled: list[str] = field(default_factory=list)
     version: int = 1
+    transaction: str = ""
+    properties: list[JSON] = field(default_factory=list)
+    reads: int = -1
 
     @property
     def kind(self) -> str:
@@ -101,6 +107,7 @@ class Calendars:
     def __init__(self, address: str, clock: Clock) -> None:
         self._clock = clock
         self.by_id: dict[str, Calendar] = {}
+        self.told: list[JSON] = []
         self.add("Calendar", address, is_default=True)
 
     def add(self, name: str, owner: str, *, is_default: bool = False, can_edit: bool = True) -> Calendar:
@@ -190,6 +197,29 @@ class Calendars:
         calendar.events[made.id] = made
         self._touch(calendar, made)
         return made
+
+    def tell(self, event: CalendarEvent, action: str) -> None:
+        """Note that the attendees of an event get a mail; Graph leaves no choice."""
+        addresses = [one["emailAddress"]["address"] for one in event.fields["attendees"]]
+        if addresses:
+            self.told.append({"event": event.id, "action": action, "to": addresses})
+
+    def read(self, calendar: Calendar, event: CalendarEvent) -> None:
+        """Count a read of an event: after so many of them, its online meeting has its address."""
+        if event.reads > 0:
+            event.reads -= 1
+            if not event.reads:
+                self.meet(event)
+                self._touch(calendar, event)
+
+    def meet(self, event: CalendarEvent) -> None:
+        """Give the online meeting of an event its address."""
+        number = str(int(uuid.uuid5(uuid.NAMESPACE_URL, event.id)) % 10**9)
+        event.fields["onlineMeeting"] = {
+            "joinUrl": f"https://teams.example.test/l/meetup-join/{event.id}",
+            "conferenceId": number,
+            "tollNumber": "+49 30 901820",
+        }
 
     def _touch(self, calendar: Calendar, event: CalendarEvent) -> None:
         for one in (event, calendar.events.get(event.master)):

@@ -60,6 +60,7 @@ class GoogleCalendars:
         self._clock = clock
         self.by_id: dict[str, GoogleCalendar] = {}
         self.epoch = 0
+        self.told: list[JSON] = []
         self.by_id[address] = GoogleCalendar(address, address, address, is_primary=True)
 
     def add(self, name: str, owner: str, *, role: str = "owner", pushes: bool = True) -> GoogleCalendar:
@@ -127,6 +128,29 @@ class GoogleCalendars:
         self._touch(calendar, event)
         return event
 
+    def read(self, calendar: GoogleCalendar, event: JSON) -> None:
+        """Count a read of an event: after so many of them, the meeting that was asked for has its address."""
+        if event.get("reads", 0) > 0:
+            event["reads"] -= 1
+            if not event["reads"] and self.meet(event):
+                self._touch(calendar, event)
+
+    def meet(self, event: JSON) -> bool:
+        """Give the meeting that an event asks for its address; return whether it asks for one."""
+        request = event.get("conferenceData", {}).get("createRequest", {})
+        if request.get("status", {}).get("statusCode") != "pending":
+            return False
+        code = f"{event['id'][:3]}-{event['id'][3:7]}-{event['id'][7:10]}"
+        url = f"https://meet.example.test/{code}"
+        event["conferenceData"] = {
+            "createRequest": {**request, "status": {"statusCode": "success"}},
+            "conferenceSolution": {"key": request["conferenceSolutionKey"], "name": "Google Meet"},
+            "conferenceId": code,
+            "entryPoints": [{"entryPointType": "video", "uri": url, "label": url}],
+        }
+        event["hangoutLink"] = url
+        return True
+
     def delete(self, calendar: GoogleCalendar, event: JSON) -> None:
         """Delete an event: of a series with its changed instances, of which no trace comes; its id stays taken."""
         for one in [one for one in calendar.events.values() if one.get("recurringEventId") == event["id"]]:
@@ -175,6 +199,7 @@ class GoogleCalendars:
 def shown(event: JSON) -> JSON:
     """Return an event as the API shows it: a cancelled one keeps little more than its ids."""
     whole = {"kind": "calendar#event", **event}
+    whole.pop("reads", None)
     if event["status"] == "cancelled":
         return {name: whole[name] for name in _SPARSE if name in whole}
     return whole

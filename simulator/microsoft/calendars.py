@@ -1,13 +1,15 @@
 """Graph's calendars: their list, events, one event with its instances' changes, and `events/delta`."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply
 from simulator.mailboxes.calendars import Calendar, CalendarEvent
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error, graph_reply
-from simulator.microsoft.filters import parse_time
+from simulator.microsoft.filters import Filter, parse_time
 from simulator.microsoft.graph import USER, mailbox_of, next_link
 from simulator.microsoft.odata import applied, number, seal, selected, unseal
 from simulator.state import World
@@ -17,6 +19,9 @@ _ON_REQUEST = frozenset({"originalStart", "cancelledOccurrences"})
 """The properties that only `$select` brings."""
 _STUB = ("@odata.etag", "id", "type", "seriesMasterId", "start", "end", "changeKey")
 _EXPAND = "exceptionOccurrences"
+_PROPERTIES = "singleValueExtendedProperties"
+_FILTERED: dict[str, type] = {_PROPERTIES: str, f"{_PROPERTIES}/id": str, f"{_PROPERTIES}/value": str}
+"""The properties by which a listing can be filtered here."""
 Objects = list[JSON]
 
 
@@ -34,7 +39,8 @@ class CalendarsApi:
         add("graph.calendars.get", "GET", f"{many}/{{calendar}}", self.get, scopes=_READ, query=("$select",))
         delta = ("startDateTime", "$deltatoken", "$skiptoken")
         add("graph.events.delta", "GET", f"{events}/delta", self.delta, scopes=_READ, query=delta)
-        add("graph.events.list", "GET", events, self.events, scopes=_READ, query=("$select", "$top", "$skiptoken"))
+        listing = ("$select", "$top", "$skiptoken", "$filter")
+        add("graph.events.list", "GET", events, self.events, scopes=_READ, query=listing)
         add("graph.events.get", "GET", f"{events}/{{event}}", self.event, scopes=_READ, query=("$select", "$expand"))
 
     def list(self, call: Call) -> Reply:
@@ -46,22 +52,25 @@ class CalendarsApi:
 
     def get(self, call: Call) -> Reply:
         """Return one calendar."""
-        return Reply(200, _selected(call, _shown_calendar(_calendar(call))))
+        return Reply(200, _selected(call, _shown_calendar(calendar_of(call))))
 
     def events(self, call: Call) -> Reply:
         """Return a page of single events and series; instances are not listed."""
-        calendar = _calendar(call)
-        found = [_show(call, mailbox_of(call), one) for one in calendar.events.values() if not one.master]
+        calendar = calendar_of(call)
+        condition = Filter.read(call.first("$filter"), _FILTERED)
+        kept = [one for one in calendar.events.values() if not one.master and condition.matches(_resolver(one))]
+        found = [show(call, mailbox_of(call), one) for one in kept]
         return self._page(call, [_selected(call, one, without=_ON_REQUEST) for one in found], 100)
 
     def event(self, call: Call) -> Reply:
         """Return one event, a series with its changed instances where they are asked for."""
-        calendar, mailbox = _calendar(call), mailbox_of(call)
+        calendar, mailbox = calendar_of(call), mailbox_of(call)
         try:
             event = mailbox.calendars.event(calendar, call.params["event"])
         except MailboxError as error:
             raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
-        shown = _selected(call, _show(call, mailbox, event), without=_ON_REQUEST)
+        mailbox.calendars.read(calendar, event)
+        shown = _selected(call, show(call, mailbox, event), without=_ON_REQUEST)
         if expand := call.first("$expand"):
             if expand != _EXPAND:
                 raise NotSimulatedError(f"{expand} in $expand")
@@ -69,12 +78,12 @@ class CalendarsApi:
                 raise graph_error(400, "ErrorInvalidRequest", f"{_EXPAND} is a property of series.")
             changed = [one for one in calendar.events.values() if one.master == event.id]
             # Without a $select of their own they lack what only $select brings.
-            shown[_EXPAND] = [_without(_show(call, mailbox, one), _ON_REQUEST) for one in changed]
+            shown[_EXPAND] = [_without(show(call, mailbox, one), _ON_REQUEST) for one in changed]
         return Reply(200, shown, applied(call))
 
     def delta(self, call: Call) -> Reply:
         """Return one page of a round: all events first, then those that changed since; instances as stubs."""
-        calendar, mailbox = _calendar(call), mailbox_of(call)
+        calendar, mailbox = calendar_of(call), mailbox_of(call)
         token = call.first("$deltatoken") or call.first("$skiptoken")
         state: JSON = (
             unseal(token) if token else {"e": mailbox.delta_epoch, "p": len(calendar.log), "n": 0, "s": _start(call)}
@@ -98,7 +107,7 @@ class CalendarsApi:
         event = calendar.events.get(event_id)
         if event is None:
             return {"id": event_id, "@removed": {"reason": "deleted"}}
-        shown = _without(_show(call, mailbox, event), _ON_REQUEST)
+        shown = _without(show(call, mailbox, event), _ON_REQUEST)
         return {name: shown[name] for name in _STUB} if event.master else shown
 
     def _page(self, call: Call, found: Objects, default: int) -> Reply:
@@ -114,11 +123,21 @@ class CalendarsApi:
         return ApiError(graph_reply(status, code, "The sync state generation is not found."))
 
 
-def _calendar(call: Call) -> Calendar:
+def calendar_of(call: Call) -> Calendar:
+    """Return the call's calendar.
+
+    Raises:
+        ApiError: 404, the account does not have it.
+    """
     try:
         return mailbox_of(call).calendars.find(call.params["calendar"])
     except MailboxError as error:
         raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+
+
+def _resolver(event: CalendarEvent) -> Callable[[str], Any]:
+    """Return the way in which a filter finds the properties of an event."""
+    return lambda name: event.properties if name == _PROPERTIES else None
 
 
 def _start(call: Call) -> str:
@@ -156,7 +175,7 @@ def _shown_calendar(calendar: Calendar) -> JSON:
     }
 
 
-def _show(call: Call, mailbox: GraphMailbox, event: CalendarEvent) -> JSON:
+def show(call: Call, mailbox: GraphMailbox, event: CalendarEvent) -> JSON:
     """Return an event as Graph shows it, in UTC, with everything that `$select` can bring."""
     fields = event.fields
     organizer = fields["organizer"] or {"emailAddress": {"name": mailbox.address, "address": mailbox.address}}

@@ -67,6 +67,8 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "GetEndpoint": access_pb2.ROLE_OPERATOR,
         "ListEndpoints": access_pb2.ROLE_OPERATOR,
         "ListAttempts": access_pb2.ROLE_OPERATOR,
+        "GetCalendarWrite": access_pb2.ROLE_OPERATOR,
+        "ListCalendarWrites": access_pb2.ROLE_OPERATOR,
         "GetModification": access_pb2.ROLE_OPERATOR,
         "GetProcessedMark": access_pb2.ROLE_OPERATOR,
         "GetSend": access_pb2.ROLE_OPERATOR,

@@ -23,6 +23,9 @@ MATCHING = {
     r"^[1-9][0-9]{0,17}$": "1",
     r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",
     r"^[^@]+@[^@]+$": "ada@example.com",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$": "2026-12-01T09:00:00",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "2026-12-24",
+    r"^[A-Za-z0-9/_+-]{1,100}$": "Europe/Berlin",
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")

@@ -76,6 +76,11 @@ KINDS_OF_MAIL: dict[str, JSON] = {
 
 
 # Fields that a request needs beside those that are always required.
+TIMED: JSON = {
+    "start": {"local": "2026-12-01T08:00:00", "timeZone": "Europe/Berlin"},
+    "end": {"local": "2026-12-01T10:00:00", "timeZone": "Europe/Berlin"},
+}
+ALL_DAY: JSON = {"start": {"date": "2026-12-23"}, "end": {"date": "2026-12-27"}}
 WITH: dict[str, JSON] = {
     "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},
     "MessageService_SearchMessages": {"query": {"text": "offer"}},
@@ -99,6 +104,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
         request.body[kind] = KINDS_OF_MAIL[kind]
         if "from" in place:
             request.body["from"] = {"address": "ada@example.com"}
+    if operation["operationId"] == "CalendarService_CreateCalendarEvent":
+        request.body["event"] = deepcopy(ALL_DAY if "date" in place else TIMED)
     if operation["operationId"] in WITH:
         request.body |= deepcopy(WITH[operation["operationId"]])
     return request

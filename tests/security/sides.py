@@ -33,12 +33,17 @@ from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 
 ABILITIES = ("mail.read", "mail.send", "mail.mark")
-ABILITIES_OF_KEY = (*ABILITIES, "calendar.read", "conversation.read", "conversation.write")
+ABILITIES_OF_KEY = (*ABILITIES, "calendar.read", "calendar.write", "conversation.read", "conversation.write")
 _NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = {
     "window_start": Timestamp(seconds=int(_NOVEMBER.timestamp())),
     "window_end": Timestamp(seconds=int((_NOVEMBER + timedelta(days=61)).timestamp())),
 }
+
+LEAVE = calendars.NewCalendarEvent(
+    subject="Leave", start=calendars.NewEventTime(date="2026-12-24"), end=calendars.NewEventTime(date="2026-12-27")
+)
+"""A new event."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +157,10 @@ def endpoint(mesh: Mesh, tenant: str) -> str:
     return endpoint_services.EndpointServiceStub(mesh.channel).CreateEndpoint(request).endpoint.endpoint_id
 
 
-def followed(mesh: Mesh) -> tuple[str, str]:
-    """Connect an account with a followed calendar; return the ids of the calendar and of its event."""
+def followed(mesh: Mesh) -> tuple[str, str, str]:
+    """Connect an account with a followed calendar; return the ids of the calendar, of its event, and of a write."""
     address = new_address(mesh, "ms365")
-    tenant = connect(mesh, "ms365", address, ("mail.read", "calendar.read"))
+    tenant = connect(mesh, "ms365", address, ("mail.read", "calendar.read", "calendar.write"))
     stub = calendar_services.CalendarServiceStub(mesh.channel)
     (calendar,) = stub.ListCalendars(calendars.ListCalendarsRequest(tenant_id=tenant), timeout=60).calendars
     path = f"accounts/{address}/calendars/{calendar.provider_calendar_id}/events"
@@ -163,7 +168,14 @@ def followed(mesh: Mesh) -> tuple[str, str]:
     stub.FollowCalendar(calendars.FollowCalendarRequest(calendar_id=calendar.calendar_id))
     asked = calendars.ListCalendarEventsRequest(calendar_id=calendar.calendar_id, **WINDOW)
     found = eventually(lambda: read_events(stub, asked), 120, what="the calendar is read")
-    return calendar.calendar_id, found[0].calendar_event_id
+    request = calendars.CreateCalendarEventRequest(
+        calendar_id=calendar.calendar_id,
+        idempotency_key="confidential",
+        event=LEAVE,
+        notify=calendars.CALENDAR_NOTIFY_NONE,
+    )
+    write = stub.CreateCalendarEvent(request).write
+    return calendar.calendar_id, found[0].calendar_event_id, write.calendar_write_id
 
 
 def read_events(
@@ -295,14 +307,21 @@ def on_conversations(other: Side) -> dict[str, Message]:
     return {f"conversation.v1.ConversationService/{name}": request for name, request in asked.items()}
 
 
-def on_calendars(calendar: str, event: str) -> dict[str, Message]:
-    """Return the RPCs that take the id of a calendar or of its event."""
+def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
+    """Return the RPCs that take the id of a calendar, of its event or of a write."""
     asked = {
         "FollowCalendar": calendars.FollowCalendarRequest(calendar_id=calendar),
         "UnfollowCalendar": calendars.UnfollowCalendarRequest(calendar_id=calendar),
         "ListCalendarEvents": calendars.ListCalendarEventsRequest(calendar_id=calendar, **WINDOW),
         "GetCalendarEvent": calendars.GetCalendarEventRequest(calendar_event_id=event),
         "ListCalendarInstances": calendars.ListCalendarInstancesRequest(calendar_event_id=event, **WINDOW),
+        "CreateCalendarEvent": calendars.CreateCalendarEventRequest(
+            calendar_id=calendar, idempotency_key="confidential", event=LEAVE, notify=calendars.CALENDAR_NOTIFY_NONE
+        ),
+        "GetCalendarWrite": calendars.GetCalendarWriteRequest(calendar_write_id=write),
+        "ResolveCalendarWrite": calendars.ResolveCalendarWriteRequest(
+            calendar_write_id=write, resolution=calendars.CALENDAR_WRITE_RESOLUTION_DONE
+        ),
     }
     return {f"processor.v1.CalendarService/{name}": request for name, request in asked.items()}
 
@@ -312,5 +331,6 @@ WITH_FILTERS = {
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
+    "processor.v1.CalendarService/ListCalendarWrites",
     "processor.v1.ProcessorService/ReplayEvents", "conversation.v1.ConversationService/ListConversations",
 }  # fmt: skip

@@ -113,7 +113,7 @@ def test_every_rpc_that_takes_an_id_is_tried_with_anothers(sides: tuple[Side, Si
         if any(field.name.endswith(("_id", "_ids")) for field in method.input_type.fields)
     }
 
-    assert taking - WITH_FILTERS == {*single(sides[1]), *on_calendars("", "")}
+    assert taking - WITH_FILTERS == {*single(sides[1]), *on_calendars("", "", "")}
 
 
 def test_the_same_idempotency_key_is_another_send_for_each_tenant(mesh: Mesh, sides: tuple[Side, Side]) -> None:

@@ -47,6 +47,8 @@ LABELS = {
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),
+    "mailmesh_processor_calendar_writes_total.kind": "`create`",
+    "mailmesh_processor_calendar_writes_total.outcome": "`done`, `failed` or `uncertain`",
     "mailmesh_ingest_items_settled_total.outcome": "`done` or `released`",
     "mailmesh_ingest_retention_total.what": (
         "`partitions`, `keys`, `leftovers`, `discarded_items`; `strays` are mailboxes that had items and were not due"
@@ -95,6 +97,7 @@ FIELDS = {
     "by": "the mesh identity that reported it",
     "calendar_event_id": "the event or series of a calendar",
     "calendar_id": "the calendar",
+    "calendar_write_id": "the write to a calendar",
     "caller": "the mesh identity on the other side of the connection",
     "cause": "the cause of the grant's end, one of mailmesh's words",
     "changes": "deleted entries of the log of tenant changes",

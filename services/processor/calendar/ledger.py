@@ -6,14 +6,16 @@ from itertools import chain
 from typing import Any
 
 from mailmesh.calendar.v1 import event_pb2
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.processor.calendar.decide import Decision, decide
 from services.processor.calendar.mapping.fields import text, timestamp
+from services.processor.calendar.own import OwnWrites
 from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State, StoredEvent
-from services.processor.calendar.store import calendars, events, staged, unread
+from services.processor.calendar.store import calendars, events, staged, unread, writes
 from services.processor.calendar.store.staged import StagedEvent
 from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.transaction import Transactions
@@ -82,7 +84,7 @@ class CalendarLedger:
             if "rounded_at" in values:
                 await events.forget_deleted(connection, row.calendar_id, now - _DELETED_KEPT)
                 await unread.forget_unlisted(connection, row.calendar_id, changed.round)
-            drafts = [] if row.state is State.READING else [self._draft(changed, one, now) for one in decisions]
+            drafts = [] if row.state is State.READING else await self._drafts(connection, changed, decisions, now)
             if connects:
                 drafts.append(self._about(changed, CONNECTED, now))
             await publish(connection, drafts)
@@ -186,9 +188,18 @@ class CalendarLedger:
         for one in chain.from_iterable(each.unread for each in seen):
             CALENDAR_UNREAD.labels(self._tenant.provider, one.reason).inc()
 
-    def _draft(self, row: CalendarRow, decision: Decision, now: datetime) -> EventDraft:
+    async def _drafts(
+        self, connection: db.Connection, row: CalendarRow, decisions: Sequence[Decision], now: datetime
+    ) -> list[EventDraft]:
+        ids = [one.stored.event.calendar_event_id for one in decisions]
+        own = OwnWrites(await writes.of_events(connection, row.tenant_id, ids) if ids else ())
+        return [self._draft(row, one, now, own.write_of(one)) for one in decisions]
+
+    def _draft(self, row: CalendarRow, decision: Decision, now: datetime, write_id: str) -> EventDraft:
         event = self._event(row, decision.event_type, now)
         event.event.CopyFrom(decision.stored.event)
+        if write_id:
+            event.source, event.calendar_write_id = mail_pb2.EVENT_SOURCE_COMMAND, write_id
         if decision.change is not None:
             event.change.CopyFrom(decision.change)
         name = f"{row.follows}:{decision.stored.event.calendar_event_id}:{decision.stored.revision}"
@@ -225,6 +236,7 @@ def event_of(
         received_at=timestamp(now),
         correlation_id=correlation_id(),
         calendar=row.message(),
+        source=mail_pb2.EVENT_SOURCE_RECONCILIATION,
     )
 
 

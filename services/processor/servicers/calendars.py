@@ -1,4 +1,4 @@
-"""CalendarService: callers read and follow calendars here."""
+"""CalendarService: callers read, follow and change calendars here."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,12 +8,15 @@ from typing_extensions import override
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from mailmesh.processor.v1.calendar_service_pb2_grpc import CalendarServiceServicer as Base
+from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
 from services.processor.calendar.reading import CalendarReader, Place, window_of
 from services.processor.calendar.requests import Calendars
+from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.errors import CalendarEventNotFound
+from services.processor.servicers.places import scope_within
 from services.processor.stream.filter import scope_of
 
 if TYPE_CHECKING:
@@ -26,11 +29,14 @@ class CalendarServicer(Base):
     Args:
         calendars: The use cases.
         reader: The reader of events.
+        writes: The use cases of writes.
     """
 
-    def __init__(self, calendars: Calendars, reader: CalendarReader) -> None:
+    def __init__(self, calendars: Calendars, reader: CalendarReader, writes: CalendarWrites) -> None:
         self._calendars = calendars
         self._reader = reader
+        self._writes = writes
+        self._write_tokens = PageTokens(columns=(is_row_id,))
         self._calendar_tokens = PageTokens(columns=(is_row_id,))
         self._event_tokens = PageTokens(columns=(is_time, is_row_id))
 
@@ -102,6 +108,53 @@ class CalendarServicer(Base):
         page = await self._reader.instances(event_id, scope_of(current_caller()), window, after, size)
         token = self._event_tokens.write(request, _position(page.next))
         return pb2.ListCalendarInstancesResponse(events=page.events, next_page_token=token)
+
+    @override
+    async def CreateCalendarEvent(
+        self, request: pb2.CreateCalendarEventRequest, context: "Context"
+    ) -> pb2.CreateCalendarEventResponse:
+        """Commit a new event."""
+        request.calendar_id = check_id("calendar_id", request.calendar_id)
+        caller = current_caller()
+        row, was_known = await self._writes.create(request, scope_of(caller), caller.key_id or None)
+        return pb2.CreateCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
+    async def GetCalendarWrite(
+        self, request: pb2.GetCalendarWriteRequest, context: "Context"
+    ) -> pb2.GetCalendarWriteResponse:
+        """Return one write."""
+        write_id = check_id("calendar_write_id", request.calendar_write_id)
+        row = await self._writes.get(write_id, scope_of(current_caller()))
+        return pb2.GetCalendarWriteResponse(write=row.message())
+
+    @override
+    async def ListCalendarWrites(
+        self, request: pb2.ListCalendarWritesRequest, context: "Context"
+    ) -> pb2.ListCalendarWritesResponse:
+        """Return a page of writes."""
+        states = sorted(set(request.states))
+        if not set(states) <= set(pb2.CalendarWriteState.values()):
+            raise FieldInvalid.of("states", "must be states of writes")
+        size, position = page_size(request.page_size), self._write_tokens.read(request)
+        before = None if position is None else str(position[0])
+        rows, has_more = await self._writes.page(scope_within(request.tenant_id), states, before, size)
+        last: Position | None = [rows[-1].calendar_write_id] if has_more else None
+        return pb2.ListCalendarWritesResponse(
+            writes=[row.message() for row in rows], next_page_token=self._write_tokens.write(request, last)
+        )
+
+    @override
+    async def ResolveCalendarWrite(
+        self, request: pb2.ResolveCalendarWriteRequest, context: "Context"
+    ) -> pb2.ResolveCalendarWriteResponse:
+        """Decide about an uncertain write."""
+        done, again = pb2.CALENDAR_WRITE_RESOLUTION_DONE, pb2.CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN
+        if request.resolution not in (done, again):
+            raise FieldInvalid.of("resolution", "must be CALENDAR_WRITE_RESOLUTION_DONE or ..._WRITE_AGAIN")
+        write_id = check_id("calendar_write_id", request.calendar_write_id)
+        row = await self._writes.resolve(write_id, request.resolution, scope_of(current_caller()))
+        return pb2.ResolveCalendarWriteResponse(write=row.message())
 
 
 def _place(position: Position | None) -> Place:

@@ -5,6 +5,7 @@ calendars        the calendars of accounts, the followed ones with their cursors
 calendar_events  the events of followed calendars, and the changed instances of series
 calendar_unread  the events of followed calendars that could not be read
 calendar_staged  the entries of complete rounds of calendars that are still compared
+calendar_writes  the changes of calendars that callers asked for, their progress and their outcome
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, SmallInteger, Table, Text
@@ -82,4 +83,37 @@ calendar_staged = Table(
     required("provider_event_id", Text(), primary_key=True),
     required("round", Integer()),
     required("content", LargeBinary()),
+)
+
+calendar_writes = Table(
+    "calendar_writes",
+    metadata,
+    required("calendar_write_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("calendar_id", ID),
+    required("provider_calendar_id", Text()),
+    required("idempotency_key", Text()),
+    required("digest", LargeBinary()),
+    required("provider", Text()),
+    required("kind", SmallInteger()),
+    required("content", LargeBinary()),
+    required("state", SmallInteger()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("correlation_id", Text()),
+    required("created_at", TIME),
+    Column("due_at", TIME),
+    required("deadline_at", TIME),
+    Column("finished_at", TIME),
+    required("attempts", Integer()),
+    Column("submitted_at", TIME),
+    required("submissions", Integer()),
+    Column("calendar_event_id", ID),
+    required("provider_event_id", Text()),
+    required("version_before", Text()),
+    required("version", Text()),
+    required("meeting", LargeBinary()),
+    required("resolutions", Integer()),
+    required("is_resolved", Boolean()),
+    Column("key_id", ID),
 )

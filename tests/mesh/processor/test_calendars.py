@@ -1,6 +1,7 @@
 """Calendars on the running mesh: connected with the ability, followed, and their changes in the stream exactly once."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -22,13 +23,13 @@ TIMES = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00"}
 WINDOW = ("--from", "2026-11-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z")
 
 
-def reader(mesh: Mesh, provider: str = "ms365") -> tuple[str, str]:
+def reader(
+    mesh: Mesh, provider: str = "ms365", abilities: Sequence[str] = ("mail.read", "calendar.read")
+) -> tuple[str, str]:
     """Connects an account that shows its calendars, and returns its address and its tenant."""
     address = new_address(mesh, provider)
     stub = tenant_services.TenantServiceStub(mesh.channel)
-    request = tenants.StartAuthorizationRequest(
-        provider=provider, login_hint=address, abilities=["mail.read", "calendar.read"]
-    )
+    request = tenants.StartAuthorizationRequest(provider=provider, login_hint=address, abilities=abilities)
     mesh.consent(stub.StartAuthorization(request).authorization_url, address)
     return address, stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants[0].tenant_id
 

@@ -90,7 +90,7 @@ async def graph(simulator: RunningSimulator, control: SimulatorControl, browser:
     """A new Microsoft account that may do everything."""
     account = f"m{next(_numbers)}@contoso.test"
     facts = await control.create_account("ms365", account)
-    scopes = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send Calendars.Read"
+    scopes = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send Calendars.ReadWrite"
     tokens = await control.issue_tokens(account, scopes=scopes)
     return Provider(account, facts, tokens, browser, f"{simulator.microsoft}/graph/v1.0", graph_schema.check_answer)
 

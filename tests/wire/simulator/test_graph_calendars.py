@@ -99,3 +99,31 @@ async def test_delta_lists_all_then_changes_and_is_silent_about_deleted_instance
     assert [] == (await changes(graph, link))[0]
     await control.expire_history(graph.account)
     await graph.get(link, 410)
+
+
+async def test_a_repeated_transaction_is_one_event_whose_address_to_join_comes_later(graph, control, calendar):
+    mark = {"id": "String {8d3f6d0a-5e0b-4c53-9d0c-6f4b3a1c7e52} Name Mark", "value": "w1"}
+    zone = {"timeZone": "Eastern Standard Time"}
+    body = {
+        "subject": "Review",
+        "start": {"dateTime": "2026-11-30T09:00:00", **zone},
+        "end": {"dateTime": "2026-11-30T10:00:00", **zone},
+        "attendees": [{"type": "required", "emailAddress": {"address": "ada@example.com"}}],
+        "isOnlineMeeting": True,
+        "onlineMeetingProvider": "teamsForBusiness",
+        "transactionId": "w1",
+        "singleValueExtendedProperties": [mark],
+    }
+    await control.set(meeting_reads=2)
+    path = f"/me/calendars/{calendar['id']}/events"
+    made, again = [(await graph.call("POST", path, json=body)).json() for _ in range(2)]
+    condition = f"ep/id eq '{mark['id']}' and ep/value eq 'w1'"
+    found = await graph.get(path, params={"$filter": f"singleValueExtendedProperties/Any(ep: {condition})"})
+    first, second = [await graph.get(f"{path}/{made['id']}") for _ in range(2)]
+
+    assert made["id"] == again["id"]
+    assert [made["id"]] == [one["id"] for one in found["value"]]
+    assert ("2026-11-30T14:00:00.0000000", "UTC") == tuple(made["start"].values())
+    assert (None, None) == (made["onlineMeeting"], first["onlineMeeting"])
+    assert second["onlineMeeting"]["joinUrl"].startswith("https://")
+    assert made["changeKey"] != second["changeKey"]

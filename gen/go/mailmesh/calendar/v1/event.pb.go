@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -39,15 +40,15 @@ type NormalizedCalendarEvent struct {
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "calendar.event.created", "calendar.event.updated", "calendar.event.deleted", "calendar.connected" (the first
-	// reading is complete, and changes are announced from now on) or "calendar.withdrawn" (changes are not announced any more).
-	// Later versions add types.
+	// reading is complete, and changes are announced from now on), "calendar.withdrawn" (changes are not announced any more), or the
+	// outcome of a write: "calendar.write.done", "calendar.write.failed", "calendar.write.uncertain". Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time when mailmesh found the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// correlation_id is the correlation id of the request or the background task that found the change.
 	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// reason is the cause of "calendar.withdrawn": "CALENDAR_UNFOLLOWED" after `UnfollowCalendar`, else an `ErrorReason` without
-	// prefix. Empty otherwise.
+	// prefix; of a write, why it failed or is uncertain. Empty otherwise.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty without a reason.
 	Detail string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
@@ -59,15 +60,23 @@ type NormalizedCalendarEvent struct {
 	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
 	// original_event_id is the entry that a replay repeats. Empty on an entry that is not a replay.
 	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
-	// calendar is the calendar.
+	// calendar is the calendar. On the outcome of a write it has ids alone.
 	Calendar *Calendar `protobuf:"bytes,15,opt,name=calendar,proto3" json:"calendar,omitempty"`
 	// event is the calendar event after the change; of "calendar.event.deleted" the last version that mailmesh read. Absent for
 	// changes of the calendar itself.
 	Event *CalendarEvent `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
 	// change lists the differences that an update made. Absent otherwise.
-	Change        *CalendarChange `protobuf:"bytes,17,opt,name=change,proto3" json:"change,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Change *CalendarChange `protobuf:"bytes,17,opt,name=change,proto3" json:"change,omitempty"`
+	// source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
+	// EVENT_SOURCE_RECONCILIATION.
+	Source v1.EventSource `protobuf:"varint,18,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
+	// calendar_write_id is mailmesh's UUID of the write. Only when `source` is EVENT_SOURCE_COMMAND.
+	CalendarWriteId string `protobuf:"bytes,19,opt,name=calendar_write_id,json=calendarWriteId,proto3" json:"calendar_write_id,omitempty"`
+	// calendar_event_id is mailmesh's UUID of the event that a write made or changed. Only on the outcome of a write, and empty when no
+	// event was made.
+	CalendarEventId string `protobuf:"bytes,20,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *NormalizedCalendarEvent) Reset() {
@@ -219,6 +228,27 @@ func (x *NormalizedCalendarEvent) GetChange() *CalendarChange {
 	return nil
 }
 
+func (x *NormalizedCalendarEvent) GetSource() v1.EventSource {
+	if x != nil {
+		return x.Source
+	}
+	return v1.EventSource(0)
+}
+
+func (x *NormalizedCalendarEvent) GetCalendarWriteId() string {
+	if x != nil {
+		return x.CalendarWriteId
+	}
+	return ""
+}
+
+func (x *NormalizedCalendarEvent) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
 // CalendarChange lists the differences that an update made. One edit of a series is one update of its master.
 type CalendarChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -306,7 +336,7 @@ var File_mailmesh_calendar_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_calendar_v1_event_proto_rawDesc = "" +
 	"\n" +
-	" mailmesh/calendar/v1/event.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\"\x9e\x05\n" +
+	" mailmesh/calendar/v1/event.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xad\x06\n" +
 	"\x17NormalizedCalendarEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -327,7 +357,10 @@ const file_mailmesh_calendar_v1_event_proto_rawDesc = "" +
 	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\x12:\n" +
 	"\bcalendar\x18\x0f \x01(\v2\x1e.mailmesh.calendar.v1.CalendarR\bcalendar\x129\n" +
 	"\x05event\x18\x10 \x01(\v2#.mailmesh.calendar.v1.CalendarEventR\x05event\x12<\n" +
-	"\x06change\x18\x11 \x01(\v2$.mailmesh.calendar.v1.CalendarChangeR\x06change\"\xa7\x02\n" +
+	"\x06change\x18\x11 \x01(\v2$.mailmesh.calendar.v1.CalendarChangeR\x06change\x125\n" +
+	"\x06source\x18\x12 \x01(\x0e2\x1d.mailmesh.mail.v1.EventSourceR\x06source\x12*\n" +
+	"\x11calendar_write_id\x18\x13 \x01(\tR\x0fcalendarWriteId\x12*\n" +
+	"\x11calendar_event_id\x18\x14 \x01(\tR\x0fcalendarEventId\"\xa7\x02\n" +
 	"\x0eCalendarChange\x12\x16\n" +
 	"\x06fields\x18\x01 \x03(\tR\x06fields\x12J\n" +
 	"\x10cancelled_starts\x18\x02 \x03(\v2\x1f.mailmesh.calendar.v1.EventTimeR\x0fcancelledStarts\x12P\n" +
@@ -355,21 +388,23 @@ var file_mailmesh_calendar_v1_event_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),   // 2: google.protobuf.Timestamp
 	(*Calendar)(nil),                // 3: mailmesh.calendar.v1.Calendar
 	(*CalendarEvent)(nil),           // 4: mailmesh.calendar.v1.CalendarEvent
-	(*EventTime)(nil),               // 5: mailmesh.calendar.v1.EventTime
+	(v1.EventSource)(0),             // 5: mailmesh.mail.v1.EventSource
+	(*EventTime)(nil),               // 6: mailmesh.calendar.v1.EventTime
 }
 var file_mailmesh_calendar_v1_event_proto_depIdxs = []int32{
 	2, // 0: mailmesh.calendar.v1.NormalizedCalendarEvent.received_at:type_name -> google.protobuf.Timestamp
 	3, // 1: mailmesh.calendar.v1.NormalizedCalendarEvent.calendar:type_name -> mailmesh.calendar.v1.Calendar
 	4, // 2: mailmesh.calendar.v1.NormalizedCalendarEvent.event:type_name -> mailmesh.calendar.v1.CalendarEvent
 	1, // 3: mailmesh.calendar.v1.NormalizedCalendarEvent.change:type_name -> mailmesh.calendar.v1.CalendarChange
-	5, // 4: mailmesh.calendar.v1.CalendarChange.cancelled_starts:type_name -> mailmesh.calendar.v1.EventTime
-	4, // 5: mailmesh.calendar.v1.CalendarChange.changed_instances:type_name -> mailmesh.calendar.v1.CalendarEvent
-	5, // 6: mailmesh.calendar.v1.CalendarChange.restored_starts:type_name -> mailmesh.calendar.v1.EventTime
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5, // 4: mailmesh.calendar.v1.NormalizedCalendarEvent.source:type_name -> mailmesh.mail.v1.EventSource
+	6, // 5: mailmesh.calendar.v1.CalendarChange.cancelled_starts:type_name -> mailmesh.calendar.v1.EventTime
+	4, // 6: mailmesh.calendar.v1.CalendarChange.changed_instances:type_name -> mailmesh.calendar.v1.CalendarEvent
+	6, // 7: mailmesh.calendar.v1.CalendarChange.restored_starts:type_name -> mailmesh.calendar.v1.EventTime
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_calendar_v1_event_proto_init() }

@@ -574,6 +574,78 @@ const (
 	// Do: Ask for a shorter window, or without `is_expanded`.
 	// Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 	ErrorReason_ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE ErrorReason = 186
+	// CALENDAR_READ_ONLY has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The account may read the calendar and not change it.
+	// Do: Ask the calendar's owner for the right to change it, and list the calendars.
+	// Sample: {"reason": "CALENDAR_READ_ONLY", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CALENDAR_READ_ONLY ErrorReason = 187
+	// CALENDAR_RULE_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider cannot hold the recurrence rule. `detail` in the metadata has the part. A rule is never approximated.
+	// Do: Use another rule, or several events.
+	// Sample: {"reason": "CALENDAR_RULE_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "Graph holds no interval above 99"}}
+	ErrorReason_ERROR_REASON_CALENDAR_RULE_UNSUPPORTED ErrorReason = 188
+	// CALENDAR_FIELD_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider's events cannot have this value.
+	// Do: Leave the field out for this provider.
+	// Sample: {"reason": "CALENDAR_FIELD_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews", "field": "categories"}}
+	ErrorReason_ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED ErrorReason = 189
+	// CALENDAR_NOTIFY_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider does not let a caller choose whom it tells in this way.
+	// Do: Use CALENDAR_NOTIFY_ALL, or leave the attendees out.
+	// Sample: {"reason": "CALENDAR_NOTIFY_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "notify": "CALENDAR_NOTIFY_NONE"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED ErrorReason = 190
+	// ONLINE_MEETING_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The calendar does not permit online meetings of this provider.
+	// Do: Use one of the calendar's `online_meeting_providers`.
+	// Sample: {"reason": "ONLINE_MEETING_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"asked": "teamsForBusiness", "allowed": "skypeForBusiness"}}
+	ErrorReason_ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED ErrorReason = 191
+	// ONLINE_MEETING_NOT_MADE has the gRPC code UNAVAILABLE.
+	//
+	// When: The provider made the event and gave no address to join. The event takes place without an online meeting. Recorded in writes.
+	// Do: Check the account's licence for online meetings, and add a meeting by hand or create the event with another key.
+	// Sample: {"reason": "ONLINE_MEETING_NOT_MADE", "domain": "mailmesh", "metadata": {"detail": "no address to join after 300 seconds"}}
+	ErrorReason_ERROR_REASON_ONLINE_MEETING_NOT_MADE ErrorReason = 192
+	// CALENDAR_WRITE_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: There is no such write, it is older than 30 days, or it is out of the key's scope.
+	// Do: List the tenant's writes.
+	// Sample: {"reason": "CALENDAR_WRITE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_NOT_FOUND ErrorReason = 193
+	// CALENDAR_WRITE_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: `ResolveCalendarWrite` is called for a write that is not uncertain.
+	// Do: Read the write: nothing is to be decided.
+	// Sample: {"reason": "CALENDAR_WRITE_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN ErrorReason = 194
+	// CALENDAR_WRITE_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant has as many unfinished writes as `MAILMESH_PROCESSOR_CALENDAR_WRITES_WAITING` permits.
+	// Do: Wait until writes are finished, and repeat the call.
+	// Sample: {"reason": "CALENDAR_WRITE_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL ErrorReason = 195
+	// CALENDAR_WRITE_REFUSED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider refused the change for good. `detail` has its word. Recorded in writes and their events.
+	// Do: Correct the change or the account's rights, and ask for it with another key.
+	// Sample: {"reason": "CALENDAR_WRITE_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 400 ErrorInvalidRequest"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_REFUSED ErrorReason = 196
+	// CALENDAR_WRITE_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+	//
+	// When: The change could not be submitted before its deadline, and was surely not made. Recorded in writes and their events.
+	// Do: Remedy the last failure in `detail`, and ask for the change with another key.
+	// Sample: {"reason": "CALENDAR_WRITE_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_EXPIRED ErrorReason = 197
+	// CALENDAR_WRITE_UNKNOWN has the gRPC code UNKNOWN.
+	//
+	// When: The change was submitted without an answer, and the provider does not tell whether it was made. Recorded in writes and their events.
+	// Do: Look into the calendar, and call `ResolveCalendarWrite`.
+	// Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WRITE_UNKNOWN ErrorReason = 198
 	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
@@ -748,6 +820,18 @@ var (
 		184: "ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED",
 		185: "ERROR_REASON_CALENDAR_FORBIDDEN",
 		186: "ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE",
+		187: "ERROR_REASON_CALENDAR_READ_ONLY",
+		188: "ERROR_REASON_CALENDAR_RULE_UNSUPPORTED",
+		189: "ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED",
+		190: "ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED",
+		191: "ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED",
+		192: "ERROR_REASON_ONLINE_MEETING_NOT_MADE",
+		193: "ERROR_REASON_CALENDAR_WRITE_NOT_FOUND",
+		194: "ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN",
+		195: "ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL",
+		196: "ERROR_REASON_CALENDAR_WRITE_REFUSED",
+		197: "ERROR_REASON_CALENDAR_WRITE_EXPIRED",
+		198: "ERROR_REASON_CALENDAR_WRITE_UNKNOWN",
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
@@ -854,6 +938,18 @@ var (
 		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED":  184,
 		"ERROR_REASON_CALENDAR_FORBIDDEN":             185,
 		"ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE":      186,
+		"ERROR_REASON_CALENDAR_READ_ONLY":             187,
+		"ERROR_REASON_CALENDAR_RULE_UNSUPPORTED":      188,
+		"ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED":     189,
+		"ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED":    190,
+		"ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED":     191,
+		"ERROR_REASON_ONLINE_MEETING_NOT_MADE":        192,
+		"ERROR_REASON_CALENDAR_WRITE_NOT_FOUND":       193,
+		"ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN":   194,
+		"ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL":      195,
+		"ERROR_REASON_CALENDAR_WRITE_REFUSED":         196,
+		"ERROR_REASON_CALENDAR_WRITE_EXPIRED":         197,
+		"ERROR_REASON_CALENDAR_WRITE_UNKNOWN":         198,
 		"ERROR_REASON_UPLOAD_NOT_FOUND":               155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":              156,
 		"ERROR_REASON_UPLOADS_FULL":                   157,
@@ -901,7 +997,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x81\x1e\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x91\"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -994,7 +1090,19 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_CALENDARS_NOT_READ\x10\xb7\x01\x12/\n" +
 	"*ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED\x10\xb8\x01\x12$\n" +
 	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01\x12+\n" +
-	"&ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE\x10\xba\x01\x12\"\n" +
+	"&ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE\x10\xba\x01\x12$\n" +
+	"\x1fERROR_REASON_CALENDAR_READ_ONLY\x10\xbb\x01\x12+\n" +
+	"&ERROR_REASON_CALENDAR_RULE_UNSUPPORTED\x10\xbc\x01\x12,\n" +
+	"'ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED\x10\xbd\x01\x12-\n" +
+	"(ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED\x10\xbe\x01\x12,\n" +
+	"'ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED\x10\xbf\x01\x12)\n" +
+	"$ERROR_REASON_ONLINE_MEETING_NOT_MADE\x10\xc0\x01\x12*\n" +
+	"%ERROR_REASON_CALENDAR_WRITE_NOT_FOUND\x10\xc1\x01\x12.\n" +
+	")ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN\x10\xc2\x01\x12+\n" +
+	"&ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL\x10\xc3\x01\x12(\n" +
+	"#ERROR_REASON_CALENDAR_WRITE_REFUSED\x10\xc4\x01\x12(\n" +
+	"#ERROR_REASON_CALENDAR_WRITE_EXPIRED\x10\xc5\x01\x12(\n" +
+	"#ERROR_REASON_CALENDAR_WRITE_UNKNOWN\x10\xc6\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +

@@ -25,6 +25,1159 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CalendarNotify is the choice of the people whom the provider tells of a change.
+type CalendarNotify int32
+
+const (
+	// CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified.
+	CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED CalendarNotify = 0
+	// CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does.
+	CalendarNotify_CALENDAR_NOTIFY_ALL CalendarNotify = 1
+	// CALENDAR_NOTIFY_EXTERNAL tells the attendees who do not use Google Calendar. Google only.
+	CalendarNotify_CALENDAR_NOTIFY_EXTERNAL CalendarNotify = 2
+	// CALENDAR_NOTIFY_NONE tells no attendee. Google sends some mails all the same, and guests with other calendars may miss the change.
+	// Microsoft has no such choice for an event with attendees.
+	CalendarNotify_CALENDAR_NOTIFY_NONE CalendarNotify = 3
+)
+
+// Enum value maps for CalendarNotify.
+var (
+	CalendarNotify_name = map[int32]string{
+		0: "CALENDAR_NOTIFY_UNSPECIFIED",
+		1: "CALENDAR_NOTIFY_ALL",
+		2: "CALENDAR_NOTIFY_EXTERNAL",
+		3: "CALENDAR_NOTIFY_NONE",
+	}
+	CalendarNotify_value = map[string]int32{
+		"CALENDAR_NOTIFY_UNSPECIFIED": 0,
+		"CALENDAR_NOTIFY_ALL":         1,
+		"CALENDAR_NOTIFY_EXTERNAL":    2,
+		"CALENDAR_NOTIFY_NONE":        3,
+	}
+)
+
+func (x CalendarNotify) Enum() *CalendarNotify {
+	p := new(CalendarNotify)
+	*p = x
+	return p
+}
+
+func (x CalendarNotify) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarNotify) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[0].Descriptor()
+}
+
+func (CalendarNotify) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[0]
+}
+
+func (x CalendarNotify) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarNotify.Descriptor instead.
+func (CalendarNotify) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{0}
+}
+
+// CalendarWriteKind is the kind of a write.
+type CalendarWriteKind int32
+
+const (
+	// CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_UNSPECIFIED CalendarWriteKind = 0
+	// CALENDAR_WRITE_KIND_CREATE is a new event or series.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_CREATE CalendarWriteKind = 1
+)
+
+// Enum value maps for CalendarWriteKind.
+var (
+	CalendarWriteKind_name = map[int32]string{
+		0: "CALENDAR_WRITE_KIND_UNSPECIFIED",
+		1: "CALENDAR_WRITE_KIND_CREATE",
+	}
+	CalendarWriteKind_value = map[string]int32{
+		"CALENDAR_WRITE_KIND_UNSPECIFIED": 0,
+		"CALENDAR_WRITE_KIND_CREATE":      1,
+	}
+)
+
+func (x CalendarWriteKind) Enum() *CalendarWriteKind {
+	p := new(CalendarWriteKind)
+	*p = x
+	return p
+}
+
+func (x CalendarWriteKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarWriteKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1].Descriptor()
+}
+
+func (CalendarWriteKind) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1]
+}
+
+func (x CalendarWriteKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarWriteKind.Descriptor instead.
+func (CalendarWriteKind) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{1}
+}
+
+// CalendarWriteState is the state of a write.
+type CalendarWriteState int32
+
+const (
+	// CALENDAR_WRITE_STATE_UNSPECIFIED is not used by any write.
+	CalendarWriteState_CALENDAR_WRITE_STATE_UNSPECIFIED CalendarWriteState = 0
+	// CALENDAR_WRITE_STATE_PENDING means that the write waits for a worker or for a retry; nothing was submitted.
+	CalendarWriteState_CALENDAR_WRITE_STATE_PENDING CalendarWriteState = 1
+	// CALENDAR_WRITE_STATE_WRITING means that the write is being submitted, or that its submission is being looked up.
+	CalendarWriteState_CALENDAR_WRITE_STATE_WRITING CalendarWriteState = 2
+	// CALENDAR_WRITE_STATE_DONE means that the calendar has the change. Final.
+	CalendarWriteState_CALENDAR_WRITE_STATE_DONE CalendarWriteState = 3
+	// CALENDAR_WRITE_STATE_FAILED means that the calendar surely does not have the change, and that it is not tried any more. Final.
+	CalendarWriteState_CALENDAR_WRITE_STATE_FAILED CalendarWriteState = 4
+	// CALENDAR_WRITE_STATE_UNCERTAIN means that the provider cannot tell whether the change was made. It is never made again without
+	// `ResolveCalendarWrite`.
+	CalendarWriteState_CALENDAR_WRITE_STATE_UNCERTAIN CalendarWriteState = 5
+)
+
+// Enum value maps for CalendarWriteState.
+var (
+	CalendarWriteState_name = map[int32]string{
+		0: "CALENDAR_WRITE_STATE_UNSPECIFIED",
+		1: "CALENDAR_WRITE_STATE_PENDING",
+		2: "CALENDAR_WRITE_STATE_WRITING",
+		3: "CALENDAR_WRITE_STATE_DONE",
+		4: "CALENDAR_WRITE_STATE_FAILED",
+		5: "CALENDAR_WRITE_STATE_UNCERTAIN",
+	}
+	CalendarWriteState_value = map[string]int32{
+		"CALENDAR_WRITE_STATE_UNSPECIFIED": 0,
+		"CALENDAR_WRITE_STATE_PENDING":     1,
+		"CALENDAR_WRITE_STATE_WRITING":     2,
+		"CALENDAR_WRITE_STATE_DONE":        3,
+		"CALENDAR_WRITE_STATE_FAILED":      4,
+		"CALENDAR_WRITE_STATE_UNCERTAIN":   5,
+	}
+)
+
+func (x CalendarWriteState) Enum() *CalendarWriteState {
+	p := new(CalendarWriteState)
+	*p = x
+	return p
+}
+
+func (x CalendarWriteState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarWriteState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2].Descriptor()
+}
+
+func (CalendarWriteState) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2]
+}
+
+func (x CalendarWriteState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarWriteState.Descriptor instead.
+func (CalendarWriteState) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{2}
+}
+
+// CalendarWriteResolution is a person's decision about an uncertain write.
+type CalendarWriteResolution int32
+
+const (
+	// CALENDAR_WRITE_RESOLUTION_UNSPECIFIED is refused.
+	CalendarWriteResolution_CALENDAR_WRITE_RESOLUTION_UNSPECIFIED CalendarWriteResolution = 0
+	// CALENDAR_WRITE_RESOLUTION_DONE means that the change was made.
+	CalendarWriteResolution_CALENDAR_WRITE_RESOLUTION_DONE CalendarWriteResolution = 1
+	// CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN means that the change was not made. A worker looks it up once more, and makes it if it is not
+	// found. If it cannot be made, it becomes uncertain again: it never ends as failed.
+	CalendarWriteResolution_CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN CalendarWriteResolution = 2
+)
+
+// Enum value maps for CalendarWriteResolution.
+var (
+	CalendarWriteResolution_name = map[int32]string{
+		0: "CALENDAR_WRITE_RESOLUTION_UNSPECIFIED",
+		1: "CALENDAR_WRITE_RESOLUTION_DONE",
+		2: "CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN",
+	}
+	CalendarWriteResolution_value = map[string]int32{
+		"CALENDAR_WRITE_RESOLUTION_UNSPECIFIED": 0,
+		"CALENDAR_WRITE_RESOLUTION_DONE":        1,
+		"CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN": 2,
+	}
+)
+
+func (x CalendarWriteResolution) Enum() *CalendarWriteResolution {
+	p := new(CalendarWriteResolution)
+	*p = x
+	return p
+}
+
+func (x CalendarWriteResolution) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarWriteResolution) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3].Descriptor()
+}
+
+func (CalendarWriteResolution) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3]
+}
+
+func (x CalendarWriteResolution) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarWriteResolution.Descriptor instead.
+func (CalendarWriteResolution) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{3}
+}
+
+// NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event.
+type NewEventTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// local is the wall clock in `time_zone` without an offset, "2026-03-08T09:00:00". Empty for an all-day event.
+	Local string `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
+	// date is the day of an all-day event, "2026-03-08". The end of an all-day event is the first day after it.
+	Date string `protobuf:"bytes,2,opt,name=date,proto3" json:"date,omitempty"`
+	// time_zone is the IANA time zone, such as "America/New_York". Empty for an all-day event.
+	TimeZone      string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewEventTime) Reset() {
+	*x = NewEventTime{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewEventTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewEventTime) ProtoMessage() {}
+
+func (x *NewEventTime) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewEventTime.ProtoReflect.Descriptor instead.
+func (*NewEventTime) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *NewEventTime) GetLocal() string {
+	if x != nil {
+		return x.Local
+	}
+	return ""
+}
+
+func (x *NewEventTime) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *NewEventTime) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// NewAttendee is a person, a room or a device to invite.
+type NewAttendee struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is "local@domain" in ASCII, at most 320 characters.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// name is the display name, one line of at most 200 characters.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// role is the part that the attendee has. Unspecified means required.
+	Role          v1.AttendeeRole `protobuf:"varint,3,opt,name=role,proto3,enum=mailmesh.calendar.v1.AttendeeRole" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewAttendee) Reset() {
+	*x = NewAttendee{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewAttendee) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewAttendee) ProtoMessage() {}
+
+func (x *NewAttendee) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewAttendee.ProtoReflect.Descriptor instead.
+func (*NewAttendee) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NewAttendee) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *NewAttendee) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NewAttendee) GetRole() v1.AttendeeRole {
+	if x != nil {
+		return x.Role
+	}
+	return v1.AttendeeRole(0)
+}
+
+// NewCalendarEvent is the content of an event.
+type NewCalendarEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// subject is the title, one line of at most 1000 characters.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// body_text is the body as plain text, at most 64 KiB. Google shows marks of HTML in it as such.
+	BodyText string `protobuf:"bytes,2,opt,name=body_text,json=bodyText,proto3" json:"body_text,omitempty"`
+	// start is the beginning.
+	Start *NewEventTime `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the end. It is after the start, and of the same kind.
+	End *NewEventTime `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
+	// recurrence_rule makes the event a series: a rule as RFC 5545 writes it, without "RRULE:", in steps of days or longer. The start is
+	// an instance of the rule. A rule that the provider cannot hold is refused, and never approximated. Empty for a single event.
+	RecurrenceRule string `protobuf:"bytes,5,opt,name=recurrence_rule,json=recurrenceRule,proto3" json:"recurrence_rule,omitempty"`
+	// attendees are the people, rooms and devices to invite, at most 200, each once.
+	Attendees []*NewAttendee `protobuf:"bytes,6,rep,name=attendees,proto3" json:"attendees,omitempty"`
+	// importance is the importance. Microsoft only. Unspecified means normal.
+	Importance v1.EventImportance `protobuf:"varint,7,opt,name=importance,proto3,enum=mailmesh.calendar.v1.EventImportance" json:"importance,omitempty"`
+	// visibility tells who may see the content. Unspecified follows the calendar.
+	Visibility v1.EventVisibility `protobuf:"varint,8,opt,name=visibility,proto3,enum=mailmesh.calendar.v1.EventVisibility" json:"visibility,omitempty"`
+	// busy is the state in free/busy. Google knows free and busy. Unspecified means busy.
+	Busy v1.EventBusy `protobuf:"varint,9,opt,name=busy,proto3,enum=mailmesh.calendar.v1.EventBusy" json:"busy,omitempty"`
+	// categories are the names of categories, at most 25. Microsoft only.
+	Categories []string `protobuf:"bytes,10,rep,name=categories,proto3" json:"categories,omitempty"`
+	// reminder_minutes is the time of the reminder, 0 to 40,320 minutes before the start. Absent leaves it to the calendar.
+	ReminderMinutes *int32 `protobuf:"varint,11,opt,name=reminder_minutes,json=reminderMinutes,proto3,oneof" json:"reminder_minutes,omitempty"`
+	// location is the name of the place, one line of at most 500 characters.
+	Location string `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`
+	// online_meeting_provider asks for an online meeting: one of the calendar's `online_meeting_providers`, such as "teamsForBusiness"
+	// or "hangoutsMeet". Empty asks for none.
+	OnlineMeetingProvider string `protobuf:"bytes,13,opt,name=online_meeting_provider,json=onlineMeetingProvider,proto3" json:"online_meeting_provider,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *NewCalendarEvent) Reset() {
+	*x = NewCalendarEvent{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewCalendarEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewCalendarEvent) ProtoMessage() {}
+
+func (x *NewCalendarEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewCalendarEvent.ProtoReflect.Descriptor instead.
+func (*NewCalendarEvent) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NewCalendarEvent) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *NewCalendarEvent) GetBodyText() string {
+	if x != nil {
+		return x.BodyText
+	}
+	return ""
+}
+
+func (x *NewCalendarEvent) GetStart() *NewEventTime {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *NewCalendarEvent) GetEnd() *NewEventTime {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *NewCalendarEvent) GetRecurrenceRule() string {
+	if x != nil {
+		return x.RecurrenceRule
+	}
+	return ""
+}
+
+func (x *NewCalendarEvent) GetAttendees() []*NewAttendee {
+	if x != nil {
+		return x.Attendees
+	}
+	return nil
+}
+
+func (x *NewCalendarEvent) GetImportance() v1.EventImportance {
+	if x != nil {
+		return x.Importance
+	}
+	return v1.EventImportance(0)
+}
+
+func (x *NewCalendarEvent) GetVisibility() v1.EventVisibility {
+	if x != nil {
+		return x.Visibility
+	}
+	return v1.EventVisibility(0)
+}
+
+func (x *NewCalendarEvent) GetBusy() v1.EventBusy {
+	if x != nil {
+		return x.Busy
+	}
+	return v1.EventBusy(0)
+}
+
+func (x *NewCalendarEvent) GetCategories() []string {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
+}
+
+func (x *NewCalendarEvent) GetReminderMinutes() int32 {
+	if x != nil && x.ReminderMinutes != nil {
+		return *x.ReminderMinutes
+	}
+	return 0
+}
+
+func (x *NewCalendarEvent) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+func (x *NewCalendarEvent) GetOnlineMeetingProvider() string {
+	if x != nil {
+		return x.OnlineMeetingProvider
+	}
+	return ""
+}
+
+// CalendarWrite is a change of a calendar that a caller asked for.
+type CalendarWrite struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_write_id is mailmesh's UUID of the write.
+	CalendarWriteId string `protobuf:"bytes,1,opt,name=calendar_write_id,json=calendarWriteId,proto3" json:"calendar_write_id,omitempty"`
+	// tenant_id is the UUID of the tenant whose account has the calendar.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// calendar_id is mailmesh's UUID of the calendar.
+	CalendarId string `protobuf:"bytes,3,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
+	// idempotency_key is the caller's key.
+	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// kind is the kind of the write.
+	Kind CalendarWriteKind `protobuf:"varint,6,opt,name=kind,proto3,enum=mailmesh.processor.v1.CalendarWriteKind" json:"kind,omitempty"`
+	// state is the state of the write.
+	State CalendarWriteState `protobuf:"varint,7,opt,name=state,proto3,enum=mailmesh.processor.v1.CalendarWriteState" json:"state,omitempty"`
+	// reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// detail is a sentence that a person can act on. Empty without a reason.
+	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
+	// attempts is the number of failed attempts.
+	Attempts int32 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// created_at is the time when the write was committed.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// finished_at is the time of the outcome. Absent before it.
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// calendar_event_id is mailmesh's UUID of the event, as `GetCalendarEvent` and the stream have it. Empty before it is known.
+	CalendarEventId string `protobuf:"bytes,13,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	// provider_event_id is the provider's id of the event. Empty before it is known.
+	ProviderEventId string `protobuf:"bytes,14,opt,name=provider_event_id,json=providerEventId,proto3" json:"provider_event_id,omitempty"`
+	// version is the provider's word for the version of the event that the write made. Empty before it is known.
+	Version string `protobuf:"bytes,15,opt,name=version,proto3" json:"version,omitempty"`
+	// online_meeting is the online meeting that was asked for. It is PENDING until the provider gives the address to join, and FAILED
+	// when the provider does not make it; the event takes place without it then. Absent when none was asked for.
+	OnlineMeeting *v1.OnlineMeeting `protobuf:"bytes,16,opt,name=online_meeting,json=onlineMeeting,proto3" json:"online_meeting,omitempty"`
+	// is_resolved is true if a person decided the outcome.
+	IsResolved    bool `protobuf:"varint,17,opt,name=is_resolved,json=isResolved,proto3" json:"is_resolved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarWrite) Reset() {
+	*x = CalendarWrite{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarWrite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarWrite) ProtoMessage() {}
+
+func (x *CalendarWrite) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarWrite.ProtoReflect.Descriptor instead.
+func (*CalendarWrite) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CalendarWrite) GetCalendarWriteId() string {
+	if x != nil {
+		return x.CalendarWriteId
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetKind() CalendarWriteKind {
+	if x != nil {
+		return x.Kind
+	}
+	return CalendarWriteKind_CALENDAR_WRITE_KIND_UNSPECIFIED
+}
+
+func (x *CalendarWrite) GetState() CalendarWriteState {
+	if x != nil {
+		return x.State
+	}
+	return CalendarWriteState_CALENDAR_WRITE_STATE_UNSPECIFIED
+}
+
+func (x *CalendarWrite) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *CalendarWrite) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *CalendarWrite) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *CalendarWrite) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetProviderEventId() string {
+	if x != nil {
+		return x.ProviderEventId
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *CalendarWrite) GetOnlineMeeting() *v1.OnlineMeeting {
+	if x != nil {
+		return x.OnlineMeeting
+	}
+	return nil
+}
+
+func (x *CalendarWrite) GetIsResolved() bool {
+	if x != nil {
+		return x.IsResolved
+	}
+	return false
+}
+
+// CreateCalendarEventRequest specifies a new event.
+type CreateCalendarEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// calendar_id is the UUID of the calendar.
+	CalendarId string `protobuf:"bytes,2,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// event is the event.
+	Event *NewCalendarEvent `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// notify says who is notified.
+	Notify        CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCalendarEventRequest) Reset() {
+	*x = CreateCalendarEventRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCalendarEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCalendarEventRequest) ProtoMessage() {}
+
+func (x *CreateCalendarEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCalendarEventRequest.ProtoReflect.Descriptor instead.
+func (*CreateCalendarEventRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CreateCalendarEventRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CreateCalendarEventRequest) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *CreateCalendarEventRequest) GetEvent() *NewCalendarEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *CreateCalendarEventRequest) GetNotify() CalendarNotify {
+	if x != nil {
+		return x.Notify
+	}
+	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+// CreateCalendarEventResponse contains the write.
+type CreateCalendarEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	// was_known is true if an earlier call had committed the write.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCalendarEventResponse) Reset() {
+	*x = CreateCalendarEventResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCalendarEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCalendarEventResponse) ProtoMessage() {}
+
+func (x *CreateCalendarEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCalendarEventResponse.ProtoReflect.Descriptor instead.
+func (*CreateCalendarEventResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CreateCalendarEventResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+func (x *CreateCalendarEventResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
+// GetCalendarWriteRequest identifies a write.
+type GetCalendarWriteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_write_id is the write's UUID.
+	CalendarWriteId string `protobuf:"bytes,1,opt,name=calendar_write_id,json=calendarWriteId,proto3" json:"calendar_write_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *GetCalendarWriteRequest) Reset() {
+	*x = GetCalendarWriteRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCalendarWriteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCalendarWriteRequest) ProtoMessage() {}
+
+func (x *GetCalendarWriteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCalendarWriteRequest.ProtoReflect.Descriptor instead.
+func (*GetCalendarWriteRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetCalendarWriteRequest) GetCalendarWriteId() string {
+	if x != nil {
+		return x.CalendarWriteId
+	}
+	return ""
+}
+
+// GetCalendarWriteResponse contains the write.
+type GetCalendarWriteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write         *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCalendarWriteResponse) Reset() {
+	*x = GetCalendarWriteResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCalendarWriteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCalendarWriteResponse) ProtoMessage() {}
+
+func (x *GetCalendarWriteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCalendarWriteResponse.ProtoReflect.Descriptor instead.
+func (*GetCalendarWriteResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetCalendarWriteResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+// ListCalendarWritesRequest selects writes.
+type ListCalendarWritesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// tenant_id selects the writes of one tenant. Empty selects all in scope.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// states select writes in these states. Empty selects all.
+	States        []CalendarWriteState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=mailmesh.processor.v1.CalendarWriteState" json:"states,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCalendarWritesRequest) Reset() {
+	*x = ListCalendarWritesRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCalendarWritesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCalendarWritesRequest) ProtoMessage() {}
+
+func (x *ListCalendarWritesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCalendarWritesRequest.ProtoReflect.Descriptor instead.
+func (*ListCalendarWritesRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListCalendarWritesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCalendarWritesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListCalendarWritesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListCalendarWritesRequest) GetStates() []CalendarWriteState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+// ListCalendarWritesResponse is a page of writes.
+type ListCalendarWritesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// writes are the writes of this page, in the order of the RPC.
+	Writes []*CalendarWrite `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCalendarWritesResponse) Reset() {
+	*x = ListCalendarWritesResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCalendarWritesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCalendarWritesResponse) ProtoMessage() {}
+
+func (x *ListCalendarWritesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCalendarWritesResponse.ProtoReflect.Descriptor instead.
+func (*ListCalendarWritesResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListCalendarWritesResponse) GetWrites() []*CalendarWrite {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ListCalendarWritesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ResolveCalendarWriteRequest decides about a write.
+type ResolveCalendarWriteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_write_id is the write's UUID.
+	CalendarWriteId string `protobuf:"bytes,1,opt,name=calendar_write_id,json=calendarWriteId,proto3" json:"calendar_write_id,omitempty"`
+	// resolution is the decision.
+	Resolution    CalendarWriteResolution `protobuf:"varint,2,opt,name=resolution,proto3,enum=mailmesh.processor.v1.CalendarWriteResolution" json:"resolution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveCalendarWriteRequest) Reset() {
+	*x = ResolveCalendarWriteRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveCalendarWriteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveCalendarWriteRequest) ProtoMessage() {}
+
+func (x *ResolveCalendarWriteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveCalendarWriteRequest.ProtoReflect.Descriptor instead.
+func (*ResolveCalendarWriteRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ResolveCalendarWriteRequest) GetCalendarWriteId() string {
+	if x != nil {
+		return x.CalendarWriteId
+	}
+	return ""
+}
+
+func (x *ResolveCalendarWriteRequest) GetResolution() CalendarWriteResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return CalendarWriteResolution_CALENDAR_WRITE_RESOLUTION_UNSPECIFIED
+}
+
+// ResolveCalendarWriteResponse contains the write.
+type ResolveCalendarWriteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write after the decision.
+	Write         *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveCalendarWriteResponse) Reset() {
+	*x = ResolveCalendarWriteResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveCalendarWriteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveCalendarWriteResponse) ProtoMessage() {}
+
+func (x *ResolveCalendarWriteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveCalendarWriteResponse.ProtoReflect.Descriptor instead.
+func (*ResolveCalendarWriteResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ResolveCalendarWriteResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
 // ListCalendarsRequest identifies a tenant.
 type ListCalendarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -42,7 +1195,7 @@ type ListCalendarsRequest struct {
 
 func (x *ListCalendarsRequest) Reset() {
 	*x = ListCalendarsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[0]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -54,7 +1207,7 @@ func (x *ListCalendarsRequest) String() string {
 func (*ListCalendarsRequest) ProtoMessage() {}
 
 func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[0]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -67,7 +1220,7 @@ func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{0}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListCalendarsRequest) GetTenantId() string {
@@ -106,7 +1259,7 @@ type ListCalendarsResponse struct {
 
 func (x *ListCalendarsResponse) Reset() {
 	*x = ListCalendarsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -118,7 +1271,7 @@ func (x *ListCalendarsResponse) String() string {
 func (*ListCalendarsResponse) ProtoMessage() {}
 
 func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -131,7 +1284,7 @@ func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListCalendarsResponse) GetCalendars() []*v1.Calendar {
@@ -166,7 +1319,7 @@ type FollowCalendarRequest struct {
 
 func (x *FollowCalendarRequest) Reset() {
 	*x = FollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +1331,7 @@ func (x *FollowCalendarRequest) String() string {
 func (*FollowCalendarRequest) ProtoMessage() {}
 
 func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +1344,7 @@ func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*FollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FollowCalendarRequest) GetCalendarId() string {
@@ -212,7 +1365,7 @@ type FollowCalendarResponse struct {
 
 func (x *FollowCalendarResponse) Reset() {
 	*x = FollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +1377,7 @@ func (x *FollowCalendarResponse) String() string {
 func (*FollowCalendarResponse) ProtoMessage() {}
 
 func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +1390,7 @@ func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*FollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -258,7 +1411,7 @@ type UnfollowCalendarRequest struct {
 
 func (x *UnfollowCalendarRequest) Reset() {
 	*x = UnfollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +1423,7 @@ func (x *UnfollowCalendarRequest) String() string {
 func (*UnfollowCalendarRequest) ProtoMessage() {}
 
 func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +1436,7 @@ func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UnfollowCalendarRequest) GetCalendarId() string {
@@ -304,7 +1457,7 @@ type UnfollowCalendarResponse struct {
 
 func (x *UnfollowCalendarResponse) Reset() {
 	*x = UnfollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +1469,7 @@ func (x *UnfollowCalendarResponse) String() string {
 func (*UnfollowCalendarResponse) ProtoMessage() {}
 
 func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +1482,7 @@ func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UnfollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -362,7 +1515,7 @@ type ListCalendarEventsRequest struct {
 
 func (x *ListCalendarEventsRequest) Reset() {
 	*x = ListCalendarEventsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +1527,7 @@ func (x *ListCalendarEventsRequest) String() string {
 func (*ListCalendarEventsRequest) ProtoMessage() {}
 
 func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +1540,7 @@ func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListCalendarEventsRequest) GetCalendarId() string {
@@ -445,7 +1598,7 @@ type ListCalendarEventsResponse struct {
 
 func (x *ListCalendarEventsResponse) Reset() {
 	*x = ListCalendarEventsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +1610,7 @@ func (x *ListCalendarEventsResponse) String() string {
 func (*ListCalendarEventsResponse) ProtoMessage() {}
 
 func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +1623,7 @@ func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListCalendarEventsResponse) GetEvents() []*v1.CalendarEvent {
@@ -498,7 +1651,7 @@ type GetCalendarEventRequest struct {
 
 func (x *GetCalendarEventRequest) Reset() {
 	*x = GetCalendarEventRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +1663,7 @@ func (x *GetCalendarEventRequest) String() string {
 func (*GetCalendarEventRequest) ProtoMessage() {}
 
 func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +1676,7 @@ func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetCalendarEventRequest) GetCalendarEventId() string {
@@ -544,7 +1697,7 @@ type GetCalendarEventResponse struct {
 
 func (x *GetCalendarEventResponse) Reset() {
 	*x = GetCalendarEventResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +1709,7 @@ func (x *GetCalendarEventResponse) String() string {
 func (*GetCalendarEventResponse) ProtoMessage() {}
 
 func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +1722,7 @@ func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetCalendarEventResponse) GetEvent() *v1.CalendarEvent {
@@ -600,7 +1753,7 @@ type ListCalendarInstancesRequest struct {
 
 func (x *ListCalendarInstancesRequest) Reset() {
 	*x = ListCalendarInstancesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +1765,7 @@ func (x *ListCalendarInstancesRequest) String() string {
 func (*ListCalendarInstancesRequest) ProtoMessage() {}
 
 func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +1778,7 @@ func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListCalendarInstancesRequest) GetCalendarEventId() string {
@@ -676,7 +1829,7 @@ type ListCalendarInstancesResponse struct {
 
 func (x *ListCalendarInstancesResponse) Reset() {
 	*x = ListCalendarInstancesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +1841,7 @@ func (x *ListCalendarInstancesResponse) String() string {
 func (*ListCalendarInstancesResponse) ProtoMessage() {}
 
 func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +1854,7 @@ func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListCalendarInstancesResponse) GetEvents() []*v1.CalendarEvent {
@@ -722,7 +1875,89 @@ var File_mailmesh_processor_v1_calendar_service_proto protoreflect.FileDescripto
 
 const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\n" +
-	",mailmesh/processor/v1/calendar_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\"\x81\x01\n" +
+	",mailmesh/processor/v1/calendar_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\"g\n" +
+	"\fNewEventTime\x12\x1a\n" +
+	"\x05local\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x05local\x12\x18\n" +
+	"\x04date\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04date\x12!\n" +
+	"\ttime_zone\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\btimeZone\"\x85\x01\n" +
+	"\vNewAttendee\x12\x1e\n" +
+	"\aaddress\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aaddress\x12\x18\n" +
+	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04name\x12<\n" +
+	"\x04role\x18\x03 \x01(\x0e2\".mailmesh.calendar.v1.AttendeeRoleB\x04\xe2A\x01\x01R\x04role\"\xf0\x05\n" +
+	"\x10NewCalendarEvent\x12\x1e\n" +
+	"\asubject\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\asubject\x12!\n" +
+	"\tbody_text\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\bbodyText\x12?\n" +
+	"\x05start\x18\x03 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x02R\x05start\x12;\n" +
+	"\x03end\x18\x04 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x02R\x03end\x12-\n" +
+	"\x0frecurrence_rule\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x0erecurrenceRule\x12F\n" +
+	"\tattendees\x18\x06 \x03(\v2\".mailmesh.processor.v1.NewAttendeeB\x04\xe2A\x01\x01R\tattendees\x12K\n" +
+	"\n" +
+	"importance\x18\a \x01(\x0e2%.mailmesh.calendar.v1.EventImportanceB\x04\xe2A\x01\x01R\n" +
+	"importance\x12K\n" +
+	"\n" +
+	"visibility\x18\b \x01(\x0e2%.mailmesh.calendar.v1.EventVisibilityB\x04\xe2A\x01\x01R\n" +
+	"visibility\x129\n" +
+	"\x04busy\x18\t \x01(\x0e2\x1f.mailmesh.calendar.v1.EventBusyB\x04\xe2A\x01\x01R\x04busy\x12$\n" +
+	"\n" +
+	"categories\x18\n" +
+	" \x03(\tB\x04\xe2A\x01\x01R\n" +
+	"categories\x124\n" +
+	"\x10reminder_minutes\x18\v \x01(\x05B\x04\xe2A\x01\x01H\x00R\x0freminderMinutes\x88\x01\x01\x12 \n" +
+	"\blocation\x18\f \x01(\tB\x04\xe2A\x01\x01R\blocation\x12<\n" +
+	"\x17online_meeting_provider\x18\r \x01(\tB\x04\xe2A\x01\x01R\x15onlineMeetingProviderB\x13\n" +
+	"\x11_reminder_minutes\"\xe0\x05\n" +
+	"\rCalendarWrite\x12*\n" +
+	"\x11calendar_write_id\x18\x01 \x01(\tR\x0fcalendarWriteId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1f\n" +
+	"\vcalendar_id\x18\x03 \x01(\tR\n" +
+	"calendarId\x12\x1a\n" +
+	"\bprovider\x18\x04 \x01(\tR\bprovider\x12'\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x12<\n" +
+	"\x04kind\x18\x06 \x01(\x0e2(.mailmesh.processor.v1.CalendarWriteKindR\x04kind\x12?\n" +
+	"\x05state\x18\a \x01(\x0e2).mailmesh.processor.v1.CalendarWriteStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\t \x01(\tR\x06detail\x12\x1a\n" +
+	"\battempts\x18\n" +
+	" \x01(\x05R\battempts\x129\n" +
+	"\n" +
+	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12;\n" +
+	"\vfinished_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x12*\n" +
+	"\x11calendar_event_id\x18\r \x01(\tR\x0fcalendarEventId\x12*\n" +
+	"\x11provider_event_id\x18\x0e \x01(\tR\x0fproviderEventId\x12\x18\n" +
+	"\aversion\x18\x0f \x01(\tR\aversion\x12J\n" +
+	"\x0eonline_meeting\x18\x10 \x01(\v2#.mailmesh.calendar.v1.OnlineMeetingR\ronlineMeeting\x12\x1f\n" +
+	"\vis_resolved\x18\x11 \x01(\bR\n" +
+	"isResolved\"\xfc\x01\n" +
+	"\x1aCreateCalendarEventRequest\x12-\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12%\n" +
+	"\vcalendar_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"calendarId\x12C\n" +
+	"\x05event\x18\x03 \x01(\v2'.mailmesh.processor.v1.NewCalendarEventB\x04\xe2A\x01\x02R\x05event\x12C\n" +
+	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
+	"\x1bCreateCalendarEventResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"K\n" +
+	"\x17GetCalendarWriteRequest\x120\n" +
+	"\x11calendar_write_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarWriteId\"V\n" +
+	"\x18GetCalendarWriteResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\"\xcf\x01\n" +
+	"\x19ListCalendarWritesRequest\x12!\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\x12!\n" +
+	"\ttenant_id\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\btenantId\x12G\n" +
+	"\x06states\x18\x04 \x03(\x0e2).mailmesh.processor.v1.CalendarWriteStateB\x04\xe2A\x01\x01R\x06states\"\x82\x01\n" +
+	"\x1aListCalendarWritesResponse\x12<\n" +
+	"\x06writes\x18\x01 \x03(\v2$.mailmesh.processor.v1.CalendarWriteR\x06writes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa5\x01\n" +
+	"\x1bResolveCalendarWriteRequest\x120\n" +
+	"\x11calendar_write_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarWriteId\x12T\n" +
+	"\n" +
+	"resolution\x18\x02 \x01(\x0e2..mailmesh.processor.v1.CalendarWriteResolutionB\x04\xe2A\x01\x02R\n" +
+	"resolution\"Z\n" +
+	"\x1cResolveCalendarWriteResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\"\x81\x01\n" +
 	"\x14ListCalendarsRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
@@ -770,14 +2005,37 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\twindowEnd\"\x84\x01\n" +
 	"\x1dListCalendarInstancesResponse\x12;\n" +
 	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xee\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x82\x01\n" +
+	"\x0eCalendarNotify\x12\x1f\n" +
+	"\x1bCALENDAR_NOTIFY_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13CALENDAR_NOTIFY_ALL\x10\x01\x12\x1c\n" +
+	"\x18CALENDAR_NOTIFY_EXTERNAL\x10\x02\x12\x18\n" +
+	"\x14CALENDAR_NOTIFY_NONE\x10\x03*X\n" +
+	"\x11CalendarWriteKind\x12#\n" +
+	"\x1fCALENDAR_WRITE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aCALENDAR_WRITE_KIND_CREATE\x10\x01*\xe2\x01\n" +
+	"\x12CalendarWriteState\x12$\n" +
+	" CALENDAR_WRITE_STATE_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cCALENDAR_WRITE_STATE_PENDING\x10\x01\x12 \n" +
+	"\x1cCALENDAR_WRITE_STATE_WRITING\x10\x02\x12\x1d\n" +
+	"\x19CALENDAR_WRITE_STATE_DONE\x10\x03\x12\x1f\n" +
+	"\x1bCALENDAR_WRITE_STATE_FAILED\x10\x04\x12\"\n" +
+	"\x1eCALENDAR_WRITE_STATE_UNCERTAIN\x10\x05*\x93\x01\n" +
+	"\x17CalendarWriteResolution\x12)\n" +
+	"%CALENDAR_WRITE_RESOLUTION_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eCALENDAR_WRITE_RESOLUTION_DONE\x10\x01\x12)\n" +
+	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\xf2\x0e\n" +
 	"\x0fCalendarService\x12\x96\x01\n" +
 	"\rListCalendars\x12+.mailmesh.processor.v1.ListCalendarsRequest\x1a,.mailmesh.processor.v1.ListCalendarsResponse\"*\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/calendars\x12\xb1\x01\n" +
 	"\x0eFollowCalendar\x12,.mailmesh.processor.v1.FollowCalendarRequest\x1a-.mailmesh.processor.v1.FollowCalendarResponse\"B\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}:follow\x12\xb9\x01\n" +
 	"\x10UnfollowCalendar\x12..mailmesh.processor.v1.UnfollowCalendarRequest\x1a/.mailmesh.processor.v1.UnfollowCalendarResponse\"D\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02):\x01*\"$/v1/calendars/{calendar_id}:unfollow\x12\xba\x01\n" +
 	"\x12ListCalendarEvents\x120.mailmesh.processor.v1.ListCalendarEventsRequest\x1a1.mailmesh.processor.v1.ListCalendarEventsResponse\"?\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02$\x12\"/v1/calendars/{calendar_id}/events\x12\xb9\x01\n" +
 	"\x10GetCalendarEvent\x12..mailmesh.processor.v1.GetCalendarEventRequest\x1a/.mailmesh.processor.v1.GetCalendarEventResponse\"D\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-events/{calendar_event_id}\x12\xd2\x01\n" +
-	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xc1\x01\n" +
+	"\x13CreateCalendarEvent\x121.mailmesh.processor.v1.CreateCalendarEventRequest\x1a2.mailmesh.processor.v1.CreateCalendarEventResponse\"C\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}/events\x12\xba\x01\n" +
+	"\x10GetCalendarWrite\x12..mailmesh.processor.v1.GetCalendarWriteRequest\x1a/.mailmesh.processor.v1.GetCalendarWriteResponse\"E\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-writes/{calendar_write_id}\x12\xac\x01\n" +
+	"\x12ListCalendarWrites\x120.mailmesh.processor.v1.ListCalendarWritesRequest\x1a1.mailmesh.processor.v1.ListCalendarWritesResponse\"1\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/calendar-writes\x12\xd1\x01\n" +
+	"\x14ResolveCalendarWrite\x122.mailmesh.processor.v1.ResolveCalendarWriteRequest\x1a3.mailmesh.processor.v1.ResolveCalendarWriteResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-writes/{calendar_write_id}:resolve\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
@@ -792,53 +2050,103 @@ func file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_calendar_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
-	(*ListCalendarsRequest)(nil),          // 0: mailmesh.processor.v1.ListCalendarsRequest
-	(*ListCalendarsResponse)(nil),         // 1: mailmesh.processor.v1.ListCalendarsResponse
-	(*FollowCalendarRequest)(nil),         // 2: mailmesh.processor.v1.FollowCalendarRequest
-	(*FollowCalendarResponse)(nil),        // 3: mailmesh.processor.v1.FollowCalendarResponse
-	(*UnfollowCalendarRequest)(nil),       // 4: mailmesh.processor.v1.UnfollowCalendarRequest
-	(*UnfollowCalendarResponse)(nil),      // 5: mailmesh.processor.v1.UnfollowCalendarResponse
-	(*ListCalendarEventsRequest)(nil),     // 6: mailmesh.processor.v1.ListCalendarEventsRequest
-	(*ListCalendarEventsResponse)(nil),    // 7: mailmesh.processor.v1.ListCalendarEventsResponse
-	(*GetCalendarEventRequest)(nil),       // 8: mailmesh.processor.v1.GetCalendarEventRequest
-	(*GetCalendarEventResponse)(nil),      // 9: mailmesh.processor.v1.GetCalendarEventResponse
-	(*ListCalendarInstancesRequest)(nil),  // 10: mailmesh.processor.v1.ListCalendarInstancesRequest
-	(*ListCalendarInstancesResponse)(nil), // 11: mailmesh.processor.v1.ListCalendarInstancesResponse
-	(*v1.Calendar)(nil),                   // 12: mailmesh.calendar.v1.Calendar
-	(*timestamppb.Timestamp)(nil),         // 13: google.protobuf.Timestamp
-	(*v1.CalendarEvent)(nil),              // 14: mailmesh.calendar.v1.CalendarEvent
+	(CalendarNotify)(0),                   // 0: mailmesh.processor.v1.CalendarNotify
+	(CalendarWriteKind)(0),                // 1: mailmesh.processor.v1.CalendarWriteKind
+	(CalendarWriteState)(0),               // 2: mailmesh.processor.v1.CalendarWriteState
+	(CalendarWriteResolution)(0),          // 3: mailmesh.processor.v1.CalendarWriteResolution
+	(*NewEventTime)(nil),                  // 4: mailmesh.processor.v1.NewEventTime
+	(*NewAttendee)(nil),                   // 5: mailmesh.processor.v1.NewAttendee
+	(*NewCalendarEvent)(nil),              // 6: mailmesh.processor.v1.NewCalendarEvent
+	(*CalendarWrite)(nil),                 // 7: mailmesh.processor.v1.CalendarWrite
+	(*CreateCalendarEventRequest)(nil),    // 8: mailmesh.processor.v1.CreateCalendarEventRequest
+	(*CreateCalendarEventResponse)(nil),   // 9: mailmesh.processor.v1.CreateCalendarEventResponse
+	(*GetCalendarWriteRequest)(nil),       // 10: mailmesh.processor.v1.GetCalendarWriteRequest
+	(*GetCalendarWriteResponse)(nil),      // 11: mailmesh.processor.v1.GetCalendarWriteResponse
+	(*ListCalendarWritesRequest)(nil),     // 12: mailmesh.processor.v1.ListCalendarWritesRequest
+	(*ListCalendarWritesResponse)(nil),    // 13: mailmesh.processor.v1.ListCalendarWritesResponse
+	(*ResolveCalendarWriteRequest)(nil),   // 14: mailmesh.processor.v1.ResolveCalendarWriteRequest
+	(*ResolveCalendarWriteResponse)(nil),  // 15: mailmesh.processor.v1.ResolveCalendarWriteResponse
+	(*ListCalendarsRequest)(nil),          // 16: mailmesh.processor.v1.ListCalendarsRequest
+	(*ListCalendarsResponse)(nil),         // 17: mailmesh.processor.v1.ListCalendarsResponse
+	(*FollowCalendarRequest)(nil),         // 18: mailmesh.processor.v1.FollowCalendarRequest
+	(*FollowCalendarResponse)(nil),        // 19: mailmesh.processor.v1.FollowCalendarResponse
+	(*UnfollowCalendarRequest)(nil),       // 20: mailmesh.processor.v1.UnfollowCalendarRequest
+	(*UnfollowCalendarResponse)(nil),      // 21: mailmesh.processor.v1.UnfollowCalendarResponse
+	(*ListCalendarEventsRequest)(nil),     // 22: mailmesh.processor.v1.ListCalendarEventsRequest
+	(*ListCalendarEventsResponse)(nil),    // 23: mailmesh.processor.v1.ListCalendarEventsResponse
+	(*GetCalendarEventRequest)(nil),       // 24: mailmesh.processor.v1.GetCalendarEventRequest
+	(*GetCalendarEventResponse)(nil),      // 25: mailmesh.processor.v1.GetCalendarEventResponse
+	(*ListCalendarInstancesRequest)(nil),  // 26: mailmesh.processor.v1.ListCalendarInstancesRequest
+	(*ListCalendarInstancesResponse)(nil), // 27: mailmesh.processor.v1.ListCalendarInstancesResponse
+	(v1.AttendeeRole)(0),                  // 28: mailmesh.calendar.v1.AttendeeRole
+	(v1.EventImportance)(0),               // 29: mailmesh.calendar.v1.EventImportance
+	(v1.EventVisibility)(0),               // 30: mailmesh.calendar.v1.EventVisibility
+	(v1.EventBusy)(0),                     // 31: mailmesh.calendar.v1.EventBusy
+	(*timestamppb.Timestamp)(nil),         // 32: google.protobuf.Timestamp
+	(*v1.OnlineMeeting)(nil),              // 33: mailmesh.calendar.v1.OnlineMeeting
+	(*v1.Calendar)(nil),                   // 34: mailmesh.calendar.v1.Calendar
+	(*v1.CalendarEvent)(nil),              // 35: mailmesh.calendar.v1.CalendarEvent
 }
 var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
-	12, // 0: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	13, // 1: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	12, // 2: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	12, // 3: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	13, // 4: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	13, // 5: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	14, // 6: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	14, // 7: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	13, // 8: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	13, // 9: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	14, // 10: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	0,  // 11: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	2,  // 12: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	4,  // 13: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	6,  // 14: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	8,  // 15: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	10, // 16: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	1,  // 17: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	3,  // 18: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	5,  // 19: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	7,  // 20: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	9,  // 21: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	11, // 22: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	28, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
+	4,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
+	4,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
+	5,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
+	29, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
+	30, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
+	31, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	1,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
+	2,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
+	32, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
+	32, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
+	33, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
+	6,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
+	0,  // 13: mailmesh.processor.v1.CreateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	7,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	7,  // 15: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	2,  // 16: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
+	7,  // 17: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
+	3,  // 18: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
+	7,  // 19: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	34, // 20: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	32, // 21: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	34, // 22: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	34, // 23: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	32, // 24: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	32, // 25: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	35, // 26: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	35, // 27: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	32, // 28: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	32, // 29: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	35, // 30: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	16, // 31: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	18, // 32: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	20, // 33: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	22, // 34: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	24, // 35: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	26, // 36: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	8,  // 37: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	10, // 38: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	12, // 39: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	14, // 40: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	17, // 41: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	19, // 42: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	21, // 43: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	23, // 44: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	25, // 45: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	27, // 46: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	9,  // 47: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	11, // 48: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	13, // 49: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	15, // 50: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	41, // [41:51] is the sub-list for method output_type
+	31, // [31:41] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }
@@ -846,18 +2154,20 @@ func file_mailmesh_processor_v1_calendar_service_proto_init() {
 	if File_mailmesh_processor_v1_calendar_service_proto != nil {
 		return
 	}
+	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_calendar_service_proto_rawDesc), len(file_mailmesh_processor_v1_calendar_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      4,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailmesh_processor_v1_calendar_service_proto_goTypes,
 		DependencyIndexes: file_mailmesh_processor_v1_calendar_service_proto_depIdxs,
+		EnumInfos:         file_mailmesh_processor_v1_calendar_service_proto_enumTypes,
 		MessageInfos:      file_mailmesh_processor_v1_calendar_service_proto_msgTypes,
 	}.Build()
 	File_mailmesh_processor_v1_calendar_service_proto = out.File

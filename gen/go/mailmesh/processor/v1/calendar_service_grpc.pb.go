@@ -25,14 +25,19 @@ const (
 	CalendarService_ListCalendarEvents_FullMethodName    = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
 	CalendarService_GetCalendarEvent_FullMethodName      = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
 	CalendarService_ListCalendarInstances_FullMethodName = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
+	CalendarService_CreateCalendarEvent_FullMethodName   = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
+	CalendarService_GetCalendarWrite_FullMethodName      = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
+	CalendarService_ListCalendarWrites_FullMethodName    = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
+	CalendarService_ResolveCalendarWrite_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
 )
 
 // CalendarServiceClient is the client API for CalendarService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope.
+// CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+// the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+// tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
 type CalendarServiceClient interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -52,6 +57,20 @@ type CalendarServiceClient interface {
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(ctx context.Context, in *ListCalendarInstancesRequest, opts ...grpc.CallOption) (*ListCalendarInstancesResponse, error)
+	// CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+	// and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+	// need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+	// its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+	// CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	CreateCalendarEvent(ctx context.Context, in *CreateCalendarEventRequest, opts ...grpc.CallOption) (*CreateCalendarEventResponse, error)
+	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
+	GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error)
+	// ListCalendarWrites lists writes, newest first.
+	ListCalendarWrites(ctx context.Context, in *ListCalendarWritesRequest, opts ...grpc.CallOption) (*ListCalendarWritesResponse, error)
+	// ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+	// CALENDAR_WRITE_NOT_UNCERTAIN.
+	ResolveCalendarWrite(ctx context.Context, in *ResolveCalendarWriteRequest, opts ...grpc.CallOption) (*ResolveCalendarWriteResponse, error)
 }
 
 type calendarServiceClient struct {
@@ -122,12 +141,53 @@ func (c *calendarServiceClient) ListCalendarInstances(ctx context.Context, in *L
 	return out, nil
 }
 
+func (c *calendarServiceClient) CreateCalendarEvent(ctx context.Context, in *CreateCalendarEventRequest, opts ...grpc.CallOption) (*CreateCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_CreateCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCalendarWriteResponse)
+	err := c.cc.Invoke(ctx, CalendarService_GetCalendarWrite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) ListCalendarWrites(ctx context.Context, in *ListCalendarWritesRequest, opts ...grpc.CallOption) (*ListCalendarWritesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCalendarWritesResponse)
+	err := c.cc.Invoke(ctx, CalendarService_ListCalendarWrites_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) ResolveCalendarWrite(ctx context.Context, in *ResolveCalendarWriteRequest, opts ...grpc.CallOption) (*ResolveCalendarWriteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveCalendarWriteResponse)
+	err := c.cc.Invoke(ctx, CalendarService_ResolveCalendarWrite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CalendarServiceServer is the server API for CalendarService service.
 // All implementations must embed UnimplementedCalendarServiceServer
 // for forward compatibility.
 //
-// CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope.
+// CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+// the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+// tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
 type CalendarServiceServer interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -147,6 +207,20 @@ type CalendarServiceServer interface {
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(context.Context, *ListCalendarInstancesRequest) (*ListCalendarInstancesResponse, error)
+	// CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+	// and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+	// need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+	// its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+	// CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error)
+	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
+	GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error)
+	// ListCalendarWrites lists writes, newest first.
+	ListCalendarWrites(context.Context, *ListCalendarWritesRequest) (*ListCalendarWritesResponse, error)
+	// ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+	// CALENDAR_WRITE_NOT_UNCERTAIN.
+	ResolveCalendarWrite(context.Context, *ResolveCalendarWriteRequest) (*ResolveCalendarWriteResponse, error)
 	mustEmbedUnimplementedCalendarServiceServer()
 }
 
@@ -174,6 +248,18 @@ func (UnimplementedCalendarServiceServer) GetCalendarEvent(context.Context, *Get
 }
 func (UnimplementedCalendarServiceServer) ListCalendarInstances(context.Context, *ListCalendarInstancesRequest) (*ListCalendarInstancesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCalendarInstances not implemented")
+}
+func (UnimplementedCalendarServiceServer) CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCalendarWrite not implemented")
+}
+func (UnimplementedCalendarServiceServer) ListCalendarWrites(context.Context, *ListCalendarWritesRequest) (*ListCalendarWritesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCalendarWrites not implemented")
+}
+func (UnimplementedCalendarServiceServer) ResolveCalendarWrite(context.Context, *ResolveCalendarWriteRequest) (*ResolveCalendarWriteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveCalendarWrite not implemented")
 }
 func (UnimplementedCalendarServiceServer) mustEmbedUnimplementedCalendarServiceServer() {}
 func (UnimplementedCalendarServiceServer) testEmbeddedByValue()                         {}
@@ -304,6 +390,78 @@ func _CalendarService_ListCalendarInstances_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CalendarService_CreateCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).CreateCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_CreateCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).CreateCalendarEvent(ctx, req.(*CreateCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_GetCalendarWrite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCalendarWriteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).GetCalendarWrite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_GetCalendarWrite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).GetCalendarWrite(ctx, req.(*GetCalendarWriteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_ListCalendarWrites_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCalendarWritesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).ListCalendarWrites(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_ListCalendarWrites_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).ListCalendarWrites(ctx, req.(*ListCalendarWritesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_ResolveCalendarWrite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveCalendarWriteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).ResolveCalendarWrite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_ResolveCalendarWrite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).ResolveCalendarWrite(ctx, req.(*ResolveCalendarWriteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CalendarService_ServiceDesc is the grpc.ServiceDesc for CalendarService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -334,6 +492,22 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCalendarInstances",
 			Handler:    _CalendarService_ListCalendarInstances_Handler,
+		},
+		{
+			MethodName: "CreateCalendarEvent",
+			Handler:    _CalendarService_CreateCalendarEvent_Handler,
+		},
+		{
+			MethodName: "GetCalendarWrite",
+			Handler:    _CalendarService_GetCalendarWrite_Handler,
+		},
+		{
+			MethodName: "ListCalendarWrites",
+			Handler:    _CalendarService_ListCalendarWrites_Handler,
+		},
+		{
+			MethodName: "ResolveCalendarWrite",
+			Handler:    _CalendarService_ResolveCalendarWrite_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

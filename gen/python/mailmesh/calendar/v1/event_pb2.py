@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.calendar.v1 import calendar_pb2 as mailmesh_dot_calendar_dot_v1_dot_calendar__pb2
 from mailmesh.calendar.v1 import calendar_event_pb2 as mailmesh_dot_calendar_dot_v1_dot_calendar__event__pb2
+from mailmesh.mail.v1 import event_pb2 as mailmesh_dot_mail_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mailmesh/calendar/v1/event.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\"\xe9\x03\n\x17NormalizedCalendarEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12\x30\n\x08\x63\x61lendar\x18\x0f \x01(\x0b\x32\x1e.mailmesh.calendar.v1.Calendar\x12\x32\n\x05\x65vent\x18\x10 \x01(\x0b\x32#.mailmesh.calendar.v1.CalendarEvent\x12\x34\n\x06\x63hange\x18\x11 \x01(\x0b\x32$.mailmesh.calendar.v1.CalendarChange\"\xe5\x01\n\x0e\x43\x61lendarChange\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x39\n\x10\x63\x61ncelled_starts\x18\x02 \x03(\x0b\x32\x1f.mailmesh.calendar.v1.EventTime\x12>\n\x11\x63hanged_instances\x18\x03 \x03(\x0b\x32#.mailmesh.calendar.v1.CalendarEvent\x12\x38\n\x0frestored_starts\x18\x04 \x03(\x0b\x32\x1f.mailmesh.calendar.v1.EventTime\x12\x0e\n\x06is_cut\x18\x05 \x01(\x08\x42!\n\x1dinternal.mailmesh.calendar.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mailmesh/calendar/v1/event.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xce\x04\n\x17NormalizedCalendarEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12\x30\n\x08\x63\x61lendar\x18\x0f \x01(\x0b\x32\x1e.mailmesh.calendar.v1.Calendar\x12\x32\n\x05\x65vent\x18\x10 \x01(\x0b\x32#.mailmesh.calendar.v1.CalendarEvent\x12\x34\n\x06\x63hange\x18\x11 \x01(\x0b\x32$.mailmesh.calendar.v1.CalendarChange\x12-\n\x06source\x18\x12 \x01(\x0e\x32\x1d.mailmesh.mail.v1.EventSource\x12\x19\n\x11\x63\x61lendar_write_id\x18\x13 \x01(\t\x12\x19\n\x11\x63\x61lendar_event_id\x18\x14 \x01(\t\"\xe5\x01\n\x0e\x43\x61lendarChange\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x39\n\x10\x63\x61ncelled_starts\x18\x02 \x03(\x0b\x32\x1f.mailmesh.calendar.v1.EventTime\x12>\n\x11\x63hanged_instances\x18\x03 \x03(\x0b\x32#.mailmesh.calendar.v1.CalendarEvent\x12\x38\n\x0frestored_starts\x18\x04 \x03(\x0b\x32\x1f.mailmesh.calendar.v1.EventTime\x12\x0e\n\x06is_cut\x18\x05 \x01(\x08\x42!\n\x1dinternal.mailmesh.calendar.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +36,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.calendar.v1.event_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\035internal.mailmesh.calendar.v1P\001'
-  _globals['_NORMALIZEDCALENDAREVENT']._serialized_start=172
-  _globals['_NORMALIZEDCALENDAREVENT']._serialized_end=661
-  _globals['_CALENDARCHANGE']._serialized_start=664
-  _globals['_CALENDARCHANGE']._serialized_end=893
+  _globals['_NORMALIZEDCALENDAREVENT']._serialized_start=202
+  _globals['_NORMALIZEDCALENDAREVENT']._serialized_end=792
+  _globals['_CALENDARCHANGE']._serialized_start=795
+  _globals['_CALENDARCHANGE']._serialized_end=1024
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mailmesh.calendar.v1 import calendar_event_pb2 as _calendar_event_pb2
 from mailmesh.calendar.v1 import calendar_pb2 as _calendar_pb2
+from mailmesh.mail.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -46,6 +47,9 @@ class NormalizedCalendarEvent(_message.Message):
     CALENDAR_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    CALENDAR_WRITE_ID_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of this entry of the stream."""
     provider: _builtins.str
@@ -58,14 +62,14 @@ class NormalizedCalendarEvent(_message.Message):
     """user_id is the provider's id of the user."""
     event_type: _builtins.str
     """event_type is "calendar.event.created", "calendar.event.updated", "calendar.event.deleted", "calendar.connected" (the first
-    reading is complete, and changes are announced from now on) or "calendar.withdrawn" (changes are not announced any more).
-    Later versions add types.
+    reading is complete, and changes are announced from now on), "calendar.withdrawn" (changes are not announced any more), or the
+    outcome of a write: "calendar.write.done", "calendar.write.failed", "calendar.write.uncertain". Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the request or the background task that found the change."""
     reason: _builtins.str
     """reason is the cause of "calendar.withdrawn": "CALENDAR_UNFOLLOWED" after `UnfollowCalendar`, else an `ErrorReason` without
-    prefix. Empty otherwise.
+    prefix; of a write, why it failed or is uncertain. Empty otherwise.
     """
     detail: _builtins.str
     """detail is a sentence that a person can act on. Empty without a reason."""
@@ -77,13 +81,23 @@ class NormalizedCalendarEvent(_message.Message):
     """replay_id is the replay's UUID. Empty on an entry that is not a replay."""
     original_event_id: _builtins.str
     """original_event_id is the entry that a replay repeats. Empty on an entry that is not a replay."""
+    source: _event_pb2.EventSource.ValueType
+    """source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
+    EVENT_SOURCE_RECONCILIATION.
+    """
+    calendar_write_id: _builtins.str
+    """calendar_write_id is mailmesh's UUID of the write. Only when `source` is EVENT_SOURCE_COMMAND."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is mailmesh's UUID of the event that a write made or changed. Only on the outcome of a write, and empty when no
+    event was made.
+    """
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time when mailmesh found the change."""
 
     @_builtins.property
     def calendar(self) -> _calendar_pb2.Calendar:
-        """calendar is the calendar."""
+        """calendar is the calendar. On the outcome of a write it has ids alone."""
 
     @_builtins.property
     def event(self) -> _calendar_event_pb2.CalendarEvent:
@@ -115,10 +129,13 @@ class NormalizedCalendarEvent(_message.Message):
         calendar: _calendar_pb2.Calendar | None = ...,
         event: _calendar_event_pb2.CalendarEvent | None = ...,
         change: Global___CalendarChange | None = ...,
+        source: _event_pb2.EventSource.ValueType = ...,
+        calendar_write_id: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "change", b"change", "event", b"event", "received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "change", b"change", "correlation_id", b"correlation_id", "detail", b"detail", "event", b"event", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "calendar_event_id", b"calendar_event_id", "calendar_write_id", b"calendar_write_id", "change", b"change", "correlation_id", b"correlation_id", "detail", b"detail", "event", b"event", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "source", b"source", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -660,6 +660,90 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Ask for a shorter window, or without `is_expanded`.
     Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
     """
+    ERROR_REASON_CALENDAR_READ_ONLY: _ErrorReason.ValueType  # 187
+    """CALENDAR_READ_ONLY has the gRPC code FAILED_PRECONDITION.
+
+    When: The account may read the calendar and not change it.
+    Do: Ask the calendar's owner for the right to change it, and list the calendars.
+    Sample: {"reason": "CALENDAR_READ_ONLY", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CALENDAR_RULE_UNSUPPORTED: _ErrorReason.ValueType  # 188
+    """CALENDAR_RULE_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider cannot hold the recurrence rule. `detail` in the metadata has the part. A rule is never approximated.
+    Do: Use another rule, or several events.
+    Sample: {"reason": "CALENDAR_RULE_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "Graph holds no interval above 99"}}
+    """
+    ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED: _ErrorReason.ValueType  # 189
+    """CALENDAR_FIELD_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider's events cannot have this value.
+    Do: Leave the field out for this provider.
+    Sample: {"reason": "CALENDAR_FIELD_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews", "field": "categories"}}
+    """
+    ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED: _ErrorReason.ValueType  # 190
+    """CALENDAR_NOTIFY_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider does not let a caller choose whom it tells in this way.
+    Do: Use CALENDAR_NOTIFY_ALL, or leave the attendees out.
+    Sample: {"reason": "CALENDAR_NOTIFY_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "notify": "CALENDAR_NOTIFY_NONE"}}
+    """
+    ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED: _ErrorReason.ValueType  # 191
+    """ONLINE_MEETING_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+
+    When: The calendar does not permit online meetings of this provider.
+    Do: Use one of the calendar's `online_meeting_providers`.
+    Sample: {"reason": "ONLINE_MEETING_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"asked": "teamsForBusiness", "allowed": "skypeForBusiness"}}
+    """
+    ERROR_REASON_ONLINE_MEETING_NOT_MADE: _ErrorReason.ValueType  # 192
+    """ONLINE_MEETING_NOT_MADE has the gRPC code UNAVAILABLE.
+
+    When: The provider made the event and gave no address to join. The event takes place without an online meeting. Recorded in writes.
+    Do: Check the account's licence for online meetings, and add a meeting by hand or create the event with another key.
+    Sample: {"reason": "ONLINE_MEETING_NOT_MADE", "domain": "mailmesh", "metadata": {"detail": "no address to join after 300 seconds"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_NOT_FOUND: _ErrorReason.ValueType  # 193
+    """CALENDAR_WRITE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: There is no such write, it is older than 30 days, or it is out of the key's scope.
+    Do: List the tenant's writes.
+    Sample: {"reason": "CALENDAR_WRITE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN: _ErrorReason.ValueType  # 194
+    """CALENDAR_WRITE_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+
+    When: `ResolveCalendarWrite` is called for a write that is not uncertain.
+    Do: Read the write: nothing is to be decided.
+    Sample: {"reason": "CALENDAR_WRITE_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL: _ErrorReason.ValueType  # 195
+    """CALENDAR_WRITE_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant has as many unfinished writes as `MAILMESH_PROCESSOR_CALENDAR_WRITES_WAITING` permits.
+    Do: Wait until writes are finished, and repeat the call.
+    Sample: {"reason": "CALENDAR_WRITE_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_REFUSED: _ErrorReason.ValueType  # 196
+    """CALENDAR_WRITE_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider refused the change for good. `detail` has its word. Recorded in writes and their events.
+    Do: Correct the change or the account's rights, and ask for it with another key.
+    Sample: {"reason": "CALENDAR_WRITE_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 400 ErrorInvalidRequest"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_EXPIRED: _ErrorReason.ValueType  # 197
+    """CALENDAR_WRITE_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+
+    When: The change could not be submitted before its deadline, and was surely not made. Recorded in writes and their events.
+    Do: Remedy the last failure in `detail`, and ask for the change with another key.
+    Sample: {"reason": "CALENDAR_WRITE_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+    """
+    ERROR_REASON_CALENDAR_WRITE_UNKNOWN: _ErrorReason.ValueType  # 198
+    """CALENDAR_WRITE_UNKNOWN has the gRPC code UNKNOWN.
+
+    When: The change was submitted without an answer, and the provider does not tell whether it was made. Recorded in writes and their events.
+    Do: Look into the calendar, and call `ResolveCalendarWrite`.
+    Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
+    """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1390,6 +1474,90 @@ ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE: ErrorReason.ValueType  # 186
 When: The instances of a calendar's series take too much work in the requested window.
 Do: Ask for a shorter window, or without `is_expanded`.
 Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDAR_READ_ONLY: ErrorReason.ValueType  # 187
+"""CALENDAR_READ_ONLY has the gRPC code FAILED_PRECONDITION.
+
+When: The account may read the calendar and not change it.
+Do: Ask the calendar's owner for the right to change it, and list the calendars.
+Sample: {"reason": "CALENDAR_READ_ONLY", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDAR_RULE_UNSUPPORTED: ErrorReason.ValueType  # 188
+"""CALENDAR_RULE_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider cannot hold the recurrence rule. `detail` in the metadata has the part. A rule is never approximated.
+Do: Use another rule, or several events.
+Sample: {"reason": "CALENDAR_RULE_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "Graph holds no interval above 99"}}
+"""
+ERROR_REASON_CALENDAR_FIELD_UNSUPPORTED: ErrorReason.ValueType  # 189
+"""CALENDAR_FIELD_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider's events cannot have this value.
+Do: Leave the field out for this provider.
+Sample: {"reason": "CALENDAR_FIELD_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews", "field": "categories"}}
+"""
+ERROR_REASON_CALENDAR_NOTIFY_UNSUPPORTED: ErrorReason.ValueType  # 190
+"""CALENDAR_NOTIFY_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider does not let a caller choose whom it tells in this way.
+Do: Use CALENDAR_NOTIFY_ALL, or leave the attendees out.
+Sample: {"reason": "CALENDAR_NOTIFY_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "ms365", "notify": "CALENDAR_NOTIFY_NONE"}}
+"""
+ERROR_REASON_ONLINE_MEETING_NOT_ALLOWED: ErrorReason.ValueType  # 191
+"""ONLINE_MEETING_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+
+When: The calendar does not permit online meetings of this provider.
+Do: Use one of the calendar's `online_meeting_providers`.
+Sample: {"reason": "ONLINE_MEETING_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"asked": "teamsForBusiness", "allowed": "skypeForBusiness"}}
+"""
+ERROR_REASON_ONLINE_MEETING_NOT_MADE: ErrorReason.ValueType  # 192
+"""ONLINE_MEETING_NOT_MADE has the gRPC code UNAVAILABLE.
+
+When: The provider made the event and gave no address to join. The event takes place without an online meeting. Recorded in writes.
+Do: Check the account's licence for online meetings, and add a meeting by hand or create the event with another key.
+Sample: {"reason": "ONLINE_MEETING_NOT_MADE", "domain": "mailmesh", "metadata": {"detail": "no address to join after 300 seconds"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_NOT_FOUND: ErrorReason.ValueType  # 193
+"""CALENDAR_WRITE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: There is no such write, it is older than 30 days, or it is out of the key's scope.
+Do: List the tenant's writes.
+Sample: {"reason": "CALENDAR_WRITE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_NOT_UNCERTAIN: ErrorReason.ValueType  # 194
+"""CALENDAR_WRITE_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+
+When: `ResolveCalendarWrite` is called for a write that is not uncertain.
+Do: Read the write: nothing is to be decided.
+Sample: {"reason": "CALENDAR_WRITE_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"calendar_write_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL: ErrorReason.ValueType  # 195
+"""CALENDAR_WRITE_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant has as many unfinished writes as `MAILMESH_PROCESSOR_CALENDAR_WRITES_WAITING` permits.
+Do: Wait until writes are finished, and repeat the call.
+Sample: {"reason": "CALENDAR_WRITE_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_REFUSED: ErrorReason.ValueType  # 196
+"""CALENDAR_WRITE_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider refused the change for good. `detail` has its word. Recorded in writes and their events.
+Do: Correct the change or the account's rights, and ask for it with another key.
+Sample: {"reason": "CALENDAR_WRITE_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 400 ErrorInvalidRequest"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_EXPIRED: ErrorReason.ValueType  # 197
+"""CALENDAR_WRITE_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+
+When: The change could not be submitted before its deadline, and was surely not made. Recorded in writes and their events.
+Do: Remedy the last failure in `detail`, and ask for the change with another key.
+Sample: {"reason": "CALENDAR_WRITE_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+"""
+ERROR_REASON_CALENDAR_WRITE_UNKNOWN: ErrorReason.ValueType  # 198
+"""CALENDAR_WRITE_UNKNOWN has the gRPC code UNKNOWN.
+
+When: The change was submitted without an answer, and the provider does not tell whether it was made. Recorded in writes and their events.
+Do: Look into the calendar, and call `ResolveCalendarWrite`.
+Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.calendar.v1 import calendar_event_pb2 as _calendar_event_pb2
 from mailmesh.calendar.v1 import calendar_pb2 as _calendar_pb2
 import builtins as _builtins
@@ -20,6 +21,592 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CalendarNotify:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarNotifyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarNotify.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_NOTIFY_UNSPECIFIED: _CalendarNotify.ValueType  # 0
+    """CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified."""
+    CALENDAR_NOTIFY_ALL: _CalendarNotify.ValueType  # 1
+    """CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does."""
+    CALENDAR_NOTIFY_EXTERNAL: _CalendarNotify.ValueType  # 2
+    """CALENDAR_NOTIFY_EXTERNAL tells the attendees who do not use Google Calendar. Google only."""
+    CALENDAR_NOTIFY_NONE: _CalendarNotify.ValueType  # 3
+    """CALENDAR_NOTIFY_NONE tells no attendee. Google sends some mails all the same, and guests with other calendars may miss the change.
+    Microsoft has no such choice for an event with attendees.
+    """
+
+class CalendarNotify(_CalendarNotify, metaclass=_CalendarNotifyEnumTypeWrapper):
+    """CalendarNotify is the choice of the people whom the provider tells of a change."""
+
+CALENDAR_NOTIFY_UNSPECIFIED: CalendarNotify.ValueType  # 0
+"""CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified."""
+CALENDAR_NOTIFY_ALL: CalendarNotify.ValueType  # 1
+"""CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does."""
+CALENDAR_NOTIFY_EXTERNAL: CalendarNotify.ValueType  # 2
+"""CALENDAR_NOTIFY_EXTERNAL tells the attendees who do not use Google Calendar. Google only."""
+CALENDAR_NOTIFY_NONE: CalendarNotify.ValueType  # 3
+"""CALENDAR_NOTIFY_NONE tells no attendee. Google sends some mails all the same, and guests with other calendars may miss the change.
+Microsoft has no such choice for an event with attendees.
+"""
+Global___CalendarNotify: _TypeAlias = CalendarNotify  # noqa: Y015
+
+class _CalendarWriteKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarWriteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarWriteKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_WRITE_KIND_UNSPECIFIED: _CalendarWriteKind.ValueType  # 0
+    """CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
+    CALENDAR_WRITE_KIND_CREATE: _CalendarWriteKind.ValueType  # 1
+    """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+
+class CalendarWriteKind(_CalendarWriteKind, metaclass=_CalendarWriteKindEnumTypeWrapper):
+    """CalendarWriteKind is the kind of a write."""
+
+CALENDAR_WRITE_KIND_UNSPECIFIED: CalendarWriteKind.ValueType  # 0
+"""CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
+CALENDAR_WRITE_KIND_CREATE: CalendarWriteKind.ValueType  # 1
+"""CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+Global___CalendarWriteKind: _TypeAlias = CalendarWriteKind  # noqa: Y015
+
+class _CalendarWriteState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarWriteStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarWriteState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_WRITE_STATE_UNSPECIFIED: _CalendarWriteState.ValueType  # 0
+    """CALENDAR_WRITE_STATE_UNSPECIFIED is not used by any write."""
+    CALENDAR_WRITE_STATE_PENDING: _CalendarWriteState.ValueType  # 1
+    """CALENDAR_WRITE_STATE_PENDING means that the write waits for a worker or for a retry; nothing was submitted."""
+    CALENDAR_WRITE_STATE_WRITING: _CalendarWriteState.ValueType  # 2
+    """CALENDAR_WRITE_STATE_WRITING means that the write is being submitted, or that its submission is being looked up."""
+    CALENDAR_WRITE_STATE_DONE: _CalendarWriteState.ValueType  # 3
+    """CALENDAR_WRITE_STATE_DONE means that the calendar has the change. Final."""
+    CALENDAR_WRITE_STATE_FAILED: _CalendarWriteState.ValueType  # 4
+    """CALENDAR_WRITE_STATE_FAILED means that the calendar surely does not have the change, and that it is not tried any more. Final."""
+    CALENDAR_WRITE_STATE_UNCERTAIN: _CalendarWriteState.ValueType  # 5
+    """CALENDAR_WRITE_STATE_UNCERTAIN means that the provider cannot tell whether the change was made. It is never made again without
+    `ResolveCalendarWrite`.
+    """
+
+class CalendarWriteState(_CalendarWriteState, metaclass=_CalendarWriteStateEnumTypeWrapper):
+    """CalendarWriteState is the state of a write."""
+
+CALENDAR_WRITE_STATE_UNSPECIFIED: CalendarWriteState.ValueType  # 0
+"""CALENDAR_WRITE_STATE_UNSPECIFIED is not used by any write."""
+CALENDAR_WRITE_STATE_PENDING: CalendarWriteState.ValueType  # 1
+"""CALENDAR_WRITE_STATE_PENDING means that the write waits for a worker or for a retry; nothing was submitted."""
+CALENDAR_WRITE_STATE_WRITING: CalendarWriteState.ValueType  # 2
+"""CALENDAR_WRITE_STATE_WRITING means that the write is being submitted, or that its submission is being looked up."""
+CALENDAR_WRITE_STATE_DONE: CalendarWriteState.ValueType  # 3
+"""CALENDAR_WRITE_STATE_DONE means that the calendar has the change. Final."""
+CALENDAR_WRITE_STATE_FAILED: CalendarWriteState.ValueType  # 4
+"""CALENDAR_WRITE_STATE_FAILED means that the calendar surely does not have the change, and that it is not tried any more. Final."""
+CALENDAR_WRITE_STATE_UNCERTAIN: CalendarWriteState.ValueType  # 5
+"""CALENDAR_WRITE_STATE_UNCERTAIN means that the provider cannot tell whether the change was made. It is never made again without
+`ResolveCalendarWrite`.
+"""
+Global___CalendarWriteState: _TypeAlias = CalendarWriteState  # noqa: Y015
+
+class _CalendarWriteResolution:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarWriteResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarWriteResolution.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_WRITE_RESOLUTION_UNSPECIFIED: _CalendarWriteResolution.ValueType  # 0
+    """CALENDAR_WRITE_RESOLUTION_UNSPECIFIED is refused."""
+    CALENDAR_WRITE_RESOLUTION_DONE: _CalendarWriteResolution.ValueType  # 1
+    """CALENDAR_WRITE_RESOLUTION_DONE means that the change was made."""
+    CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN: _CalendarWriteResolution.ValueType  # 2
+    """CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN means that the change was not made. A worker looks it up once more, and makes it if it is not
+    found. If it cannot be made, it becomes uncertain again: it never ends as failed.
+    """
+
+class CalendarWriteResolution(_CalendarWriteResolution, metaclass=_CalendarWriteResolutionEnumTypeWrapper):
+    """CalendarWriteResolution is a person's decision about an uncertain write."""
+
+CALENDAR_WRITE_RESOLUTION_UNSPECIFIED: CalendarWriteResolution.ValueType  # 0
+"""CALENDAR_WRITE_RESOLUTION_UNSPECIFIED is refused."""
+CALENDAR_WRITE_RESOLUTION_DONE: CalendarWriteResolution.ValueType  # 1
+"""CALENDAR_WRITE_RESOLUTION_DONE means that the change was made."""
+CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN: CalendarWriteResolution.ValueType  # 2
+"""CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN means that the change was not made. A worker looks it up once more, and makes it if it is not
+found. If it cannot be made, it becomes uncertain again: it never ends as failed.
+"""
+Global___CalendarWriteResolution: _TypeAlias = CalendarWriteResolution  # noqa: Y015
+
+@_typing.final
+class NewEventTime(_message.Message):
+    """NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCAL_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    local: _builtins.str
+    """local is the wall clock in `time_zone` without an offset, "2026-03-08T09:00:00". Empty for an all-day event."""
+    date: _builtins.str
+    """date is the day of an all-day event, "2026-03-08". The end of an all-day event is the first day after it."""
+    time_zone: _builtins.str
+    """time_zone is the IANA time zone, such as "America/New_York". Empty for an all-day event."""
+    def __init__(
+        self,
+        *,
+        local: _builtins.str = ...,
+        date: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "local", b"local", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewEventTime: _TypeAlias = NewEventTime  # noqa: Y015
+
+@_typing.final
+class NewAttendee(_message.Message):
+    """NewAttendee is a person, a room or a device to invite."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """address is "local@domain" in ASCII, at most 320 characters."""
+    name: _builtins.str
+    """name is the display name, one line of at most 200 characters."""
+    role: _calendar_event_pb2.AttendeeRole.ValueType
+    """role is the part that the attendee has. Unspecified means required."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        name: _builtins.str = ...,
+        role: _calendar_event_pb2.AttendeeRole.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "name", b"name", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewAttendee: _TypeAlias = NewAttendee  # noqa: Y015
+
+@_typing.final
+class NewCalendarEvent(_message.Message):
+    """NewCalendarEvent is the content of an event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    BODY_TEXT_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
+    ATTENDEES_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    BUSY_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    REMINDER_MINUTES_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    ONLINE_MEETING_PROVIDER_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """subject is the title, one line of at most 1000 characters."""
+    body_text: _builtins.str
+    """body_text is the body as plain text, at most 64 KiB. Google shows marks of HTML in it as such."""
+    recurrence_rule: _builtins.str
+    """recurrence_rule makes the event a series: a rule as RFC 5545 writes it, without "RRULE:", in steps of days or longer. The start is
+    an instance of the rule. A rule that the provider cannot hold is refused, and never approximated. Empty for a single event.
+    """
+    importance: _calendar_event_pb2.EventImportance.ValueType
+    """importance is the importance. Microsoft only. Unspecified means normal."""
+    visibility: _calendar_event_pb2.EventVisibility.ValueType
+    """visibility tells who may see the content. Unspecified follows the calendar."""
+    busy: _calendar_event_pb2.EventBusy.ValueType
+    """busy is the state in free/busy. Google knows free and busy. Unspecified means busy."""
+    reminder_minutes: _builtins.int
+    """reminder_minutes is the time of the reminder, 0 to 40,320 minutes before the start. Absent leaves it to the calendar."""
+    location: _builtins.str
+    """location is the name of the place, one line of at most 500 characters."""
+    online_meeting_provider: _builtins.str
+    """online_meeting_provider asks for an online meeting: one of the calendar's `online_meeting_providers`, such as "teamsForBusiness"
+    or "hangoutsMeet". Empty asks for none.
+    """
+    @_builtins.property
+    def start(self) -> Global___NewEventTime:
+        """start is the beginning."""
+
+    @_builtins.property
+    def end(self) -> Global___NewEventTime:
+        """end is the end. It is after the start, and of the same kind."""
+
+    @_builtins.property
+    def attendees(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewAttendee]:
+        """attendees are the people, rooms and devices to invite, at most 200, each once."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """categories are the names of categories, at most 25. Microsoft only."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        body_text: _builtins.str = ...,
+        start: Global___NewEventTime | None = ...,
+        end: Global___NewEventTime | None = ...,
+        recurrence_rule: _builtins.str = ...,
+        attendees: _abc.Iterable[Global___NewAttendee] | None = ...,
+        importance: _calendar_event_pb2.EventImportance.ValueType = ...,
+        visibility: _calendar_event_pb2.EventVisibility.ValueType = ...,
+        busy: _calendar_event_pb2.EventBusy.ValueType = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        reminder_minutes: _builtins.int | None = ...,
+        location: _builtins.str = ...,
+        online_meeting_provider: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reminder_minutes", b"_reminder_minutes", "end", b"end", "reminder_minutes", b"reminder_minutes", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reminder_minutes", b"_reminder_minutes", "attendees", b"attendees", "body_text", b"body_text", "busy", b"busy", "categories", b"categories", "end", b"end", "importance", b"importance", "location", b"location", "online_meeting_provider", b"online_meeting_provider", "recurrence_rule", b"recurrence_rule", "reminder_minutes", b"reminder_minutes", "start", b"start", "subject", b"subject", "visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reminder_minutes: _TypeAlias = _typing.Literal["reminder_minutes"]  # noqa: Y015
+    _WhichOneofArgType__reminder_minutes: _TypeAlias = _typing.Literal["_reminder_minutes", b"_reminder_minutes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reminder_minutes) -> _WhichOneofReturnType__reminder_minutes | None: ...
+
+Global___NewCalendarEvent: _TypeAlias = NewCalendarEvent  # noqa: Y015
+
+@_typing.final
+class CalendarWrite(_message.Message):
+    """CalendarWrite is a change of a calendar that a caller asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_WRITE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_EVENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ONLINE_MEETING_FIELD_NUMBER: _builtins.int
+    IS_RESOLVED_FIELD_NUMBER: _builtins.int
+    calendar_write_id: _builtins.str
+    """calendar_write_id is mailmesh's UUID of the write."""
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose account has the calendar."""
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar."""
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    idempotency_key: _builtins.str
+    """idempotency_key is the caller's key."""
+    kind: Global___CalendarWriteKind.ValueType
+    """kind is the kind of the write."""
+    state: Global___CalendarWriteState.ValueType
+    """state is the state of the write."""
+    reason: _builtins.str
+    """reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise."""
+    detail: _builtins.str
+    """detail is a sentence that a person can act on. Empty without a reason."""
+    attempts: _builtins.int
+    """attempts is the number of failed attempts."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is mailmesh's UUID of the event, as `GetCalendarEvent` and the stream have it. Empty before it is known."""
+    provider_event_id: _builtins.str
+    """provider_event_id is the provider's id of the event. Empty before it is known."""
+    version: _builtins.str
+    """version is the provider's word for the version of the event that the write made. Empty before it is known."""
+    is_resolved: _builtins.bool
+    """is_resolved is true if a person decided the outcome."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """created_at is the time when the write was committed."""
+
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """finished_at is the time of the outcome. Absent before it."""
+
+    @_builtins.property
+    def online_meeting(self) -> _calendar_event_pb2.OnlineMeeting:
+        """online_meeting is the online meeting that was asked for. It is PENDING until the provider gives the address to join, and FAILED
+        when the provider does not make it; the event takes place without it then. Absent when none was asked for.
+        """
+
+    def __init__(
+        self,
+        *,
+        calendar_write_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        calendar_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        kind: Global___CalendarWriteKind.ValueType = ...,
+        state: Global___CalendarWriteState.ValueType = ...,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        attempts: _builtins.int = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        calendar_event_id: _builtins.str = ...,
+        provider_event_id: _builtins.str = ...,
+        version: _builtins.str = ...,
+        online_meeting: _calendar_event_pb2.OnlineMeeting | None = ...,
+        is_resolved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "online_meeting", b"online_meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "calendar_event_id", b"calendar_event_id", "calendar_id", b"calendar_id", "calendar_write_id", b"calendar_write_id", "created_at", b"created_at", "detail", b"detail", "finished_at", b"finished_at", "idempotency_key", b"idempotency_key", "is_resolved", b"is_resolved", "kind", b"kind", "online_meeting", b"online_meeting", "provider", b"provider", "provider_event_id", b"provider_event_id", "reason", b"reason", "state", b"state", "tenant_id", b"tenant_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalendarWrite: _TypeAlias = CalendarWrite  # noqa: Y015
+
+@_typing.final
+class CreateCalendarEventRequest(_message.Message):
+    """CreateCalendarEventRequest specifies a new event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_id: _builtins.str
+    """calendar_id is the UUID of the calendar."""
+    notify: Global___CalendarNotify.ValueType
+    """notify says who is notified."""
+    @_builtins.property
+    def event(self) -> Global___NewCalendarEvent:
+        """event is the event."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_id: _builtins.str = ...,
+        event: Global___NewCalendarEvent | None = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "event", b"event", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateCalendarEventRequest: _TypeAlias = CreateCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class CreateCalendarEventResponse(_message.Message):
+    """CreateCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateCalendarEventResponse: _TypeAlias = CreateCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class GetCalendarWriteRequest(_message.Message):
+    """GetCalendarWriteRequest identifies a write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_WRITE_ID_FIELD_NUMBER: _builtins.int
+    calendar_write_id: _builtins.str
+    """calendar_write_id is the write's UUID."""
+    def __init__(
+        self,
+        *,
+        calendar_write_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_write_id", b"calendar_write_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCalendarWriteRequest: _TypeAlias = GetCalendarWriteRequest  # noqa: Y015
+
+@_typing.final
+class GetCalendarWriteResponse(_message.Message):
+    """GetCalendarWriteResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCalendarWriteResponse: _TypeAlias = GetCalendarWriteResponse  # noqa: Y015
+
+@_typing.final
+class ListCalendarWritesRequest(_message.Message):
+    """ListCalendarWritesRequest selects writes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
+    tenant_id: _builtins.str
+    """tenant_id selects the writes of one tenant. Empty selects all in scope."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___CalendarWriteState.ValueType]:
+        """states select writes in these states. Empty selects all."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        states: _abc.Iterable[Global___CalendarWriteState.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCalendarWritesRequest: _TypeAlias = ListCalendarWritesRequest  # noqa: Y015
+
+@_typing.final
+class ListCalendarWritesResponse(_message.Message):
+    """ListCalendarWritesResponse is a page of writes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    @_builtins.property
+    def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalendarWrite]:
+        """writes are the writes of this page, in the order of the RPC."""
+
+    def __init__(
+        self,
+        *,
+        writes: _abc.Iterable[Global___CalendarWrite] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCalendarWritesResponse: _TypeAlias = ListCalendarWritesResponse  # noqa: Y015
+
+@_typing.final
+class ResolveCalendarWriteRequest(_message.Message):
+    """ResolveCalendarWriteRequest decides about a write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_WRITE_ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    calendar_write_id: _builtins.str
+    """calendar_write_id is the write's UUID."""
+    resolution: Global___CalendarWriteResolution.ValueType
+    """resolution is the decision."""
+    def __init__(
+        self,
+        *,
+        calendar_write_id: _builtins.str = ...,
+        resolution: Global___CalendarWriteResolution.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_write_id", b"calendar_write_id", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveCalendarWriteRequest: _TypeAlias = ResolveCalendarWriteRequest  # noqa: Y015
+
+@_typing.final
+class ResolveCalendarWriteResponse(_message.Message):
+    """ResolveCalendarWriteResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write after the decision."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveCalendarWriteResponse: _TypeAlias = ResolveCalendarWriteResponse  # noqa: Y015
 
 @_typing.final
 class ListCalendarsRequest(_message.Message):

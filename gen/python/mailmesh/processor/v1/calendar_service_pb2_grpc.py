@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class CalendarServiceStub:
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     def __init__(self, channel):
@@ -66,11 +67,32 @@ class CalendarServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.FromString,
                 _registered_method=True)
+        self.CreateCalendarEvent = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/CreateCalendarEvent',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.FromString,
+                _registered_method=True)
+        self.GetCalendarWrite = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/GetCalendarWrite',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteResponse.FromString,
+                _registered_method=True)
+        self.ListCalendarWrites = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/ListCalendarWrites',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesResponse.FromString,
+                _registered_method=True)
+        self.ResolveCalendarWrite = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteResponse.FromString,
+                _registered_method=True)
 
 
 class CalendarServiceServicer:
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     def ListCalendars(self, request, context):
@@ -121,6 +143,40 @@ class CalendarServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateCalendarEvent(self, request, context):
+        """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+        and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+        need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+        its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+        CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCalendarWrite(self, request, context):
+        """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCalendarWrites(self, request, context):
+        """ListCalendarWrites lists writes, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveCalendarWrite(self, request, context):
+        """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+        CALENDAR_WRITE_NOT_UNCERTAIN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CalendarServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -154,6 +210,26 @@ def add_CalendarServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.SerializeToString,
             ),
+            'CreateCalendarEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCalendarEvent,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.SerializeToString,
+            ),
+            'GetCalendarWrite': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCalendarWrite,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteResponse.SerializeToString,
+            ),
+            'ListCalendarWrites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCalendarWrites,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesResponse.SerializeToString,
+            ),
+            'ResolveCalendarWrite': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveCalendarWrite,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mailmesh.processor.v1.CalendarService', rpc_method_handlers)
@@ -163,8 +239,9 @@ def add_CalendarServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CalendarService:
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     @staticmethod
@@ -319,6 +396,114 @@ class CalendarService:
             '/mailmesh.processor.v1.CalendarService/ListCalendarInstances',
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCalendarEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/CreateCalendarEvent',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCalendarWrite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/GetCalendarWrite',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCalendarWrites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/ListCalendarWrites',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarWritesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveCalendarWrite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ResolveCalendarWriteResponse.FromString,
             options,
             channel_credentials,
             insecure,

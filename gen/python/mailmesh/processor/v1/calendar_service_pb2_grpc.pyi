@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CalendarServiceStub:
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     @_typing.overload
@@ -57,11 +58,28 @@ class CalendarServiceStub:
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
     """
+    CreateCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CreateCalendarEventRequest, _calendar_service_pb2.CreateCalendarEventResponse]
+    """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+    and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+    need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+    its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+    CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    GetCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]
+    """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
+    ListCalendarWrites: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarWritesRequest, _calendar_service_pb2.ListCalendarWritesResponse]
+    """ListCalendarWrites lists writes, newest first."""
+    ResolveCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ResolveCalendarWriteRequest, _calendar_service_pb2.ResolveCalendarWriteResponse]
+    """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+    CALENDAR_WRITE_NOT_UNCERTAIN.
+    """
 
 @_typing.type_check_only
 class CalendarServiceAsyncStub(CalendarServiceStub):
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -87,10 +105,27 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
     """
+    CreateCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CreateCalendarEventRequest, _calendar_service_pb2.CreateCalendarEventResponse]  # type: ignore[assignment]
+    """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+    and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+    need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+    its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+    CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    GetCalendarWrite: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]  # type: ignore[assignment]
+    """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
+    ListCalendarWrites: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarWritesRequest, _calendar_service_pb2.ListCalendarWritesResponse]  # type: ignore[assignment]
+    """ListCalendarWrites lists writes, newest first."""
+    ResolveCalendarWrite: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ResolveCalendarWriteRequest, _calendar_service_pb2.ResolveCalendarWriteResponse]  # type: ignore[assignment]
+    """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+    CALENDAR_WRITE_NOT_UNCERTAIN.
+    """
 
 class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
-    """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope.
+    """CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+    the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+    tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
     """
 
     @_abc_1.abstractmethod
@@ -149,6 +184,46 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_calendar_service_pb2.ListCalendarInstancesResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarInstancesResponse]]:
         """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
         CALENDAR_WINDOW_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateCalendarEvent(
+        self,
+        request: _calendar_service_pb2.CreateCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.CreateCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.CreateCalendarEventResponse]]:
+        """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+        and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+        need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+        its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+        CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCalendarWrite(
+        self,
+        request: _calendar_service_pb2.GetCalendarWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.GetCalendarWriteResponse, _abc.Awaitable[_calendar_service_pb2.GetCalendarWriteResponse]]:
+        """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListCalendarWrites(
+        self,
+        request: _calendar_service_pb2.ListCalendarWritesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.ListCalendarWritesResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarWritesResponse]]:
+        """ListCalendarWrites lists writes, newest first."""
+
+    @_abc_1.abstractmethod
+    def ResolveCalendarWrite(
+        self,
+        request: _calendar_service_pb2.ResolveCalendarWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.ResolveCalendarWriteResponse, _abc.Awaitable[_calendar_service_pb2.ResolveCalendarWriteResponse]]:
+        """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+        CALENDAR_WRITE_NOT_UNCERTAIN.
         """
 
 def add_CalendarServiceServicer_to_server(servicer: CalendarServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,13 +12,15 @@ import type { Calendar } from "./calendar_pb.js";
 import { file_mailmesh_calendar_v1_calendar } from "./calendar_pb.js";
 import type { CalendarEvent, EventTime } from "./calendar_event_pb.js";
 import { file_mailmesh_calendar_v1_calendar_event } from "./calendar_event_pb.js";
+import type { EventSource } from "../../mail/v1/event_pb.js";
+import { file_mailmesh_mail_v1_event } from "../../mail/v1/event_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/calendar/v1/event.proto.
  */
 export const file_mailmesh_calendar_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiBtYWlsbWVzaC9jYWxlbmRhci92MS9ldmVudC5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEi6QMKF05vcm1hbGl6ZWRDYWxlbmRhckV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSMAoIY2FsZW5kYXIYDyABKAsyHi5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhchIyCgVldmVudBgQIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyRXZlbnQSNAoGY2hhbmdlGBEgASgLMiQubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJDaGFuZ2Ui5QEKDkNhbGVuZGFyQ2hhbmdlEg4KBmZpZWxkcxgBIAMoCRI5ChBjYW5jZWxsZWRfc3RhcnRzGAIgAygLMh8ubWFpbG1lc2guY2FsZW5kYXIudjEuRXZlbnRUaW1lEj4KEWNoYW5nZWRfaW5zdGFuY2VzGAMgAygLMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJFdmVudBI4Cg9yZXN0b3JlZF9zdGFydHMYBCADKAsyHy5tYWlsbWVzaC5jYWxlbmRhci52MS5FdmVudFRpbWUSDgoGaXNfY3V0GAUgASgIQiEKHWludGVybmFsLm1haWxtZXNoLmNhbGVuZGFyLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event]);
+  fileDesc("CiBtYWlsbWVzaC9jYWxlbmRhci92MS9ldmVudC5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEizgQKF05vcm1hbGl6ZWRDYWxlbmRhckV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSMAoIY2FsZW5kYXIYDyABKAsyHi5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhchIyCgVldmVudBgQIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyRXZlbnQSNAoGY2hhbmdlGBEgASgLMiQubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJDaGFuZ2USLQoGc291cmNlGBIgASgOMh0ubWFpbG1lc2gubWFpbC52MS5FdmVudFNvdXJjZRIZChFjYWxlbmRhcl93cml0ZV9pZBgTIAEoCRIZChFjYWxlbmRhcl9ldmVudF9pZBgUIAEoCSLlAQoOQ2FsZW5kYXJDaGFuZ2USDgoGZmllbGRzGAEgAygJEjkKEGNhbmNlbGxlZF9zdGFydHMYAiADKAsyHy5tYWlsbWVzaC5jYWxlbmRhci52MS5FdmVudFRpbWUSPgoRY2hhbmdlZF9pbnN0YW5jZXMYAyADKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50EjgKD3Jlc3RvcmVkX3N0YXJ0cxgEIAMoCzIfLm1haWxtZXNoLmNhbGVuZGFyLnYxLkV2ZW50VGltZRIOCgZpc19jdXQYBSABKAhCIQodaW50ZXJuYWwubWFpbG1lc2guY2FsZW5kYXIudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event, file_mailmesh_mail_v1_event]);
 
 /**
  * NormalizedCalendarEvent is a change of a calendar or of one of its events, in one form for both providers. Only API keys with
@@ -64,8 +66,8 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
 
   /**
    * event_type is "calendar.event.created", "calendar.event.updated", "calendar.event.deleted", "calendar.connected" (the first
-   * reading is complete, and changes are announced from now on) or "calendar.withdrawn" (changes are not announced any more).
-   * Later versions add types.
+   * reading is complete, and changes are announced from now on), "calendar.withdrawn" (changes are not announced any more), or the
+   * outcome of a write: "calendar.write.done", "calendar.write.failed", "calendar.write.uncertain". Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -87,7 +89,7 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
 
   /**
    * reason is the cause of "calendar.withdrawn": "CALENDAR_UNFOLLOWED" after `UnfollowCalendar`, else an `ErrorReason` without
-   * prefix. Empty otherwise.
+   * prefix; of a write, why it failed or is uncertain. Empty otherwise.
    *
    * @generated from field: string reason = 9;
    */
@@ -129,7 +131,7 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
   originalEventId: string;
 
   /**
-   * calendar is the calendar.
+   * calendar is the calendar. On the outcome of a write it has ids alone.
    *
    * @generated from field: mailmesh.calendar.v1.Calendar calendar = 15;
    */
@@ -149,6 +151,29 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
    * @generated from field: mailmesh.calendar.v1.CalendarChange change = 17;
    */
   change?: CalendarChange | undefined;
+
+  /**
+   * source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
+   * EVENT_SOURCE_RECONCILIATION.
+   *
+   * @generated from field: mailmesh.mail.v1.EventSource source = 18;
+   */
+  source: EventSource;
+
+  /**
+   * calendar_write_id is mailmesh's UUID of the write. Only when `source` is EVENT_SOURCE_COMMAND.
+   *
+   * @generated from field: string calendar_write_id = 19;
+   */
+  calendarWriteId: string;
+
+  /**
+   * calendar_event_id is mailmesh's UUID of the event that a write made or changed. Only on the outcome of a write, and empty when no
+   * event was made.
+   *
+   * @generated from field: string calendar_event_id = 20;
+   */
+  calendarEventId: string;
 };
 
 /**

@@ -2,8 +2,8 @@
 // @generated from file mailmesh/processor/v1/calendar_service.proto (package mailmesh.processor.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -11,7 +11,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
 import type { Calendar } from "../../calendar/v1/calendar_pb.js";
 import { file_mailmesh_calendar_v1_calendar } from "../../calendar/v1/calendar_pb.js";
-import type { CalendarEvent } from "../../calendar/v1/calendar_event_pb.js";
+import type { AttendeeRole, CalendarEvent, EventBusy, EventImportance, EventVisibility, OnlineMeeting } from "../../calendar/v1/calendar_event_pb.js";
 import { file_mailmesh_calendar_v1_calendar_event } from "../../calendar/v1/calendar_event_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -19,7 +19,551 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/calendar_service.proto.
  */
 export const file_mailmesh_processor_v1_calendar_service: GenFile = /*@__PURE__*/
-  fileDesc("CixtYWlsbWVzaC9wcm9jZXNzb3IvdjEvY2FsZW5kYXJfc2VydmljZS5wcm90bxIVbWFpbG1lc2gucHJvY2Vzc29yLnYxImIKFExpc3RDYWxlbmRhcnNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASKQAQoVTGlzdENhbGVuZGFyc1Jlc3BvbnNlEjEKCWNhbGVuZGFycxgBIAMoCzIeLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIrCgdyZWFkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIyChVGb2xsb3dDYWxlbmRhclJlcXVlc3QSGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQIiSgoWRm9sbG93Q2FsZW5kYXJSZXNwb25zZRIwCghjYWxlbmRhchgBIAEoCzIeLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyIjQKF1VuZm9sbG93Q2FsZW5kYXJSZXF1ZXN0EhkKC2NhbGVuZGFyX2lkGAEgASgJQgTiQQECIkwKGFVuZm9sbG93Q2FsZW5kYXJSZXNwb25zZRIwCghjYWxlbmRhchgBIAEoCzIeLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyIvIBChlMaXN0Q2FsZW5kYXJFdmVudHNSZXF1ZXN0EhkKC2NhbGVuZGFyX2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBEjYKDHdpbmRvd19zdGFydBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISNAoKd2luZG93X2VuZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISGQoLaXNfZXhwYW5kZWQYBiABKAhCBOJBAQEiagoaTGlzdENhbGVuZGFyRXZlbnRzUmVzcG9uc2USMwoGZXZlbnRzGAEgAygLMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOgoXR2V0Q2FsZW5kYXJFdmVudFJlcXVlc3QSHwoRY2FsZW5kYXJfZXZlbnRfaWQYASABKAlCBOJBAQIiTgoYR2V0Q2FsZW5kYXJFdmVudFJlc3BvbnNlEjIKBWV2ZW50GAEgASgLMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJFdmVudCLgAQocTGlzdENhbGVuZGFySW5zdGFuY2VzUmVxdWVzdBIfChFjYWxlbmRhcl9ldmVudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBARI2Cgx3aW5kb3dfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQECEjQKCndpbmRvd19lbmQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQECIm0KHUxpc3RDYWxlbmRhckluc3RhbmNlc1Jlc3BvbnNlEjMKBmV2ZW50cxgBIAMoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMu4ICg9DYWxlbmRhclNlcnZpY2USlgEKDUxpc3RDYWxlbmRhcnMSKy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFyc1JlcXVlc3QaLC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFyc1Jlc3BvbnNlIiqQzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAg8SDS92MS9jYWxlbmRhcnMSsQEKDkZvbGxvd0NhbGVuZGFyEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkZvbGxvd0NhbGVuZGFyUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb2xsb3dDYWxlbmRhclJlc3BvbnNlIkKQzhgCos4YDWNhbGVuZGFyLnJlYWSC0+STAiciIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfTpmb2xsb3c6ASoSuQEKEFVuZm9sbG93Q2FsZW5kYXISLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVW5mb2xsb3dDYWxlbmRhclJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVW5mb2xsb3dDYWxlbmRhclJlc3BvbnNlIkSQzhgCos4YDWNhbGVuZGFyLnJlYWSC0+STAikiJC92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfTp1bmZvbGxvdzoBKhK6AQoSTGlzdENhbGVuZGFyRXZlbnRzEjAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckV2ZW50c1JlcXVlc3QaMS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFyRXZlbnRzUmVzcG9uc2UiP5DOGAGizhgNY2FsZW5kYXIucmVhZILT5JMCJBIiL3YxL2NhbGVuZGFycy97Y2FsZW5kYXJfaWR9L2V2ZW50cxK5AQoQR2V0Q2FsZW5kYXJFdmVudBIuLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRDYWxlbmRhckV2ZW50UmVxdWVzdBovLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRDYWxlbmRhckV2ZW50UmVzcG9uc2UiRJDOGAGizhgNY2FsZW5kYXIucmVhZILT5JMCKRInL3YxL2NhbGVuZGFyLWV2ZW50cy97Y2FsZW5kYXJfZXZlbnRfaWR9EtIBChVMaXN0Q2FsZW5kYXJJbnN0YW5jZXMSMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFySW5zdGFuY2VzUmVxdWVzdBo0Lm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJJbnN0YW5jZXNSZXNwb25zZSJOkM4YAaLOGA1jYWxlbmRhci5yZWFkgtPkkwIzEjEvdjEvY2FsZW5kYXItZXZlbnRzL3tjYWxlbmRhcl9ldmVudF9pZH0vaW5zdGFuY2VzGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event]);
+  fileDesc("CixtYWlsbWVzaC9wcm9jZXNzb3IvdjEvY2FsZW5kYXJfc2VydmljZS5wcm90bxIVbWFpbG1lc2gucHJvY2Vzc29yLnYxIlAKDE5ld0V2ZW50VGltZRITCgVsb2NhbBgBIAEoCUIE4kEBARISCgRkYXRlGAIgASgJQgTiQQEBEhcKCXRpbWVfem9uZRgDIAEoCUIE4kEBASJwCgtOZXdBdHRlbmRlZRIVCgdhZGRyZXNzGAEgASgJQgTiQQECEhIKBG5hbWUYAiABKAlCBOJBAQESNgoEcm9sZRgDIAEoDjIiLm1haWxtZXNoLmNhbGVuZGFyLnYxLkF0dGVuZGVlUm9sZUIE4kEBASLaBAoQTmV3Q2FsZW5kYXJFdmVudBIVCgdzdWJqZWN0GAEgASgJQgTiQQEBEhcKCWJvZHlfdGV4dBgCIAEoCUIE4kEBARI4CgVzdGFydBgDIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdFdmVudFRpbWVCBOJBAQISNgoDZW5kGAQgASgLMiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0V2ZW50VGltZUIE4kEBAhIdCg9yZWN1cnJlbmNlX3J1bGUYBSABKAlCBOJBAQESOwoJYXR0ZW5kZWVzGAYgAygLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0F0dGVuZGVlQgTiQQEBEj8KCmltcG9ydGFuY2UYByABKA4yJS5tYWlsbWVzaC5jYWxlbmRhci52MS5FdmVudEltcG9ydGFuY2VCBOJBAQESPwoKdmlzaWJpbGl0eRgIIAEoDjIlLm1haWxtZXNoLmNhbGVuZGFyLnYxLkV2ZW50VmlzaWJpbGl0eUIE4kEBARIzCgRidXN5GAkgASgOMh8ubWFpbG1lc2guY2FsZW5kYXIudjEuRXZlbnRCdXN5QgTiQQEBEhgKCmNhdGVnb3JpZXMYCiADKAlCBOJBAQESIwoQcmVtaW5kZXJfbWludXRlcxgLIAEoBUIE4kEBAUgAiAEBEhYKCGxvY2F0aW9uGAwgASgJQgTiQQEBEiUKF29ubGluZV9tZWV0aW5nX3Byb3ZpZGVyGA0gASgJQgTiQQEBQhMKEV9yZW1pbmRlcl9taW51dGVzIpsECg1DYWxlbmRhcldyaXRlEhkKEWNhbGVuZGFyX3dyaXRlX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRITCgtjYWxlbmRhcl9pZBgDIAEoCRIQCghwcm92aWRlchgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSNgoEa2luZBgGIAEoDjIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlS2luZBI4CgVzdGF0ZRgHIAEoDjIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlU3RhdGUSDgoGcmVhc29uGAggASgJEg4KBmRldGFpbBgJIAEoCRIQCghhdHRlbXB0cxgKIAEoBRIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2FsZW5kYXJfZXZlbnRfaWQYDSABKAkSGQoRcHJvdmlkZXJfZXZlbnRfaWQYDiABKAkSDwoHdmVyc2lvbhgPIAEoCRI7Cg5vbmxpbmVfbWVldGluZxgQIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLk9ubGluZU1lZXRpbmcSEwoLaXNfcmVzb2x2ZWQYESABKAgi0QEKGkNyZWF0ZUNhbGVuZGFyRXZlbnRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIZCgtjYWxlbmRhcl9pZBgCIAEoCUIE4kEBAhI8CgVldmVudBgDIAEoCzInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdDYWxlbmRhckV2ZW50QgTiQQECEjsKBm5vdGlmeRgEIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhck5vdGlmeUIE4kEBAiJlChtDcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2USMwoFd3JpdGUYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZRIRCgl3YXNfa25vd24YAiABKAgiOgoXR2V0Q2FsZW5kYXJXcml0ZVJlcXVlc3QSHwoRY2FsZW5kYXJfd3JpdGVfaWQYASABKAlCBOJBAQIiTwoYR2V0Q2FsZW5kYXJXcml0ZVJlc3BvbnNlEjMKBXdyaXRlGAEgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUiqAEKGUxpc3RDYWxlbmRhcldyaXRlc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEj8KBnN0YXRlcxgEIAMoDjIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlU3RhdGVCBOJBAQEiawoaTGlzdENhbGVuZGFyV3JpdGVzUmVzcG9uc2USNAoGd3JpdGVzGAEgAygLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIogBChtSZXNvbHZlQ2FsZW5kYXJXcml0ZVJlcXVlc3QSHwoRY2FsZW5kYXJfd3JpdGVfaWQYASABKAlCBOJBAQISSAoKcmVzb2x1dGlvbhgCIAEoDjIuLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlUmVzb2x1dGlvbkIE4kEBAiJTChxSZXNvbHZlQ2FsZW5kYXJXcml0ZVJlc3BvbnNlEjMKBXdyaXRlGAEgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUiYgoUTGlzdENhbGVuZGFyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBIpABChVMaXN0Q2FsZW5kYXJzUmVzcG9uc2USMQoJY2FsZW5kYXJzGAEgAygLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEisKB3JlYWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjIKFUZvbGxvd0NhbGVuZGFyUmVxdWVzdBIZCgtjYWxlbmRhcl9pZBgBIAEoCUIE4kEBAiJKChZGb2xsb3dDYWxlbmRhclJlc3BvbnNlEjAKCGNhbGVuZGFyGAEgASgLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXIiNAoXVW5mb2xsb3dDYWxlbmRhclJlcXVlc3QSGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQIiTAoYVW5mb2xsb3dDYWxlbmRhclJlc3BvbnNlEjAKCGNhbGVuZGFyGAEgASgLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXIi8gEKGUxpc3RDYWxlbmRhckV2ZW50c1JlcXVlc3QSGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESNgoMd2luZG93X3N0YXJ0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhI0Cgp3aW5kb3dfZW5kGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhIZCgtpc19leHBhbmRlZBgGIAEoCEIE4kEBASJqChpMaXN0Q2FsZW5kYXJFdmVudHNSZXNwb25zZRIzCgZldmVudHMYASADKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI6ChdHZXRDYWxlbmRhckV2ZW50UmVxdWVzdBIfChFjYWxlbmRhcl9ldmVudF9pZBgBIAEoCUIE4kEBAiJOChhHZXRDYWxlbmRhckV2ZW50UmVzcG9uc2USMgoFZXZlbnQYASABKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50IuABChxMaXN0Q2FsZW5kYXJJbnN0YW5jZXNSZXF1ZXN0Eh8KEWNhbGVuZGFyX2V2ZW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBEjYKDHdpbmRvd19zdGFydBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISNAoKd2luZG93X2VuZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQIibQodTGlzdENhbGVuZGFySW5zdGFuY2VzUmVzcG9uc2USMwoGZXZlbnRzGAEgAygLMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqggEKDkNhbGVuZGFyTm90aWZ5Eh8KG0NBTEVOREFSX05PVElGWV9VTlNQRUNJRklFRBAAEhcKE0NBTEVOREFSX05PVElGWV9BTEwQARIcChhDQUxFTkRBUl9OT1RJRllfRVhURVJOQUwQAhIYChRDQUxFTkRBUl9OT1RJRllfTk9ORRADKlgKEUNhbGVuZGFyV3JpdGVLaW5kEiMKH0NBTEVOREFSX1dSSVRFX0tJTkRfVU5TUEVDSUZJRUQQABIeChpDQUxFTkRBUl9XUklURV9LSU5EX0NSRUFURRABKuIBChJDYWxlbmRhcldyaXRlU3RhdGUSJAogQ0FMRU5EQVJfV1JJVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIgChxDQUxFTkRBUl9XUklURV9TVEFURV9QRU5ESU5HEAESIAocQ0FMRU5EQVJfV1JJVEVfU1RBVEVfV1JJVElORxACEh0KGUNBTEVOREFSX1dSSVRFX1NUQVRFX0RPTkUQAxIfChtDQUxFTkRBUl9XUklURV9TVEFURV9GQUlMRUQQBBIiCh5DQUxFTkRBUl9XUklURV9TVEFURV9VTkNFUlRBSU4QBSqTAQoXQ2FsZW5kYXJXcml0ZVJlc29sdXRpb24SKQolQ0FMRU5EQVJfV1JJVEVfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEiIKHkNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fRE9ORRABEikKJUNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fV1JJVEVfQUdBSU4QAjLyDgoPQ2FsZW5kYXJTZXJ2aWNlEpYBCg1MaXN0Q2FsZW5kYXJzEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXF1ZXN0GiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXNwb25zZSIqkM4YAaLOGA1jYWxlbmRhci5yZWFkgtPkkwIPEg0vdjEvY2FsZW5kYXJzErEBCg5Gb2xsb3dDYWxlbmRhchIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb2xsb3dDYWxlbmRhclJlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9sbG93Q2FsZW5kYXJSZXNwb25zZSJCkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwInIiIvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06Zm9sbG93OgEqErkBChBVbmZvbGxvd0NhbGVuZGFyEi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXNwb25zZSJEkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwIpIiQvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06dW5mb2xsb3c6ASoSugEKEkxpc3RDYWxlbmRhckV2ZW50cxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJFdmVudHNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckV2ZW50c1Jlc3BvbnNlIj+QzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAiQSIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHMSuQEKEEdldENhbGVuZGFyRXZlbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlc3BvbnNlIkSQzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAikSJy92MS9jYWxlbmRhci1ldmVudHMve2NhbGVuZGFyX2V2ZW50X2lkfRLSAQoVTGlzdENhbGVuZGFySW5zdGFuY2VzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckluc3RhbmNlc1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFySW5zdGFuY2VzUmVzcG9uc2UiTpDOGAGizhgNY2FsZW5kYXIucmVhZILT5JMCMxIxL3YxL2NhbGVuZGFyLWV2ZW50cy97Y2FsZW5kYXJfZXZlbnRfaWR9L2luc3RhbmNlcxLBAQoTQ3JlYXRlQ2FsZW5kYXJFdmVudBIxLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVxdWVzdBoyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2UiQ5DOGAKizhgOY2FsZW5kYXIud3JpdGWC0+STAiciIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHM6ASoSugEKEEdldENhbGVuZGFyV3JpdGUSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlc3BvbnNlIkWQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIpEicvdjEvY2FsZW5kYXItd3JpdGVzL3tjYWxlbmRhcl93cml0ZV9pZH0SrAEKEkxpc3RDYWxlbmRhcldyaXRlcxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJXcml0ZXNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcldyaXRlc1Jlc3BvbnNlIjGQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIVEhMvdjEvY2FsZW5kYXItd3JpdGVzEtEBChRSZXNvbHZlQ2FsZW5kYXJXcml0ZRIyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlQ2FsZW5kYXJXcml0ZVJlcXVlc3QaMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZUNhbGVuZGFyV3JpdGVSZXNwb25zZSJQkM4YAqLOGA5jYWxlbmRhci53cml0ZYLT5JMCNCIvL3YxL2NhbGVuZGFyLXdyaXRlcy97Y2FsZW5kYXJfd3JpdGVfaWR9OnJlc29sdmU6ASoaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event]);
+
+/**
+ * NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event.
+ *
+ * @generated from message mailmesh.processor.v1.NewEventTime
+ */
+export type NewEventTime = Message<"mailmesh.processor.v1.NewEventTime"> & {
+  /**
+   * local is the wall clock in `time_zone` without an offset, "2026-03-08T09:00:00". Empty for an all-day event.
+   *
+   * @generated from field: string local = 1;
+   */
+  local: string;
+
+  /**
+   * date is the day of an all-day event, "2026-03-08". The end of an all-day event is the first day after it.
+   *
+   * @generated from field: string date = 2;
+   */
+  date: string;
+
+  /**
+   * time_zone is the IANA time zone, such as "America/New_York". Empty for an all-day event.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.NewEventTime.
+ * Use `create(NewEventTimeSchema)` to create a new message.
+ */
+export const NewEventTimeSchema: GenMessage<NewEventTime> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 0);
+
+/**
+ * NewAttendee is a person, a room or a device to invite.
+ *
+ * @generated from message mailmesh.processor.v1.NewAttendee
+ */
+export type NewAttendee = Message<"mailmesh.processor.v1.NewAttendee"> & {
+  /**
+   * address is "local@domain" in ASCII, at most 320 characters.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * name is the display name, one line of at most 200 characters.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * role is the part that the attendee has. Unspecified means required.
+   *
+   * @generated from field: mailmesh.calendar.v1.AttendeeRole role = 3;
+   */
+  role: AttendeeRole;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.NewAttendee.
+ * Use `create(NewAttendeeSchema)` to create a new message.
+ */
+export const NewAttendeeSchema: GenMessage<NewAttendee> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 1);
+
+/**
+ * NewCalendarEvent is the content of an event.
+ *
+ * @generated from message mailmesh.processor.v1.NewCalendarEvent
+ */
+export type NewCalendarEvent = Message<"mailmesh.processor.v1.NewCalendarEvent"> & {
+  /**
+   * subject is the title, one line of at most 1000 characters.
+   *
+   * @generated from field: string subject = 1;
+   */
+  subject: string;
+
+  /**
+   * body_text is the body as plain text, at most 64 KiB. Google shows marks of HTML in it as such.
+   *
+   * @generated from field: string body_text = 2;
+   */
+  bodyText: string;
+
+  /**
+   * start is the beginning.
+   *
+   * @generated from field: mailmesh.processor.v1.NewEventTime start = 3;
+   */
+  start?: NewEventTime | undefined;
+
+  /**
+   * end is the end. It is after the start, and of the same kind.
+   *
+   * @generated from field: mailmesh.processor.v1.NewEventTime end = 4;
+   */
+  end?: NewEventTime | undefined;
+
+  /**
+   * recurrence_rule makes the event a series: a rule as RFC 5545 writes it, without "RRULE:", in steps of days or longer. The start is
+   * an instance of the rule. A rule that the provider cannot hold is refused, and never approximated. Empty for a single event.
+   *
+   * @generated from field: string recurrence_rule = 5;
+   */
+  recurrenceRule: string;
+
+  /**
+   * attendees are the people, rooms and devices to invite, at most 200, each once.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.NewAttendee attendees = 6;
+   */
+  attendees: NewAttendee[];
+
+  /**
+   * importance is the importance. Microsoft only. Unspecified means normal.
+   *
+   * @generated from field: mailmesh.calendar.v1.EventImportance importance = 7;
+   */
+  importance: EventImportance;
+
+  /**
+   * visibility tells who may see the content. Unspecified follows the calendar.
+   *
+   * @generated from field: mailmesh.calendar.v1.EventVisibility visibility = 8;
+   */
+  visibility: EventVisibility;
+
+  /**
+   * busy is the state in free/busy. Google knows free and busy. Unspecified means busy.
+   *
+   * @generated from field: mailmesh.calendar.v1.EventBusy busy = 9;
+   */
+  busy: EventBusy;
+
+  /**
+   * categories are the names of categories, at most 25. Microsoft only.
+   *
+   * @generated from field: repeated string categories = 10;
+   */
+  categories: string[];
+
+  /**
+   * reminder_minutes is the time of the reminder, 0 to 40,320 minutes before the start. Absent leaves it to the calendar.
+   *
+   * @generated from field: optional int32 reminder_minutes = 11;
+   */
+  reminderMinutes?: number | undefined;
+
+  /**
+   * location is the name of the place, one line of at most 500 characters.
+   *
+   * @generated from field: string location = 12;
+   */
+  location: string;
+
+  /**
+   * online_meeting_provider asks for an online meeting: one of the calendar's `online_meeting_providers`, such as "teamsForBusiness"
+   * or "hangoutsMeet". Empty asks for none.
+   *
+   * @generated from field: string online_meeting_provider = 13;
+   */
+  onlineMeetingProvider: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.NewCalendarEvent.
+ * Use `create(NewCalendarEventSchema)` to create a new message.
+ */
+export const NewCalendarEventSchema: GenMessage<NewCalendarEvent> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 2);
+
+/**
+ * CalendarWrite is a change of a calendar that a caller asked for.
+ *
+ * @generated from message mailmesh.processor.v1.CalendarWrite
+ */
+export type CalendarWrite = Message<"mailmesh.processor.v1.CalendarWrite"> & {
+  /**
+   * calendar_write_id is mailmesh's UUID of the write.
+   *
+   * @generated from field: string calendar_write_id = 1;
+   */
+  calendarWriteId: string;
+
+  /**
+   * tenant_id is the UUID of the tenant whose account has the calendar.
+   *
+   * @generated from field: string tenant_id = 2;
+   */
+  tenantId: string;
+
+  /**
+   * calendar_id is mailmesh's UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 3;
+   */
+  calendarId: string;
+
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 4;
+   */
+  provider: string;
+
+  /**
+   * idempotency_key is the caller's key.
+   *
+   * @generated from field: string idempotency_key = 5;
+   */
+  idempotencyKey: string;
+
+  /**
+   * kind is the kind of the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWriteKind kind = 6;
+   */
+  kind: CalendarWriteKind;
+
+  /**
+   * state is the state of the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWriteState state = 7;
+   */
+  state: CalendarWriteState;
+
+  /**
+   * reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise.
+   *
+   * @generated from field: string reason = 8;
+   */
+  reason: string;
+
+  /**
+   * detail is a sentence that a person can act on. Empty without a reason.
+   *
+   * @generated from field: string detail = 9;
+   */
+  detail: string;
+
+  /**
+   * attempts is the number of failed attempts.
+   *
+   * @generated from field: int32 attempts = 10;
+   */
+  attempts: number;
+
+  /**
+   * created_at is the time when the write was committed.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 11;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * finished_at is the time of the outcome. Absent before it.
+   *
+   * @generated from field: google.protobuf.Timestamp finished_at = 12;
+   */
+  finishedAt?: Timestamp | undefined;
+
+  /**
+   * calendar_event_id is mailmesh's UUID of the event, as `GetCalendarEvent` and the stream have it. Empty before it is known.
+   *
+   * @generated from field: string calendar_event_id = 13;
+   */
+  calendarEventId: string;
+
+  /**
+   * provider_event_id is the provider's id of the event. Empty before it is known.
+   *
+   * @generated from field: string provider_event_id = 14;
+   */
+  providerEventId: string;
+
+  /**
+   * version is the provider's word for the version of the event that the write made. Empty before it is known.
+   *
+   * @generated from field: string version = 15;
+   */
+  version: string;
+
+  /**
+   * online_meeting is the online meeting that was asked for. It is PENDING until the provider gives the address to join, and FAILED
+   * when the provider does not make it; the event takes place without it then. Absent when none was asked for.
+   *
+   * @generated from field: mailmesh.calendar.v1.OnlineMeeting online_meeting = 16;
+   */
+  onlineMeeting?: OnlineMeeting | undefined;
+
+  /**
+   * is_resolved is true if a person decided the outcome.
+   *
+   * @generated from field: bool is_resolved = 17;
+   */
+  isResolved: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CalendarWrite.
+ * Use `create(CalendarWriteSchema)` to create a new message.
+ */
+export const CalendarWriteSchema: GenMessage<CalendarWrite> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 3);
+
+/**
+ * CreateCalendarEventRequest specifies a new event.
+ *
+ * @generated from message mailmesh.processor.v1.CreateCalendarEventRequest
+ */
+export type CreateCalendarEventRequest = Message<"mailmesh.processor.v1.CreateCalendarEventRequest"> & {
+  /**
+   * idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+   *
+   * @generated from field: string idempotency_key = 1;
+   */
+  idempotencyKey: string;
+
+  /**
+   * calendar_id is the UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 2;
+   */
+  calendarId: string;
+
+  /**
+   * event is the event.
+   *
+   * @generated from field: mailmesh.processor.v1.NewCalendarEvent event = 3;
+   */
+  event?: NewCalendarEvent | undefined;
+
+  /**
+   * notify says who is notified.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarNotify notify = 4;
+   */
+  notify: CalendarNotify;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CreateCalendarEventRequest.
+ * Use `create(CreateCalendarEventRequestSchema)` to create a new message.
+ */
+export const CreateCalendarEventRequestSchema: GenMessage<CreateCalendarEventRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 4);
+
+/**
+ * CreateCalendarEventResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.CreateCalendarEventResponse
+ */
+export type CreateCalendarEventResponse = Message<"mailmesh.processor.v1.CreateCalendarEventResponse"> & {
+  /**
+   * write is the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+
+  /**
+   * was_known is true if an earlier call had committed the write.
+   *
+   * @generated from field: bool was_known = 2;
+   */
+  wasKnown: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CreateCalendarEventResponse.
+ * Use `create(CreateCalendarEventResponseSchema)` to create a new message.
+ */
+export const CreateCalendarEventResponseSchema: GenMessage<CreateCalendarEventResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 5);
+
+/**
+ * GetCalendarWriteRequest identifies a write.
+ *
+ * @generated from message mailmesh.processor.v1.GetCalendarWriteRequest
+ */
+export type GetCalendarWriteRequest = Message<"mailmesh.processor.v1.GetCalendarWriteRequest"> & {
+  /**
+   * calendar_write_id is the write's UUID.
+   *
+   * @generated from field: string calendar_write_id = 1;
+   */
+  calendarWriteId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetCalendarWriteRequest.
+ * Use `create(GetCalendarWriteRequestSchema)` to create a new message.
+ */
+export const GetCalendarWriteRequestSchema: GenMessage<GetCalendarWriteRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 6);
+
+/**
+ * GetCalendarWriteResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.GetCalendarWriteResponse
+ */
+export type GetCalendarWriteResponse = Message<"mailmesh.processor.v1.GetCalendarWriteResponse"> & {
+  /**
+   * write is the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetCalendarWriteResponse.
+ * Use `create(GetCalendarWriteResponseSchema)` to create a new message.
+ */
+export const GetCalendarWriteResponseSchema: GenMessage<GetCalendarWriteResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 7);
+
+/**
+ * ListCalendarWritesRequest selects writes.
+ *
+ * @generated from message mailmesh.processor.v1.ListCalendarWritesRequest
+ */
+export type ListCalendarWritesRequest = Message<"mailmesh.processor.v1.ListCalendarWritesRequest"> & {
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * tenant_id selects the writes of one tenant. Empty selects all in scope.
+   *
+   * @generated from field: string tenant_id = 3;
+   */
+  tenantId: string;
+
+  /**
+   * states select writes in these states. Empty selects all.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.CalendarWriteState states = 4;
+   */
+  states: CalendarWriteState[];
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListCalendarWritesRequest.
+ * Use `create(ListCalendarWritesRequestSchema)` to create a new message.
+ */
+export const ListCalendarWritesRequestSchema: GenMessage<ListCalendarWritesRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 8);
+
+/**
+ * ListCalendarWritesResponse is a page of writes.
+ *
+ * @generated from message mailmesh.processor.v1.ListCalendarWritesResponse
+ */
+export type ListCalendarWritesResponse = Message<"mailmesh.processor.v1.ListCalendarWritesResponse"> & {
+  /**
+   * writes are the writes of this page, in the order of the RPC.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.CalendarWrite writes = 1;
+   */
+  writes: CalendarWrite[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListCalendarWritesResponse.
+ * Use `create(ListCalendarWritesResponseSchema)` to create a new message.
+ */
+export const ListCalendarWritesResponseSchema: GenMessage<ListCalendarWritesResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 9);
+
+/**
+ * ResolveCalendarWriteRequest decides about a write.
+ *
+ * @generated from message mailmesh.processor.v1.ResolveCalendarWriteRequest
+ */
+export type ResolveCalendarWriteRequest = Message<"mailmesh.processor.v1.ResolveCalendarWriteRequest"> & {
+  /**
+   * calendar_write_id is the write's UUID.
+   *
+   * @generated from field: string calendar_write_id = 1;
+   */
+  calendarWriteId: string;
+
+  /**
+   * resolution is the decision.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWriteResolution resolution = 2;
+   */
+  resolution: CalendarWriteResolution;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ResolveCalendarWriteRequest.
+ * Use `create(ResolveCalendarWriteRequestSchema)` to create a new message.
+ */
+export const ResolveCalendarWriteRequestSchema: GenMessage<ResolveCalendarWriteRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 10);
+
+/**
+ * ResolveCalendarWriteResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.ResolveCalendarWriteResponse
+ */
+export type ResolveCalendarWriteResponse = Message<"mailmesh.processor.v1.ResolveCalendarWriteResponse"> & {
+  /**
+   * write is the write after the decision.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ResolveCalendarWriteResponse.
+ * Use `create(ResolveCalendarWriteResponseSchema)` to create a new message.
+ */
+export const ResolveCalendarWriteResponseSchema: GenMessage<ResolveCalendarWriteResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 11);
 
 /**
  * ListCalendarsRequest identifies a tenant.
@@ -56,7 +600,7 @@ export type ListCalendarsRequest = Message<"mailmesh.processor.v1.ListCalendarsR
  * Use `create(ListCalendarsRequestSchema)` to create a new message.
  */
 export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 0);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 12);
 
 /**
  * ListCalendarsResponse is a page of calendars.
@@ -91,7 +635,7 @@ export type ListCalendarsResponse = Message<"mailmesh.processor.v1.ListCalendars
  * Use `create(ListCalendarsResponseSchema)` to create a new message.
  */
 export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 1);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 13);
 
 /**
  * FollowCalendarRequest identifies a calendar.
@@ -112,7 +656,7 @@ export type FollowCalendarRequest = Message<"mailmesh.processor.v1.FollowCalenda
  * Use `create(FollowCalendarRequestSchema)` to create a new message.
  */
 export const FollowCalendarRequestSchema: GenMessage<FollowCalendarRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 2);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 14);
 
 /**
  * FollowCalendarResponse contains the calendar.
@@ -133,7 +677,7 @@ export type FollowCalendarResponse = Message<"mailmesh.processor.v1.FollowCalend
  * Use `create(FollowCalendarResponseSchema)` to create a new message.
  */
 export const FollowCalendarResponseSchema: GenMessage<FollowCalendarResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 3);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 15);
 
 /**
  * UnfollowCalendarRequest identifies a calendar.
@@ -154,7 +698,7 @@ export type UnfollowCalendarRequest = Message<"mailmesh.processor.v1.UnfollowCal
  * Use `create(UnfollowCalendarRequestSchema)` to create a new message.
  */
 export const UnfollowCalendarRequestSchema: GenMessage<UnfollowCalendarRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 4);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 16);
 
 /**
  * UnfollowCalendarResponse contains the calendar.
@@ -175,7 +719,7 @@ export type UnfollowCalendarResponse = Message<"mailmesh.processor.v1.UnfollowCa
  * Use `create(UnfollowCalendarResponseSchema)` to create a new message.
  */
 export const UnfollowCalendarResponseSchema: GenMessage<UnfollowCalendarResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 5);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 17);
 
 /**
  * ListCalendarEventsRequest specifies a calendar and a window.
@@ -233,7 +777,7 @@ export type ListCalendarEventsRequest = Message<"mailmesh.processor.v1.ListCalen
  * Use `create(ListCalendarEventsRequestSchema)` to create a new message.
  */
 export const ListCalendarEventsRequestSchema: GenMessage<ListCalendarEventsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 6);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 18);
 
 /**
  * ListCalendarEventsResponse is a page of events.
@@ -261,7 +805,7 @@ export type ListCalendarEventsResponse = Message<"mailmesh.processor.v1.ListCale
  * Use `create(ListCalendarEventsResponseSchema)` to create a new message.
  */
 export const ListCalendarEventsResponseSchema: GenMessage<ListCalendarEventsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 7);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 19);
 
 /**
  * GetCalendarEventRequest identifies a calendar event.
@@ -282,7 +826,7 @@ export type GetCalendarEventRequest = Message<"mailmesh.processor.v1.GetCalendar
  * Use `create(GetCalendarEventRequestSchema)` to create a new message.
  */
 export const GetCalendarEventRequestSchema: GenMessage<GetCalendarEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 8);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 20);
 
 /**
  * GetCalendarEventResponse contains the event.
@@ -303,7 +847,7 @@ export type GetCalendarEventResponse = Message<"mailmesh.processor.v1.GetCalenda
  * Use `create(GetCalendarEventResponseSchema)` to create a new message.
  */
 export const GetCalendarEventResponseSchema: GenMessage<GetCalendarEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 9);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 21);
 
 /**
  * ListCalendarInstancesRequest specifies a series and a window.
@@ -354,7 +898,7 @@ export type ListCalendarInstancesRequest = Message<"mailmesh.processor.v1.ListCa
  * Use `create(ListCalendarInstancesRequestSchema)` to create a new message.
  */
 export const ListCalendarInstancesRequestSchema: GenMessage<ListCalendarInstancesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 10);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 22);
 
 /**
  * ListCalendarInstancesResponse is a page of instances.
@@ -382,11 +926,172 @@ export type ListCalendarInstancesResponse = Message<"mailmesh.processor.v1.ListC
  * Use `create(ListCalendarInstancesResponseSchema)` to create a new message.
  */
 export const ListCalendarInstancesResponseSchema: GenMessage<ListCalendarInstancesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 11);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 23);
 
 /**
- * CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
- * key's scope.
+ * CalendarNotify is the choice of the people whom the provider tells of a change.
+ *
+ * @generated from enum mailmesh.processor.v1.CalendarNotify
+ */
+export enum CalendarNotify {
+  /**
+   * CALENDAR_NOTIFY_UNSPECIFIED is refused: a caller always says who is notified.
+   *
+   * @generated from enum value: CALENDAR_NOTIFY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * CALENDAR_NOTIFY_ALL tells all attendees. Microsoft always does.
+   *
+   * @generated from enum value: CALENDAR_NOTIFY_ALL = 1;
+   */
+  ALL = 1,
+
+  /**
+   * CALENDAR_NOTIFY_EXTERNAL tells the attendees who do not use Google Calendar. Google only.
+   *
+   * @generated from enum value: CALENDAR_NOTIFY_EXTERNAL = 2;
+   */
+  EXTERNAL = 2,
+
+  /**
+   * CALENDAR_NOTIFY_NONE tells no attendee. Google sends some mails all the same, and guests with other calendars may miss the change.
+   * Microsoft has no such choice for an event with attendees.
+   *
+   * @generated from enum value: CALENDAR_NOTIFY_NONE = 3;
+   */
+  NONE = 3,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.CalendarNotify.
+ */
+export const CalendarNotifySchema: GenEnum<CalendarNotify> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 0);
+
+/**
+ * CalendarWriteKind is the kind of a write.
+ *
+ * @generated from enum mailmesh.processor.v1.CalendarWriteKind
+ */
+export enum CalendarWriteKind {
+  /**
+   * CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write.
+   *
+   * @generated from enum value: CALENDAR_WRITE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * CALENDAR_WRITE_KIND_CREATE is a new event or series.
+   *
+   * @generated from enum value: CALENDAR_WRITE_KIND_CREATE = 1;
+   */
+  CREATE = 1,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.CalendarWriteKind.
+ */
+export const CalendarWriteKindSchema: GenEnum<CalendarWriteKind> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 1);
+
+/**
+ * CalendarWriteState is the state of a write.
+ *
+ * @generated from enum mailmesh.processor.v1.CalendarWriteState
+ */
+export enum CalendarWriteState {
+  /**
+   * CALENDAR_WRITE_STATE_UNSPECIFIED is not used by any write.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * CALENDAR_WRITE_STATE_PENDING means that the write waits for a worker or for a retry; nothing was submitted.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * CALENDAR_WRITE_STATE_WRITING means that the write is being submitted, or that its submission is being looked up.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_WRITING = 2;
+   */
+  WRITING = 2,
+
+  /**
+   * CALENDAR_WRITE_STATE_DONE means that the calendar has the change. Final.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_DONE = 3;
+   */
+  DONE = 3,
+
+  /**
+   * CALENDAR_WRITE_STATE_FAILED means that the calendar surely does not have the change, and that it is not tried any more. Final.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_FAILED = 4;
+   */
+  FAILED = 4,
+
+  /**
+   * CALENDAR_WRITE_STATE_UNCERTAIN means that the provider cannot tell whether the change was made. It is never made again without
+   * `ResolveCalendarWrite`.
+   *
+   * @generated from enum value: CALENDAR_WRITE_STATE_UNCERTAIN = 5;
+   */
+  UNCERTAIN = 5,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.CalendarWriteState.
+ */
+export const CalendarWriteStateSchema: GenEnum<CalendarWriteState> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 2);
+
+/**
+ * CalendarWriteResolution is a person's decision about an uncertain write.
+ *
+ * @generated from enum mailmesh.processor.v1.CalendarWriteResolution
+ */
+export enum CalendarWriteResolution {
+  /**
+   * CALENDAR_WRITE_RESOLUTION_UNSPECIFIED is refused.
+   *
+   * @generated from enum value: CALENDAR_WRITE_RESOLUTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * CALENDAR_WRITE_RESOLUTION_DONE means that the change was made.
+   *
+   * @generated from enum value: CALENDAR_WRITE_RESOLUTION_DONE = 1;
+   */
+  DONE = 1,
+
+  /**
+   * CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN means that the change was not made. A worker looks it up once more, and makes it if it is not
+   * found. If it cannot be made, it becomes uncertain again: it never ends as failed.
+   *
+   * @generated from enum value: CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN = 2;
+   */
+  WRITE_AGAIN = 2,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.CalendarWriteResolution.
+ */
+export const CalendarWriteResolutionSchema: GenEnum<CalendarWriteResolution> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 3);
+
+/**
+ * CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
+ * the caller's idempotency key and made by a worker; one key is at most one change, whatever crashes, and where the provider cannot
+ * tell whether the change was made, the write is uncertain and a person decides. Every RPC sees only tenants in the API key's scope.
  *
  * @generated from service mailmesh.processor.v1.CalendarService
  */
@@ -456,6 +1161,52 @@ export const CalendarService: GenService<{
     methodKind: "unary";
     input: typeof ListCalendarInstancesRequestSchema;
     output: typeof ListCalendarInstancesResponseSchema;
+  },
+  /**
+   * CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
+   * and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
+   * need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
+   * its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
+   * CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
+   * TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.CreateCalendarEvent
+   */
+  createCalendarEvent: {
+    methodKind: "unary";
+    input: typeof CreateCalendarEventRequestSchema;
+    output: typeof CreateCalendarEventResponseSchema;
+  },
+  /**
+   * GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.GetCalendarWrite
+   */
+  getCalendarWrite: {
+    methodKind: "unary";
+    input: typeof GetCalendarWriteRequestSchema;
+    output: typeof GetCalendarWriteResponseSchema;
+  },
+  /**
+   * ListCalendarWrites lists writes, newest first.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.ListCalendarWrites
+   */
+  listCalendarWrites: {
+    methodKind: "unary";
+    input: typeof ListCalendarWritesRequestSchema;
+    output: typeof ListCalendarWritesResponseSchema;
+  },
+  /**
+   * ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
+   * CALENDAR_WRITE_NOT_UNCERTAIN.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.ResolveCalendarWrite
+   */
+  resolveCalendarWrite: {
+    methodKind: "unary";
+    input: typeof ResolveCalendarWriteRequestSchema;
+    output: typeof ResolveCalendarWriteResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_processor_v1_calendar_service, 0);

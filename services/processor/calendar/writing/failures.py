@@ -1,0 +1,31 @@
+"""The meaning of a provider's answer for a write: whether the change was surely not made, or is in doubt."""
+
+from services.processor.mailbox.failures import SourceError
+from services.providers.failures import Meaning
+
+_NOT_CONNECTED = frozenset({
+    "ClientConnectorError", "ClientConnectorDNSError", "ClientConnectorSSLError", "ClientConnectorCertificateError",
+    "ClientProxyConnectionError", "ConnectionTimeoutError",
+})  # fmt: skip
+"""Names of aiohttp's errors from before a connection was there."""
+_BEFORE_PROCESSING = frozenset({401, 429})
+_FORBIDDEN = 403
+_CLIENT_ERRORS = (400, 500)
+_REFUSALS = frozenset({Meaning.FORBIDDEN, Meaning.FINAL, Meaning.MAILBOX_UNAVAILABLE, Meaning.NOT_FOUND})
+
+
+def is_unprocessed(error: SourceError) -> bool:
+    """Return whether a request was surely not processed, so that it may be repeated whatever it does.
+
+    5xx, a timeout and a lost connection say nothing: the change may have been made.
+    """
+    if error.meaning is None:  # TokenVault lent no token: the provider was not asked
+        return True
+    is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
+    return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
+
+
+def is_refused(error: SourceError) -> bool:
+    """Return whether the provider refused a request for good."""
+    is_clear = _CLIENT_ERRORS[0] <= error.status < _CLIENT_ERRORS[1] and error.code != "answer_too_large"
+    return is_clear and error.meaning in _REFUSALS

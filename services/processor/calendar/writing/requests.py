@@ -1,0 +1,220 @@
+"""The use cases of callers: commit a write, read it, decide about it."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.correlation import correlation_id
+from services.meshkit.ids import new_id
+from services.meshkit.queue import WakeQueue
+from services.processor.calendar.rows import CalendarRow
+from services.processor.calendar.store import calendars, writes
+from services.processor.calendar.write_rows import Content, Kind, State, WriteRow
+from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
+from services.processor.calendar.writing.outcome import finish
+from services.processor.errors import (
+    AbilityNotGranted,
+    CalendarNotFound,
+    CalendarReadOnly,
+    CalendarWriteNotFound,
+    CalendarWriteNotUncertain,
+    CalendarWriteQueueFull,
+    IdempotencyKeyReused,
+    OnlineMeetingNotAllowed,
+)
+from services.processor.mailbox.kept import reserve
+from services.processor.settings import ProcessorSettings
+from services.processor.stream.store import tenants
+from services.providers.abilities import CALENDAR_WRITE, connect_command
+
+WAKE_PREFIX = "calendar-write:"
+"""The beginning of the keys by which workers are woken for due writes."""
+
+
+class CalendarWrites:
+    """Commits writes and what callers decide about them.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        wakes: Wakes a worker when a write is due.
+        settings: Bounds.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, wakes: WakeQueue, settings: ProcessorSettings, clock: Clock) -> None:
+        self._pool = pool
+        self._wakes = wakes
+        self._settings = settings
+        self._clock = clock
+
+    async def create(
+        self, request: pb2.CreateCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit a new event. Safe to call again: the same key with the same content is the same write.
+
+        Args:
+            request: The request, with a well-formed calendar id.
+            scope: The tenants that the caller may see; None means all.
+            key_id: The API key of the call, whose bytes are bounded; None for a call of the mesh.
+
+        Returns:
+            The write, and whether an earlier call had committed it.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `CreateCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_event(request.event)
+        async with db.transaction(self._pool) as connection:
+            calendar = await _calendar(connection, request.calendar_id, scope)
+            row, was_known = await self._accept(connection, calendar, Kind.CREATE, request, key_id)
+        return self._woken(row, was_known=was_known)
+
+    async def get(self, write_id: str, scope: list[str] | None) -> WriteRow:
+        """Read a write.
+
+        Raises:
+            CalendarWriteNotFound: There is no such write in scope.
+        """
+        async with db.connection(self._pool) as connection:
+            return _found(write_id, await writes.by_id(connection, write_id, scope))
+
+    async def page(
+        self, scope: list[str] | None, states: Sequence[int], before: str | None, limit: int
+    ) -> tuple[list[WriteRow], bool]:
+        """Read a page of writes, newest first, and whether more follow."""
+        async with db.connection(self._pool) as connection:
+            rows = await writes.page(connection, scope, states, before, limit + 1)
+        return rows[:limit], len(rows) > limit
+
+    async def resolve(
+        self, write_id: str, resolution: "pb2.CalendarWriteResolution.ValueType", scope: list[str] | None
+    ) -> WriteRow:
+        """Decide about an uncertain write.
+
+        Raises:
+            CalendarWriteNotFound: There is no such write in scope.
+            CalendarWriteNotUncertain: It is not uncertain.
+        """
+        async with db.transaction(self._pool) as connection:
+            row = _found(write_id, await writes.by_id(connection, write_id, scope, lock=True))
+            if row.state is not State.UNCERTAIN:
+                raise CalendarWriteNotUncertain(subject=write_id, metadata={"calendar_write_id": write_id})
+            if resolution == pb2.CALENDAR_WRITE_RESOLUTION_DONE:
+                return _locked(await finish(connection, row, State.DONE, self._clock.now(), is_resolved=True))
+            again = await self._again(connection, row)
+        return self._woken(again, was_known=False)[0]
+
+    async def _again(self, connection: db.Connection, row: WriteRow) -> WriteRow:
+        """Put an uncertain write back in doubt: the change is looked up before it is made again."""
+        now = self._clock.now()
+        values = {
+            "state": State.WRITING,
+            "reason": "",
+            "detail": "",
+            "due_at": now,
+            "deadline_at": now + timedelta(seconds=self._settings.calendar_write_deadline_seconds),
+            "finished_at": None,
+            "attempts": 0,
+            "submissions": 0,
+            "resolutions": row.resolutions + 1,
+        }
+        return _locked(await writes.change(connection, row.calendar_write_id, State.UNCERTAIN, values))
+
+    async def _accept(
+        self, connection: db.Connection, calendar: CalendarRow, kind: Kind, content: Content, key_id: str | None
+    ) -> tuple[WriteRow, bool]:
+        digest = digest_of(kind, content)
+        known = await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
+        made = known or await self._insert(connection, calendar, kind, content, key_id)
+        row = made or await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
+        if row is None or row.digest != digest:
+            raise IdempotencyKeyReused(metadata={"idempotency_key": content.idempotency_key})
+        return row, known is not None or made is None
+
+    async def _insert(
+        self, connection: db.Connection, calendar: CalendarRow, kind: Kind, content: Content, key_id: str | None
+    ) -> WriteRow | None:
+        await _check(connection, calendar, content)
+        tenant_id, now = calendar.tenant_id, self._clock.now()
+        if await writes.count_waiting(connection, tenant_id) >= self._settings.calendar_writes_waiting:
+            raise CalendarWriteQueueFull(metadata={"tenant_id": tenant_id})
+        await reserve(connection, self._settings, tenant_id, key_id, content.ByteSize())
+        row = {
+            "calendar_write_id": new_id(),
+            "tenant_id": tenant_id,
+            "calendar_id": calendar.calendar_id,
+            "provider_calendar_id": calendar.provider_calendar_id,
+            "idempotency_key": content.idempotency_key,
+            "digest": digest_of(kind, content),
+            "provider": calendar.info.provider,
+            "kind": kind,
+            "content": content,
+            "state": State.PENDING,
+            "correlation_id": correlation_id(),
+            "due_at": now,
+            "deadline_at": now + timedelta(seconds=self._settings.calendar_write_deadline_seconds),
+            "key_id": key_id,
+        }
+        return await writes.insert(connection, row)
+
+    def _woken(self, row: WriteRow, *, was_known: bool) -> tuple[WriteRow, bool]:
+        if not was_known:
+            self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
+        return row, was_known
+
+
+def digest_of(kind: Kind, request: Content) -> bytes:
+    """Return the digest of a write's content, without its key."""
+    content = type(request)()
+    content.CopyFrom(request)
+    content.ClearField("idempotency_key")
+    return hashlib.sha256(bytes([kind]) + content.SerializeToString(deterministic=True)).digest()
+
+
+async def _calendar(connection: db.Connection, calendar_id: str, scope: list[str] | None) -> CalendarRow:
+    row = await calendars.by_id(connection, calendar_id, scope)
+    if row is None or not row.is_listed:
+        raise CalendarNotFound(resource=calendar_id, metadata={"calendar_id": calendar_id})
+    return row
+
+
+async def _check(connection: db.Connection, calendar: CalendarRow, content: Content) -> None:
+    """Check that the tenant lets mailmesh write, the account may change the calendar, and the provider can hold it."""
+    await _check_ability(connection, calendar)
+    info, event = calendar.info, content.event
+    if not info.can_write:
+        raise CalendarReadOnly(subject=calendar.calendar_id, metadata={"calendar_id": calendar.calendar_id})
+    check_for(info.provider, event, content.notify)
+    allowed = list(info.online_meeting_providers)
+    if event.online_meeting_provider and event.online_meeting_provider not in allowed:
+        metadata = {"asked": event.online_meeting_provider, "allowed": ", ".join(allowed)}
+        raise OnlineMeetingNotAllowed(subject=calendar.calendar_id, metadata=metadata)
+
+
+async def _check_ability(connection: db.Connection, calendar: CalendarRow) -> None:
+    found = await tenants.granted(connection, calendar.tenant_id)
+    if found is None:
+        raise CalendarNotFound(resource=calendar.calendar_id, metadata={"calendar_id": calendar.calendar_id})
+    provider, abilities = found
+    if CALENDAR_WRITE not in abilities:
+        command = connect_command(provider, calendar.tenant_id, (CALENDAR_WRITE,))
+        metadata = {"ability": CALENDAR_WRITE, "tenant_id": calendar.tenant_id, "command": command}
+        message = f"The tenant has not granted {CALENDAR_WRITE}. Connect its account again with this ability: {command}"
+        raise AbilityNotGranted(message, subject=calendar.tenant_id, metadata=metadata)
+
+
+def _found(write_id: str, row: WriteRow | None) -> WriteRow:
+    if row is None:
+        raise CalendarWriteNotFound(resource=write_id, metadata={"calendar_write_id": write_id})
+    return row
+
+
+def _locked(row: WriteRow | None) -> WriteRow:
+    assert row is not None  # noqa: S101 - the row is locked in the state that was expected
+    return row

@@ -1,0 +1,99 @@
+"""Graph's writes to calendars: new events, with their marks and their online meetings."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from tzlocal.windows_tz import win_tz
+
+from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
+from simulator.mailboxes.calendars import Calendar, CalendarEvent, Calendars
+from simulator.microsoft.calendars import calendar_of, show
+from simulator.microsoft.errors import graph_error
+from simulator.microsoft.graph import USER, mailbox_of
+from simulator.state import World
+
+WRITE = ("Calendars.ReadWrite",)
+_PLAIN = (
+    "subject", "isAllDay", "attendees", "importance", "sensitivity", "showAs", "categories", "isReminderOn",
+    "reminderMinutesBeforeStart", "recurrence", "isOnlineMeeting", "onlineMeetingProvider",
+)  # fmt: skip
+_PROPERTIES = "singleValueExtendedProperties"
+_WRITTEN = (*_PLAIN, _PROPERTIES, "transactionId", "body", "start", "end", "location")
+_ATTENDEES_MAX = 500
+_RESPONSE = {"response": "none", "time": "0001-01-01T00:00:00Z"}
+
+
+class CalendarWritesApi:
+    """The writes to events."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def register(self, operations: Operations) -> None:
+        """Add the resources to the provider's table."""
+        events = f"{USER}/calendars/{{calendar}}/events"
+        operations.add("graph.events.create", "POST", events, self.create, scopes=WRITE)
+
+    def create(self, call: Call) -> Reply:
+        """Add an event; a repeated ``transactionId`` leads to the event that is there."""
+        mailbox, calendar = mailbox_of(call), calendar_of(call)
+        _check_right(calendar)
+        body = call.fields(_WRITTEN)
+        transaction = str(body.get("transactionId") or "")
+        known = next((one for one in calendar.events.values() if transaction and one.transaction == transaction), None)
+        made = known or self._made(mailbox.calendars, calendar, body)
+        return Reply(201, show(call, mailbox, made))
+
+    def _made(self, calendars: Calendars, calendar: Calendar, body: JSON) -> CalendarEvent:
+        fields = fields_of(body)
+        if not {"start", "end"} <= fields.keys():
+            raise graph_error(400, "ErrorInvalidRequest", "The start and the end are required.")
+        wants = fields.pop("isOnlineMeeting", False)
+        provider = fields.pop("onlineMeetingProvider", "unknown")
+        made = calendars.create(calendar, fields)
+        made.transaction, made.properties = str(body.get("transactionId") or ""), list(body.get(_PROPERTIES) or [])
+        reads = self._world.knobs.meeting_reads
+        if wants and reads >= 0:
+            made.fields |= {"isOnlineMeeting": True, "onlineMeetingProvider": provider}
+            made.reads = reads
+            if not reads:
+                calendars.meet(made)
+        calendars.tell(made, "create")
+        return made
+
+
+def fields_of(body: JSON) -> JSON:
+    """Return the fields of an event that a body has, in the form of the mailbox: times are a wall clock in UTC."""
+    fields = {name: body[name] for name in _PLAIN if name in body}
+    for name in ("start", "end"):
+        if name in body:
+            fields[name], fields[f"original{name.capitalize()}TimeZone"] = _time(body[name])
+    if "body" in body:
+        if body["body"].get("contentType", "text").lower() != "text":
+            raise NotSimulatedError("a new event's body as HTML")
+        fields["body"] = body["body"]["content"]
+    if "location" in body:
+        place = body["location"].get("displayName", "")
+        fields["locations"] = [place] if place else []
+    if "attendees" in body:
+        if len(body["attendees"]) > _ATTENDEES_MAX:
+            raise graph_error(400, "ErrorInvalidRequest", "Too many attendees.")
+        fields["attendees"] = [{"status": _RESPONSE, **one} for one in body["attendees"]]
+    return fields
+
+
+def _time(given: JSON) -> tuple[str, str]:
+    """Return a time as a wall clock in UTC, and the name of its zone."""
+    name = str(given.get("timeZone") or "UTC")
+    zone = win_tz.get(name, name if name == "UTC" else "")
+    if not zone:
+        raise graph_error(400, "TimeZoneNotSupportedException", f"The time zone {name} is not supported.")
+    clock = datetime.fromisoformat(str(given["dateTime"]))
+    if clock.tzinfo is not None:
+        raise graph_error(400, "ErrorInvalidRequest", "A dateTime must have no offset beside its timeZone.")
+    return clock.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None).isoformat(), name
+
+
+def _check_right(calendar: Calendar) -> None:
+    if not calendar.can_edit:
+        raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")

@@ -1,0 +1,85 @@
+"""Writes to calendars on the running mesh: one key is one event, with its address to join and its source."""
+
+import json
+from typing import Any
+
+import pytest
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from tests.mesh.processor.test_calendars import reader, told
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(400)
+WRITING = ("mail.read", "calendar.read", "calendar.write")
+TIMES = ("--start", "2026-11-30T09:00:00", "--end", "2026-11-30T10:00:00", "--zone", "America/New_York")
+MEETINGS = {"ms365": "teamsForBusiness", "googlews": "hangoutsMeet"}
+JOIN = "https://join.example.test/1"
+JOINS: dict[str, dict[str, Any]] = {
+    "ms365": {"onlineMeeting": {"joinUrl": JOIN}},
+    "googlews": {
+        "conferenceData": {
+            "conferenceSolution": {"key": {"type": "hangoutsMeet"}},
+            "entryPoints": [{"entryPointType": "video", "uri": JOIN}],
+        }
+    },
+}
+"""The fields by which each provider gives the address to join."""
+
+
+def created(mesh: Mesh, calendar: str, *options: str) -> Any:
+    """Creates an event, waits for the outcome, and returns the write."""
+    return json.loads(mesh.run("calendars", "create", calendar, *TIMES, *options, "--wait", "120", "--json").stdout)
+
+
+@pytest.mark.parametrize("provider", MEETINGS)
+def test_one_key_is_one_event_with_its_online_meeting(mesh: Mesh, provider: str) -> None:
+    address, tenant = reader(mesh, provider, WRITING)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    calendar = listed["calendarId"]
+    mesh.run("calendars", "follow", calendar)
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    mesh.simulator.call("PATCH", "settings", meeting_reads=100_000)
+    options = (
+        *("--subject", "Review", "--attendee", "ada@example.com", "--notify", "all"),
+        *("--online-meeting", MEETINGS[provider], "--rule", "FREQ=WEEKLY;COUNT=3"),
+    )
+    first, again = (created(mesh, calendar, *options, "--key", "review-1") for _ in range(2))
+    differs = (*TIMES, "--subject", "Other", "--notify", "all", "--key", "review-1")
+    other = mesh.run("calendars", "create", calendar, *differs)
+    eventually(lambda: _of_event(mesh, tenant, 1), 200, what="the event is announced")
+    mesh.simulator.call("PATCH", "settings", meeting_reads=0)
+    path = f"accounts/{address}/calendars/{listed['providerCalendarId']}/events/{first['providerEventId']}"
+    mesh.simulator.call("PATCH", path, **JOINS[provider])
+
+    def ready() -> Any:
+        shown = json.loads(mesh.run("calendar-writes", "get", first["calendarWriteId"], "--json").stdout)
+        return shown if shown["onlineMeeting"]["state"] == "ONLINE_MEETING_STATE_READY" else None
+
+    shown = eventually(ready, 200, what="the address to join is there")
+    found = eventually(lambda: _of_event(mesh, tenant, 2), 200, what="the meeting is announced")
+    (kept,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+
+    assert "IDEMPOTENCY_KEY_REUSED" in other.stderr
+    assert first["calendarWriteId"] == again["calendarWriteId"]
+    assert JOIN == shown["onlineMeeting"]["joinUrl"] == found[1].event.online_meeting.join_url
+    assert ["Review"] == [one["subject"] for one in kept["events"]]
+    assert (first["calendarWriteId"], mail_pb2.EVENT_SOURCE_COMMAND) == (found[0].calendar_write_id, found[0].source)
+    assert [first["calendarEventId"]] * 2 == [one.event.calendar_event_id for one in found]
+    assert (["online_meeting"], "") == (list(found[1].change.fields), found[1].calendar_write_id)
+    (done,) = [one for one in told(mesh, tenant) if one.event_type == "calendar.write.done"]
+    assert first["calendarEventId"] == done.calendar_event_id
+
+
+def _of_event(mesh: Mesh, tenant: str, count: int) -> list[Any]:
+    found = [one for one in told(mesh, tenant) if one.event_type.startswith("calendar.event.")]
+    return found if len(found) == count else []
+
+
+def test_an_account_that_lets_only_read_is_refused_with_the_command(mesh: Mesh) -> None:
+    _, tenant = reader(mesh)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    done = mesh.run("calendars", "create", listed["calendarId"], *TIMES, "--subject", "x", "--notify", "none")
+
+    assert done.returncode != 0
+    assert "ABILITY_NOT_GRANTED" in done.stderr
+    assert "--ability calendar.write" in done.stderr
