@@ -17,6 +17,8 @@ GO := $(if $(shell command -v go),.cache/go/.installed)
 PROMETHEUS := $(if $(shell command -v apt-get),.cache/prometheus/.installed)
 # Further arguments of pytest: `make test T="tests/unit -k lease"`.
 T ?=
+# The installation of n8n for `make test-n8n`, outside of the repository.
+N8N_HOME ?= $(HOME)/.cache/mailmesh/n8n-2.41.1
 
 .PHONY: help
 help: ## Print this list
@@ -33,6 +35,12 @@ up: $(VENV) ## Start everything and keep it running until Ctrl-C
 .PHONY: test
 test: $(VENV) $(NODE) $(GO) $(PROMETHEUS) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
 	$(BIN)/python -m tools.suite $(T)
+
+.PHONY: test-n8n
+test-n8n: $(VENV) $(NODE) ## Install n8n into N8N_HOME (3 GB), lint the package for it, and run that package in it
+	test -f $(N8N_HOME)/.installed || tools/n8n/install.sh $(N8N_HOME)
+	tools/n8n/lint.sh $(N8N_HOME)
+	N8N_HOME=$(N8N_HOME) $(BIN)/pytest -m n8n tests/mesh/test_n8n.py $(T)
 
 .PHONY: test-under-load
 test-under-load: $(VENV) $(NODE) $(GO) ## Run all tests RUNS=3 times beside busy loops, and name those that need a second try

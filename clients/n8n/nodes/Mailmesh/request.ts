@@ -1,0 +1,59 @@
+// Fills the call of an operation with the values of its fields.
+
+import type { IDataObject } from 'n8n-workflow';
+
+import { listOf } from '../../shared/fields';
+import type { Call } from '../../shared/rest';
+import type { Field, Operation } from './operations';
+
+/** A required field without a value. */
+export class FieldMissing extends Error {
+	constructor(label: string) {
+		super(`The field "${label}" is empty. Give it a value, or check its expression.`);
+	}
+}
+
+/**
+ * Returns the call of an operation.
+ *
+ * @param valueOf Returns the value of a field by its name.
+ * @throws FieldMissing when a required field has no value.
+ */
+export function requestOf(operation: Operation, valueOf: (name: string) => unknown): Call {
+	const query: IDataObject = {};
+	const body: IDataObject = { ...operation.body } as IDataObject;
+	let { path } = operation;
+	for (const field of operation.fields) {
+		const value = shaped(field, valueOf(field.name));
+		if (value === undefined && field.isRequired) throw new FieldMissing(field.label);
+		if (value === undefined) continue;
+		if (field.to === 'path') path = path.replace(`{${field.name}}`, encodeURIComponent(String(value)));
+		if (field.to === 'query') query[field.as ?? field.name] = value as IDataObject[string];
+		if (field.to === 'body') put(body, (field.as ?? field.name).split('.'), value);
+	}
+	return operation.method === 'GET' ? { method: 'GET', path, query } : { method: operation.method, path, body };
+}
+
+// Empty means that the field is not given: mailmesh has its own defaults.
+function shaped(field: Field, value: unknown): unknown {
+	if (value === undefined || value === null || value === '' || value === false) return undefined;
+	if (field.kind === 'flag') return value === true || value === 'true' ? true : undefined;
+	if (field.kind === 'list' || field.kind === 'addresses') return parts(field, listOf(value));
+	if (field.type === 'dateTime') return new Date(String(value)).toISOString();
+	return field.type === 'options' && (value === 'true' || value === 'false') ? value === 'true' : String(value);
+}
+
+function parts(field: Field, list: string[]): unknown {
+	if (list.length === 0) return undefined;
+	return field.kind === 'addresses' ? list.map((address) => ({ address })) : list;
+}
+
+function put(body: IDataObject, [name, ...rest]: string[], value: unknown): void {
+	if (name === undefined) return;
+	if (rest.length === 0) {
+		body[name] = value as IDataObject[string];
+		return;
+	}
+	body[name] ??= {};
+	put(body[name] as IDataObject, rest, value);
+}

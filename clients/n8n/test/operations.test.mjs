@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { context, load, refused } from "./fakes.mjs";
+
+const { RESOURCES, operationOf } = load("nodes/Mailmesh/operations.js");
+const { Mailmesh } = load("nodes/Mailmesh/Mailmesh.node.js");
+const node = new Mailmesh();
+const EVERY = RESOURCES.flatMap(({ value, operations }) => operations.map((one) => [`${value}.${one.value}`, one]));
+const contract = JSON.parse(readFileSync(process.env.contract, "utf8"));
+
+/** Runs the node on one item; returns its items and the calls. */
+async function run(resource, operation, parameters, answer = () => ({}), more = {}) {
+  const calls = [];
+  const mesh = { answer: (call) => (calls.push(call), answer(call)) };
+  const hook = context(mesh, { resource, operation, limit: 50, ...parameters }, { functions: {} });
+  const { helpers, ...functions } = more;
+  Object.assign(hook, { getInputData: () => [{ json: {} }], continueOnFail: () => false, ...functions });
+  Object.assign(hook.helpers, helpers);
+  const [items] = await node.execute.call(hook);
+  return { items, calls };
+}
+
+for (const [name, operation] of EVERY) {
+  test(`${name} is an operation of the contract with fields that it has`, () => {
+    const found = contract[`${operation.method} ${operation.path}`];
+    assert.ok(found, `${operation.method} ${operation.path}`);
+    for (const field of operation.fields.filter(({ to }) => to !== "binary")) {
+      const path = field.as ?? field.name;
+      assert.ok(found[field.to].includes(path), `${field.to} ${path} of ${found[field.to]}`);
+    }
+    const part = operation.list ?? operation.answer;
+    if (part) assert.ok(found.answer.includes(part), part);
+  });
+}
+
+test("each operation has its own value, and the form shows each field for its operation alone", () => {
+  assert.equal(new Set(EVERY.map(([name]) => name)).size, EVERY.length);
+  assert.ok(node.description.properties.every(({ displayName, default: preset }) => displayName && preset !== undefined));
+  assert.equal(operationOf("nothing", "get"), undefined);
+});
+
+test("a reply carries the key, the message and the text", async () => {
+  const { items, calls } = await run("send", "reply", {
+    tenantId: "t1", messageId: "m/1", idempotencyKey: "e1", text: "Gladly.", toAll: true,
+  }, () => ({ send: { sendId: "s1" } }));
+
+  assert.deepEqual(items, [{ json: { sendId: "s1" }, pairedItem: { item: 0 } }]);
+  assert.equal(calls[0].url, "https://mesh.example/v1/sends");
+  assert.deepEqual(calls[0].body, {
+    tenantId: "t1", idempotencyKey: "e1", reply: { messageId: "m/1", toAll: true, text: "Gladly." },
+  });
+});
+
+test("a missing key is refused before any call", async () => {
+  await assert.rejects(run("send", "reply", { tenantId: "t1", messageId: "m", text: "x" }), /Idempotency Key/);
+});
+
+test("marks that are not chosen stay as they are", async () => {
+  const { calls } = await run("message", "modify", {
+    tenantId: "t1", messageId: "m1, m2", idempotencyKey: "k", isRead: "true", isFlagged: "false", place: "",
+  }, () => ({ modification: {} }));
+
+  assert.deepEqual(calls[0].body, {
+    tenantId: "t1", messageIds: ["m1", "m2"], idempotencyKey: "k", change: { isRead: true, isFlagged: false },
+  });
+});
+
+test("an id cannot leave its place in the path", async () => {
+  const { calls } = await run("message", "get", { tenantId: "t1", messageId: "../../api-keys?x" }, () => ({ message: {} }));
+
+  assert.equal(calls[0].url, "https://mesh.example/v1/tenants/t1/messages/..%2F..%2Fapi-keys%3Fx");
+});
+
+test("lists are read over pages up to the limit", async () => {
+  const answer = ({ qs }) => ({ tenants: [{ n: 1 }, { n: 2 }], nextPageToken: qs.pageToken ? "b" : "a" });
+  const { items, calls } = await run("account", "getMany", { limit: 3 }, answer);
+
+  assert.deepEqual(items.map(({ json }) => json.n), [1, 2, 1]);
+  assert.deepEqual(calls.map(({ qs }) => [qs.pageSize, qs.pageToken]), [[3, undefined], [1, "a"]]);
+});
+
+test("an attachment becomes a binary field with its bytes", async () => {
+  const helpers = { prepareBinaryData: async (content, name) => ({ data: content.toString("base64"), fileName: name }) };
+  const { items } = await run("message", "attachment", { tenantId: "t", messageId: "m", attachmentId: "a1", binaryField: "file" },
+    () => Buffer.from([0, 255, 1]), { helpers });
+
+  assert.equal(items[0].binary.file.data, Buffer.from([0, 255, 1]).toString("base64"));
+});
+
+test("binary fields are uploaded in parts and attached", async () => {
+  const content = Buffer.alloc(600 * 1024, 7);
+  const helpers = { assertBinaryData: () => ({ fileName: "a.bin", mimeType: "a/b" }), getBinaryDataBuffer: async () => content };
+  const answer = ({ url }) => (url.endsWith("uploads") ? { upload: { uploadId: "u1" } } : { send: {} });
+  const { calls } = await run("send", "send", {
+    tenantId: "t", idempotencyKey: "k", to: "a@b.test, c@d.test", subject: "s", text: "x", attachmentFields: "data",
+  }, answer, { helpers });
+
+  assert.deepEqual(calls.map(({ body }) => body.startByte), [undefined, 512 * 1024, undefined]);
+  assert.equal(calls[0].body.sizeBytes, content.length);
+  assert.deepEqual(calls[2].body.attachments, [{ uploadId: "u1" }]);
+  assert.deepEqual(calls[2].body.mail.to, [{ address: "a@b.test" }, { address: "c@d.test" }]);
+});
+
+test("a failure names mailmesh's reason, or becomes an item where the node goes on", async () => {
+  const answer = () => { throw refused(404, "MESSAGE_NOT_FOUND"); };
+  const parameters = { tenantId: "t", messageId: "m" };
+  await assert.rejects(run("message", "get", parameters, answer), /MESSAGE_NOT_FOUND/);
+  const { items } = await run("message", "get", parameters, answer, { continueOnFail: () => true });
+
+  assert.match(items[0].json.error, /MESSAGE_NOT_FOUND/);
+});
