@@ -14,7 +14,7 @@ VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
-# Primitives opens files of strangers: it is told nothing that it does not need.
+# Primitives opens files of strangers: it gets no setting that it does not need.
 PRIMITIVES_PREFIXES = ("MAILMESH_PRIMITIVES_", "MAILMESH_LOG_LEVEL", "MAILMESH_OTLP_ENDPOINT", "OTEL_")
 # Defaults that fit one machine better than the services' own; the environment takes precedence.
 ONE_MACHINE = {

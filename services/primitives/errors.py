@@ -1,9 +1,21 @@
 """Failures of Primitives that a caller can act on."""
 
-from services.meshkit.errors import InvalidArgument
+from services.meshkit.errors import FailedPrecondition, InvalidArgument
 
 
 class ContentUnreadable(InvalidArgument):
     """The content could not be read within the bounds of one process."""
 
     reason = "CONTENT_UNREADABLE"
+
+
+class DocumentFormatUnknown(InvalidArgument):
+    """The bytes are in none of the formats that are read."""
+
+    reason = "DOCUMENT_FORMAT_UNKNOWN"
+
+
+class ReaderNotInstalled(FailedPrecondition):
+    """The reader of this format is not installed: the operator installs the extra `mailmesh[primitives]`."""
+
+    reason = "READER_NOT_INSTALLED"

@@ -13,5 +13,7 @@ class ContentError(Exception):
         self.cause = cause
 
 
-CAUSES = frozenset({"crashed", "malformed", "memory", "nesting", "time", "too_large"})
+CAUSES = frozenset(
+    ("bomb", "crashed", "format_unknown", "malformed", "memory", "nesting", "reader_missing", "time", "too_large")
+)
 """The causes that callers and metrics see."""

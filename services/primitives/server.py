@@ -34,11 +34,14 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
     """Open the processes without rights, serve until `stop` is set, and end them."""
     bounds = Confinement(settings.memory_bytes, settings.cpu_seconds, settings.sandbox_uid)
     limits = partial(SandboxLimits, confinement=bounds)
-    async with Sandbox.open(limits(processes=settings.mail_processes, seconds=settings.mail_seconds)) as mails:
+    async with (
+        Sandbox.open(limits(processes=settings.mail_processes, seconds=settings.mail_seconds)) as mails,
+        Sandbox.open(limits(processes=settings.document_processes, seconds=settings.document_seconds)) as documents,
+    ):
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), server_limits(settings))
         server.add(
             add_PrimitiveServiceServicer_to_server,
-            PrimitiveServicer(mails, settings.content_bytes),
+            PrimitiveServicer(mails, documents, settings.content_bytes),
             primitive_service_pb2.DESCRIPTOR.services_by_name["PrimitiveService"],
         )
         async with server.running():

@@ -48,6 +48,33 @@ def parse(context: typer.Context, file: FileArgument, *, json: JsonOption = Fals
     )
 
 
+@app.command("extract")
+def extract(context: typer.Context, file: FileArgument, *, json: JsonOption = False) -> None:
+    """Read a document: its text, and what a reader should know of it.
+
+    Examples:
+      mailmesh primitives extract offer.pdf
+      mailmesh primitives extract prices.xlsx --json
+    """
+    request = messages.ExtractDocumentRequest(content=_read(file), file_name=Path(file).name)
+    with channel(context) as opened:
+        found = services.PrimitiveServiceStub(opened).ExtractDocument(request)
+    if json:
+        print_json(found)
+        return
+    print_record(
+        {
+            "format": found.format,
+            **{name: found.metadata[name] for name in sorted(found.metadata)},
+            "flags": ", ".join(found.flags),
+            "pages": str(len(found.pages) or ""),
+            "tables": str(len(found.tables) or ""),
+            "parts": ", ".join(part.name + (f" ({part.fault})" if part.fault else "") for part in found.parts),
+            "text": found.text,
+        }.items()
+    )
+
+
 def _address(address: message_pb2.Address) -> str:
     return f"{address.name} <{address.address}>" if address.name else address.address
 

@@ -1,1 +1,1 @@
-"""What the service does with a mail."""
+"""Raw mails to the contract's mail."""

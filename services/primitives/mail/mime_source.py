@@ -18,7 +18,7 @@ MAX_PARTS = 1000
 MAX_HEADER_BYTES = 256 * 1024
 """Header that is read of a mail, and of each part."""
 MAX_TEXT_BYTES = 4 * 1024 * 1024
-"""What is handed on of one text. It is above the mapping's own bounds, which say that a text is cut."""
+"""The longest text that is handed on. It is above the mapping's own bounds, which say that a text is cut."""
 _MAX_LINE = 1000
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]?(.*)", re.DOTALL)

@@ -25,7 +25,7 @@ def parse_mail(data: bytes) -> primitive_service_pb2.ParseMailResponse:
 
 
 def message_of(source: MimeSource) -> tuple[message_pb2.MailMessage, Cuts]:
-    """Return the mail of a source within its bounds, and what was left out."""
+    """Return the mail of a source within its bounds, and the cuts."""
     cuts = Cuts()
     message = map_tree(MimeTree(source.payload()), cuts, size_bytes=source.size)
     bound(message, cuts)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import BinaryIO
 
+from mailmesh.primitives.v1 import primitive_service_pb2
+from services.primitives.documents.extract import extract
 from services.primitives.failure import ContentError
 from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement, confine
@@ -26,6 +28,10 @@ def _mail(content: bytes) -> bytes:
     return parse_mail(content).SerializeToString()
 
 
+def _document(request: bytes) -> bytes:
+    return extract(primitive_service_pb2.ExtractDocumentRequest.FromString(request)).SerializeToString()
+
+
 def _probe(_content: bytes) -> bytes:
     """Try what a process without rights cannot do; return the names of what it could do."""
     possible = []
@@ -35,7 +41,7 @@ def _probe(_content: bytes) -> bytes:
     return b" ".join(possible)
 
 
-OPERATIONS: Mapping[str, Callable[[bytes], bytes]] = {"mail": _mail, "probe": _probe}
+OPERATIONS: Mapping[str, Callable[[bytes], bytes]] = {"mail": _mail, "document": _document, "probe": _probe}
 
 
 def main(words: list[str]) -> None:

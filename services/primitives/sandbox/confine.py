@@ -7,11 +7,13 @@ import resource
 import signal
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.util import find_spec
 
 from services.primitives.sandbox.syscalls import refuse_system_calls
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _FILES = 32
+_READERS = ("pypdfium2", "pypdf", "striprtf.striprtf")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Confinement:
 def confine(bounds: Confinement) -> None:
     """Give up the rights, for good. No file can be written and no core dumped; the parent alone ends the process."""
     if os.geteuid() == 0:
-        _load_codecs()  # another user may not be able to read them
+        _load()  # another user may not be able to read them
     _leave_network()
     resource.setrlimit(resource.RLIMIT_AS, (bounds.memory_bytes, bounds.memory_bytes))
     # No process and no thread either, which the kernel refuses to all users but root.
@@ -64,7 +66,10 @@ def _leave_network() -> None:
         unshare(_NEW_NETWORK if os.geteuid() == 0 else _NEW_NETWORK | _NEW_USER)
 
 
-def _load_codecs() -> None:
+def _load() -> None:
+    for name in _READERS:
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
     encodings = import_module("encodings")
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem", "cp65001"):

@@ -8,11 +8,14 @@ import grpc
 import httpx
 import psutil
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from mailmesh.primitives.v1 import primitive_service_pb2 as messages
 from mailmesh.primitives.v1 import primitive_service_pb2_grpc as services
 from tests.programs.mesh import Mesh
 from tests.security.doors import mesh_channel, rest
+from tests.unit.primitives import samples
 
 pytestmark = pytest.mark.timeout(300)
 MAIL = (
@@ -53,6 +56,46 @@ def test_a_mail_beyond_the_bound_of_other_requests_is_taken_and_one_beyond_its_o
     assert too_large.status_code == 413
     assert empty.status_code == 400
     assert empty.json()["details"][0]["reason"] == "FIELD_INVALID"
+
+
+def test_a_document_is_extracted_over_grpc_rest_and_the_command_line(mesh: Mesh, tmp_path: Path) -> None:
+    content = samples.word(samples.paragraph("Thirty euros."))
+    stub = services.PrimitiveServiceStub(mesh.channel)
+    by_grpc = stub.ExtractDocument(messages.ExtractDocumentRequest(content=content), timeout=60)
+    with rest(mesh, mesh.key) as client:
+        request = {"content": base64.b64encode(samples.pdf("Page one")).decode(), "fileName": "offer.pdf"}
+        by_rest = client.post("/v1/primitives:extractDocument", json=request)
+    file = tmp_path / "offer.docx"
+    file.write_bytes(content)
+    by_command = mesh.run("primitives", "extract", str(file))
+
+    assert (by_grpc.format, by_grpc.text) == ("docx", "Thirty euros.\n")
+    assert by_rest.status_code == 200, by_rest.text
+    assert by_rest.json()["text"] == "Page one\n"
+    assert "Thirty euros." in by_command.stdout, by_command.stderr
+
+
+def test_hostile_documents_are_refused_by_name_and_the_service_goes_on(mesh: Mesh) -> None:
+    refused = []
+    stub = services.PrimitiveServiceStub(mesh.channel)
+    for content in (
+        b"\0\1\2",
+        samples.word("<w:p>" * 10_000),
+        samples.zipped({"word/document.xml": b" " * 150_000_000}),
+    ):
+        with pytest.raises(grpc.RpcError) as failed:
+            stub.ExtractDocument(messages.ExtractDocumentRequest(content=content), timeout=60)
+        info = error_details_pb2.ErrorInfo()
+        details = rpc_status.from_call(failed.value).details
+        next(detail for detail in details if detail.Is(info.DESCRIPTOR)).Unpack(info)
+        refused.append((info.reason, info.metadata.get("cause", "")))
+
+    assert refused == [
+        ("DOCUMENT_FORMAT_UNKNOWN", ""),
+        ("CONTENT_UNREADABLE", "nesting"),
+        ("CONTENT_UNREADABLE", "bomb"),
+    ]
+    assert stub.ExtractDocument(messages.ExtractDocumentRequest(content=b"plain"), timeout=60).text == "plain\n"
 
 
 def test_primitives_has_no_store_no_secret_and_no_door_of_the_mesh(mesh: Mesh) -> None:

@@ -99,6 +99,7 @@ COMMANDS = (
     ("conversations", "release", ID, "--name", "Kim"),
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),
+    ("primitives", "extract", __file__),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
 )

@@ -724,6 +724,18 @@ const (
 	// Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
 	// Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
 	ErrorReason_ERROR_REASON_CONTENT_UNREADABLE ErrorReason = 230
+	// DOCUMENT_FORMAT_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The bytes are in none of the formats that are read.
+	// Do: Compare the formats of `ExtractDocument`; convert the document, or leave it to a person.
+	// Sample: {"reason": "DOCUMENT_FORMAT_UNKNOWN", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN ErrorReason = 231
+	// READER_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The reader of the document's format is an extra that this installation lacks.
+	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+	// Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_READER_NOT_INSTALLED ErrorReason = 232
 )
 
 // Enum value maps for ErrorReason.
@@ -845,6 +857,8 @@ var (
 		213: "ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER",
 		214: "ERROR_REASON_CONVERSATION_CLAIMED",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
+		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
+		232: "ERROR_REASON_READER_NOT_INSTALLED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -963,6 +977,8 @@ var (
 		"ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER": 213,
 		"ERROR_REASON_CONVERSATION_CLAIMED":           214,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
+		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
+		"ERROR_REASON_READER_NOT_INSTALLED":           232,
 	}
 )
 
@@ -997,7 +1013,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x91\"\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe4\"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1115,7 +1131,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_CONVERSATION_FINAL\x10\xd4\x01\x120\n" +
 	"+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER\x10\xd5\x01\x12&\n" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12$\n" +
-	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01B\x1f\n" +
+	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
+	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
+	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -148,6 +148,454 @@ func (x *ParseMailResponse) GetFaults() []string {
 	return nil
 }
 
+// ExtractDocumentRequest has a document.
+type ExtractDocumentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// content is the document, 1 byte to `MAILMESH_PRIMITIVES_CONTENT_BYTES`. In JSON it is base64.
+	Content []byte `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	// file_name is the document's name, at most 1,000 characters. Its ending tells kinds of text apart; nothing else is taken from it.
+	FileName string `protobuf:"bytes,2,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
+	// content_type is the document's media type, at most 1,000 characters, for the same purpose. It takes precedence over the name.
+	ContentType   string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractDocumentRequest) Reset() {
+	*x = ExtractDocumentRequest{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractDocumentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractDocumentRequest) ProtoMessage() {}
+
+func (x *ExtractDocumentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractDocumentRequest.ProtoReflect.Descriptor instead.
+func (*ExtractDocumentRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExtractDocumentRequest) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *ExtractDocumentRequest) GetFileName() string {
+	if x != nil {
+		return x.FileName
+	}
+	return ""
+}
+
+func (x *ExtractDocumentRequest) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+// ExtractDocumentResponse has what was read of a document.
+type ExtractDocumentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
+	// "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+	Format string `protobuf:"bytes,1,opt,name=format,proto3" json:"format,omitempty"`
+	// text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
+	// slides, and what lies beyond the box of a PDF's page.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// is_text_cut is true if there is more text than `text` has.
+	IsTextCut bool `protobuf:"varint,3,opt,name=is_text_cut,json=isTextCut,proto3" json:"is_text_cut,omitempty"`
+	// pages are the pages, sheets or slides, in order. Empty for formats without them.
+	Pages []*DocumentPage `protobuf:"bytes,4,rep,name=pages,proto3" json:"pages,omitempty"`
+	// tables are the tables, with 50,000 cells together; their cells are in `text` as well.
+	Tables []*DocumentTable `protobuf:"bytes,5,rep,name=tables,proto3" json:"tables,omitempty"`
+	// are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others.
+	AreTablesCut bool `protobuf:"varint,6,opt,name=are_tables_cut,json=areTablesCut,proto3" json:"are_tables_cut,omitempty"`
+	// metadata are the facts that the document states of itself, at most 50, such as "title" and "creator", unproven.
+	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// flags are what a reader should know, sorted:
+	//
+	// - "embedded_files": files within, which were not read.
+	// - "encrypted": a password is needed; there is no text.
+	// - "external_links": opening the document would fetch something.
+	// - "hidden_text": text that a reader is not shown, and that was left out.
+	// - "macros": a program within.
+	// - "no_text": pages without any text, such as scans.
+	// - "scripts": scripts within a PDF.
+	Flags []string `protobuf:"bytes,8,rep,name=flags,proto3" json:"flags,omitempty"`
+	// parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too.
+	Parts         []*DocumentPart `protobuf:"bytes,9,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractDocumentResponse) Reset() {
+	*x = ExtractDocumentResponse{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractDocumentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractDocumentResponse) ProtoMessage() {}
+
+func (x *ExtractDocumentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractDocumentResponse.ProtoReflect.Descriptor instead.
+func (*ExtractDocumentResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExtractDocumentResponse) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ExtractDocumentResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ExtractDocumentResponse) GetIsTextCut() bool {
+	if x != nil {
+		return x.IsTextCut
+	}
+	return false
+}
+
+func (x *ExtractDocumentResponse) GetPages() []*DocumentPage {
+	if x != nil {
+		return x.Pages
+	}
+	return nil
+}
+
+func (x *ExtractDocumentResponse) GetTables() []*DocumentTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ExtractDocumentResponse) GetAreTablesCut() bool {
+	if x != nil {
+		return x.AreTablesCut
+	}
+	return false
+}
+
+func (x *ExtractDocumentResponse) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *ExtractDocumentResponse) GetFlags() []string {
+	if x != nil {
+		return x.Flags
+	}
+	return nil
+}
+
+func (x *ExtractDocumentResponse) GetParts() []*DocumentPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// DocumentPage is a page, a sheet or a slide.
+type DocumentPage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is its name, such as "page 2", or the name of the sheet.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// start is the position of its first character in `text`, counted in Unicode code points from 0.
+	Start int32 `protobuf:"varint,2,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the position after its last character.
+	End           int32 `protobuf:"varint,3,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentPage) Reset() {
+	*x = DocumentPage{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentPage) ProtoMessage() {}
+
+func (x *DocumentPage) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentPage.ProtoReflect.Descriptor instead.
+func (*DocumentPage) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DocumentPage) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DocumentPage) GetStart() int32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *DocumentPage) GetEnd() int32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+// DocumentTable is a table.
+type DocumentTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page is the place in `pages` of the page that has it; the number of pages when it is on none.
+	Page int32 `protobuf:"varint,1,opt,name=page,proto3" json:"page,omitempty"`
+	// rows are its rows, without the empty ones of a sheet.
+	Rows          []*TableRow `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentTable) Reset() {
+	*x = DocumentTable{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentTable) ProtoMessage() {}
+
+func (x *DocumentTable) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentTable.ProtoReflect.Descriptor instead.
+func (*DocumentTable) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DocumentTable) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *DocumentTable) GetRows() []*TableRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+// TableRow is a row of a table.
+type TableRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// cells are the texts of its cells, each at most 4,000 characters.
+	Cells         []string `protobuf:"bytes,1,rep,name=cells,proto3" json:"cells,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableRow) Reset() {
+	*x = TableRow{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableRow) ProtoMessage() {}
+
+func (x *TableRow) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableRow.ProtoReflect.Descriptor instead.
+func (*TableRow) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TableRow) GetCells() []string {
+	if x != nil {
+		return x.Cells
+	}
+	return nil
+}
+
+// DocumentPart is a document in a document.
+type DocumentPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is the last part of its file name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// format is its format, as of the whole. Empty when it could not be read.
+	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
+	// size_bytes is its size.
+	SizeBytes int64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// start is the position of its first character in `text`, counted in Unicode code points from 0.
+	Start int32 `protobuf:"varint,4,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the position after its last character.
+	End int32 `protobuf:"varint,5,opt,name=end,proto3" json:"end,omitempty"`
+	// fault is the cause why it was not read: "malformed", "nesting", "format_unknown", "reader_missing" or another word. Empty otherwise.
+	Fault         string `protobuf:"bytes,6,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentPart) Reset() {
+	*x = DocumentPart{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentPart) ProtoMessage() {}
+
+func (x *DocumentPart) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentPart.ProtoReflect.Descriptor instead.
+func (*DocumentPart) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DocumentPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DocumentPart) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *DocumentPart) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *DocumentPart) GetStart() int32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *DocumentPart) GetEnd() int32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *DocumentPart) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
 var File_mailmesh_primitives_v1_primitive_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_primitives_v1_primitive_service_proto_rawDesc = "" +
@@ -160,9 +608,44 @@ const file_mailmesh_primitives_v1_primitive_service_proto_rawDesc = "" +
 	"\n" +
 	"truncation\x18\x02 \x01(\v2\x1c.mailmesh.mail.v1.TruncationR\n" +
 	"truncation\x12\x16\n" +
-	"\x06faults\x18\x03 \x03(\tR\x06faults2\xa4\x01\n" +
+	"\x06faults\x18\x03 \x03(\tR\x06faults\"\x84\x01\n" +
+	"\x16ExtractDocumentRequest\x12\x1e\n" +
+	"\acontent\x18\x01 \x01(\fB\x04\xe2A\x01\x02R\acontent\x12!\n" +
+	"\tfile_name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\bfileName\x12'\n" +
+	"\fcontent_type\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\vcontentType\"\xf0\x03\n" +
+	"\x17ExtractDocumentResponse\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\tR\x06format\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1e\n" +
+	"\vis_text_cut\x18\x03 \x01(\bR\tisTextCut\x12:\n" +
+	"\x05pages\x18\x04 \x03(\v2$.mailmesh.primitives.v1.DocumentPageR\x05pages\x12=\n" +
+	"\x06tables\x18\x05 \x03(\v2%.mailmesh.primitives.v1.DocumentTableR\x06tables\x12$\n" +
+	"\x0eare_tables_cut\x18\x06 \x01(\bR\fareTablesCut\x12Y\n" +
+	"\bmetadata\x18\a \x03(\v2=.mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntryR\bmetadata\x12\x14\n" +
+	"\x05flags\x18\b \x03(\tR\x05flags\x12:\n" +
+	"\x05parts\x18\t \x03(\v2$.mailmesh.primitives.v1.DocumentPartR\x05parts\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
+	"\fDocumentPage\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05start\x18\x02 \x01(\x05R\x05start\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\x05R\x03end\"Y\n" +
+	"\rDocumentTable\x12\x12\n" +
+	"\x04page\x18\x01 \x01(\x05R\x04page\x124\n" +
+	"\x04rows\x18\x02 \x03(\v2 .mailmesh.primitives.v1.TableRowR\x04rows\" \n" +
+	"\bTableRow\x12\x14\n" +
+	"\x05cells\x18\x01 \x03(\tR\x05cells\"\x97\x01\n" +
+	"\fDocumentPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\tR\x06format\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x14\n" +
+	"\x05start\x18\x04 \x01(\x05R\x05start\x12\x10\n" +
+	"\x03end\x18\x05 \x01(\x05R\x03end\x12\x14\n" +
+	"\x05fault\x18\x06 \x01(\tR\x05fault2\xc8\x02\n" +
 	"\x10PrimitiveService\x12\x89\x01\n" +
-	"\tParseMail\x12(.mailmesh.primitives.v1.ParseMailRequest\x1a).mailmesh.primitives.v1.ParseMailResponse\"'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/primitives:parseMail\x1a\x04\x88\xce\x18\x02B#\n" +
+	"\tParseMail\x12(.mailmesh.primitives.v1.ParseMailRequest\x1a).mailmesh.primitives.v1.ParseMailResponse\"'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/primitives:parseMail\x12\xa1\x01\n" +
+	"\x0fExtractDocument\x12..mailmesh.primitives.v1.ExtractDocumentRequest\x1a/.mailmesh.primitives.v1.ExtractDocumentResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/primitives:extractDocument\x1a\x04\x88\xce\x18\x02B#\n" +
 	"\x1finternal.mailmesh.primitives.v1P\x01b\x06proto3"
 
 var (
@@ -177,23 +660,37 @@ func file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescData
 }
 
-var file_mailmesh_primitives_v1_primitive_service_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_mailmesh_primitives_v1_primitive_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_mailmesh_primitives_v1_primitive_service_proto_goTypes = []any{
-	(*ParseMailRequest)(nil),  // 0: mailmesh.primitives.v1.ParseMailRequest
-	(*ParseMailResponse)(nil), // 1: mailmesh.primitives.v1.ParseMailResponse
-	(*v1.MailMessage)(nil),    // 2: mailmesh.mail.v1.MailMessage
-	(*v1.Truncation)(nil),     // 3: mailmesh.mail.v1.Truncation
+	(*ParseMailRequest)(nil),        // 0: mailmesh.primitives.v1.ParseMailRequest
+	(*ParseMailResponse)(nil),       // 1: mailmesh.primitives.v1.ParseMailResponse
+	(*ExtractDocumentRequest)(nil),  // 2: mailmesh.primitives.v1.ExtractDocumentRequest
+	(*ExtractDocumentResponse)(nil), // 3: mailmesh.primitives.v1.ExtractDocumentResponse
+	(*DocumentPage)(nil),            // 4: mailmesh.primitives.v1.DocumentPage
+	(*DocumentTable)(nil),           // 5: mailmesh.primitives.v1.DocumentTable
+	(*TableRow)(nil),                // 6: mailmesh.primitives.v1.TableRow
+	(*DocumentPart)(nil),            // 7: mailmesh.primitives.v1.DocumentPart
+	nil,                             // 8: mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
+	(*v1.MailMessage)(nil),          // 9: mailmesh.mail.v1.MailMessage
+	(*v1.Truncation)(nil),           // 10: mailmesh.mail.v1.Truncation
 }
 var file_mailmesh_primitives_v1_primitive_service_proto_depIdxs = []int32{
-	2, // 0: mailmesh.primitives.v1.ParseMailResponse.message:type_name -> mailmesh.mail.v1.MailMessage
-	3, // 1: mailmesh.primitives.v1.ParseMailResponse.truncation:type_name -> mailmesh.mail.v1.Truncation
-	0, // 2: mailmesh.primitives.v1.PrimitiveService.ParseMail:input_type -> mailmesh.primitives.v1.ParseMailRequest
-	1, // 3: mailmesh.primitives.v1.PrimitiveService.ParseMail:output_type -> mailmesh.primitives.v1.ParseMailResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	9,  // 0: mailmesh.primitives.v1.ParseMailResponse.message:type_name -> mailmesh.mail.v1.MailMessage
+	10, // 1: mailmesh.primitives.v1.ParseMailResponse.truncation:type_name -> mailmesh.mail.v1.Truncation
+	4,  // 2: mailmesh.primitives.v1.ExtractDocumentResponse.pages:type_name -> mailmesh.primitives.v1.DocumentPage
+	5,  // 3: mailmesh.primitives.v1.ExtractDocumentResponse.tables:type_name -> mailmesh.primitives.v1.DocumentTable
+	8,  // 4: mailmesh.primitives.v1.ExtractDocumentResponse.metadata:type_name -> mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
+	7,  // 5: mailmesh.primitives.v1.ExtractDocumentResponse.parts:type_name -> mailmesh.primitives.v1.DocumentPart
+	6,  // 6: mailmesh.primitives.v1.DocumentTable.rows:type_name -> mailmesh.primitives.v1.TableRow
+	0,  // 7: mailmesh.primitives.v1.PrimitiveService.ParseMail:input_type -> mailmesh.primitives.v1.ParseMailRequest
+	2,  // 8: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:input_type -> mailmesh.primitives.v1.ExtractDocumentRequest
+	1,  // 9: mailmesh.primitives.v1.PrimitiveService.ParseMail:output_type -> mailmesh.primitives.v1.ParseMailResponse
+	3,  // 10: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:output_type -> mailmesh.primitives.v1.ExtractDocumentResponse
+	9,  // [9:11] is the sub-list for method output_type
+	7,  // [7:9] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_primitives_v1_primitive_service_proto_init() }
@@ -207,7 +704,7 @@ func file_mailmesh_primitives_v1_primitive_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_primitives_v1_primitive_service_proto_rawDesc), len(file_mailmesh_primitives_v1_primitive_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,7 +21,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PrimitiveService_ParseMail_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
+	PrimitiveService_ParseMail_FullMethodName       = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
+	PrimitiveService_ExtractDocument_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ExtractDocument"
 )
 
 // PrimitiveServiceClient is the client API for PrimitiveService service.
@@ -35,6 +36,11 @@ type PrimitiveServiceClient interface {
 	// sanitized HTML, reply spans, addresses, attachments. It never refuses a mail because of its form: what cannot be read is empty,
 	// and `faults` says why. Reasons: CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a mail that is too large.
 	ParseMail(ctx context.Context, in *ParseMailRequest, opts ...grpc.CallOption) (*ParseMailResponse, error)
+	// ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+	// nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
+	ExtractDocument(ctx context.Context, in *ExtractDocumentRequest, opts ...grpc.CallOption) (*ExtractDocumentResponse, error)
 }
 
 type primitiveServiceClient struct {
@@ -55,6 +61,16 @@ func (c *primitiveServiceClient) ParseMail(ctx context.Context, in *ParseMailReq
 	return out, nil
 }
 
+func (c *primitiveServiceClient) ExtractDocument(ctx context.Context, in *ExtractDocumentRequest, opts ...grpc.CallOption) (*ExtractDocumentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtractDocumentResponse)
+	err := c.cc.Invoke(ctx, PrimitiveService_ExtractDocument_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PrimitiveServiceServer is the server API for PrimitiveService service.
 // All implementations must embed UnimplementedPrimitiveServiceServer
 // for forward compatibility.
@@ -66,6 +82,11 @@ type PrimitiveServiceServer interface {
 	// sanitized HTML, reply spans, addresses, attachments. It never refuses a mail because of its form: what cannot be read is empty,
 	// and `faults` says why. Reasons: CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a mail that is too large.
 	ParseMail(context.Context, *ParseMailRequest) (*ParseMailResponse, error)
+	// ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+	// nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
+	ExtractDocument(context.Context, *ExtractDocumentRequest) (*ExtractDocumentResponse, error)
 	mustEmbedUnimplementedPrimitiveServiceServer()
 }
 
@@ -78,6 +99,9 @@ type UnimplementedPrimitiveServiceServer struct{}
 
 func (UnimplementedPrimitiveServiceServer) ParseMail(context.Context, *ParseMailRequest) (*ParseMailResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ParseMail not implemented")
+}
+func (UnimplementedPrimitiveServiceServer) ExtractDocument(context.Context, *ExtractDocumentRequest) (*ExtractDocumentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtractDocument not implemented")
 }
 func (UnimplementedPrimitiveServiceServer) mustEmbedUnimplementedPrimitiveServiceServer() {}
 func (UnimplementedPrimitiveServiceServer) testEmbeddedByValue()                          {}
@@ -118,6 +142,24 @@ func _PrimitiveService_ParseMail_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PrimitiveService_ExtractDocument_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtractDocumentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrimitiveServiceServer).ExtractDocument(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrimitiveService_ExtractDocument_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrimitiveServiceServer).ExtractDocument(ctx, req.(*ExtractDocumentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PrimitiveService_ServiceDesc is the grpc.ServiceDesc for PrimitiveService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -128,6 +170,10 @@ var PrimitiveService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ParseMail",
 			Handler:    _PrimitiveService_ParseMail_Handler,
+		},
+		{
+			MethodName: "ExtractDocument",
+			Handler:    _PrimitiveService_ExtractDocument_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

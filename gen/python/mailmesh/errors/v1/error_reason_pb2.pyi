@@ -835,6 +835,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
     Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
     """
+    ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN: _ErrorReason.ValueType  # 231
+    """DOCUMENT_FORMAT_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+
+    When: The bytes are in none of the formats that are read.
+    Do: Compare the formats of `ExtractDocument`; convert the document, or leave it to a person.
+    Sample: {"reason": "DOCUMENT_FORMAT_UNKNOWN", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_READER_NOT_INSTALLED: _ErrorReason.ValueType  # 232
+    """READER_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The reader of the document's format is an extra that this installation lacks.
+    Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+    Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1649,5 +1663,19 @@ ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
 Do: Do not repeat the call with the same content. Read the file by other means if it comes from a known sender.
 Sample: {"reason": "CONTENT_UNREADABLE", "domain": "mailmesh", "metadata": {"cause": "time"}}
+"""
+ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN: ErrorReason.ValueType  # 231
+"""DOCUMENT_FORMAT_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+
+When: The bytes are in none of the formats that are read.
+Do: Compare the formats of `ExtractDocument`; convert the document, or leave it to a person.
+Sample: {"reason": "DOCUMENT_FORMAT_UNKNOWN", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_READER_NOT_INSTALLED: ErrorReason.ValueType  # 232
+"""READER_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+When: The reader of the document's format is an extra that this installation lacks.
+Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -91,3 +91,254 @@ class ParseMailResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ParseMailResponse: _TypeAlias = ParseMailResponse  # noqa: Y015
+
+@_typing.final
+class ExtractDocumentRequest(_message.Message):
+    """ExtractDocumentRequest has a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """content is the document, 1 byte to `MAILMESH_PRIMITIVES_CONTENT_BYTES`. In JSON it is base64."""
+    file_name: _builtins.str
+    """file_name is the document's name, at most 1,000 characters. Its ending tells kinds of text apart; nothing else is taken from it."""
+    content_type: _builtins.str
+    """content_type is the document's media type, at most 1,000 characters, for the same purpose. It takes precedence over the name."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        file_name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_type", b"content_type", "file_name", b"file_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractDocumentRequest: _TypeAlias = ExtractDocumentRequest  # noqa: Y015
+
+@_typing.final
+class ExtractDocumentResponse(_message.Message):
+    """ExtractDocumentResponse has what was read of a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    IS_TEXT_CUT_FIELD_NUMBER: _builtins.int
+    PAGES_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    ARE_TABLES_CUT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    format: _builtins.str
+    """format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
+    "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+    """
+    text: _builtins.str
+    """text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
+    slides, and what lies beyond the box of a PDF's page.
+    """
+    is_text_cut: _builtins.bool
+    """is_text_cut is true if there is more text than `text` has."""
+    are_tables_cut: _builtins.bool
+    """are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others."""
+    @_builtins.property
+    def pages(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentPage]:
+        """pages are the pages, sheets or slides, in order. Empty for formats without them."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentTable]:
+        """tables are the tables, with 50,000 cells together; their cells are in `text` as well."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """metadata are the facts that the document states of itself, at most 50, such as "title" and "creator", unproven."""
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """flags are what a reader should know, sorted:
+
+        - "embedded_files": files within, which were not read.
+        - "encrypted": a password is needed; there is no text.
+        - "external_links": opening the document would fetch something.
+        - "hidden_text": text that a reader is not shown, and that was left out.
+        - "macros": a program within.
+        - "no_text": pages without any text, such as scans.
+        - "scripts": scripts within a PDF.
+        """
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentPart]:
+        """parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too."""
+
+    def __init__(
+        self,
+        *,
+        format: _builtins.str = ...,
+        text: _builtins.str = ...,
+        is_text_cut: _builtins.bool = ...,
+        pages: _abc.Iterable[Global___DocumentPage] | None = ...,
+        tables: _abc.Iterable[Global___DocumentTable] | None = ...,
+        are_tables_cut: _builtins.bool = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        flags: _abc.Iterable[_builtins.str] | None = ...,
+        parts: _abc.Iterable[Global___DocumentPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["are_tables_cut", b"are_tables_cut", "flags", b"flags", "format", b"format", "is_text_cut", b"is_text_cut", "metadata", b"metadata", "pages", b"pages", "parts", b"parts", "tables", b"tables", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractDocumentResponse: _TypeAlias = ExtractDocumentResponse  # noqa: Y015
+
+@_typing.final
+class DocumentPage(_message.Message):
+    """DocumentPage is a page, a sheet or a slide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is its name, such as "page 2", or the name of the sheet."""
+    start: _builtins.int
+    """start is the position of its first character in `text`, counted in Unicode code points from 0."""
+    end: _builtins.int
+    """end is the position after its last character."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "name", b"name", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentPage: _TypeAlias = DocumentPage  # noqa: Y015
+
+@_typing.final
+class DocumentTable(_message.Message):
+    """DocumentTable is a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    page: _builtins.int
+    """page is the place in `pages` of the page that has it; the number of pages when it is on none."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableRow]:
+        """rows are its rows, without the empty ones of a sheet."""
+
+    def __init__(
+        self,
+        *,
+        page: _builtins.int = ...,
+        rows: _abc.Iterable[Global___TableRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentTable: _TypeAlias = DocumentTable  # noqa: Y015
+
+@_typing.final
+class TableRow(_message.Message):
+    """TableRow is a row of a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """cells are the texts of its cells, each at most 4,000 characters."""
+
+    def __init__(
+        self,
+        *,
+        cells: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableRow: _TypeAlias = TableRow  # noqa: Y015
+
+@_typing.final
+class DocumentPart(_message.Message):
+    """DocumentPart is a document in a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the last part of its file name."""
+    format: _builtins.str
+    """format is its format, as of the whole. Empty when it could not be read."""
+    size_bytes: _builtins.int
+    """size_bytes is its size."""
+    start: _builtins.int
+    """start is the position of its first character in `text`, counted in Unicode code points from 0."""
+    end: _builtins.int
+    """end is the position after its last character."""
+    fault: _builtins.str
+    """fault is the cause why it was not read: "malformed", "nesting", "format_unknown", "reader_missing" or another word. Empty otherwise."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        format: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "fault", b"fault", "format", b"format", "name", b"name", "size_bytes", b"size_bytes", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentPart: _TypeAlias = DocumentPart  # noqa: Y015

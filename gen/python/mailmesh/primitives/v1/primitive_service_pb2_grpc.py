@@ -41,6 +41,11 @@ class PrimitiveServiceStub:
                 request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailResponse.FromString,
                 _registered_method=True)
+        self.ExtractDocument = channel.unary_unary(
+                '/mailmesh.primitives.v1.PrimitiveService/ExtractDocument',
+                request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.FromString,
+                _registered_method=True)
 
 
 class PrimitiveServiceServicer:
@@ -57,6 +62,16 @@ class PrimitiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtractDocument(self, request, context):
+        """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+        nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+        csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+        READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrimitiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +79,11 @@ def add_PrimitiveServiceServicer_to_server(servicer, server):
                     servicer.ParseMail,
                     request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailRequest.FromString,
                     response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailResponse.SerializeToString,
+            ),
+            'ExtractDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtractDocument,
+                    request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.FromString,
+                    response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +115,33 @@ class PrimitiveService:
             '/mailmesh.primitives.v1.PrimitiveService/ParseMail',
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailRequest.SerializeToString,
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ParseMailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtractDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.primitives.v1.PrimitiveService/ExtractDocument',
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.SerializeToString,
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,12 @@ class PrimitiveServiceStub:
     sanitized HTML, reply spans, addresses, attachments. It never refuses a mail because of its form: what cannot be read is empty,
     and `faults` says why. Reasons: CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a mail that is too large.
     """
+    ExtractDocument: _grpc.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractDocumentRequest, _primitive_service_pb2.ExtractDocumentResponse]
+    """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+    nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+    csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+    READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
+    """
 
 @_typing.type_check_only
 class PrimitiveServiceAsyncStub(PrimitiveServiceStub):
@@ -52,6 +58,12 @@ class PrimitiveServiceAsyncStub(PrimitiveServiceStub):
     """ParseMail reads a mail in MIME, as `GetRawMessage` returns it or as a file has it, and returns it as events have it: text,
     sanitized HTML, reply spans, addresses, attachments. It never refuses a mail because of its form: what cannot be read is empty,
     and `faults` says why. Reasons: CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a mail that is too large.
+    """
+    ExtractDocument: _aio.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractDocumentRequest, _primitive_service_pb2.ExtractDocumentResponse]  # type: ignore[assignment]
+    """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+    nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+    csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+    READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
     """
 
 class PrimitiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +80,18 @@ class PrimitiveServiceServicer(metaclass=_abc_1.ABCMeta):
         """ParseMail reads a mail in MIME, as `GetRawMessage` returns it or as a file has it, and returns it as events have it: text,
         sanitized HTML, reply spans, addresses, attachments. It never refuses a mail because of its form: what cannot be read is empty,
         and `faults` says why. Reasons: CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a mail that is too large.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtractDocument(
+        self,
+        request: _primitive_service_pb2.ExtractDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_primitive_service_pb2.ExtractDocumentResponse, _abc.Awaitable[_primitive_service_pb2.ExtractDocumentResponse]]:
+        """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+        nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+        csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+        READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
         """
 
 def add_PrimitiveServiceServicer_to_server(servicer: PrimitiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

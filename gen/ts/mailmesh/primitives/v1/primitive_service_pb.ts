@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/primitives/v1/primitive_service.proto.
  */
 export const file_mailmesh_primitives_v1_primitive_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkypAEKEFByaW1pdGl2ZVNlcnZpY2USiQEKCVBhcnNlTWFpbBIoLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuUGFyc2VNYWlsUmVxdWVzdBopLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuUGFyc2VNYWlsUmVzcG9uc2UiJ5DOGAGC0+STAh0iGC92MS9wcmltaXRpdmVzOnBhcnNlTWFpbDoBKhoEiM4YAkIjCh9pbnRlcm5hbC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
+  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkiZAoWRXh0cmFjdERvY3VtZW50UmVxdWVzdBIVCgdjb250ZW50GAEgASgMQgTiQQECEhcKCWZpbGVfbmFtZRgCIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYAyABKAlCBOJBAQEilgMKF0V4dHJhY3REb2N1bWVudFJlc3BvbnNlEg4KBmZvcm1hdBgBIAEoCRIMCgR0ZXh0GAIgASgJEhMKC2lzX3RleHRfY3V0GAMgASgIEjMKBXBhZ2VzGAQgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhZ2USNQoGdGFibGVzGAUgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFRhYmxlEhYKDmFyZV90YWJsZXNfY3V0GAYgASgIEk8KCG1ldGFkYXRhGAcgAygLMj0ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RG9jdW1lbnRSZXNwb25zZS5NZXRhZGF0YUVudHJ5Eg0KBWZsYWdzGAggAygJEjMKBXBhcnRzGAkgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhcnQaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKDERvY3VtZW50UGFnZRIMCgRuYW1lGAEgASgJEg0KBXN0YXJ0GAIgASgFEgsKA2VuZBgDIAEoBSJNCg1Eb2N1bWVudFRhYmxlEgwKBHBhZ2UYASABKAUSLgoEcm93cxgCIAMoCzIgLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuVGFibGVSb3ciGQoIVGFibGVSb3cSDQoFY2VsbHMYASADKAkiawoMRG9jdW1lbnRQYXJ0EgwKBG5hbWUYASABKAkSDgoGZm9ybWF0GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDQoFc3RhcnQYBCABKAUSCwoDZW5kGAUgASgFEg0KBWZhdWx0GAYgASgJMsgCChBQcmltaXRpdmVTZXJ2aWNlEokBCglQYXJzZU1haWwSKC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlcXVlc3QaKS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlc3BvbnNlIieQzhgBgtPkkwIdIhgvdjEvcHJpbWl0aXZlczpwYXJzZU1haWw6ASoSoQEKD0V4dHJhY3REb2N1bWVudBIuLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVxdWVzdBovLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVzcG9uc2UiLZDOGAGC0+STAiMiHi92MS9wcmltaXRpdmVzOmV4dHJhY3REb2N1bWVudDoBKhoEiM4YAkIjCh9pbnRlcm5hbC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
  * ParseMailRequest has a mail.
@@ -90,6 +90,268 @@ export const ParseMailResponseSchema: GenMessage<ParseMailResponse> = /*@__PURE_
   messageDesc(file_mailmesh_primitives_v1_primitive_service, 1);
 
 /**
+ * ExtractDocumentRequest has a document.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractDocumentRequest
+ */
+export type ExtractDocumentRequest = Message<"mailmesh.primitives.v1.ExtractDocumentRequest"> & {
+  /**
+   * content is the document, 1 byte to `MAILMESH_PRIMITIVES_CONTENT_BYTES`. In JSON it is base64.
+   *
+   * @generated from field: bytes content = 1;
+   */
+  content: Uint8Array;
+
+  /**
+   * file_name is the document's name, at most 1,000 characters. Its ending tells kinds of text apart; nothing else is taken from it.
+   *
+   * @generated from field: string file_name = 2;
+   */
+  fileName: string;
+
+  /**
+   * content_type is the document's media type, at most 1,000 characters, for the same purpose. It takes precedence over the name.
+   *
+   * @generated from field: string content_type = 3;
+   */
+  contentType: string;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractDocumentRequest.
+ * Use `create(ExtractDocumentRequestSchema)` to create a new message.
+ */
+export const ExtractDocumentRequestSchema: GenMessage<ExtractDocumentRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 2);
+
+/**
+ * ExtractDocumentResponse has what was read of a document.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractDocumentResponse
+ */
+export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDocumentResponse"> & {
+  /**
+   * format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
+   * "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+   *
+   * @generated from field: string format = 1;
+   */
+  format: string;
+
+  /**
+   * text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
+   * slides, and what lies beyond the box of a PDF's page.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * is_text_cut is true if there is more text than `text` has.
+   *
+   * @generated from field: bool is_text_cut = 3;
+   */
+  isTextCut: boolean;
+
+  /**
+   * pages are the pages, sheets or slides, in order. Empty for formats without them.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.DocumentPage pages = 4;
+   */
+  pages: DocumentPage[];
+
+  /**
+   * tables are the tables, with 50,000 cells together; their cells are in `text` as well.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.DocumentTable tables = 5;
+   */
+  tables: DocumentTable[];
+
+  /**
+   * are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others.
+   *
+   * @generated from field: bool are_tables_cut = 6;
+   */
+  areTablesCut: boolean;
+
+  /**
+   * metadata are the facts that the document states of itself, at most 50, such as "title" and "creator", unproven.
+   *
+   * @generated from field: map<string, string> metadata = 7;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * flags are what a reader should know, sorted:
+   *
+   * - "embedded_files": files within, which were not read.
+   * - "encrypted": a password is needed; there is no text.
+   * - "external_links": opening the document would fetch something.
+   * - "hidden_text": text that a reader is not shown, and that was left out.
+   * - "macros": a program within.
+   * - "no_text": pages without any text, such as scans.
+   * - "scripts": scripts within a PDF.
+   *
+   * @generated from field: repeated string flags = 8;
+   */
+  flags: string[];
+
+  /**
+   * parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.DocumentPart parts = 9;
+   */
+  parts: DocumentPart[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractDocumentResponse.
+ * Use `create(ExtractDocumentResponseSchema)` to create a new message.
+ */
+export const ExtractDocumentResponseSchema: GenMessage<ExtractDocumentResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 3);
+
+/**
+ * DocumentPage is a page, a sheet or a slide.
+ *
+ * @generated from message mailmesh.primitives.v1.DocumentPage
+ */
+export type DocumentPage = Message<"mailmesh.primitives.v1.DocumentPage"> & {
+  /**
+   * name is its name, such as "page 2", or the name of the sheet.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * start is the position of its first character in `text`, counted in Unicode code points from 0.
+   *
+   * @generated from field: int32 start = 2;
+   */
+  start: number;
+
+  /**
+   * end is the position after its last character.
+   *
+   * @generated from field: int32 end = 3;
+   */
+  end: number;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.DocumentPage.
+ * Use `create(DocumentPageSchema)` to create a new message.
+ */
+export const DocumentPageSchema: GenMessage<DocumentPage> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 4);
+
+/**
+ * DocumentTable is a table.
+ *
+ * @generated from message mailmesh.primitives.v1.DocumentTable
+ */
+export type DocumentTable = Message<"mailmesh.primitives.v1.DocumentTable"> & {
+  /**
+   * page is the place in `pages` of the page that has it; the number of pages when it is on none.
+   *
+   * @generated from field: int32 page = 1;
+   */
+  page: number;
+
+  /**
+   * rows are its rows, without the empty ones of a sheet.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.TableRow rows = 2;
+   */
+  rows: TableRow[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.DocumentTable.
+ * Use `create(DocumentTableSchema)` to create a new message.
+ */
+export const DocumentTableSchema: GenMessage<DocumentTable> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 5);
+
+/**
+ * TableRow is a row of a table.
+ *
+ * @generated from message mailmesh.primitives.v1.TableRow
+ */
+export type TableRow = Message<"mailmesh.primitives.v1.TableRow"> & {
+  /**
+   * cells are the texts of its cells, each at most 4,000 characters.
+   *
+   * @generated from field: repeated string cells = 1;
+   */
+  cells: string[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.TableRow.
+ * Use `create(TableRowSchema)` to create a new message.
+ */
+export const TableRowSchema: GenMessage<TableRow> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 6);
+
+/**
+ * DocumentPart is a document in a document.
+ *
+ * @generated from message mailmesh.primitives.v1.DocumentPart
+ */
+export type DocumentPart = Message<"mailmesh.primitives.v1.DocumentPart"> & {
+  /**
+   * name is the last part of its file name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * format is its format, as of the whole. Empty when it could not be read.
+   *
+   * @generated from field: string format = 2;
+   */
+  format: string;
+
+  /**
+   * size_bytes is its size.
+   *
+   * @generated from field: int64 size_bytes = 3;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * start is the position of its first character in `text`, counted in Unicode code points from 0.
+   *
+   * @generated from field: int32 start = 4;
+   */
+  start: number;
+
+  /**
+   * end is the position after its last character.
+   *
+   * @generated from field: int32 end = 5;
+   */
+  end: number;
+
+  /**
+   * fault is the cause why it was not read: "malformed", "nesting", "format_unknown", "reader_missing" or another word. Empty otherwise.
+   *
+   * @generated from field: string fault = 6;
+   */
+  fault: string;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.DocumentPart.
+ * Use `create(DocumentPartSchema)` to create a new message.
+ */
+export const DocumentPartSchema: GenMessage<DocumentPart> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 7);
+
+/**
  * PrimitiveService reads bytes that strangers wrote, each in a process without rights. It keeps no state and knows no tenant: equal
  * requests have equal answers, and every RPC is safe to repeat.
  *
@@ -107,6 +369,19 @@ export const PrimitiveService: GenService<{
     methodKind: "unary";
     input: typeof ParseMailRequestSchema;
     output: typeof ParseMailResponseSchema;
+  },
+  /**
+   * ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
+   * nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
+   * csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+   * READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
+   *
+   * @generated from rpc mailmesh.primitives.v1.PrimitiveService.ExtractDocument
+   */
+  extractDocument: {
+    methodKind: "unary";
+    input: typeof ExtractDocumentRequestSchema;
+    output: typeof ExtractDocumentResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_primitives_v1_primitive_service, 0);

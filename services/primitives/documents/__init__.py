@@ -1,0 +1,1 @@
+"""Documents to text. The readers run in processes without rights, which a document may break."""

@@ -1,0 +1,55 @@
+"""The format of a document: by its content; the name and the media type decide between kinds of text only."""
+
+import re
+
+from services.primitives.documents import sheets, slides, word
+from services.primitives.documents.archive import Archive
+
+PDF, DOCX, XLSX, PPTX, ODF, ZIP = "pdf", "docx", "xlsx", "pptx", "opendocument", "zip"
+RTF, HTML, CSV, TXT, EML, ICS, VCF, OLE = "rtf", "html", "csv", "txt", "eml", "ics", "vcf", "ole"
+_OFFICE = {word.MAIN: DOCX, sheets.MAIN: XLSX, slides.MAIN: PPTX}
+_STARTS = ((b"PK\x03\x04", ZIP), (b"PK\x05\x06", ZIP), (b"{\\rtf", RTF), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE))
+_ENDINGS = {"csv": CSV, "tsv": CSV, "htm": HTML, "html": HTML, "eml": EML, "ics": ICS, "vcf": VCF}
+_TYPES = {
+    "text/csv": CSV, "text/tab-separated-values": CSV, "text/html": HTML, "message/rfc822": EML, "text/calendar": ICS,
+    "text/vcard": VCF, "text/x-vcard": VCF,
+}  # fmt: skip
+_MARKUP = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
+_HEADER = re.compile(
+    rb"(From|Received|Return-Path|Delivered-To|MIME-Version|Message-ID|Subject|Date|To):", re.IGNORECASE
+)
+_SEEN = 4096
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def format_of(content: bytes, name: str, media_type: str) -> str:
+    """Return the format; empty when it is not known.
+
+    Args:
+        content: The document.
+        name: Its file name, which may be empty or a lie.
+        media_type: Its media type, the same.
+    """
+    head = content[:_SEEN]
+    if b"%PDF-" in head[:1024]:
+        return PDF
+    if found := next((kind for start, kind in _STARTS if head.startswith(start)), ""):
+        return found
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    upper = text.lstrip()[:20].upper()
+    if upper.startswith((b"BEGIN:VCALENDAR", b"BEGIN:VCARD")):
+        return ICS if b"CALENDAR" in upper else VCF
+    if _MARKUP.match(text):
+        return HTML
+    if _BINARY.search(head) and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ""
+    claimed = _TYPES.get(media_type.partition(";")[0].strip().lower()) or _ENDINGS.get(name.rpartition(".")[2].lower())
+    return claimed or (EML if _HEADER.match(text) else TXT)
+
+
+def archive_format(archive: Archive) -> str:
+    """Return the format of a zip archive: the document that it is, or `zip`."""
+    for main, kind in _OFFICE.items():
+        if main in archive:
+            return kind
+    return ODF if "mimetype" in archive and "content.xml" in archive else ZIP

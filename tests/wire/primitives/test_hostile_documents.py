@@ -1,0 +1,108 @@
+"""Hostile documents: each is one clear failure in bounded memory and time, and the next document is read."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
+from services.primitives.failure import ContentError
+from services.primitives.sandbox.confine import Confinement
+from services.primitives.sandbox.pool import Sandbox, SandboxLimits
+from tests.unit.primitives import samples
+from tests.unit.primitives.samples import paragraph
+
+MIB = 1024 * 1024
+LIMITS = SandboxLimits(processes=1, seconds=60, confinement=Confinement(1024 * MIB, 10.0, 65534))
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.open(LIMITS) as opened:
+        yield opened
+
+
+async def read(sandbox: Sandbox, content: bytes, name: str = "") -> pb2.ExtractDocumentResponse:
+    request = pb2.ExtractDocumentRequest(content=content, file_name=name)
+    answer = await sandbox.run("document", request.SerializeToString(), is_alone=True)
+    return pb2.ExtractDocumentResponse.FromString(answer)
+
+
+def bomb() -> bytes:
+    return samples.word(paragraph("x"), **{"word__bomb.xml": b"\0" * 150 * MIB})
+
+
+def lying_bomb() -> bytes:
+    """The directory declares a small member, which inflates to 300 MiB."""
+    made = bytearray(samples.zipped({"word/document.xml": b" " * 300 * MIB}))
+    central = made.rindex(b"PK\x01\x02")
+    for place in (central + 24, 22):
+        made[place : place + 4] = (1000).to_bytes(4, "little")
+    return bytes(made)
+
+
+def matryoshka(depth: int) -> bytes:
+    content = b"inside"
+    for _ in range(depth):
+        content = samples.zipped({"inner.zip": content})
+    return content
+
+
+def many_members() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(2_100):
+            archive.writestr(f"{number}.txt", b"")
+    return made.getvalue()
+
+
+def laughs() -> str:
+    entities = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    return f'<!DOCTYPE x [<!ENTITY l0 "lol">{entities}]><x>&l9;</x>'
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a member of zeros": (bomb, "bomb"),
+    "a member that lies about its size": (lying_bomb, "bomb|malformed"),
+    "2,100 members": (many_members, "bomb"),
+    "entities of entities": (lambda: samples.zipped({"word/document.xml": laughs()}), "malformed"),
+    "elements in elements": (lambda: samples.word("<w:p>" * 100_000), "nesting"),
+    "a cut archive": (lambda: samples.word(paragraph("x"))[:-30], "malformed"),
+    "a PDF of noise": (lambda: b"%PDF-1.7\n" + bytes(range(256)) * 1000, "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_document_is_one_clear_failure_and_the_next_one_is_read(sandbox: Sandbox, name: str) -> None:
+    make, cause = HOSTILE[name]
+
+    with pytest.raises(ContentError, match=f"^({cause})$"):
+        await read(sandbox, make())
+
+    assert (await read(sandbox, b"plain")).text == "plain\n"
+
+
+async def test_archives_in_archives_are_opened_to_a_depth_and_mails_in_mails_too(sandbox: Sandbox) -> None:
+    answer = await read(sandbox, matryoshka(10))
+    head = b"Subject: x\nContent-Type: message/rfc822\n\n"
+    mails = await read(sandbox, b"MIME-Version: 1.0\n" + head * 10 + b"Subject: last\n\ndeep")
+
+    assert [part.fault for part in answer.parts] == ["", "", "", "nesting"]
+    assert [part.fault for part in mails.parts][-1] == "nesting"
+
+
+async def test_long_text_is_cut_and_said_to_be(sandbox: Sandbox) -> None:
+    answer = await read(sandbox, samples.word(paragraph("word " * 20) * 20_000))
+
+    assert len(answer.text) == MIB
+    assert answer.is_text_cut
+
+
+async def test_a_reader_that_aborts_is_one_failed_document(sandbox: Sandbox) -> None:
+    """The memory of the process is too small for what the document needs, in the reader's own code."""
+    small = SandboxLimits(processes=1, seconds=60, confinement=Confinement(200 * MIB, 10.0, 65534))
+    async with Sandbox.open(small) as narrow:
+        with pytest.raises(ContentError, match=r"memory|crashed|malformed"):
+            await read(narrow, b"a,b\n" * 30 * MIB, "big.csv")
+    assert (await read(sandbox, b"plain")).text == "plain\n"
