@@ -109,7 +109,7 @@ HURTS: dict[str, Callable[[psutil.Process], None]] = {
 def test_a_run_that_is_hurt_leaves_nothing(programs: Sample, place: Path, hurt: str) -> None:
     (programs.folder / "waits").touch()
     process = programs.start()
-    eventually((programs.folder / "begun").exists, GONE_SECONDS, what="the programs run")
+    eventually((programs.folder / "begun").exists, what="the programs run")
     began = time.monotonic()
     assert processes_of(place)
 
