@@ -10,8 +10,12 @@ import httpx
 import pytest
 
 from mailmesh.vault.v1 import tenant_pb2
+from services.processor.outbox.rows import State
 from stack.ports import free_ports
+from tests.store.processor.calendar.following import HASTE, FollowedCalendar
 from tests.store.processor.ground import Ground, Told
+from tests.store.processor.outbox.sending import HASTE as SENDING_HASTE
+from tests.store.processor.outbox.sending import Outgoing
 from tests.store.processor.workers import worker_process
 
 LONG_HTML = "<p>Long <b>words</b></p>" * 150_000
@@ -75,3 +79,29 @@ async def test_long_answers_are_parsed_in_a_process_and_mapped_as_short_ones(
         assert (1, 1) == (_count(metrics, provider, "attachment"), _count(metrics, provider, "message"))
     else:  # all together, or each alone: by how they arrived
         assert 1 <= _count(metrics, provider, "batch") + _count(metrics, provider, "message")
+
+
+async def test_a_long_page_of_a_calendar_and_a_long_draft_are_parsed_in_a_process(
+    ground: Ground, tmp_path: Path
+) -> None:
+    followed, outgoing = await FollowedCalendar.of(ground, "googlews"), await Outgoing.of(ground)
+    times = {name: {"dateTime": f"2026-11-30T{hour}:00:00Z"} for name, hour in (("start", 14), ("end", 15))}
+    for number in range(3):
+        await ground.control.create_event(
+            followed.tenant.address, followed.provider_id, **times, summary=f"Plan {number}", description="ä" * 150_000
+        )
+    (port,) = free_ports(1)
+    with worker_process(ground, tmp_path, metrics_listen=f"127.0.0.1:{port}", **HASTE, **SENDING_HASTE):
+        await followed.follow()
+        row = await outgoing.answer(text="How much? " * 100_000)
+        sent = await outgoing.ended(row.send_id)
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    events = (await followed.page()).events
+
+    assert {("Plan 0", 150_000), ("Plan 1", 150_000), ("Plan 2", 150_000)} == {
+        (event.subject, len(event.body_text)) for event in events
+    }
+    assert State.SENT is sent.state
+    assert 1 <= _count(metrics, "googlews", "calendar_events")
+    assert 1 == _count(metrics, "ms365", "send_draft")  # with the quote
