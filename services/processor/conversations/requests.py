@@ -184,7 +184,7 @@ class Conversations:
 
         Args:
             connection: A connection in the transaction that commits the send.
-            send: The request; one that is no answer in a conversation is passed over.
+            send: The request; one that is no answer in a conversation is ignored.
             send_id: The send's UUID.
             key_id: The id of the caller's key.
 

@@ -1,12 +1,12 @@
 """Backfills: one for each tenant, with the oldest time that it has reached.
 
-Revision ID: 0017
+Revision ID: 0016
 Revises: 0015
 """
 
 from alembic import op
 
-revision = "0017"
+revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None
