@@ -183,7 +183,14 @@ class ProviderHttp:
         """
         request = _Request(provider, operation, method, url, token, params, headers, body, content)
         raw = await self._succeed(request, success)
-        if (shown := await self._parsed(provider, operation, raw)) is None:
+        try:
+            shown = await self._parsed(provider, operation, raw)
+        except SourceError as exc:
+            if method == "GET":
+                raise
+            # The provider acted: an answer that cannot be read leaves the same doubt as one that was lost.
+            raise classify(provider, 0, [exc.code]) from exc
+        if shown is None:
             if success is not None or is_empty:
                 return {}
             raise classify(provider, 0, ["answer_is_no_json"])

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.meshkit.secret import Secret
+from services.processor.calendar.writing import failures as writing
 from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.parsing import MAX_PARSED_BYTES
 from services.processor.mailbox.provider_http import JSON, ProviderHttp
+from services.processor.outbox import mailbox
+from services.providers.failures import Meaning
 from stack.certificates import MeshCertificates
 
 MAX_BYTES = 1024 * 1024
@@ -48,7 +51,9 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncIterator[Provider]:
+async def provider(
+    certificates: MeshCertificates, answer: Answer, max_bytes: int = MAX_BYTES
+) -> AsyncIterator[Provider]:
     """Serve each request with the same answer."""
     identity = certificates.identity("simulator")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -74,7 +79,7 @@ async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncItera
         authority=identity.authority,
         connections=4,
         timeout_seconds=TIMEOUT_SECONDS,
-        max_bytes=MAX_BYTES,
+        max_bytes=max_bytes,
         read_long=read_long,
     ) as http:
         made = Provider(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", http)
@@ -151,6 +156,21 @@ async def test_a_long_answer_that_is_no_object_fails_as_a_short_one_does(
         with pytest.raises(SourceError, match="answer_is_no_json"):
             await made.get()
         assert {} == await made.get(success=200)
+
+
+async def test_an_unreadable_answer_to_a_successful_change_leaves_a_doubt(certificates: MeshCertificates) -> None:
+    body = b'{"value": [%b]}' % b",".join([b"1"] * 1_100_000)
+    async with provider(certificates, with_body(body), max_bytes=2 * len(body)) as made:
+        read = await refusal(made)
+        with pytest.raises(SourceError) as raised:
+            await made.http.call("ms365", "test", "POST", f"{made.url}/v1.0/me", TOKEN, success=200)
+
+    change = raised.value
+    assert (413, Remedy.PERMANENT) == (read.status, read.remedy)
+    assert (0, Meaning.PASSING, read.code) == (change.status, change.meaning, change.code)
+    for meaning_of in (writing, mailbox):
+        assert not meaning_of.is_unprocessed(change)
+        assert not meaning_of.is_refused(change)
 
 
 @pytest.mark.parametrize("body", [b'{"id": ', b'{"error": {"code": "' + b"x" * MAX_PARSED_BYTES + b'"}}'])
