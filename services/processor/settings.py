@@ -300,8 +300,8 @@ class ProcessorSettings(MeshSettings):
         gt=0,
         le=86400,
         description=(
-            "Time after a submission to a Microsoft calendar without an answer until a change that is not found is "
-            "submitted again."
+            "Time after a submission to a calendar without an answer until a change that is not found is submitted "
+            "again; it doubles with each failure."
         ),
     )
     calendar_meeting_seconds: float = Field(

@@ -189,11 +189,15 @@ async def lock_overdue(connection: db.Connection, grace: timedelta) -> WriteRow 
 
 
 async def doubt_all(connection: db.Connection) -> int:
-    """Put every write without an outcome in doubt: it is looked up before it is submitted. Return the number."""
+    """Put every write without an outcome in doubt: it is looked up before it is submitted. Return the number.
+
+    An old deadline leaves an hour for the look-up; without it, the write would end unseen.
+    """
     return db.affected(
         await connection.execute(
             "UPDATE processor.calendar_writes SET state = $2, submitted_at = coalesce(submitted_at, now()),"
-            " due_at = now() WHERE state = ANY($1::smallint[])",
+            " due_at = now(), deadline_at = greatest(deadline_at, now() + interval '1 hour')"
+            " WHERE state = ANY($1::smallint[])",
             _UNFINISHED,
             int(State.WRITING),
         )

@@ -1,6 +1,6 @@
 """The meaning of a provider's answer for a write: whether the change was surely not made, or is in doubt."""
 
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.providers.failures import Meaning
 
 _NOT_CONNECTED = frozenset({
@@ -19,10 +19,16 @@ def is_unprocessed(error: SourceError) -> bool:
 
     5xx, a timeout and a lost connection say nothing: the change may have been made.
     """
-    if error.meaning is None:  # TokenVault lent no token: the provider was not asked
+    # TokenVault lent no token, so that the provider was not asked; or the provider turns the installation's app away.
+    if error.meaning in (None, Meaning.APP):
         return True
     is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
     return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
+
+
+def is_blocked(error: SourceError) -> bool:
+    """Return whether a person must act before the account can write: no token is lent, or the app is turned away."""
+    return error.remedy is Remedy.PERSON and error.meaning in (None, Meaning.APP)
 
 
 def is_refused(error: SourceError) -> bool:

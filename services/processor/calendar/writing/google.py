@@ -31,10 +31,6 @@ class GoogleWriting:
         self._access = access
         self._base = base_url
 
-    def may_appear_late(self, row: WriteRow) -> bool:  # noqa: ARG002 - the protocol's
-        """See `WritableCalendars.may_appear_late`. A late insertion collides with the repeated one."""
-        return False
-
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
         own = event_id(row.calendar_write_id)
@@ -44,7 +40,7 @@ class GoogleWriting:
         return _made(row, await self._access.call("calendar_create", url, method="POST", body=body))
 
     async def find(self, row: WriteRow) -> Made | None:
-        """See `WritableCalendars.find`."""
+        """See `WritableCalendars.find`. A late insertion collides with the repeated one."""
         return await self._read(row, event_id(row.calendar_write_id))
 
     async def event(self, row: WriteRow) -> Made | None:

@@ -35,10 +35,6 @@ class GraphWriting:
         self._access = access
         self._base = base_url
 
-    def may_appear_late(self, row: WriteRow) -> bool:  # noqa: ARG002 - the protocol's
-        """See `WritableCalendars.may_appear_late`. A search need not find at once what was made."""
-        return True
-
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
         mark = {"id": GRAPH_CALENDAR_WRITE, "value": row.calendar_write_id}
@@ -51,7 +47,7 @@ class GraphWriting:
         return _made(row, await self._access.call("calendar_create", url, method="POST", body=body, success=_CREATED))
 
     async def find(self, row: WriteRow) -> Made | None:
-        """See `WritableCalendars.find`."""
+        """See `WritableCalendars.find`. A search need not find at once what was made."""
         condition = f"ep/id eq '{GRAPH_CALENDAR_WRITE}' and ep/value eq '{row.calendar_write_id}'"
         params = {"$filter": f"singleValueExtendedProperties/Any(ep: {condition})", "$select": _FIELDS, "$top": "2"}
         found = objects(await self._access.call("calendar_find", f"{self._of(row)}/events", params=params), "value")

@@ -40,9 +40,13 @@ class Ledger:
         return await self._change(row, {**values, "state": State.WRITING})
 
     async def unprocessed(self, row: WriteRow, until: datetime, reason: str, detail: str) -> None:
-        """Commit that the submission surely had no effect. A write that a person had made again stays in doubt."""
-        state = State.WRITING if row.resolutions else State.PENDING
-        values = {"state": state, "submissions": row.submissions - 1}
+        """Commit that the submission surely had no effect, and does not count.
+
+        A write stays in doubt after an earlier submission, and after a person had it made again.
+        """
+        others = row.submissions - 1
+        state = State.WRITING if row.resolutions or others else State.PENDING
+        values = {"state": state, "submissions": others, "attempts": row.attempts + 1}
         await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
 
     async def wait(

@@ -4,7 +4,8 @@ PENDING -> WRITING -> the change -> DONE -> the address of the online meeting
 
 After a doubt (no answer, 5xx, a crash) the change is looked up before anything else, and a query that fails proves
 nothing. A change is submitted again only under the mark by which the provider recognises a repetition, and only where
-the look-up did not find it; where it may appear late, only after a time.
+the look-up did not find it for a time: it may appear late, and a fault of the provider lasts. The time doubles with
+each failure.
 """
 
 from datetime import datetime, timedelta
@@ -14,11 +15,11 @@ import structlog
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit.clock import Clock
 from services.processor.calendar.write_rows import Made, State, WriteRow
-from services.processor.calendar.writing.failures import is_refused, is_unprocessed
+from services.processor.calendar.writing.failures import is_blocked, is_refused, is_unprocessed
 from services.processor.calendar.writing.ledger import Ledger
 from services.processor.calendar.writing.outcome import FIRST_POLL, meeting_of
 from services.processor.calendar.writing.target import WritableCalendars
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import Meaning
@@ -29,6 +30,8 @@ NOT_MADE = "ONLINE_MEETING_NOT_MADE"
 _FIRST_LOOK = timedelta(seconds=0.5)
 _LONGEST_LOOK = timedelta(seconds=30)
 _THROTTLED_WAIT = timedelta(seconds=5)
+_BLOCKED_WAIT = timedelta(seconds=60)
+"""The least wait where a person must act for the whole account; see `is_blocked`."""
 
 
 class Submission:
@@ -39,6 +42,9 @@ class Submission:
         ledger: Commits the steps.
         settings: Bounds and waits.
         clock: The time.
+
+    Attributes:
+        is_held_back: Whether the account's writes were put off together: none of those read before may be acted on.
     """
 
     def __init__(self, calendars: WritableCalendars, ledger: Ledger, settings: ProcessorSettings, clock: Clock) -> None:
@@ -46,6 +52,7 @@ class Submission:
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
+        self.is_held_back = False
 
     async def advance(self, row: WriteRow) -> None:
         """Take a write as far as it goes now. Safe to call again after a crash at any point.
@@ -75,12 +82,11 @@ class Submission:
 
     async def _not_made(self, row: WriteRow, error: SourceError) -> None:
         # After an earlier submission without an answer, the refusal of this one says nothing about that one.
-        is_first, until = row.submissions == 1, self._retry_at(row, error)
-        if is_first and is_unprocessed(error):
+        until = self._retry_at(row, error)
+        if is_unprocessed(error):
             await self._ledger.unprocessed(row, until, error.reason, error.detail)
-            if error.meaning is Meaning.THROTTLED:
-                await self._ledger.hold_back(until, error.reason, error.detail)
-        elif is_first and is_refused(error):
+            await self._hold_back(error, until)
+        elif row.submissions == 1 and is_refused(error):
             await self._ledger.failed(row, "CALENDAR_WRITE_REFUSED", error.detail)
         else:
             logger.warning(
@@ -88,6 +94,7 @@ class Submission:
             )
             look_at = self._clock.now() + max(_FIRST_LOOK, error.retry_after or _FIRST_LOOK)
             await self._ledger.wait(row, look_at, error.reason, error.detail, failed=1)
+            await self._hold_back(error, look_at)
 
     async def _confirm(self, row: WriteRow) -> None:
         """Look the change up, and decide."""
@@ -98,7 +105,7 @@ class Submission:
             return
         if made is not None:
             await self._ledger.done(row, made)
-        elif self._calendars.may_appear_late(row) and self._is_settling(row):
+        elif self._is_settling(row):
             await self._ledger.wait(row, self._look_at(row))
         elif row.submissions < self._settings.send_submissions and not self._is_over(row):
             await self._submit(row)
@@ -112,6 +119,7 @@ class Submission:
         else:
             until = max(self._look_at(row), self._retry_at(row, error))
             await self._ledger.wait(row, until, error.reason, error.detail, failed=1)
+            await self._hold_back(error, until)
 
     async def _await_meeting(self, row: WriteRow) -> None:
         """Ask the event for the address of its online meeting; the event stays whatever becomes of it."""
@@ -123,7 +131,9 @@ class Submission:
             if is_over:
                 await self._ledger.meeting(row, _failed(row), NOT_MADE, exc.detail)
             else:
-                await self._ledger.wait(row, max(self._poll_at(row), self._retry_at(row, exc)))
+                until = max(self._poll_at(row), self._retry_at(row, exc))
+                await self._ledger.wait(row, until)
+                await self._hold_back(exc, until)
             return
         await self._note_meeting(row, made, is_over=is_over)
 
@@ -141,12 +151,20 @@ class Submission:
         else:
             await self._ledger.wait(row, self._poll_at(row))
 
+    async def _hold_back(self, error: SourceError, until: datetime) -> None:
+        """Let the account's other writes wait as long as this one where the failure concerns them all."""
+        if error.remedy is Remedy.THROTTLED or is_blocked(error):
+            await self._ledger.hold_back(until, error.reason, error.detail)
+            self.is_held_back = True
+
     def _is_over(self, row: WriteRow) -> bool:
         return self._clock.now() >= row.deadline_at
 
     def _is_settling(self, row: WriteRow) -> bool:
         assert row.submitted_at is not None  # noqa: S101 - it is being written
-        return self._clock.now() - row.submitted_at < timedelta(seconds=self._settings.calendar_write_settle_seconds)
+        least = self._settings.calendar_write_settle_seconds
+        grown = min(least * 2 ** min(max(row.attempts - 1, 0), 20), self._settings.retry_max_seconds)
+        return self._clock.now() - row.submitted_at < timedelta(seconds=max(least, grown))
 
     def _look_at(self, row: WriteRow) -> datetime:
         """Look again after as long as the submission is ago, so that the distances double."""
@@ -165,6 +183,8 @@ class Submission:
         policy = RetryPolicy.from_settings(self._settings, self._clock.now())
         base = _THROTTLED_WAIT if error.meaning is Meaning.THROTTLED else None
         grown = policy.after(row.attempts, base)
+        if is_blocked(error):
+            grown = max(grown, policy.now + _BLOCKED_WAIT)
         return grown if error.retry_after is None else policy.now + error.retry_after
 
 

@@ -8,9 +8,6 @@ from services.processor.calendar.write_rows import Made, WriteRow
 class WritableCalendars(Protocol):
     """The calendars of one account that a worker writes to."""
 
-    def may_appear_late(self, row: WriteRow) -> bool:
-        """Return whether a change without an answer may appear after a check: time must pass before a repetition."""
-
     async def submit(self, row: WriteRow) -> Made:
         """Make the change.
 
@@ -19,7 +16,7 @@ class WritableCalendars(Protocol):
         """
 
     async def find(self, row: WriteRow) -> Made | None:
-        """Look the change up; None when it is surely not made yet.
+        """Look the change up; None when it is not there yet; it may appear late.
 
         Raises:
             SourceError: A query failed, which proves nothing about the change.

@@ -1,6 +1,7 @@
 """A write to a calendar is one event or uncertain, and never two, after any answer and wherever its worker dies."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.clock import SystemClock
 from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.calendar.writing.requests import CalendarWrites
+from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.errors import AbilityNotGranted, CalendarReadOnly, IdempotencyKeyReused, OnlineMeetingNotAllowed
 from services.processor.restored import doubt_writes
 from services.processor.worker import running
@@ -124,6 +126,81 @@ async def test_a_write_is_one_event_wherever_its_worker_dies(
     assert (State.DONE, [done.provider_event_id]) == (done.state, await writer.events())
 
 
+@pytest.mark.parametrize("provider", CREATE)
+async def test_a_change_that_is_not_found_is_looked_up_again_before_it_is_repeated(
+    ground: Ground, provider: str
+) -> None:
+    writer = await Writer.of(ground, provider)
+    account = writer.followed.tenant.address
+    async with running(ground.worker_settings(**QUICK | {"calendar_write_settle_seconds": 600.0})):
+        calendar = await writer.calendar()
+        await ground.control.add_fault("status", endpoint=CREATE[provider], account=account, status=504, **ONCE)
+        row = await writer.create(calendar)
+
+        async def is_looked_up() -> bool:
+            return await ground.control.call_count(endpoint=LOOK[provider], account=account) >= 3
+
+        await ground.until(is_looked_up, PATIENCE)
+
+    kept = await writer.writes.get(row.calendar_write_id, None)
+    calls = await ground.control.call_count(endpoint=CREATE[provider], account=account)
+    assert (State.WRITING, 1, 1) == (kept.state, kept.submissions, calls)
+
+
+@pytest.mark.parametrize("provider", CREATE)
+async def test_after_a_doubt_a_throttled_repetition_does_not_count(ground: Ground, provider: str) -> None:
+    writer = await Writer.of(ground, provider)
+    account = writer.followed.tenant.address
+    async with running(ground.worker_settings(**QUICK, send_submissions=2)):
+        calendar = await writer.calendar()
+        await ground.control.add_fault("status", endpoint=CREATE[provider], account=account, status=504, **ONCE)
+        await ground.control.add_fault(
+            "status", endpoint=CREATE[provider], account=account, status=429, skip=1, count=3
+        )
+        done = await writer.ended(await writer.create(calendar))
+
+    calls = await ground.control.call_count(endpoint=CREATE[provider], account=account)
+    assert (State.DONE, 2, 5) == (done.state, done.submissions, calls)
+
+
+async def test_one_throttled_write_holds_the_others_of_its_account_back(ground: Ground) -> None:
+    writer = await Writer.of(ground, "ms365")
+    account = writer.followed.tenant.address
+    async with running(ground.worker_settings(**QUICK)):
+        calendar = await writer.calendar()
+    await ground.control.add_fault("status", endpoint=CREATE["ms365"], account=account, status=429, retry_after=600)
+    rows = [await writer.create(calendar, key=str(number)) for number in range(3)]
+    async with running(ground.worker_settings(**QUICK)):
+
+        async def are_held() -> bool:
+            found = [await writer.writes.get(row.calendar_write_id, None) for row in rows]
+            return all(one.reason == "PROVIDER_THROTTLED" for one in found)
+
+        await ground.until(are_held, PATIENCE)
+
+    assert 1 == await ground.control.call_count(endpoint=CREATE["ms365"], account=account)
+
+
+async def test_the_writes_of_a_withdrawn_ability_wait_a_minute(ground: Ground) -> None:
+    writer = await Writer.of(ground, "ms365")
+    async with running(ground.worker_settings(**QUICK)):
+        calendar = await writer.calendar()
+    rows = [await writer.create(calendar, key=str(number)) for number in range(2)]
+    ground.vault.refusals[writer.followed.tenant.tenant_id] = "ABILITY_NOT_GRANTED"
+    async with running(ground.worker_settings(**QUICK)):
+
+        async def are_held() -> list[WriteRow] | None:
+            found = [await writer.writes.get(row.calendar_write_id, None) for row in rows]
+            return found if all(one.reason == "ABILITY_NOT_GRANTED" for one in found) else None
+
+        held: list[WriteRow] = await ground.until(are_held, PATIENCE)
+
+    least = SystemClock().now() + timedelta(seconds=20)
+    assert [(State.PENDING, 0, True)] * 2 == [
+        (one.state, one.submissions, one.due_at is not None and one.due_at > least) for one in held
+    ]
+
+
 async def test_what_the_provider_cannot_tell_is_uncertain_until_a_person_decides(ground: Ground) -> None:
     writer = await Writer.of(ground, "ms365")
     account = writer.followed.tenant.address
@@ -193,11 +270,13 @@ async def test_after_a_restore_a_write_that_was_made_since_the_backup_is_found_a
         made = await writer.ended(await writer.create(await writer.calendar()))
     await ground.processor.execute(
         "UPDATE processor.calendar_writes SET state = 1, due_at = now(), finished_at = NULL, submitted_at = NULL,"
+        " deadline_at = now() - interval '1 day',"
         " submissions = 0, calendar_event_id = NULL, provider_event_id = ''"
     )
     await doubt_writes(ground.processor)
+    ended = await WriteRetention(ground.processor, SystemClock()).round()
     async with running(ground.worker_settings(**QUICK)):
         found = await writer.ended(made)
 
     assert (State.DONE, [found.provider_event_id]) == (found.state, await writer.events())
-    assert 0 == found.submissions
+    assert (0, 0) == (ended, found.submissions)

@@ -68,7 +68,8 @@ type NormalizedCalendarEvent struct {
 	// change lists the differences that an update made. Absent otherwise.
 	Change *CalendarChange `protobuf:"bytes,17,opt,name=change,proto3" json:"change,omitempty"`
 	// source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
-	// EVENT_SOURCE_RECONCILIATION.
+	// EVENT_SOURCE_RECONCILIATION. So is "calendar.event.created" of an event that the mesh made, when the calendar is read before the
+	// write knows its event: after a submission without an answer, or before its answer is stored.
 	Source v1.EventSource `protobuf:"varint,18,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
 	// calendar_write_id is mailmesh's UUID of the write. Only when `source` is EVENT_SOURCE_COMMAND.
 	CalendarWriteId string `protobuf:"bytes,19,opt,name=calendar_write_id,json=calendarWriteId,proto3" json:"calendar_write_id,omitempty"`

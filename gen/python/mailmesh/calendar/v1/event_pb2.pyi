@@ -83,7 +83,8 @@ class NormalizedCalendarEvent(_message.Message):
     """original_event_id is the entry that a replay repeats. Empty on an entry that is not a replay."""
     source: _event_pb2.EventSource.ValueType
     """source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
-    EVENT_SOURCE_RECONCILIATION.
+    EVENT_SOURCE_RECONCILIATION. So is "calendar.event.created" of an event that the mesh made, when the calendar is read before the
+    write knows its event: after a submission without an answer, or before its answer is stored.
     """
     calendar_write_id: _builtins.str
     """calendar_write_id is mailmesh's UUID of the write. Only when `source` is EVENT_SOURCE_COMMAND."""

@@ -154,7 +154,8 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
 
   /**
    * source is EVENT_SOURCE_COMMAND when a write of this mesh made exactly this change, or on the outcome of a write. Otherwise it is
-   * EVENT_SOURCE_RECONCILIATION.
+   * EVENT_SOURCE_RECONCILIATION. So is "calendar.event.created" of an event that the mesh made, when the calendar is read before the
+   * write knows its event: after a submission without an answer, or before its answer is stored.
    *
    * @generated from field: mailmesh.mail.v1.EventSource source = 18;
    */
