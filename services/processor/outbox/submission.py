@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.meshkit.clock import Clock
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.outbox.ledger import Ledger
 from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed, refusal_of
@@ -30,6 +30,7 @@ _FIRST_LOOK = timedelta(seconds=0.5)
 _LONGEST_LOOK = timedelta(seconds=30)
 _CLEARING = timedelta(hours=1)
 _THROTTLED_WAIT = timedelta(seconds=5)
+_NO_TOKEN_WAIT = timedelta(seconds=60)
 _LOST_ATTEMPTS = 2
 _NO_ROOM_WAIT = timedelta(seconds=2)
 
@@ -43,6 +44,9 @@ class Submission:
         settings: Bounds and waits.
         clock: The time.
         room: The memory of the process for files.
+
+    Attributes:
+        is_held_back: Whether a failure put the account's sends off together: none of those read before may be acted on.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Submission:
         self._settings = settings
         self._clock = clock
         self._held_until: datetime | None = None
+        self.is_held_back = False
 
     async def advance(self, row: SendRow) -> None:
         """Take a send as far as it goes now. Safe to call again after a crash at any point.
@@ -228,7 +233,9 @@ class Submission:
         elif (self._clock.now() >= row.deadline_at or _is_lost(row, error)) and not self._is_settling(row):
             await self._ledger.uncertain(row, f"submitted, and could not be looked up: {error.detail}")
         else:
-            await self._ledger.wait(row, max(self._look_at(row), self._retry_at(row, error)), failed=1)
+            until = max(self._look_at(row), self._retry_at(row, error))
+            await self._ledger.wait(row, until, failed=1)
+            await self._hold_back(error, until)
 
     async def _put_off(self, row: SendRow, error: SourceError) -> None:
         """The preparation failed, which sends nothing: retry it, or end the send."""
@@ -248,9 +255,10 @@ class Submission:
             await self._hold_back(error, until)
 
     async def _hold_back(self, error: SourceError, until: datetime) -> None:
-        """Let the account's other sends wait as long as this one when the provider throttles."""
-        if error.meaning is Meaning.THROTTLED:
+        """Let the account's other sends wait as long as this one when the provider throttles, or a person must act."""
+        if error.meaning is Meaning.THROTTLED or _is_blocked(error):
             await self._ledger.hold_back(until)
+            self.is_held_back = True
 
     async def _clear(self, row: SendRow) -> None:
         """Delete the drafts of a send that was cancelled or has failed."""
@@ -295,7 +303,14 @@ class Submission:
         policy = RetryPolicy.from_settings(self._settings, self._clock.now())
         base = _THROTTLED_WAIT if error.meaning is Meaning.THROTTLED else None
         grown = policy.after(row.attempts, base)
+        if _is_blocked(error):
+            grown = max(grown, policy.now + _NO_TOKEN_WAIT)
         return grown if error.retry_after is None else policy.now + error.retry_after
+
+
+def _is_blocked(error: SourceError) -> bool:
+    """Return whether TokenVault lends no token until a person acts."""
+    return error.meaning is None and error.remedy is Remedy.PERSON
 
 
 def _refusal(row: SendRow, error: SourceError) -> str:

@@ -89,6 +89,8 @@ class Outbox:
                 return  # the rest stays due, after the mail of the same mailbox
             with correlated(row.correlation_id):
                 await self._advance(submission, ledger, row)
+            if submission.is_held_back:
+                return  # the rows read before do not know the time until which they wait
 
     async def recover(self, held: HeldMailbox, due: Sequence[SendRow], error: SourceError) -> None:
         """See `MailboxWork.recover`."""

@@ -149,6 +149,38 @@ async def test_a_cancelled_send_is_never_sent_and_its_draft_is_deleted(ground: G
     assert [] == await outgoing.own(drafts=True)
 
 
+async def test_one_throttled_send_holds_the_others_read_with_it_back(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    endpoint, account = "graph.messages.send", outgoing.tenant.address
+    await ground.control.add_fault("status", endpoint=endpoint, account=account, status=429, retry_after=600)
+    rows = [await outgoing.accept(str(number)) for number in range(3)]
+    async with running(ground.worker_settings(**HASTE)):
+
+        async def is_refused() -> bool:
+            return any([(await outgoing.read(row.send_id)).reason == "PROVIDER_THROTTLED" for row in rows])
+
+        await ground.until(is_refused)
+
+    assert 1 == await ground.control.call_count(endpoint=endpoint, account=account)
+    assert 1 == len(await outgoing.own(drafts=True))
+
+
+async def test_a_send_whose_ability_was_withdrawn_waits_a_minute(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    ground.vault.refusals[outgoing.tenant.tenant_id] = "ABILITY_NOT_GRANTED"
+    async with running(ground.worker_settings(**HASTE)):
+
+        async def is_put_off() -> bool:
+            return (await outgoing.read(row.send_id)).reason == "ABILITY_NOT_GRANTED"
+
+        await ground.until(is_put_off)
+
+    held = await outgoing.read(row.send_id)
+    least = datetime.now(UTC) + timedelta(seconds=20)
+    assert (State.QUEUED, True) == (held.state, held.due_at is not None and held.due_at > least)
+
+
 async def test_a_sent_mail_cannot_be_cancelled_or_resolved(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     row = await outgoing.accept()
