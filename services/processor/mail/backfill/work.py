@@ -116,8 +116,11 @@ class BackfillWork:
 
     async def _step(self, context: MailboxContext, listing: Listing, row: BackfillRow) -> None:
         """Publish a page. A page that does not get below the second reached leaves its link to the next step."""
-        page = await listing.page(row, row.link, self._settings.commit_messages)
-        await context.fetch_and_commit_all(listing.source, [self._change_of(row, one) for one in page.wanted])
+        size = self._settings.commit_messages
+        page = await listing.page(row, row.link, size)
+        for begin in range(0, len(page.wanted), size):  # a provider may send more than it was asked for
+            stretch = page.wanted[begin : begin + size]
+            await context.fetch_and_commit_all(listing.source, [self._change_of(row, one) for one in stretch])
         oldest = await listing.oldest()
         reached = _passed(row, oldest) if oldest and _second(oldest) < _second(row.reached_at) else None
         now, count = self._clock.now(), row.messages + page.count
