@@ -77,5 +77,9 @@ def _sentence(found: messages.Backfill) -> str:
         return f"the backfill is under way: {found.messages} mails so far; {found.detail}".rstrip("; ")
     if found.state == messages.BACKFILL_STATE_FAILED:
         return f"the backfill has failed: {found.reason} {found.detail}"
-    cut = ", which is the bound: begin another one for the rest" if found.is_cut else ""
+    cut = (
+        ", which is the bound: begin another one with the same --since to go on behind these mails"
+        if found.is_cut
+        else ""
+    )
     return f"the backfill is finished: {found.messages} mails{cut}"

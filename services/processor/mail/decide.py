@@ -51,7 +51,7 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
     is_silent_draft = mapped.is_draft and (not coverage.has_draft_events or bool(mapped.send_mark))
     if is_silent_draft and not (known and known.open_event_id):
         return record_draft(reported, mapped, known, coverage)
-    is_backfilled = BACKFILLED in reported.kinds and _is_unannounced(known)
+    is_backfilled = BACKFILLED in reported.kinds and (known is None or known.is_unannounced)
     if is_backfilled or known is None or known.state is State.DELETED:
         return (_backfilled if is_backfilled else _first_sight)(reported, mapped, known, coverage)
     if known.open_event_id:
@@ -64,11 +64,6 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
     if known.generation == UNSENT or was_draft(mapped, known):
         return begin_generation(reported, mapped, known, coverage)
     return _changed(reported, mapped, known, coverage)
-
-
-def _is_unannounced(known: MessageState | None) -> bool:
-    """Return whether no event has announced a message; a draft that was sent begins its generation otherwise."""
-    return known is None or (known.state is State.KNOWN and known.generation != UNSENT and not known.open_event_id)
 
 
 def _backfilled(

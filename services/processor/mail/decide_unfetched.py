@@ -144,13 +144,16 @@ def _without_message(
     if known is not None and known.state is State.DELETED:
         return None
     if known is None or known.generation == UNSENT:
-        telling = {CREATED} if known is not None and known.generation == UNSENT else {CREATED, UPDATED, DELETED}
+        telling = {CREATED, UPDATED, DELETED, BACKFILLED} if known is None else {CREATED}
         is_told = reported.kinds & telling and coverage.allows("mail.created")
         return (
             PendingEvent("mail.created", known.generation + 1 if known else 1, reported.version, not_enriched=why)
             if is_told
             else None
         )
+    if BACKFILLED in reported.kinds and known.is_unannounced:
+        is_asked_for = coverage.covers(known.folder_id, known.label_ids) and coverage.allows("mail.created")
+        return PendingEvent("mail.created", known.generation, "", not_enriched=why) if is_asked_for else None
     is_old_news = bool(known.open_event_id) or not reported.version or reported.version == known.version
     if is_old_news or not coverage.allows("mail.updated"):
         return None

@@ -60,6 +60,11 @@ class MessageState:
     open_event_id: str = ""
     mail_received_at: datetime | None = None
 
+    @property
+    def is_unannounced(self) -> bool:
+        """Whether no event has announced it; a draft that was sent begins its generation otherwise."""
+        return self.state is State.KNOWN and self.generation != UNSENT and not self.open_event_id
+
 
 @dataclass(frozen=True)
 class ReportedChange:

@@ -66,8 +66,7 @@ class GraphListing:
 
     async def page(self, row: BackfillRow, link: str, size: int) -> Page:
         """See `Listing.page`. Drafts, and mail in folders that no subscription covers, are left out."""
-        if not link:
-            await self._resolve()
+        await self._resolve()
         found = await self._source.received_between(row.since, row.reached_at, link, size)
         self._oldest = min((moment for one in found.entries if (moment := received_at(one))), default=None)
         coverage = self._context.coverage

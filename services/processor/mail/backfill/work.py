@@ -1,8 +1,11 @@
 """Backfills' work on a held mailbox: one page at a time, after all other work, and with half of the quota at most.
 
 A page is at most one commit of messages, so that new mail of the same mailbox waits for that long. The next page is due
-when half of the provider's quota has made good for this one. Progress is the oldest time that was reached: after a kill
-the mails of that second are listed once more, and those that were published are known.
+when half of the provider's quota has made good for this one. Progress is the oldest time that was reached, and the link
+of the next page where a page is of one second, or none of its mails has a known time. After a kill the mails of that
+second are listed once more, and those that were published are known.
+
+Microsoft is asked for the newest mail first. Gmail lists in this order, but its documentation does not promise it.
 """
 
 from collections.abc import Collection, Sequence
@@ -43,7 +46,8 @@ logger = structlog.get_logger(__name__)
 
 _WAIT = timedelta(seconds=60)
 _DEADLINE = timedelta(days=7)
-_LARGER = 10
+_LINK_LOST = (Remedy.CURSOR_LOST, Remedy.MISSING, Remedy.PERMANENT)
+"""The remedies after which the mails of the second are listed from their beginning: the link may be refused."""
 
 
 class BackfillWork:
@@ -111,26 +115,25 @@ class BackfillWork:
             await self._change(context, row, self._later(row, "UNEXPECTED", "", self._retry_at(row)))
 
     async def _step(self, context: MailboxContext, listing: Listing, row: BackfillRow) -> None:
-        """Publish a page, and further ones as long as all their mails are of the second that was reached before."""
-        count, fetched, link, size = 0, 0, "", self._settings.commit_messages
-        while True:
-            page = await listing.page(row, link, size)
-            for begin in range(0, len(page.wanted), self._settings.commit_messages):
-                stretch = page.wanted[begin : begin + self._settings.commit_messages]
-                await context.fetch_and_commit_all(listing.source, [self._change_of(row, one) for one in stretch])
-            count, fetched, link = count + page.count, fetched + len(page.wanted), page.link
-            reached = await listing.oldest()
-            if not link or (reached is not None and reached.replace(microsecond=0) < _second(row.reached_at)):
-                break
-            size = self._settings.commit_messages * _LARGER
-        values = {"reached_at": reached or row.reached_at, "messages": row.messages + count, "failures": 0}
-        is_cut = bool(link) and row.messages + count >= self._settings.backfill_messages
-        if link and not is_cut:
-            due_at = self._clock.now() + timedelta(seconds=listing.pause(fetched))
-            await self._change(context, row, {**values, "due_at": due_at, "reason": "", "detail": ""})
+        """Publish a page. A page that does not get below the second reached leaves its link to the next step."""
+        size = self._settings.commit_messages
+        page = await listing.page(row, row.link, size)
+        for begin in range(0, len(page.wanted), size):  # a provider may send more than it was asked for
+            stretch = page.wanted[begin : begin + size]
+            await context.fetch_and_commit_all(listing.source, [self._change_of(row, one) for one in stretch])
+        oldest = await listing.oldest()
+        reached = _passed(row, oldest) if oldest and _second(oldest) < _second(row.reached_at) else None
+        now, count = self._clock.now(), row.messages + page.count
+        # Within a second there is no cut: the next backfill would list the same mails of this second.
+        is_cut = bool(page.link and reached) and count >= self._settings.backfill_messages
+        values: dict[str, Any] = {"messages": count, "reason": "", "detail": "", "link": "" if reached else page.link}
+        if reached or not page.link:
+            values |= {"reached_at": reached if page.link else row.since, "progressed_at": now, "failures": 0}
+        if page.link and not is_cut:
+            values["due_at"] = now + timedelta(seconds=listing.pause(len(page.wanted)))
         else:
-            values |= {} if is_cut else {"reached_at": row.since}
-            await self._change(context, row, {**values, **self._ended(FINISHED), "is_cut": is_cut})
+            values |= {**self._ended(FINISHED), "is_cut": is_cut}
+        await self._change(context, row, values)
 
     def _change_of(self, row: BackfillRow, message_id: str) -> ReportedChange:
         kinds = frozenset({LISTED, BACKFILLED})
@@ -141,11 +144,12 @@ class BackfillWork:
         logger.warning("backfill put off", tenant_id=row.tenant_id, error=error.reason, detail=error.detail)
         now, waits = self._clock.now(), (Remedy.THROTTLED, Remedy.PERSON, Remedy.NEW_TOKEN)
         until = now + (error.retry_after or _WAIT) if error.remedy in waits else self._retry_at(row)
-        await self._change(context, row, self._later(row, error.reason, error.detail, until))
+        lost = {"link": ""} if error.remedy in _LINK_LOST else {}
+        await self._change(context, row, {**self._later(row, error.reason, error.detail, until), **lost})
 
     def _later(self, row: BackfillRow, reason: str, detail: str, until: datetime) -> dict[str, Any]:
-        """Return the change after a failure: the next attempt, or the end when the deadline is over."""
-        is_over = self._clock.now() - row.until > _DEADLINE
+        """Return the change after a failure: the next attempt, or the end when it has not got on for too long."""
+        is_over = self._clock.now() - row.progressed_at > _DEADLINE
         ended = self._ended(FAILED) if is_over else {}
         return {"failures": row.failures + 1, "reason": reason, "detail": detail, "due_at": until, **ended}
 
@@ -179,6 +183,13 @@ class BackfillWork:
             settings=self._settings,
             clock=self._clock,
         )
+
+
+def _passed(row: BackfillRow, reached: datetime) -> datetime:
+    """Return the time from which to go on: behind the range that the backfill before it has read."""
+    if row.done_from and row.done_until and row.done_from < reached and _second(reached) < _second(row.done_until):
+        return row.done_from
+    return reached
 
 
 def _second(moment: datetime) -> datetime:

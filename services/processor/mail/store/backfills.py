@@ -29,6 +29,10 @@ class BackfillRow:
         since: The time from which mail is published.
         until: When it was begun; newer mail is that of the subscriptions.
         reached_at: Everything newer was read, up to `until`.
+        progressed_at: When `reached_at` moved last, or when it was begun.
+        link: The next page of the list up to `reached_at`, once a page of it has not got below that second.
+        done_from: The time that the backfill before it reached when it was cut, or None.
+        done_until: The end of that one, or None: everything between the two is read.
         messages: The mails that were listed so far.
         is_cut: Whether it ended at the bound of mails before it reached `since`.
         failures: The failures in a row.
@@ -44,6 +48,10 @@ class BackfillRow:
     since: datetime
     until: datetime
     reached_at: datetime
+    progressed_at: datetime
+    link: str
+    done_from: datetime | None
+    done_until: datetime | None
     messages: int
     is_cut: bool
     failures: int
@@ -60,16 +68,25 @@ _COLUMNS = ", ".join(_NAMES)
 async def start(
     connection: db.Connection, tenant_id: str, provider: str, since: datetime, now: datetime, correlation_id: str
 ) -> bool:
-    """Begin a backfill in the place of the last one; return False when one is running, which goes on."""
+    """Begin a backfill in the place of the last one; return False when one is running, which goes on.
+
+    One that was cut has read its range. A backfill that reaches back behind that range passes over it, so that the
+    bound of mails stops it at an earlier time each time.
+    """
     return bool(
         await connection.fetchval(
             """
             INSERT INTO processor.backfills AS b
-                (tenant_id, provider, state, since, until, reached_at, correlation_id, due_at)
-            VALUES ($1, $2, $3, $4, $5, $5, $6, $5)
+                (tenant_id, provider, state, since, until, reached_at, progressed_at, correlation_id, due_at)
+            VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $5)
             ON CONFLICT (tenant_id) DO UPDATE SET
                 provider = excluded.provider, state = excluded.state, since = excluded.since, until = excluded.until,
-                reached_at = excluded.reached_at, messages = 0, is_cut = false, failures = 0, reason = '', detail = '',
+                reached_at = excluded.reached_at, progressed_at = excluded.progressed_at, link = '',
+                done_from = CASE WHEN b.is_cut AND b.provider = excluded.provider AND excluded.since <= b.reached_at
+                    THEN b.reached_at END,
+                done_until = CASE WHEN b.is_cut AND b.provider = excluded.provider AND excluded.since <= b.reached_at
+                    THEN b.until END,
+                messages = 0, is_cut = false, failures = 0, reason = '', detail = '',
                 correlation_id = excluded.correlation_id, due_at = excluded.due_at, finished_at = NULL
             WHERE b.state <> $3 RETURNING true
             """,

@@ -242,6 +242,27 @@ def test_a_message_that_can_never_be_fetched_is_published_at_once_and_not_retrie
     assert (True, None) == (why.is_final, decision.again_at)
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (None, ["mail.created"]),
+        (make_known(state=State.KNOWN), ["mail.created"]),
+        (make_known(state=State.KNOWN, folder_id="elsewhere"), []),
+        (make_known(), []),
+        (make_known(state=State.DELETED), []),
+    ],
+)
+def test_a_mail_of_a_backfill_that_cannot_be_fetched_is_published_without_its_content(
+    known: MessageState | None, expected: list[str]
+) -> None:
+    failed = Failed(classify(MS365, 400, ["ErrorCorruptData"]))
+    decision = decide(make_hint("listed", "backfilled"), failed, known, INBOX, PATIENCE)
+
+    assert expected == types(decision)
+    assert [True] * len(expected) == [bool(one.not_enriched) for one in decision.pending]
+    assert not expected or (decision.known is not None and decision.known.state is State.ANNOUNCED)
+
+
 @pytest.mark.parametrize("kind", ["deleted", "updated"])
 def test_a_final_failure_that_publishes_nothing_ends_no_lookup_of_a_known_message(kind: str) -> None:
     refused = Failed(classify(MS365, 400, ["BadRequest"]))
