@@ -8,9 +8,9 @@ from services.primitives.documents.xml import Event, events
 _CONTENT, _META, _MANIFEST, _STYLES = "content.xml", "meta.xml", "META-INF/manifest.xml", "styles.xml"
 _FACTS = frozenset(("title", "creator", "subject", "keyword", "description", "creation-date", "date"))
 _LEFT_OUT = frozenset(("tracked-changes", "scripts", "annotation-end"))
-# The kinds of the styles of elements (ODF 1.3 part 3, 19.480).
+# The families of the styles of elements (ODF 1.3 part 3, `style:family`).
 _FAMILIES = {"p": "paragraph", "h": "paragraph", "span": "text", "a": "text", "table": "table", "page": "drawing-page"}
-# What hides in the properties of a style: the attribute and its value (ODF 1.3 part 3, 20.).
+# The attribute that hides, and its value, by the element of a style's properties.
 _HIDING = {
     "text-properties": ("display", "none"),
     "table-properties": ("display", "false"),
@@ -114,7 +114,7 @@ class _Reader:
             self._left_out += 1 if event.kind == "begin" else -1
 
     def _begin_hidden_field(self, event: Event) -> None:
-        """Leave out a field that is hidden, and the paragraph that a field hides (ODF 1.3 part 3, 7.7.8 and 7.7.9)."""
+        """Leave out a field that is hidden, and the paragraph that a field hides."""
         self._left_out, self._is_hiding = 1, True
         if event.name == "hidden-text":
             self._extracted.flags.add(HIDDEN_TEXT)

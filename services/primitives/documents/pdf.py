@@ -99,7 +99,7 @@ def _read_pages(document: Any, extracted: Extracted) -> None:
 
 
 def _read_page(document: Any, number: int, extracted: Extracted) -> None:
-    """Read a page. A damaged one is told by a flag, and the others are read."""
+    """Read a page. A flag reports a damaged one, and the others are read."""
     import pypdfium2  # noqa: PLC0415 - an extra
 
     try:
@@ -113,7 +113,7 @@ def _read_page(document: Any, number: int, extracted: Extracted) -> None:
 
 
 def _read_form(content: bytes, extracted: Extracted) -> None:
-    """Read the values of a form. A damaged one is told by a flag, and the pages stay."""
+    """Read the values of a form. A flag reports a damaged one, and the pages stay."""
     if find_spec("pypdf") is None:
         raise ContentError("reader_missing")
     import pypdf  # noqa: PLC0415 - an extra

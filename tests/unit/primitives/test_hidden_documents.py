@@ -1,4 +1,4 @@
-"""Text that a document does not show is left out, and a flag tells of it; text that is shown stays."""
+"""Text that a document does not show is left out, and a flag reports it; text that is shown stays."""
 
 import pytest
 
