@@ -15,6 +15,8 @@ MAX_RATIO = 200
 _FLOOR_BYTES = 10 * 1024 * 1024
 _CHUNK = 64 * 1024
 _ENCRYPTED_BIT = 1
+# bz2 and LZMA inflate a chunk as a whole, before a byte of it is counted.
+_METHODS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 
 
 class Archive:
@@ -56,8 +58,11 @@ class Archive:
         """Yield the content of a file.
 
         Raises:
-            ContentError: It is damaged, encrypted, or inflates to more than the bounds permit.
+            ContentError: It is damaged, encrypted, compressed by another method than deflate, or inflates to more
+                than the bounds permit.
         """
+        if self._members[name].compress_type not in _METHODS:
+            raise ContentError("malformed")
         try:
             with self._zip.open(self._members[name]) as stream:
                 while chunk := stream.read(_CHUNK):

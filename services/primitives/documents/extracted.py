@@ -17,6 +17,7 @@ _MAX_METADATA = 50
 _MAX_VALUE = 1_000
 ENCRYPTED, MACROS, HIDDEN_TEXT, EXTERNAL_LINKS = "encrypted", "macros", "hidden_text", "external_links"
 EMBEDDED_FILES, SCRIPTS, NO_TEXT = "embedded_files", "scripts", "no_text"
+FORM_UNREADABLE, PAGES_UNREADABLE = "form_unreadable", "pages_unreadable"
 
 
 class Extracted:

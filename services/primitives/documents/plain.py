@@ -37,10 +37,12 @@ def read_table(content: bytes, extracted: Extracted) -> None:
     extracted.lines(text)
     first = text[: text.find("\n") if "\n" in text else len(text)]
     separator = max(_SEPARATORS, key=first.count)
+    rows: list[list[str]] = []
     try:
-        extracted.table([row for row in csv.reader(io.StringIO(text), delimiter=separator) if row])
-    except csv.Error as exc:
-        raise ContentError("malformed") from exc
+        rows.extend(row for row in csv.reader(io.StringIO(text), delimiter=separator) if row)
+    except csv.Error:  # a quote that nothing closes; the text has all of it
+        extracted.answer.are_tables_cut = True
+    extracted.table(rows)
 
 
 def read_html(content: bytes, extracted: Extracted) -> None:
@@ -65,11 +67,16 @@ def read_rtf(content: bytes, extracted: Extracted) -> None:
         raise ContentError("reader_missing")
     from striprtf.striprtf import rtf_to_text  # noqa: PLC0415 - an extra
 
+    from services.primitives.documents.rtf import without_hidden  # noqa: PLC0415 - it needs the extra
+
     if b"\\objdata" in content:
         extracted.flags.add(EMBEDDED_FILES)
     extracted.answer.is_text_cut |= len(content) > _MAX_BYTES
     to_text: Callable[..., str] = rtf_to_text
-    extracted.lines(to_text(content[:_MAX_BYTES].decode("latin-1"), errors="replace"))
+    source, has_hidden = without_hidden(content[:_MAX_BYTES].decode("latin-1"))
+    if has_hidden:
+        extracted.flags.add(HIDDEN_TEXT)
+    extracted.lines(to_text(source, errors="replace"))
 
 
 def read_properties(content: bytes, extracted: Extracted) -> None:

@@ -17,6 +17,10 @@ _LITERAL = re.compile(r'"[^"]{0,200}"|\[[^\]]{0,200}\]|\\.')
 _REFERENCE = re.compile(r"([A-Z]{1,3})\d{1,7}")
 _FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet names no zone
 _LAST_DAY = 2_958_465
+# ECMA-376 18.17.4.1: workbooks of the other date system count from 1904-01-01.
+_DAYS_TO_1904 = 1_462
+_MAX_SHEET_COLUMNS = 16_384
+_ON = ("1", "true")
 
 
 def read_sheets(archive: Archive, extracted: Extracted) -> None:
@@ -25,6 +29,8 @@ def read_sheets(archive: Archive, extracted: Extracted) -> None:
     places = relations(archive, MAIN)
     book = _Book(_strings(archive), _date_styles(archive))
     for event in events(archive.chunks(MAIN)):
+        if event.kind == "begin" and event.name == "workbookPr" and event.get("date1904") in _ON:
+            book.first_day = _DAYS_TO_1904
         if event.kind != "begin" or event.name != "sheet":
             continue
         place = places.get(event.relation, ("", ""))[1]
@@ -74,19 +80,22 @@ def _date_styles(archive: Archive) -> list[bool]:
 class _Book:
     def __init__(self, strings: list[str], dates: list[bool]) -> None:
         self._strings, self._dates = strings, dates
+        self.first_day = 0
+        self._hidden = bytearray()
 
     def read(self, sheet: Iterator[Event], extracted: Extracted) -> None:
         rows: list[list[str]] = []
         row: list[str] = []
         cell, value, is_hidden, cells = Event("", "", {}), [], False, 0
         wanted = False
-        for event in sheet:
+        self._hidden = bytearray(_MAX_SHEET_COLUMNS)
+        for event in self._after_columns(sheet):
             if event.kind == "text":
                 value += [event.name] if wanted else []
                 continue
             wanted = event.kind == "begin" and event.name in ("v", "t")
             if event.kind == "begin" and event.name == "row":
-                row, is_hidden = [], event.get("hidden") in ("1", "true")
+                row, is_hidden = [], event.get("hidden") in _ON
             elif event.kind == "begin" and event.name == "c":
                 cell, value = event, []
             elif event.kind == "end" and event.name == "c" and value:
@@ -107,12 +116,30 @@ class _Book:
 
     def _put(self, row: list[str], cell: Event, value: str, extracted: Extracted) -> None:
         column = _column(cell.get("r"), len(row))
+        if column < _MAX_SHEET_COLUMNS and self._hidden[column]:
+            extracted.flags.add(HIDDEN_TEXT)
+            return
         if column >= MAX_COLUMNS:  # a cell far to the right stands behind the others
             extracted.answer.are_tables_cut = True
             column = len(row)
         if column < 2 * MAX_COLUMNS:
             row += [""] * (column + 1 - len(row))
             row[column] = self._shown(cell, value)
+
+    def _after_columns(self, sheet: Iterator[Event]) -> Iterator[Event]:
+        """Read the columns, which stand before the rows; yield the rest."""
+        for event in sheet:
+            if event.name == "col" and event.kind == "begin" and event.get("hidden") in _ON:
+                self._hide(event)
+            elif event.name == "sheetData":
+                break
+        yield from sheet
+
+    def _hide(self, columns: Event) -> None:
+        first, last = columns.get("min"), columns.get("max")
+        if first.isdecimal() and last.isdecimal() and max(len(first), len(last)) < 9:  # noqa: PLR2004
+            begin, end = max(int(first) - 1, 0), min(int(last), _MAX_SHEET_COLUMNS)
+            self._hidden[begin:end] = b"\1" * max(end - begin, 0)
 
     def _shown(self, cell: Event, value: str) -> str:
         kind = cell.get("t")
@@ -123,7 +150,7 @@ class _Book:
             return "TRUE" if value == "1" else "FALSE"
         style = cell.get("s")
         is_date = style.isdecimal() and len(style) < 9 and int(style) < len(self._dates) and self._dates[int(style)]  # noqa: PLR2004
-        return _date(value) if is_date and kind in ("", "n") else value
+        return _date(value, self.first_day) if is_date and kind in ("", "n") else value
 
 
 def _column(reference: str, usual: int) -> int:
@@ -136,14 +163,14 @@ def _column(reference: str, usual: int) -> int:
     return number - 1
 
 
-def _date(value: str) -> str:
+def _date(value: str, first_day: int) -> str:
     try:
         days = float(value)
     except ValueError:
         return value
-    if not 0 <= days <= _LAST_DAY:
+    if not 0 <= days <= _LAST_DAY - first_day:
         return value
-    moment = _FIRST_DAY + timedelta(seconds=round(days * 86_400))
+    moment = _FIRST_DAY + timedelta(seconds=round((days + first_day) * 86_400))
     if days < 1:
         return moment.time().isoformat()
     return moment.date().isoformat() if days == int(days) else moment.isoformat()

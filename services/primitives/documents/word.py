@@ -4,33 +4,58 @@ from collections.abc import Iterator
 
 from services.primitives.documents.archive import Archive
 from services.primitives.documents.extracted import HIDDEN_TEXT, Extracted
-from services.primitives.documents.office import read_facts
+from services.primitives.documents.office import read_facts, relations
+from services.primitives.documents.styles import Styles
 from services.primitives.documents.xml import Event, events
 
 MAIN = "word/document.xml"
 # In the order in which a person reads them.
 _BEFORE, _AFTER = ("word/header",), ("word/footer", "word/footnotes", "word/endnotes", "word/comments")
 _OFF = ("0", "false", "off")
+# The same text again for old programs, text at the place that it was moved from, properties before a change.
+_SKIPPED = frozenset(("Fallback", "moveFrom", "rPrChange", "pPrChange"))
 
 
 def read_word(archive: Archive, extracted: Extracted) -> None:
     """Read a document."""
     read_facts(archive, extracted)
+    styles = _styles(archive)
     parts = sorted(name for name in archive.names if name.endswith(".xml"))
     before = [name for name in parts if name.startswith(_BEFORE)]
     after = [name for prefix in _AFTER for name in parts if name.startswith(prefix)]
     for name in (*before, MAIN, *after):
-        _Story(extracted).read(events(archive.chunks(name)))
+        _Story(extracted, styles).read(events(archive.chunks(name)))
+
+
+def _styles(archive: Archive) -> Styles:
+    places = [place for kind, place in relations(archive, MAIN).values() if kind == "styles"]
+    styles = Styles()
+    kind, name = "", ""
+    for event in events(archive.chunks(places[0])) if places and places[0] in archive else ():
+        if event.kind != "begin":
+            continue
+        if event.name == "style":
+            kind, name = event.get("type"), event.get("styleId")
+            styles.add(kind, name, None)
+            if event.get("default") and event.get("default") not in _OFF:
+                styles.add(kind, "", name)
+        elif event.name == "basedOn":
+            styles.add(kind, name, event.get("val"))
+        elif event.name == "vanish" and name:
+            styles.hide(kind, name, is_hidden=event.get("val") not in _OFF)
+    return styles
 
 
 class _Story:
     """One flow of paragraphs and tables."""
 
-    def __init__(self, extracted: Extracted) -> None:
-        self._extracted = extracted
+    def __init__(self, extracted: Extracted, styles: Styles) -> None:
+        self._extracted, self._styles = extracted, styles
         self._text: list[str] = []
         self._run: list[str] = []
-        self._is_hidden = False
+        self._run_style = ""
+        self._paragraph_styles: list[str] = []
+        self._vanish: bool | None = None
         self._rows: list[list[str]] = []
         self._tables = 0
         self._skipped = 0
@@ -41,8 +66,7 @@ class _Story:
             if self._extracted.is_full:
                 self._extracted.answer.is_text_cut = True
                 return
-            # The same text again, for old programs.
-            if event.name == "Fallback" and event.kind != "text":
+            if event.kind != "text" and event.name in _SKIPPED:
                 self._skipped += 1 if event.kind == "begin" else -1
             elif self._skipped:
                 continue
@@ -55,9 +79,15 @@ class _Story:
 
     def _begin(self, event: Event) -> None:
         if event.name == "r":
-            self._run, self._is_hidden = [], False
-        elif event.name == "vanish" and event.get("val") not in _OFF:
-            self._is_hidden = True
+            self._begin_run()
+        elif event.name == "p":
+            self._paragraph_styles.append("")
+        elif event.name == "pStyle" and self._paragraph_styles:
+            self._paragraph_styles[-1] = event.get("val")
+        elif event.name == "rStyle":
+            self._run_style = event.get("val")
+        elif event.name == "vanish":
+            self._vanish = event.get("val") not in _OFF
         elif event.name in ("br", "cr"):
             self._run.append("\n")
         elif event.name == "tab":
@@ -71,6 +101,7 @@ class _Story:
         if event.name == "r":
             self._end_run()
         elif event.name == "p":
+            self._paragraph_styles.pop()
             self._text.append("\n")
             if not self._tables:
                 self._extracted.line("".join(self._text[:-1]))
@@ -83,12 +114,23 @@ class _Story:
         elif event.name == "tbl":
             self._end_table()
 
+    def _begin_run(self) -> None:
+        self._run, self._run_style, self._vanish = [], "", None
+
     def _end_run(self) -> None:
-        if self._is_hidden and any(text.strip() for text in self._run):
-            self._extracted.flags.add(HIDDEN_TEXT)
-        elif not self._is_hidden:
+        if not self._is_hidden():
             self._text += self._run
-        self._run, self._is_hidden = [], False
+        elif any(text.strip() for text in self._run):
+            self._extracted.flags.add(HIDDEN_TEXT)
+        self._begin_run()
+
+    def _is_hidden(self) -> bool:
+        """Tell whether a run is hidden: by itself, or by one of its two styles (ECMA-376 part 1, 17.7.3)."""
+        if self._vanish is not None:
+            return self._vanish
+        paragraph_style = self._paragraph_styles[-1] if self._paragraph_styles else ""
+        by_paragraph = self._styles.hides("paragraph", paragraph_style)
+        return self._styles.hides("character", self._run_style) != by_paragraph
 
     def _end_table(self) -> None:
         self._tables -= 1

@@ -125,7 +125,9 @@ class MimeSource:
             # The end of a line is looked for at the beginning of a line only: a long line of marks stays linear.
             if position == start or self._data[position - 1 : position] == b"\n":
                 is_last, next_line = self._data.startswith(b"--", behind), self._line_after(behind, end)
-                if is_last or not self._data[behind : min(next_line, behind + _MAX_LINE)].strip():
+                # The boundary of an inner multipart may continue this one, with `--` as well.
+                rest = behind + 2 if is_last else behind
+                if not self._data[rest : min(next_line, behind + _MAX_LINE)].strip():
                     if begun >= 0:
                         yield begun, self._before_line_end(position, begun)
                     if is_last:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 
 import pypdf
 from pypdf.generic import (
@@ -151,3 +152,35 @@ def pdf(*pages: str, password: str = "", fields: dict[str, str] | None = None, s
     made_file = io.BytesIO()
     writer.write(made_file)
     return made_file.getvalue()
+
+
+def compressed_pdf() -> bytes:
+    """A PDF whose catalog, form and script are in a stream of objects (ISO 32000-1 7.5.7)."""
+    objects = (
+        "<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[4 0 R]>>/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>>>",
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Contents 6 0 R/Resources<</Font<</F1 8 0 R>>>>>>",
+        "<</FT/Tx/T(iban)/V(DE02)/Subtype/Widget/Rect[0 0 0 0]>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    )
+    starts = [sum(len(before) + 1 for before in objects[:number]) for number in range(len(objects))]
+    index = " ".join(f"{number} {start}" for number, start in zip((1, 2, 3, 4, 8), starts, strict=True)) + " "
+    made = bytearray(b"%PDF-1.5\n")
+    rows = [(0, 0, 0), *((2, 5, place) for place in range(4))]
+
+    def stream(number: int, entries: str, data: bytes) -> None:
+        packed = zlib.compress(data)
+        made.extend(f"{number} 0 obj\n<<{entries}/Filter/FlateDecode/Length {len(packed)}>>\nstream\n".encode())
+        made.extend(packed + b"\nendstream\nendobj\n")
+
+    rows.append((1, len(made), 0))
+    inner = (index + " ".join(objects)).encode()
+    stream(5, f"/Type/ObjStm/N {len(objects)}/First {len(index)}", inner)
+    rows.append((1, len(made), 0))
+    stream(6, "", b"BT /F1 12 Tf 20 200 Td (Page) Tj ET")
+    place = len(made)
+    rows.append((1, place, 0))
+    rows.append((2, 5, 4))
+    table = b"".join(bytes((kind,)) + at.to_bytes(4, "big") + bytes((last,)) for kind, at, last in rows)
+    stream(7, f"/Type/XRef/Size {len(rows)}/W[1 4 1]/Root 1 0 R", table)
+    return bytes(made) + f"startxref\n{place}\n%%EOF\n".encode()

@@ -1,6 +1,8 @@
 """Documents become text, tables, pages, facts and flags; each format by what it is, not by its name."""
 
+import io
 import random
+import zipfile
 from email.message import EmailMessage
 
 import pytest
@@ -33,7 +35,9 @@ def test_a_word_document_has_insertions_tables_headers_and_no_deletions_and_no_h
     body = (
         paragraph("Hello")
         + "<w:p><w:ins><w:r><w:t>inserted</w:t></w:r></w:ins>"
-        + "<w:del><w:r><w:delText>deleted</w:delText></w:r></w:del></w:p>"
+        + "<w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>"
+        + "<w:moveFrom><w:r><w:t>moved</w:t></w:r></w:moveFrom></w:p>"
+        + "<w:p><w:moveTo><w:r><w:t>moved</w:t></w:r></w:moveTo></w:p>"
         + paragraph("hidden", "<w:vanish/>")
         + f"<w:tbl>{table}</w:tbl>"
         + paragraph("End")
@@ -43,7 +47,7 @@ def test_a_word_document_has_insertions_tables_headers_and_no_deletions_and_no_h
     answer = read(samples.word(body, **{"word__header1.xml": header}))
 
     assert answer.format == "docx"
-    assert answer.text.split("\n") == ["Letterhead", "Hello", "inserted", "", "a\tb", "c\td", "End", ""]
+    assert answer.text.split("\n") == ["Letterhead", "Hello", "inserted", "moved", "", "a\tb", "c\td", "End", ""]
     assert rows(answer) == [[["a", "b"], ["c", "d"]]]
     assert list(answer.flags) == ["hidden_text"]
     assert dict(answer.metadata) == {"title": "Offer 17", "creator": "Ada"}
@@ -85,6 +89,16 @@ def test_a_workbook_has_shown_values_dates_and_sheets_and_reports_the_hidden_one
     assert list(answer.flags) == ["hidden_text"]
 
 
+def test_a_workbook_of_the_other_date_system_has_the_same_dates() -> None:
+    sheets = '<workbookPr date1904="1"/><sheets><sheet name="P" r:id="r1"/></sheets>'
+    book = f"<workbook {samples.S} {samples.R}>{sheets}</workbook>"
+    cells = '<row><c s="1"><v>44891</v></c><c s="1"><v>0.5</v></c><c s="1"><v>2958000</v></c></row>'
+
+    answer = read(samples.workbook(cells, **{"xl__workbook.xml": book}))
+
+    assert rows(answer) == [[["2026-11-27", "12:00:00", "2958000"]]]
+
+
 def test_a_sparse_sheet_costs_its_cells_alone() -> None:
     far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
 
@@ -123,6 +137,25 @@ def test_a_pdf_has_pages_and_values_of_its_form_and_nothing_beyond_the_page() ->
     assert list(read(samples.pdf("secret", password="x")).flags) == ["encrypted"]
 
 
+def test_forms_and_scripts_of_a_pdf_are_found_in_compressed_objects() -> None:
+    content = samples.compressed_pdf()
+
+    answer = read(content)
+
+    assert b"/AcroForm" not in content
+    assert b"/JS" not in content
+    assert pages(answer) == {"page 1": "Page\n", "form": "iban: DE02\n"}
+    assert list(answer.flags) == ["scripts"]
+
+
+def test_a_damaged_form_and_a_damaged_page_of_a_pdf_leave_the_rest() -> None:
+    form = samples.pdf("Page one", fields={"iban": "DE02"}).replace(b"/T (iban)", b"/T 99999 0 R")
+    page = samples.pdf("Page one", "Page two").replace(b"/Type /Page\n", b"/Type /Gone\n", 1)
+
+    assert (read(form).text, list(read(form).flags)) == ("Page one\n", ["form_unreadable"])
+    assert (read(page).text, list(read(page).flags)) == ("Page two\n", ["pages_unreadable"])
+
+
 @pytest.mark.parametrize(
     ("content", "name", "media_type", "kind", "text"),
     [
@@ -150,6 +183,49 @@ def test_a_table_with_separators_is_split_by_the_one_of_its_first_line() -> None
     answer = read(b'Item;Price\n"Tea; green";2,50\n', "prices.csv")
 
     assert rows(answer) == [[["Item", "Price"], ["Tea; green", "2,50"]]]
+
+
+def test_a_table_with_a_quote_that_nothing_closes_is_cut_and_its_text_stays() -> None:
+    content = b'Item,Price\nTea,2\n"' + b"open,1\n" * 30_000
+
+    answer = read(content, "prices.csv")
+
+    assert rows(answer) == [[["Item", "Price"], ["Tea", "2"]]]
+    assert (answer.are_tables_cut, answer.text) == (True, content.decode())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_of_an_archive_that_is_compressed_by_another_method_is_refused_and_the_others_are_read(
+    method: int,
+) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr("a.txt", b"no")
+        archive.writestr("b.txt", b"yes", zipfile.ZIP_STORED)
+
+    answer = read(made.getvalue())
+
+    assert (answer.text, [part.fault for part in answer.parts]) == ("yes\n", ["malformed", ""])
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "kind"),
+    [
+        (b"The file begins with %PDF-1.7, and no obj is in it.\n", "", "txt"),
+        (b"Subject: broken\n\nThe file has %PDF-1.7 and 1 0 obj.\n", "", "eml"),
+        (b"name,start\ninvoice,%PDF-1.7 1 0 obj\n", "a.csv", "csv"),
+        (b"\r\n\0 junk " + samples.pdf("Page"), "", "pdf"),
+        (b"DKIM-Signature: v=1; a=rsa-sha256;\r\n\tb=abc\r\nX-Mailer: x\r\n\r\nbody", "", "eml"),
+        (b"ARC-Seal: i=1\nARC-Message-Signature: i=1\n\nbody", "", "eml"),
+        (b"Authentication-Results: mx; spf=pass\nSubject: x\n\nbody", "", "eml"),
+        (b"Content-Type: text/plain\nFrom: a@example.com\n\nbody", "", "eml"),
+        (b"X-Long: " + b"a" * 10_000 + b"\nSubject: x\n\nbody", "", "eml"),
+        (b"X-ray: a picture\nof bones", "", "txt"),
+        (b"Name: Ada\nAge: 36\n", "", "txt"),
+    ],
+)
+def test_a_format_is_taken_from_the_header_before_words_in_the_text(content: bytes, name: str, kind: str) -> None:
+    assert read(content, name).format == kind
 
 
 def test_a_mail_and_an_archive_have_their_files_as_parts() -> None:

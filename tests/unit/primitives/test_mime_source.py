@@ -83,6 +83,20 @@ def test_text_of_a_multipart_without_parts_is_still_read() -> None:
     assert parse_mail(b"Content-Type: multipart/mixed\n\nstill here").message.body.text == "still here"
 
 
+@pytest.mark.parametrize("inner", ["X--1", "X--text"])
+def test_a_boundary_that_continues_another_one_ends_nothing(inner: str) -> None:
+    mail = (
+        "Content-Type: multipart/mixed; boundary=X\n\n"
+        f'--X\nContent-Type: multipart/alternative; boundary="{inner}"\n\n'
+        f"--{inner}\n\nOne\n--{inner}--\n--X\nContent-Type: image/png\n\nfile\n--X-- \nepilogue"
+    )
+
+    parsed = parse_mail(mail.encode())
+
+    assert (parsed.message.body.text, len(parsed.message.attachments)) == ("One", 1)
+    assert list(parsed.faults) == []
+
+
 def nested(depth: int) -> bytes:
     head = b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level) for level in range(depth)

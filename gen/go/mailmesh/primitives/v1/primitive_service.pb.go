@@ -218,8 +218,8 @@ type ExtractDocumentResponse struct {
 	// format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
 	// "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
 	Format string `protobuf:"bytes,1,opt,name=format,proto3" json:"format,omitempty"`
-	// text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
-	// slides, and what lies beyond the box of a PDF's page.
+	// text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows,
+	// columns and slides, and what lies beyond the box of a PDF's page.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// is_text_cut is true if there is more text than `text` has.
 	IsTextCut bool `protobuf:"varint,3,opt,name=is_text_cut,json=isTextCut,proto3" json:"is_text_cut,omitempty"`
@@ -227,7 +227,8 @@ type ExtractDocumentResponse struct {
 	Pages []*DocumentPage `protobuf:"bytes,4,rep,name=pages,proto3" json:"pages,omitempty"`
 	// tables are the tables, with 50,000 cells together; their cells are in `text` as well.
 	Tables []*DocumentTable `protobuf:"bytes,5,rep,name=tables,proto3" json:"tables,omitempty"`
-	// are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others.
+	// are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others, or rows behind a
+	// quotation mark that nothing closes, which `text` has.
 	AreTablesCut bool `protobuf:"varint,6,opt,name=are_tables_cut,json=areTablesCut,proto3" json:"are_tables_cut,omitempty"`
 	// metadata are the facts that the document states of itself, at most 50, such as "title" and "creator", unproven.
 	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -236,9 +237,11 @@ type ExtractDocumentResponse struct {
 	// - "embedded_files": files within, which were not read.
 	// - "encrypted": a password is needed; there is no text.
 	// - "external_links": opening the document would fetch something.
+	// - "form_unreadable": a damaged form of a PDF, whose values are missing.
 	// - "hidden_text": text that a reader is not shown, and that was left out.
 	// - "macros": a program within.
 	// - "no_text": pages without any text, such as scans.
+	// - "pages_unreadable": damaged pages of a PDF, whose text is missing.
 	// - "scripts": scripts within a PDF.
 	Flags []string `protobuf:"bytes,8,rep,name=flags,proto3" json:"flags,omitempty"`
 	// parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too.

@@ -162,13 +162,15 @@ class ExtractDocumentResponse(_message.Message):
     "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
     """
     text: _builtins.str
-    """text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
-    slides, and what lies beyond the box of a PDF's page.
+    """text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows,
+    columns and slides, and what lies beyond the box of a PDF's page.
     """
     is_text_cut: _builtins.bool
     """is_text_cut is true if there is more text than `text` has."""
     are_tables_cut: _builtins.bool
-    """are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others."""
+    """are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others, or rows behind a
+    quotation mark that nothing closes, which `text` has.
+    """
     @_builtins.property
     def pages(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentPage]:
         """pages are the pages, sheets or slides, in order. Empty for formats without them."""
@@ -188,9 +190,11 @@ class ExtractDocumentResponse(_message.Message):
         - "embedded_files": files within, which were not read.
         - "encrypted": a password is needed; there is no text.
         - "external_links": opening the document would fetch something.
+        - "form_unreadable": a damaged form of a PDF, whose values are missing.
         - "hidden_text": text that a reader is not shown, and that was left out.
         - "macros": a program within.
         - "no_text": pages without any text, such as scans.
+        - "pages_unreadable": damaged pages of a PDF, whose text is missing.
         - "scripts": scripts within a PDF.
         """
 

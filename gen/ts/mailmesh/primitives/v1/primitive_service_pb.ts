@@ -139,8 +139,8 @@ export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDoc
   format: string;
 
   /**
-   * text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows and
-   * slides, and what lies beyond the box of a PDF's page.
+   * text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows,
+   * columns and slides, and what lies beyond the box of a PDF's page.
    *
    * @generated from field: string text = 2;
    */
@@ -168,7 +168,8 @@ export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDoc
   tables: DocumentTable[];
 
   /**
-   * are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others.
+   * are_tables_cut is true if there are more cells, or cells far to the right that stand behind the others, or rows behind a
+   * quotation mark that nothing closes, which `text` has.
    *
    * @generated from field: bool are_tables_cut = 6;
    */
@@ -187,9 +188,11 @@ export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDoc
    * - "embedded_files": files within, which were not read.
    * - "encrypted": a password is needed; there is no text.
    * - "external_links": opening the document would fetch something.
+   * - "form_unreadable": a damaged form of a PDF, whose values are missing.
    * - "hidden_text": text that a reader is not shown, and that was left out.
    * - "macros": a program within.
    * - "no_text": pages without any text, such as scans.
+   * - "pages_unreadable": damaged pages of a PDF, whose text is missing.
    * - "scripts": scripts within a PDF.
    *
    * @generated from field: repeated string flags = 8;
