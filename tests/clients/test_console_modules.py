@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_the_tests_of_the_modules_pass() -> None:
-    require("node", "node_modules/esbuild/package.json")
+    require("node", "node_modules/.bin/esbuild")
     done = subprocess.run(
         ["node", "--test", str(Path(__file__).with_name("console_modules.test.mjs"))],
         cwd=ROOT,
