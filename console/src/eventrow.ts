@@ -38,17 +38,34 @@ function about(kind: Event["kind"]): string {
 
 const PAGE = 1000;
 const PAGES = 10;
+export const MOST_ROWS = (PAGE * PAGES).toLocaleString("en");
+export const EARLIEST = "earliest";
 
-// The stored events of a tenant, or of all; the stream is read forwards, so very many are not read to their end.
-export async function storedRows(tenantId: string, signal: AbortSignal): Promise<{ rows: Row[]; isCut: boolean }> {
+export interface Rows {
+  rows: Row[];
+  // The cursor behind the last row where more events may follow, else empty.
+  next: string;
+}
+
+// The stored events of a tenant, or of all, behind a cursor; the stream is read forwards, so very many are not read to their end.
+export async function storedRows(tenantId: string, from: string, signal: AbortSignal): Promise<Rows> {
   const filter = { tenantIds: tenantId ? [tenantId] : [] };
   const rows: Row[] = [];
-  let cursor = "earliest";
+  let cursor = from;
   for (let page = 0; page < PAGES; page += 1) {
     const answer = await events.listEvents({ cursor, filter, pageSize: PAGE, view: EventView.BASIC }, { signal });
     rows.push(...answer.events.map(rowOf).filter((row): row is Row => row !== undefined));
-    if (!answer.hasMore) return { rows, isCut: false };
+    if (!answer.hasMore) return { rows, next: "" };
     cursor = answer.nextCursor;
   }
-  return { rows, isCut: true };
+  return { rows, next: cursor };
+}
+
+// An event by its id, and those stored behind it.
+export async function rowsFrom(eventId: string, tenantId: string, signal: AbortSignal): Promise<Rows> {
+  const { event } = await events.getEvent({ eventId, view: EventView.BASIC }, { signal });
+  const row = event && rowOf(event);
+  if (!row) return { rows: [], next: "" };
+  const later = await storedRows(tenantId, row.position, signal);
+  return { rows: [row, ...later.rows], next: later.next };
 }

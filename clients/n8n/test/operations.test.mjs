@@ -16,7 +16,9 @@ async function run(resource, operation, parameters, answer = () => ({}), more = 
   const mesh = { answer: (call) => (calls.push(call), answer(call)) };
   const hook = context(mesh, { resource, operation, limit: 50, ...parameters }, { functions: {} });
   const { helpers, ...functions } = more;
-  Object.assign(hook, { getInputData: () => [{ json: {} }], continueOnFail: () => false, ...functions });
+  Object.assign(hook, {
+    getInputData: () => [{ json: {} }], continueOnFail: () => false, getTimezone: () => "Europe/Berlin", ...functions,
+  });
   Object.assign(hook.helpers, helpers);
   const [items] = await node.execute.call(hook);
   return { items, calls };
@@ -65,6 +67,49 @@ test("marks that are not chosen stay as they are", async () => {
   assert.deepEqual(calls[0].body, {
     tenantId: "t1", messageIds: ["m1", "m2"], idempotencyKey: "k", change: { isRead: true, isFlagged: false },
   });
+});
+
+test("booleans of an expression count as the choices of the form", async () => {
+  const { calls } = await run("message", "modify", {
+    tenantId: "t1", messageId: "m1", idempotencyKey: "k", isRead: false, isFlagged: true, place: false,
+  }, () => ({ modification: {} }));
+
+  assert.deepEqual(calls[0].body.change, { isRead: false, isFlagged: true });
+});
+
+for (const [given, instant] of [
+  ["2026-11-28T10:00:00", "2026-11-28T09:00:00.000Z"],
+  ["2026-07-28 10:00", "2026-07-28T08:00:00.000Z"],
+  ["2026-03-29T01:59:59", "2026-03-29T00:59:59.000Z"],
+  ["2026-03-29T03:00:00", "2026-03-29T01:00:00.000Z"],
+  ["2026-11-28", "2026-11-27T23:00:00.000Z"],
+  ["2026-11-28T10:00:00-05:00", "2026-11-28T15:00:00.000Z"],
+  ["2026-11-28T10:00:00Z", "2026-11-28T10:00:00.000Z"],
+  [new Date(Date.UTC(2026, 10, 28, 10, 0, 0, 5)), "2026-11-28T10:00:00.005Z"],
+]) {
+  test(`the time ${String(given)} is read in the workflow's zone unless it has an offset`, async () => {
+    const { calls } = await run("send", "reply", { tenantId: "t", messageId: "m", idempotencyKey: "k", text: "x", sendAt: given });
+
+    assert.equal(calls[0].body.sendAt, instant);
+  });
+}
+
+test("text that is no time is refused before any call", async () => {
+  const parameters = { tenantId: "t", messageId: "m", idempotencyKey: "k", text: "x" };
+
+  await assert.rejects(run("send", "reply", { ...parameters, sendAt: "tomorrow" }), /"Send At" has no time/);
+  await assert.rejects(run("send", "reply", { ...parameters, sendAt: "2026-13-01" }), /"Send At" has no time/);
+});
+
+test("an answer that is marked as automatic has the headers that say so", async () => {
+  const parameters = { tenantId: "t", messageId: "m", idempotencyKey: "k", text: "x" };
+  const marked = await run("send", "reply", { ...parameters, isAutomatic: true });
+  const plain = await run("send", "reply", parameters);
+
+  assert.deepEqual(marked.calls[0].body.headers, [
+    { name: "X-Autoreply", value: "yes" }, { name: "X-Auto-Response-Suppress", value: "All" },
+  ]);
+  assert.equal("headers" in plain.calls[0].body, false);
 });
 
 test("an id cannot leave its place in the path", async () => {

@@ -1,11 +1,14 @@
 // The calendars of the accounts: which are followed and how well, and today's events with their online meetings.
+import { useState } from "react";
 import { useQuery } from "@tanstack/react-query";
+import { Button } from "react-aria-components";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Calendar, CalendarState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_pb.js";
 import { type CalendarEvent, OnlineMeetingState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_event_pb.js";
 import { calendars, tenants } from "../api.js";
 import { Act, Confirm, FilterChoice, FilterField } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
+import { usePages } from "../parts/list.js";
 import { ACTIONS, Empty, Failed, Outside, Reason, State, Table, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
@@ -13,16 +16,15 @@ import { enumWord } from "../text.js";
 
 const ABILITY = "calendar.read";
 const MOST = 1000;
+const READ = 200;
+// Each account that is shown is asked every half minute.
+const SHOWN = 20;
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const STATES = Object.values(CalendarState).filter((value): value is CalendarState => typeof value === "number" && value > 0);
 
 export function CalendarsPage() {
   const { query } = useRoute();
   const [state, tenantId] = [Number(query.get("state") ?? 0), query.get("tenant") ?? ""];
-  const able = useQuery({
-    queryKey: ["calendar tenants"],
-    queryFn: async () => (await tenants.listTenants({ pageSize: MOST })).tenants.filter((one) => one.grantedAbilities.includes(ABILITY)),
-  });
-  const chosen = (able.data ?? []).filter((one) => !tenantId || one.tenantId === tenantId);
   return (
     <>
       <h1>Calendars</h1>
@@ -30,14 +32,54 @@ export function CalendarsPage() {
         <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(CalendarState, value)])} />
         <FilterField name="tenant" label="Tenant" hint="its id" />
       </div>
-      {able.isError && <Failed error={able.error} retry={() => void able.refetch()} />}
-      {able.isPending && <p role="status">Reading…</p>}
-      {able.isSuccess && chosen.length === 0 && (
-        <Empty>{tenantId
-          ? <p>This account may not read calendars. <a href={href(["calendars"])}>Show all</a></p>
-          : <p>No account may read calendars. <a href={href(["accounts"])}>Connect one</a> with the ability {ABILITY}.</p>}</Empty>
+      {tenantId ? <Chosen key={tenantId} tenantId={tenantId} state={state} /> : <Accounts state={state} />}
+    </>
+  );
+}
+
+function Chosen({ tenantId, state }: { tenantId: string; state: number }) {
+  const isId = ID.test(tenantId);
+  const query = useQuery({ queryKey: ["tenant", tenantId], queryFn: async () => (await tenants.getTenant({ tenantId })).tenant, enabled: isId });
+  if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  if (isId && query.isPending) return <p role="status">Reading…</p>;
+  if (query.data?.grantedAbilities.includes(ABILITY)) return <Calendars tenantId={tenantId} state={state} />;
+  return <Empty><p>{isId ? "This account may not read calendars." : "No account has this id."} <a href={href(["calendars"])}>Show all</a></p></Empty>;
+}
+
+// The accounts that may read calendars, twenty at a time.
+function Accounts({ state }: { state: number }) {
+  const [from, setFrom] = useState(0);
+  const pages = usePages(["calendar tenants"], async (pageToken) => {
+    const page = await tenants.listTenants({ pageSize: READ, pageToken });
+    return { items: page.tenants, next: page.nextPageToken };
+  });
+  const able = pages.items.filter((one) => one.grantedAbilities.includes(ABILITY));
+  const shown = able.slice(from, from + SHOWN);
+  const hasNext = able.length > from + SHOWN;
+  if (pages.isError) return <Failed error={pages.error} retry={() => void pages.refetch()} />;
+  if (pages.isPending) return <p role="status">Reading…</p>;
+  return (
+    <>
+      {able.length === 0 && !pages.hasNextPage && (
+        <Empty><p>No account may read calendars. <a href={href(["accounts"])}>Connect one</a> with the ability {ABILITY}.</p></Empty>
       )}
-      {chosen.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} state={state} />)}
+      {shown.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} state={state} />)}
+      {(from > 0 || hasNext || pages.hasNextPage) && (
+        <>
+          <p className="faint">
+            {shown.length > 0 && `Accounts ${from + 1} to ${from + shown.length} of ${able.length} that may read calendars are shown. `}
+            {pages.hasNextPage && `The first ${pages.items.length.toLocaleString("en")} connected accounts were read. `}
+            Name a tenant to show its calendars alone.
+          </p>
+          <div className="buttons left">
+            {from > 0 && <Button className="plain" onPress={() => setFrom(from - SHOWN)}>Previous accounts</Button>}
+            {hasNext && <Button className="plain" onPress={() => setFrom(from + SHOWN)}>Next accounts</Button>}
+            {!hasNext && pages.hasNextPage && (
+              <Button className="plain" isDisabled={pages.isFetchingNextPage} onPress={() => void pages.fetchNextPage()}>Read more accounts</Button>
+            )}
+          </div>
+        </>
+      )}
     </>
   );
 }

@@ -5,24 +5,28 @@ import { Button, Form } from "react-aria-components";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AttemptOutcome } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { endpoints } from "../api.js";
-import { storedRows, type Row } from "../eventrow.js";
+import { EARLIEST, MOST_ROWS, rowsFrom, storedRows, type Row } from "../eventrow.js";
 import { Field, FilterField } from "../parts/controls.js";
 import { Empty, Failed, Id, Outside, Reason, State, Table, Time } from "../parts/show.js";
 import { auditMoments, byTime, deadMoments, type Moment } from "../parts/timeline.js";
 import { go, href, useRoute } from "../route.js";
+import { several } from "../several.js";
 import { useMayAdminister, useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
 
 const MOST_ENDPOINTS = 50;
+const MOST_EVENTS = 20;
+const AT_ONCE = 4;
+const MOST_STEPS = 500;
 
 export function ChangePage({ id }: { id: string }) {
   const { query } = useRoute();
-  const tenantId = query.get("tenant") ?? "";
+  const [tenantId, eventId] = [query.get("tenant") ?? "", query.get("event") ?? ""];
   return (
     <>
       <h1>One change</h1>
       <Search id={id} tenantId={tenantId} />
-      {id ? <Steps id={id} tenantId={tenantId} /> : (
+      {id ? <Steps key={`${tenantId} ${eventId}`} id={id} tenantId={tenantId} eventId={eventId} /> : (
         <Empty><p>Each request and each change of a mailbox has a correlation id: <code>x-request-id</code> of an answer, <code>correlationId</code> of
           an event, <code>correlation_id</code> of a log line. Enter one, or follow the id of an <a href={href(["events"])}>event</a>.</p></Empty>
       )}
@@ -47,17 +51,40 @@ function Search({ id, tenantId }: { id: string; tenantId: string }) {
 
 interface Found {
   moments: Moment[];
-  isCut: boolean;
+  // The cursor behind the events that were searched, where more follow.
+  next: string;
+  isFromEvent: boolean;
+  cuts: string[];
 }
 
-async function found(id: string, tenantId: string, may: { operate: boolean; administer: boolean }, signal: AbortSignal): Promise<Found> {
+interface Sought {
+  id: string;
+  tenantId: string;
+  // The event that led here, or an empty text.
+  eventId: string;
+  from: string;
+}
+
+async function found(sought: Sought, may: { operate: boolean; administer: boolean }, signal: AbortSignal): Promise<Found> {
+  const { id, tenantId } = sought;
   const [stored, dead, kept] = await Promise.all([
-    storedRows(tenantId, signal), deadMoments(tenantId), may.administer ? auditMoments(tenantId) : [],
+    searched(sought, signal), deadMoments(tenantId), may.administer ? auditMoments(tenantId) : [],
   ]);
-  const rows = stored.rows.filter((row) => row.head.correlationId === id);
-  const sent = may.operate ? await deliveries(rows) : [];
+  const { rows } = stored;
+  const sent = may.operate ? await deliveries(rows, signal) : { moments: [], cuts: [] };
   const beside = [...dead, ...kept].filter((one) => one.correlationId === id);
-  return { isCut: stored.isCut, moments: [...accepted(rows), ...rows.map(eventStep), ...beside, ...sent].sort(byTime) };
+  const all = [...accepted(rows), ...rows.map(eventStep), ...beside, ...sent.moments].sort(byTime);
+  const long = all.length > MOST_STEPS ? [`The first ${MOST_STEPS} of ${all.length.toLocaleString("en")} steps are shown.`] : [];
+  return { next: stored.next, isFromEvent: stored.isFromEvent, cuts: [...long, ...sent.cuts], moments: all.slice(0, MOST_STEPS) };
+}
+
+// The first events of the store, and where those are too many, the event that led here with the events behind it.
+async function searched({ id, tenantId, eventId, from }: Sought, signal: AbortSignal): Promise<{ rows: Row[]; next: string; isFromEvent: boolean }> {
+  const first = await storedRows(tenantId, from, signal);
+  const isFromEvent = first.next !== "" && eventId !== "" && from === EARLIEST;
+  const later = isFromEvent ? await rowsFrom(eventId, tenantId, signal) : { rows: [], next: first.next };
+  const rows = [...first.rows, ...later.rows].filter((row) => row.head.correlationId === id);
+  return { rows: [...new Map(rows.map((row) => [row.position, row])).values()], next: later.next, isFromEvent };
 }
 
 // The acceptance of a mail's change at the edge is the time that its event names.
@@ -74,33 +101,43 @@ function eventStep({ position, head, about, content, reason, detail }: Row): Mom
   };
 }
 
-async function deliveries(rows: Row[]): Promise<Moment[]> {
-  if (rows.length === 0) return [];
-  const { endpoints: all } = await endpoints.listEndpoints({ pageSize: MOST_ENDPOINTS });
-  const pairs = all.flatMap((endpoint) => rows.map((row) => ({ endpoint, eventId: row.head.eventId })));
-  const lists = await Promise.all(pairs.map(async ({ endpoint, eventId }) => {
-    const { attempts } = await endpoints.listAttempts({ endpointId: endpoint.endpointId, eventId });
+// A reconciliation may make thousands of events, each of which has attempts at each endpoint.
+async function deliveries(rows: Row[], signal: AbortSignal): Promise<{ moments: Moment[]; cuts: string[] }> {
+  if (rows.length === 0) return { moments: [], cuts: [] };
+  const { endpoints: all, nextPageToken } = await endpoints.listEndpoints({ pageSize: MOST_ENDPOINTS }, { signal });
+  const pairs = rows.slice(0, MOST_EVENTS).flatMap((row) => all.map((endpoint) => ({ endpoint, eventId: row.head.eventId })));
+  const lists = await several(pairs, AT_ONCE, async ({ endpoint, eventId }) => {
+    const { attempts } = await endpoints.listAttempts({ endpointId: endpoint.endpointId, eventId }, { signal });
     return attempts.map((attempt): Moment => ({
       key: attempt.attemptId, at: attempt.startedAt, correlationId: "",
       part: <>Delivery: <a href={href(["endpoints", endpoint.endpointId], { event: eventId })}><Outside text={endpoint.displayName || endpoint.url} most={80} /></a></>,
       about: <><State word={enumWord(AttemptOutcome, attempt.outcome)} /> {attempt.status > 0 && `status ${attempt.status}`} <Reason reason={attempt.reason} detail="" /></>,
     }));
-  }));
-  return lists.flat();
+  });
+  const cuts = [
+    rows.length > MOST_EVENTS && `The deliveries of the first ${MOST_EVENTS} of ${rows.length.toLocaleString("en")} events were read.`,
+    nextPageToken !== "" && `The deliveries to the first ${MOST_ENDPOINTS} endpoints were read.`,
+  ];
+  return { moments: lists.flat(), cuts: cuts.filter((cut) => cut !== false) };
 }
 
-function Steps({ id, tenantId }: { id: string; tenantId: string }) {
+function Steps({ id, tenantId, eventId }: { id: string; tenantId: string; eventId: string }) {
   const may = { operate: useMayOperate(), administer: useMayAdminister() };
-  const query = useQuery({ queryKey: ["change", id, tenantId, may], queryFn: ({ signal }) => found(id, tenantId, may, signal) });
+  const [from, setFrom] = useState(EARLIEST);
+  const sought = { id, tenantId, eventId, from };
+  const query = useQuery({ queryKey: ["change", sought, may], queryFn: ({ signal }) => found(sought, may, signal) });
   if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <p role="status">Reading…</p>;
-  const { moments, isCut } = query.data;
+  const { moments, next, isFromEvent, cuts } = query.data;
+  const isWhole = next === "" && from === EARLIEST && !isFromEvent;
   const first = moments.find((one) => one.at)?.at;
   return (
     <>
       <p>Correlation id <Id value={id} /></p>
       {moments.length === 0 ? (
-        <Empty><p>No stored event, dead letter or entry of the audit log has this id. A change without an event is in the logs alone: <code>grep {id.replace(/[^\w-]/g, "")}</code> them.</p></Empty>
+        <Empty>{isWhole
+          ? <p>No stored event, dead letter or entry of the audit log has this id. A change without an event is in the logs alone: <code>grep {id.replace(/[^\w-]/g, "")}</code> them.</p>
+          : <p>This id is not among the {from === EARLIEST ? "first" : "next"} {MOST_ROWS} stored events, the dead letters and the entries of the audit log.</p>}</Empty>
       ) : (
         <Table label="Steps" columns={["Time", "After", "Part", "Outcome"]} rows={moments.map((one) => ({
           key: one.key,
@@ -108,7 +145,14 @@ function Steps({ id, tenantId }: { id: string; tenantId: string }) {
         }))} />
       )}
       {!may.administer && <p className="faint">Lent tokens are shown to keys of administrators.</p>}
-      {isCut && <p className="faint">The first 10,000 stored events were searched. Name the tenant to search its events alone.</p>}
+      {cuts.map((cut) => <p key={cut} className="faint">{cut}</p>)}
+      {!isWhole && (
+        <p className="faint">
+          {from === EARLIEST ? `The first ${MOST_ROWS} stored events` : next ? `${MOST_ROWS} later stored events` : "The latest stored events"}
+          {isFromEvent && `, and up to ${MOST_ROWS} from the event that led here`} were searched. {!tenantId && "Name the tenant to search its events alone."}
+        </p>
+      )}
+      {next && <div className="buttons left"><Button className="plain" onPress={() => setFrom(next)}>Search later events</Button></div>}
     </>
   );
 }

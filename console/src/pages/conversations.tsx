@@ -1,7 +1,9 @@
 // Conversations with customers, of the mailboxes in which they are on.
 import { useQuery } from "@tanstack/react-query";
+import { Button } from "react-aria-components";
 import { Author, Authenticity, type Conversation, ConversationState, Direction, JoinReason, Side } from "../../../gen/ts/mailmesh/conversation/v1/conversation_pb.js";
 import { conversations, tenants } from "../api.js";
+import { failureOf } from "../failure.js";
 import { Act, FilterChoice } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
 import { List, usePages } from "../parts/list.js";
@@ -10,34 +12,65 @@ import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
 
-const MOST_MAILBOXES = 200;
+const MAILBOXES = 20;
 const STATES = Object.values(ConversationState).filter((value): value is ConversationState => typeof value === "number" && value > 0);
 
-// The mailboxes in which conversations are on, by address.
-async function mailboxes(): Promise<[string, string][]> {
-  const { tenants: all } = await tenants.listTenants({ pageSize: MOST_MAILBOXES });
-  const on = await Promise.all(all.map(async ({ tenantId }) => (await conversations.getConversationSettings({ tenantId })).settings?.isEnabled));
-  return all.filter((_, at) => on[at]).map((one) => [one.tenantId, one.address || one.displayName]);
+interface Mailbox {
+  tenantId: string;
+  name: string;
+  // Undefined where the settings could not be read.
+  isOn: boolean | undefined;
+}
+
+// Some accounts, each with its settings: one that cannot be read does not hide the others.
+async function mailboxes(pageToken: string): Promise<{ items: Mailbox[]; next: string }> {
+  const { tenants: some, nextPageToken } = await tenants.listTenants({ pageSize: MAILBOXES, pageToken });
+  const read = await Promise.allSettled(some.map(({ tenantId }) => conversations.getConversationSettings({ tenantId })));
+  const failed = read.filter((one) => one.status === "rejected").map((one): unknown => one.reason);
+  const decisive = failed.find((error) => failureOf(error).isSignedOut) ?? (failed.length === some.length ? failed[0] : undefined);
+  if (decisive !== undefined) throw decisive;
+  const isOn = read.map((one) => (one.status === "fulfilled" ? one.value.settings?.isEnabled ?? false : undefined));
+  return { items: some.map(({ tenantId, address, displayName }, at) => ({ tenantId, name: address || displayName, isOn: isOn[at] })), next: nextPageToken };
 }
 
 export function ConversationsPage() {
   const { query } = useRoute();
-  const on = useQuery({ queryKey: ["conversation mailboxes"], queryFn: mailboxes });
-  const tenantId = query.get("tenant") || (on.data?.[0]?.[0] ?? "");
+  const pages = usePages(["conversation mailboxes"], mailboxes);
+  const chosen = query.get("tenant") ?? "";
+  const on = pages.items.filter((one) => one.isOn).map((one): [string, string] => [one.tenantId, one.name]);
+  const tenantId = chosen || (on[0]?.[0] ?? "");
   const state = Number(query.get("state") ?? 0);
+  const isListed = chosen === "" || on.some(([id]) => id === chosen);
   return (
     <>
       <h1>Conversations</h1>
       <div className="filters">
-        <FilterChoice name="tenant" label="Mailbox" usual="the first" options={on.data ?? []} />
+        <FilterChoice name="tenant" label="Mailbox" usual="the first" options={isListed ? on : [...on, [chosen, chosen]]} />
         <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(ConversationState, value)])} />
       </div>
-      {on.isError && <Failed error={on.error} retry={() => void on.refetch()} />}
-      {on.isPending && <p role="status">Reading…</p>}
-      {on.isSuccess && !tenantId && (
+      {pages.isError && <Failed error={pages.error} retry={() => void pages.refetch()} />}
+      {pages.isPending && <p role="status">Reading…</p>}
+      <Unread pages={pages} />
+      {pages.isSuccess && !tenantId && !pages.hasNextPage && (
         <Empty><p>Conversations are on in no mailbox. <code>mailmesh conversations enable TENANT --address support@example.com</code> turns them on.</p></Empty>
       )}
-      {on.isSuccess && tenantId && <Conversations tenantId={tenantId} states={state ? [state as ConversationState] : []} />}
+      {tenantId && <Conversations tenantId={tenantId} states={state ? [state as ConversationState] : []} />}
+    </>
+  );
+}
+
+// The part of the accounts that the choice of the mailbox does not offer.
+function Unread({ pages }: { pages: ReturnType<typeof usePages<Mailbox>> }) {
+  const failed = pages.items.filter((one) => one.isOn === undefined).length;
+  return (
+    <>
+      {failed > 0 && <p className="faint">The settings of {failed} accounts could not be read: their conversations are not offered.</p>}
+      {pages.hasNextPage && (
+        <div className="buttons left">
+          <span className="faint">The mailboxes among the first {pages.items.length} accounts are offered.</span>
+          <Button className="plain" isDisabled={pages.isFetchingNextPage} onPress={() => void pages.fetchNextPage()}>Offer more mailboxes</Button>
+        </div>
+      )}
     </>
   );
 }

@@ -29,7 +29,7 @@ export function EventPage({ id }: { id: string }) {
       <h1>{head.eventType}</h1>
       <Facts rows={[
         ["Event", <Id value={head.eventId} />], ["Account", <Account id={head.tenantId} />],
-        ["Received", <Time at={head.receivedAt} />], ["Correlation id", <a href={href(["change", head.correlationId], { tenant: head.tenantId })}><Id value={head.correlationId} /></a>], ["Position", <Id value={event.position} />],
+        ["Received", <Time at={head.receivedAt} />], ["Correlation id", <a href={href(["change", head.correlationId], { tenant: head.tenantId, event: head.eventId })}><Id value={head.correlationId} /></a>], ["Position", <Id value={event.position} />],
       ]} />
       <div className="buttons left">
         <Copy name="Copy as curl" text={`curl -H "Authorization: Bearer $MAILMESH_API_KEY" ${window.location.origin}/v1/events/${encodeURIComponent(id)}`} />

@@ -1,9 +1,10 @@
 // The history of one account: its events, its dead letters and the entries of the audit log, newest first.
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
+import { Button } from "react-aria-components";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { audit, deadLetters } from "../api.js";
-import { storedRows } from "../eventrow.js";
+import { EARLIEST, MOST_ROWS, storedRows } from "../eventrow.js";
 import { href } from "../route.js";
 import { useMayAdminister } from "../session.js";
 import { dateOf } from "../text.js";
@@ -39,24 +40,25 @@ export async function deadMoments(tenantId: string): Promise<Moment[]> {
   }));
 }
 
-export async function eventMoments(tenantId: string, signal: AbortSignal): Promise<{ moments: Moment[]; isCut: boolean }> {
-  const { rows, isCut } = await storedRows(tenantId, signal);
+async function eventMoments(tenantId: string, from: string, signal: AbortSignal): Promise<{ moments: Moment[]; next: string }> {
+  const { rows, next } = await storedRows(tenantId, from, signal);
   const moments = rows.map(({ position, head, about }) => ({
     key: position, at: head.receivedAt, correlationId: head.correlationId,
     part: <a href={href(["events", head.eventId])}>{head.eventType}</a>, about: <Outside text={about} />,
   }));
-  return { moments, isCut };
+  return { moments, next };
 }
 
 export function Timeline({ tenantId }: { tenantId: string }) {
   const mayAdminister = useMayAdminister();
+  const [from, setFrom] = useState(EARLIEST);
   const query = useQuery({
-    queryKey: ["timeline", tenantId, mayAdminister],
+    queryKey: ["timeline", tenantId, mayAdminister, from],
     queryFn: async ({ signal }) => {
       const [told, dead, kept] = await Promise.all([
-        eventMoments(tenantId, signal), deadMoments(tenantId), mayAdminister ? auditMoments(tenantId) : [],
+        eventMoments(tenantId, from, signal), deadMoments(tenantId), mayAdminister ? auditMoments(tenantId) : [],
       ]);
-      return { isCut: told.isCut, moments: [...told.moments, ...dead, ...kept].sort(byTime).reverse().slice(0, SHOWN) };
+      return { next: told.next, moments: [...told.moments, ...dead, ...kept].sort(byTime).reverse().slice(0, SHOWN) };
     },
   });
   return (
@@ -74,7 +76,18 @@ export function Timeline({ tenantId }: { tenantId: string }) {
           ],
         }))} />
       )}
-      {query.data?.isCut && <p className="faint">Of this account's events the first 10,000 stored ones are shown.</p>}
+      {(query.data?.next || from !== EARLIEST) && (
+        <>
+          <p className="faint">
+            Of this account's events, {from === EARLIEST ? `the first ${MOST_ROWS} stored ones` : query.data?.next ? `${MOST_ROWS} later ones` : "the latest ones"} were
+            read{query.data?.next ? "; newer ones follow" : ""}. The newest {SHOWN} steps are shown.
+          </p>
+          <div className="buttons left">
+            {query.data?.next && <Button className="plain" onPress={() => setFrom(query.data.next)}>Read newer events</Button>}
+            {from !== EARLIEST && <Button className="plain" onPress={() => setFrom(EARLIEST)}>Read the oldest events</Button>}
+          </div>
+        </>
+      )}
     </section>
   );
 }

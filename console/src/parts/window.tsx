@@ -1,9 +1,11 @@
-// A table of any length: only the rows near the visible part of the page are in the document. All rows have one height,
-// which the style sheet decides.
-import { useLayoutEffect, useRef, useState, type ReactNode } from "react";
+// A table of any length: only the rows near the visible part of the page are in the document, and the row that has the
+// focus, which would else be lost. All rows have one height, which the style sheet decides.
+import { useLayoutEffect, useRef, useState, type FocusEvent, type ReactNode } from "react";
 
 const BEYOND = 10;
 const FIRST = 40;
+// The row of the heads is the first, and the numbers of rows begin with 1.
+const HEAD = 2;
 
 interface Place {
   from: number;
@@ -21,6 +23,13 @@ function placeOf(body: HTMLTableSectionElement | null, last: Place): Place {
   const from = Math.max(0, Math.floor(hidden / height) - BEYOND);
   const to = Math.ceil((hidden + window.innerHeight) / height) + BEYOND;
   return from === last.from && to === last.to && height === last.height ? last : { from, to, height };
+}
+
+// The rows in the document: those of the window and, where it is outside, the one that is kept.
+function rowsOf(from: number, to: number, kept: number): number[] {
+  const near = Array.from({ length: Math.max(0, to - from) }, (_, at) => from + at);
+  if (kept >= 0 && kept < from) return [kept, ...near];
+  return kept >= to ? [...near, kept] : near;
 }
 
 export function WindowTable<Item>({ label, columns, items, row }: {
@@ -45,20 +54,36 @@ export function WindowTable<Item>({ label, columns, items, row }: {
       window.removeEventListener("resize", moved);
     };
   }, []);
+  const [focused, setFocused] = useState<Item>();
+  const focus = (event: FocusEvent) => {
+    const index = Number(event.target.closest("tr")?.getAttribute("aria-rowindex"));
+    setFocused(() => items[index - HEAD]);
+  };
+  // An element keeps the focus while another window has it.
+  const blur = () => {
+    if (!body.current?.contains(document.activeElement)) setFocused(undefined);
+  };
   const to = Math.min(items.length, place.to);
   const from = Math.min(place.from, Math.max(0, to - 1));
+  const gap = (name: string, rows: number) => <Gap key={`gap ${name}`} height={rows * place.height} columns={columns.length} />;
+  // The order of what stays is kept, also that of the gaps: a row that React moved would lose the focus.
+  const inside: ReactNode[] = [];
+  let end = 0;
+  for (const index of rowsOf(from, to, focused === undefined ? -1 : items.indexOf(focused))) {
+    if (index > end || end === 0) inside.push(gap(end === 0 ? "before" : "between", index - end));
+    const { key, cells } = row(items[index] as Item);
+    inside.push(
+      <tr key={key} data-row="" aria-rowindex={index + HEAD}>
+        {cells.map((cell, column) => <td key={columns[column]} data-label={columns[column]}>{cell}</td>)}
+      </tr>,
+    );
+    end = index + 1;
+  }
+  inside.push(gap("after", items.length - end));
   return (
     <table aria-label={label} aria-rowcount={items.length + 1} className="window">
       <thead><tr aria-rowindex={1}>{columns.map((column) => <th key={column} scope="col">{column}</th>)}</tr></thead>
-      <tbody ref={body}>
-        <Gap height={from * place.height} columns={columns.length} />
-        {items.slice(from, to).map(row).map(({ key, cells }, at) => (
-          <tr key={key} data-row="" aria-rowindex={from + at + 2}>
-            {cells.map((cell, place) => <td key={columns[place]} data-label={columns[place]}>{cell}</td>)}
-          </tr>
-        ))}
-        <Gap height={(items.length - to) * place.height} columns={columns.length} />
-      </tbody>
+      <tbody ref={body} onFocus={focus} onBlur={blur}>{inside}</tbody>
     </table>
   );
 }

@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.timeout(1000),
     pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="no Chromium is installed"),
 ]
-STEPS = 22
+STEPS = 23
 
 
 @pytest.fixture(autouse=True)

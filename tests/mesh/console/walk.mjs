@@ -233,6 +233,20 @@ await step("a long stream keeps few rows in the document, and no frame of a scro
   check((await last.getAttribute("aria-rowindex")) === (await table("Events").getAttribute("aria-rowcount")), "the last row is not reached");
 });
 
+await step("a row that has the focus stays in the document wherever the page is scrolled to", async () => {
+  await visit(page, url, `#/events?from=earliest&tenant=${given.long.tenant}`);
+  await page.waitForFunction((count) => Number(document.querySelector("table[aria-rowcount]")?.getAttribute("aria-rowcount")) > count, given.long.mails);
+  const link = page.locator("tr[data-row]").nth(3).getByRole("link").first();
+  const target = await link.getAttribute("href");
+  await link.focus();
+  for (const [place, isNear] of [["document.body.scrollHeight", false], ["document.body.scrollHeight / 2", false], ["0", true]]) {
+    await page.evaluate((at) => window.scrollTo(0, at), await page.evaluate(place));
+    await page.waitForFunction((near) => (document.querySelector("tr[data-row][aria-rowindex='9']") !== null) === near, isNear);
+    check((await page.evaluate(() => document.activeElement?.getAttribute("href"))) === target, `the focus is lost at ${place}`);
+  }
+  await page.evaluate(() => document.activeElement.blur());
+});
+
 await step("a conversation is read and solved", async () => {
   await visit(page, url, `#/conversations?tenant=${given.tenant}`);
   await table("Conversations").getByRole("link", { name: "Where is my parcel?" }).click();

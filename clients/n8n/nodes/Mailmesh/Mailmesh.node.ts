@@ -45,7 +45,7 @@ async function perform(node: IExecuteFunctions, item: number): Promise<INodeExec
 	const [resource, name] = ['resource', 'operation'].map((field) => String(node.getNodeParameter(field, item)));
 	const operation = operationOf(resource ?? '', name ?? '');
 	if (!operation) throw new NodeOperationError(node.getNode(), `mailmesh has no operation ${resource}.${name}`, { itemIndex: item });
-	const request = requestOf(operation, (field) => node.getNodeParameter(field, item, undefined));
+	const request = requestOf(operation, (field) => node.getNodeParameter(field, item, undefined), node.getTimezone());
 	if (operation.isBinary) return [await file(node, item, request)];
 	if (operation.list) {
 		const most = Number(node.getNodeParameter('limit', item));

@@ -13,6 +13,8 @@ export interface Field {
 	options?: INodePropertyOptions[];
 	isRequired?: boolean;
 	default?: string | boolean;
+	/** The value of a flag that is set, instead of true. */
+	gives?: unknown;
 	description?: string;
 	lines?: number;
 }
@@ -59,6 +61,8 @@ const SENDS: Field[] = [
 	{ name: 'attachmentFields', label: 'Attachments', to: 'binary', kind: 'list', description: 'Comma-separated names of the binary fields to attach' },
 	{ name: 'sendAt', label: 'Send At', to: 'body', type: 'dateTime', description: 'The time at which to send. Empty sends at once.' },
 	{ name: 'isDraftOnly', label: 'Draft Only', to: 'body', kind: 'flag', description: 'Whether to keep the mail as a draft instead of sending it' },
+	// Auto-Submitted of RFC 3834 is no header of the caller's own; mailmesh and others take X-Autoreply for the same.
+	{ name: 'isAutomatic', label: 'Mark as Automatic', as: 'headers', to: 'body', kind: 'flag', gives: [{ name: 'X-Autoreply', value: 'yes' }, { name: 'X-Auto-Response-Suppress', value: 'All' }], description: 'Whether to tell other programs that no person wrote this mail, so that they do not answer it' },
 ];
 const under = (parent: string, fields: Field[]): Field[] => fields.map((field) => ({ ...field, as: `${parent}.${field.as ?? field.name}` }));
 const inBody = (field: Field): Field => ({ ...field, to: 'body' });

@@ -4,6 +4,7 @@ import type { IDataObject } from 'n8n-workflow';
 
 import { listOf } from '../../shared/fields';
 import type { Call } from '../../shared/rest';
+import { instantOf } from '../../shared/times';
 import type { Field, Operation } from './operations';
 
 /** A required field without a value. */
@@ -13,18 +14,27 @@ export class FieldMissing extends Error {
 	}
 }
 
+/** A field for a time with text that is no time. */
+export class TimeInvalid extends Error {
+	constructor(label: string) {
+		super(`The field "${label}" has no time that mailmesh can read. Give it one such as 2026-11-28T10:00:00, or check its expression.`);
+	}
+}
+
 /**
  * Returns the call of an operation.
  *
  * @param valueOf Returns the value of a field by its name.
+ * @param zone The time zone of times without an offset: the workflow's.
  * @throws FieldMissing when a required field has no value.
+ * @throws TimeInvalid when a field for a time has other text.
  */
-export function requestOf(operation: Operation, valueOf: (name: string) => unknown): Call {
+export function requestOf(operation: Operation, valueOf: (name: string) => unknown, zone: string): Call {
 	const query: IDataObject = {};
 	const body: IDataObject = { ...operation.body } as IDataObject;
 	let { path } = operation;
 	for (const field of operation.fields) {
-		const value = shaped(field, valueOf(field.name));
+		const value = shaped(field, valueOf(field.name), zone);
 		if (value === undefined && field.isRequired) throw new FieldMissing(field.label);
 		if (value === undefined) continue;
 		if (field.to === 'path') path = path.replace(`{${field.name}}`, encodeURIComponent(String(value)));
@@ -35,12 +45,23 @@ export function requestOf(operation: Operation, valueOf: (name: string) => unkno
 }
 
 // Empty means that the field is not given: mailmesh has its own defaults.
-function shaped(field: Field, value: unknown): unknown {
+function shaped(field: Field, value: unknown, zone: string): unknown {
+	if (isTruth(field) && ['true', 'false'].includes(String(value))) return String(value) === 'true';
 	if (value === undefined || value === null || value === '' || value === false) return undefined;
-	if (field.kind === 'flag') return value === true || value === 'true' ? true : undefined;
+	if (field.kind === 'flag') return value === true || value === 'true' ? (field.gives ?? true) : undefined;
 	if (field.kind === 'list' || field.kind === 'addresses') return parts(field, listOf(value));
-	if (field.type === 'dateTime') return new Date(String(value)).toISOString();
-	return field.type === 'options' && (value === 'true' || value === 'false') ? value === 'true' : String(value);
+	return field.type === 'dateTime' ? instant(field, value, zone) : String(value);
+}
+
+// A choice of true, false and no change: an expression gives a boolean, the form gives text.
+function isTruth(field: Field): boolean {
+	return field.options?.some(({ value }) => value === 'true') ?? false;
+}
+
+function instant(field: Field, value: unknown, zone: string): string {
+	const found = instantOf(value, zone);
+	if (found === undefined) throw new TimeInvalid(field.label);
+	return found;
 }
 
 function parts(field: Field, list: string[]): unknown {

@@ -1,0 +1,81 @@
+// Modules of the console without a page: their sources, bundled with a stand-in for the calls of the mesh.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { build } from "esbuild";
+
+const SOURCES = join(process.cwd(), "console/src");
+const standIn = {
+  name: "stand-in",
+  setup(into) {
+    into.onResolve({ filter: /\/api\.js$/ }, () => ({ path: "api", namespace: "stand-in" }));
+    into.onLoad({ filter: /.*/, namespace: "stand-in" }, () => ({ contents: "export const events = globalThis.events;" }));
+  },
+};
+
+async function load(module) {
+  const made = await build({
+    entryPoints: [join(SOURCES, module)], bundle: true, format: "esm", platform: "node", write: false, plugins: [standIn],
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(made.outputFiles[0].text).toString("base64")}`);
+}
+
+const event = (number) => ({
+  position: `p${number}`, kind: { case: "tenant", value: { eventId: `e${number}`, tenantId: "t", eventType: "tenant.connected", correlationId: "c", statusDetail: "" } },
+});
+
+// A store of 12,500 events, whose positions are their numbers.
+globalThis.events = {
+  async listEvents({ cursor, pageSize }) {
+    const from = cursor === "earliest" ? 0 : Number(cursor.slice(1));
+    const last = Math.min(from + pageSize, 12_500);
+    const page = Array.from({ length: last - from }, (_, at) => event(from + at + 1));
+    return { events: page, nextCursor: `p${last}`, hasMore: last < 12_500 };
+  },
+  async getEvent({ eventId }) {
+    return { event: event(Number(eventId.slice(1))) };
+  },
+};
+const { EARLIEST, rowsFrom, storedRows } = await load("eventrow.ts");
+const { several } = await load("several.ts");
+const { signal } = new AbortController();
+
+test("a long store is read in parts, each of which says where the next begins", async () => {
+  const first = await storedRows("t", EARLIEST, signal);
+  const rest = await storedRows("t", first.next, signal);
+
+  assert.deepEqual([first.rows.length, first.next], [10_000, "p10000"]);
+  assert.deepEqual([rest.rows.length, rest.rows[0].position, rest.rows.at(-1).position, rest.next], [2_500, "p10001", "p12500", ""]);
+});
+
+test("an event behind the first part is found by its id, with those behind it", async () => {
+  const { rows, next } = await rowsFrom("e12400", "t", signal);
+
+  assert.deepEqual([rows.length, rows[0].position, rows.at(-1).position, next], [101, "p12400", "p12500", ""]);
+});
+
+test("many calls are made a few at a time, and keep their order", async () => {
+  let [running, most] = [0, 0];
+  const results = await several([...Array(30).keys()], 4, async (number) => {
+    most = Math.max(most, ++running);
+    await new Promise((done) => setTimeout(done, number % 3));
+    running -= 1;
+    return number * 2;
+  });
+
+  assert.equal(most, 4);
+  assert.deepEqual(results, [...Array(30).keys()].map((number) => number * 2));
+  assert.deepEqual(await several([], 4, async () => 1), []);
+});
+
+test("a failed call begins no further one", async () => {
+  let begun = 0;
+  const failing = several([...Array(30).keys()], 2, async () => {
+    begun += 1;
+    await null;
+    throw new Error("refused");
+  });
+
+  await assert.rejects(failing, /refused/);
+  assert.equal(begun, 2);
+});
