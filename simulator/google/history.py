@@ -34,9 +34,6 @@ class History:
         if not call.first("startHistoryId").isdecimal() or not start.isdecimal():
             raise api_error(400, "invalidArgument", "Missing or invalid startHistoryId")
         wanted = _wanted(call)
-        if mailbox.old_history_answers > 0:
-            mailbox.old_history_answers -= 1
-            return Reply(200, {"historyId": str(max(1, int(start) - 1))})
         # A lagging history answers the newer id without the record that led to it.
         horizon = mailbox.clock.milliseconds() - mailbox.history_lag_ms
         try:
@@ -50,6 +47,9 @@ class History:
             ]
         except MailboxError as error:
             raise api_error(404, "notFound", "Requested entity was not found.") from error
+        if mailbox.old_history_answers > 0:
+            mailbox.old_history_answers -= 1
+            return Reply(200, {"historyId": str(max(1, int(start) - 1))})
         size = number(call, "maxResults", 100, 500)
         body: JSON = {"historyId": str(mailbox.history_id)}
         if found:

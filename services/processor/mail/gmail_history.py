@@ -9,6 +9,7 @@ import structlog
 from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_resync import TimeReconciliation
 from services.processor.mail.gmail_settling import HistoryCursor, after_read
 from services.processor.mail.history_records import DRAFT, Trail, chunks, kinds_of, record_id, trails
 from services.processor.mail.origin import Origin
@@ -94,10 +95,11 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
 
 def _may_lag(context: MailboxContext, error: SourceError) -> bool:
     """Return whether history ends below a cursor that is younger than history's lag: a copy has not caught up."""
-    fresh_since = context.mailbox.caught_up_at or context.mailbox.covered_from
-    if not isinstance(error, HistoryBehindError) or fresh_since is None:
-        return False
-    return context.clock.now() - fresh_since < timedelta(seconds=context.settings.gmail_settle_seconds)
+    resync = TimeReconciliation.of(context.mailbox.resync)  # it has set a cursor from when it began
+    times = (context.mailbox.caught_up_at or context.mailbox.covered_from, resync and resync.started_at)
+    settle = timedelta(seconds=context.settings.gmail_settle_seconds)
+    is_fresh = any(context.clock.now() - time < settle for time in times if time)
+    return is_fresh and isinstance(error, HistoryBehindError)
 
 
 @dataclass(frozen=True)

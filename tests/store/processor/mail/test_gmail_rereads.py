@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
@@ -150,16 +152,21 @@ async def test_changes_of_mail_from_before_a_history_that_began_again_are_told(g
     assert told == await _told(ground, tenant)
 
 
-async def test_a_copy_of_history_behind_a_fresh_cursor_makes_no_comparison(ground: Ground) -> None:
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_copy_of_history_behind_a_fresh_cursor_makes_no_comparison(ground: Ground, *, is_lost: bool) -> None:
+    """A cursor of a read, and one that a comparison has set: the profile is read once for each comparison."""
     tenant = await ground.tenant("googlews")
     await ground.begin(tenant)
     async with running(ground.worker_settings(**_LONG)):
         await ground.settled()
         await _pushed(ground, tenant)
+        if is_lost:
+            await ground.control.expire_history(tenant.address)
+            await ground.processor.execute("UPDATE processor.mailboxes SET caught_up_at = now() - interval '1 day'")
         await ground.control.lag(tenant.address, old_answers=3)
         mail = await ground.control.deliver(tenant.address, subject="Behind the copy")
         await _pushed(ground, tenant)
         await ground.until(lambda: _has_told(ground, tenant, [(CREATED, mail["id"])]), what="the mail is told")
 
-    assert 0 == await _count(ground, tenant, "gmail.profile")
+    assert int(is_lost) == await _count(ground, tenant, "gmail.profile")
     assert 0 == await ground.processor.fetchval("SELECT cursor_refusals FROM processor.mailboxes")
