@@ -122,9 +122,11 @@ class SimulatorControl(CalendarControl):
         """Add a folder or label."""
         return as_object(await self.request("POST", f"{account_path(account)}/folders", {"name": name, **facts}))
 
-    async def lag(self, account: str, *, list_seconds: float = 0, history_seconds: float = 0) -> JSON:
+    async def lag(
+        self, account: str, *, list_seconds: float = 0, history_seconds: float = 0, old_answers: int = 0
+    ) -> JSON:
         """Let lists and searches, and Gmail's history, know new mail only after a while."""
-        facts = {"listSeconds": list_seconds, "historySeconds": history_seconds}
+        facts = {"listSeconds": list_seconds, "historySeconds": history_seconds, "oldHistoryAnswers": old_answers}
         return as_object(await self.request("POST", f"{account_path(account)}/lag", facts))
 
     async def expire_history(self, account: str, **facts: Any) -> JSON:

@@ -20,6 +20,11 @@ LOCK_POLL_SECONDS = 0.2
 LOCK_SECONDS = 60.0
 # A directory with one of these is ours: every start, restore and simulation makes one of them first.
 _MARKS = ("lock", "environments", "restored", "vault.keys")
+# An operator may lay these into an empty directory before the first start.
+_PROVIDED = ("certificates", "admin.key", "delivery.keys")
+# Of the file system, of a volume's snapshots, and of a first start that was killed.
+_OF_A_DISK = ("lost+found", ".snapshot")
+_LEFT_OVER = ".initdb-"
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class DataDirectory:
         """Refuses a directory such as /tmp or a home, whose mode is not ours to change."""
         if not self.root.is_dir() or any((self.root / mark).exists() for mark in _MARKS):
             return
-        others = [path.name for path in self.root.iterdir() if path.name != "lost+found" and path.name[0] != "."]
-        if others:
+        names = {path.name for path in self.root.iterdir()}.difference(_PROVIDED, _OF_A_DISK)
+        if any(not name.startswith(_LEFT_OVER) for name in names):
             advice = "name an empty directory, or one of mailmesh, with --data"
             raise ForeignDirectoryError(f"{self.root} has files of other programs: {advice}")
 

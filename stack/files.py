@@ -66,6 +66,15 @@ def _staged(path: Path, text: str) -> Path:
     return Path(name)
 
 
+def sync_folder(path: Path) -> None:
+    """Waits until the disk has the names in a folder: a power cut may undo a rename before. Safe to call again: yes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_private_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON to a file that only its owner may read. Safe to call again: yes."""
     write_private(path, json.dumps(value, indent=2, sort_keys=True) + "\n")

@@ -294,11 +294,19 @@ class MailControl:
         ]
 
     def lag(self, body: JSON) -> JSON:
-        """Let lists and searches know new mail after ``listSeconds``, and Gmail's history after ``historySeconds``."""
+        """Let lists and searches know new mail after ``listSeconds``, and Gmail's history after ``historySeconds``.
+
+        The next ``oldHistoryAnswers`` answers of the history come from a copy that has not reached the asked id.
+        """
         mailbox = account_of(self._world, body).mailbox
         mailbox.list_lag_ms = int(float(body.get("listSeconds", 0)) * 1000)
         mailbox.history_lag_ms = int(float(body.get("historySeconds", 0)) * 1000)
-        return {"listSeconds": mailbox.list_lag_ms / 1000, "historySeconds": mailbox.history_lag_ms / 1000}
+        mailbox.old_history_answers = int(body.get("oldHistoryAnswers", 0))
+        return {
+            "listSeconds": mailbox.list_lag_ms / 1000,
+            "historySeconds": mailbox.history_lag_ms / 1000,
+            "oldHistoryAnswers": mailbox.old_history_answers,
+        }
 
     def expire_history(self, body: JSON) -> JSON:
         """Make Gmail's history ids too old (or ``back`` too high), or Graph's delta tokens (``status``, ``code``)."""

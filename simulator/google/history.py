@@ -47,6 +47,9 @@ class History:
             ]
         except MailboxError as error:
             raise api_error(404, "notFound", "Requested entity was not found.") from error
+        if mailbox.old_history_answers > 0:
+            mailbox.old_history_answers -= 1
+            return Reply(200, {"historyId": str(max(1, int(start) - 1))})
         size = number(call, "maxResults", 100, 500)
         body: JSON = {"historyId": str(mailbox.history_id)}
         if found:

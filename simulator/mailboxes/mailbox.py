@@ -121,6 +121,7 @@ class Mailbox(Generic[M]):
         self.deleted: list[dict[str, Any]] = []
         self.list_lag_ms = 0
         self.history_lag_ms = 0
+        self.old_history_answers = 0
         self._arrived: dict[int, int] = {}
         self._serial = 0
 

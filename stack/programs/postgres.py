@@ -16,7 +16,7 @@ import asyncpg
 
 from stack.blocking import run_blocking
 from stack.errors import StartError
-from stack.files import write_private
+from stack.files import sync_folder, write_private
 from stack.programs.binaries import package_folder
 from stack.programs.program import Program, UnprivilegedUser
 from stack.programs.unprivileged import give, unprivileged_user
@@ -72,7 +72,7 @@ class PostgresServer:
         """Makes the cluster, unless it is there. Safe to call again: yes, also after it was killed half way.
 
         Raises:
-            StartError: initdb failed; the message has the first lines of its complaint.
+            StartError: The folder has other files, or initdb failed; the message has its first complaints.
         """
         self.sockets.mkdir(parents=True, exist_ok=True)
         user = self._user()
@@ -80,14 +80,14 @@ class PostgresServer:
         if (self.data / "PG_VERSION").exists():
             return
         # initdb writes PG_VERSION early: under the final name, a power cut would leave a cluster that never starts.
+        if self.data.is_symlink() or self.data.is_mount():
+            self._make_inside(self.data.resolve(), user)
+            return
+        self._refuse_files(self.data)
         making = self.data.with_name(f"{self.data.name}.making")
-        if making.exists():
-            shutil.rmtree(making)
-        making.mkdir(parents=True, mode=0o700)
-        give(making, user)
-        write_private(self.password_file, secrets.token_urlsafe(24))
-        self._initdb(making)
+        self._make(making, user)
         making.replace(self.data)
+        sync_folder(self.data.parent)
 
     def program(self, name: str = "postgres") -> Program:
         """Returns the server as a program to run."""
@@ -113,6 +113,35 @@ class PostgresServer:
     def is_ready(self) -> bool:
         """Says whether the server lets us in."""
         return run_blocking(can_connect(self.url()))
+
+    def _make_inside(self, target: Path, user: UnprivilegedUser | None) -> None:
+        """Makes the cluster in a folder that cannot be replaced; PG_VERSION comes last, and a repetition continues."""
+        making, made = target / "cluster.making", target / "cluster.made"
+        target.mkdir(parents=True, exist_ok=True)
+        if not made.exists():
+            self._refuse_files(target, making.name)
+            self._make(making, user)
+            making.replace(made)
+            sync_folder(target)
+        give(target, user)
+        target.chmod(0o700)
+        for path in sorted(made.iterdir(), key=lambda path: path.name == "PG_VERSION"):
+            path.replace(target / path.name)
+        made.rmdir()
+        sync_folder(target)
+
+    def _make(self, making: Path, user: UnprivilegedUser | None) -> None:
+        if making.exists():
+            shutil.rmtree(making)
+        making.mkdir(parents=True, mode=0o700)
+        give(making, user)
+        write_private(self.password_file, secrets.token_urlsafe(24))
+        self._initdb(making)
+
+    def _refuse_files(self, folder: Path, *ours: str) -> None:
+        if folder.exists() and any(path.name not in ours for path in folder.iterdir()):
+            advice = "empty it, or mount the disk at the data directory itself"
+            raise StartError(f"{self.data} has files and is no PostgreSQL cluster: {advice}")
 
     def _initdb(self, making: Path) -> None:
         # initdb runs as the unprivileged user, which cannot read our password file: it gets its own copy.

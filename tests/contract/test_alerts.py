@@ -95,11 +95,23 @@ def test_a_series_that_is_born_with_the_first_failure_fires(tmp_path: Path) -> N
     """A counter with labels has no series before its first failure: `increase` alone would never see that one."""
     require(PROMTOOL)
     series = 'mailmesh_ingest_items_buried_total{reason="MESSAGE_UNREADABLE", job="ingest", instance="a"}'
-    cases = [("_x69 1x20", 1), ("1x90", 0), ("3x69 4x20", 1)]
+    # Prometheus runs all the time; it runs, and a new process has the failure; it is installed over a running mesh.
+    always, installed = "1x90", "_x74 1x15"
+    cases = [
+        (always, "a", "_x69 1x20", 1),
+        (always, "a", "1x90", 0),
+        (always, "a", "3x69 4x20", 1),
+        (always, "b", "_x69 1x20", 1),
+        (installed, "a", "_x74 5x15", 0),
+        (installed, "a", "_x74 5 5 6x13", 1),
+    ]
     tests = [
         {
             "interval": "1m",
-            "input_series": [{"series": series, "values": values}],
+            "input_series": [
+                {"series": series, "values": values},
+                {"series": f'up{{job="ingest", instance="{older}"}}', "values": up},
+            ],
             "promql_expr_test": [
                 {
                     "expr": 'count(ALERTS{alertname="MailmeshDeadLetters",alertstate="firing"}) or vector(0)',
@@ -108,7 +120,7 @@ def test_a_series_that_is_born_with_the_first_failure_fires(tmp_path: Path) -> N
                 }
             ],
         }
-        for values, count in cases
+        for up, older, values, count in cases
     ]
     file = tmp_path / "born.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(path) for path in rule_files()], "tests": tests}))

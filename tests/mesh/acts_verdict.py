@@ -1,7 +1,7 @@
 """The faults of a torture's acts: their outcomes and events against the truth in the simulated mailboxes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailmesh.processor.v1 import event_pb2
@@ -17,10 +17,19 @@ from tests.programs.mesh import Mesh
 _TYPES = {sends.SEND_STATE_SENT: "send.sent", sends.SEND_STATE_UNCERTAIN: "send.uncertain"}
 
 
-def act_faults(acts: Acts, accounts: Sequence[Account]) -> list[str]:
+LEAST_ACTS_PER_SECOND = 0.25
+"""A call may wait for seconds in an outage, so a run has fewer acts than its rate; fewer than this prove little."""
+MOST_DOUBTS = 0.25
+"""The share of the sends that may end in doubt without a mail: their answers are lost, and not the requests."""
+FEW_DOUBTS = 2
+"""Doubts that a short run may have whatever its share."""
+
+
+def act_faults(acts: Acts, accounts: Sequence[Account], seconds: float) -> list[str]:
     """Compare all acts with the mailboxes. Returns sentences about what does not agree, none when all is well."""
     arrived = _subjects(acts.mesh.simulator.truth(acts.recipient)["messages"])
-    found = [*acts.wrong]
+    found = [*acts.wrong, *load_faults(len(acts.all), seconds)]
+    found += doubt_faults({act.key: acts.outcome(act).state for act in acts.sends()}, arrived)
     found += [f"{act.key} has the ids {act.ids}" for act in acts.all if len(act.ids) != 1]
     for account in accounts:
         own = acts.mesh.simulator.truth(account.address)["messages"]
@@ -32,7 +41,7 @@ def act_faults(acts: Acts, accounts: Sequence[Account]) -> list[str]:
                 found += send_faults(act, state, arrived, told)
                 found += copy_faults(act, state, own, created)
             else:
-                found += _mark_faults(act, state, own)
+                found += mark_faults(act, state, own)
         known = {one for act in acts.all for one in act.ids}
         found += [f"there is an event of a send {one} without a key" for one, _ in told if one not in known]
     return found
@@ -67,6 +76,26 @@ def _subjects(mails: Sequence[dict[str, Any]]) -> Counter[str]:
     return Counter(mail["subject"].rpartition(" ")[2] for mail in mails)
 
 
+def load_faults(acts: int, seconds: float) -> list[str]:
+    """Compare the number of acts with the time of the run."""
+    least = int(LEAST_ACTS_PER_SECOND * seconds)
+    return [f"there were {acts} acts in {seconds:.0f} s, fewer than {least}"] if acts < max(1, least) else []
+
+
+def doubt_faults(states: Mapping[str, int], arrived: Counter[str]) -> list[str]:
+    """Compare the outcomes of all sends, by key: some are known, and few are doubts about a mail that never arrived."""
+    doubts = [key for key, state in states.items() if state == sends.SEND_STATE_UNCERTAIN and not arrived[key]]
+    most = max(FEW_DOUBTS, int(MOST_DOUBTS * len(states)))
+    found = []
+    if sends.SEND_STATE_SENT not in states.values():
+        found.append(f"none of {len(states)} sends is known as sent")
+    if len(doubts) > most:
+        found.append(
+            f"{len(doubts)} of {len(states)} sends are uncertain and never arrived, more than {most}: {doubts}"
+        )
+    return found
+
+
 def send_faults(act: Act, state: Any, arrived: Counter[str], told: Counter[tuple[str, str]]) -> list[str]:
     """Compare one send with the mails that arrived and with its events."""
     name, mails = sends.SendState.Name(state.state), arrived[act.key]
@@ -96,9 +125,13 @@ def copy_faults(act: Act, state: Any, own: Sequence[dict[str, Any]], created: Co
     return []
 
 
-def _mark_faults(act: Act, state: Any, own: Sequence[dict[str, Any]]) -> list[str]:
+def mark_faults(act: Act, state: Any, own: Sequence[dict[str, Any]]) -> list[str]:
+    """Compare one modification with the marks of its mails: each has the category or the label of its key."""
+    change = act.request.change
+    wanted = {*change.add_categories, *change.add_label_ids}
+    asked, told = sorted(act.request.message_ids), sorted(one.message_id for one in state.messages)
     present = {mail["id"]: mail for mail in own}
-    found = []
+    found = [] if asked == told else [f"{act.key} asked for {asked}, and has outcomes of {told}"]
     for one in state.messages:
         name, mail = messages.MessageOutcome.Name(one.outcome), present.get(one.message_id)
         if one.outcome not in (messages.MESSAGE_OUTCOME_DONE, messages.MESSAGE_OUTCOME_NOT_FOUND):
@@ -107,6 +140,6 @@ def _mark_faults(act: Act, state: Any, own: Sequence[dict[str, Any]]) -> list[st
             continue  # a person has deleted it, before or after the mark
         elif one.outcome == messages.MESSAGE_OUTCOME_NOT_FOUND:
             found.append(f"{act.key}: {one.message_id} is there, and was not found")
-        elif not (act.key in mail.get("categories", ()) or (mail["isFlagged"] and act.request.change.is_flagged)):
+        elif not wanted or not wanted <= {*mail.get("categories", ()), *mail.get("labelIds", ())}:
             found.append(f"{act.key}: {one.message_id} does not have the mark")
     return found

@@ -44,7 +44,7 @@ from mailmesh.processor.v1 import (
 from tests.mesh.accounts import PROVIDERS, connect, new_address
 from tests.mesh.acts_verdict import act_faults, figures, unseen_sends
 from tests.mesh.torture_acts import ENVIRONMENT as ACTS_ENVIRONMENT
-from tests.mesh.torture_acts import HABITS, Acts
+from tests.mesh.torture_acts import HABITS, Acts, recorded
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
@@ -103,9 +103,14 @@ class Torture:
 
     def run(self, seconds: float) -> None:
         """Loads and torments for a time, then lets the mesh heal."""
-        acts = (partial(self.acts.load, self.stop), partial(self.acts.torment, self.stop))
-        work: tuple[Callable[[], None], ...] = (self._load, *acts, self._torment)
-        workers = [threading.Thread(target=one, daemon=True) for one in work]
+        work: dict[str, Callable[[], None]] = {
+            "the load": self._load,
+            "the load of acts": partial(self.acts.load, self.stop),
+            "the torment of acts": partial(self.acts.torment, self.stop),
+            "the torment": self._torment,
+        }
+        targets = [recorded(one, name, self.acts.wrong) for name, one in work.items()]
+        workers = [threading.Thread(target=one, daemon=True) for one in targets]
         for worker in workers:
             worker.start()
         self.stop.wait(seconds)
@@ -125,7 +130,7 @@ class Torture:
         base = f"accounts/{account.address}"
         verb = chance.choices(("deliver", "read", "move", "trash", "restore", "delete"), (60, 20, 6, 6, 4, 4))[0]
         if verb == "deliver" or not account.mails:
-            account.mails += [mail["id"] for mail in self.mesh.simulator.generate(account.address, 1, first=number)]
+            account.mails += [mail["id"] for mail in self.acts.simulator.generate(account.address, 1, first=number)]
             self.done["deliver"] += 1
             return
         one = f"{base}/messages/{chance.choice(account.mails)}"
@@ -138,7 +143,7 @@ class Torture:
         }
         method, path, body = calls[verb]
         with suppress(httpx.HTTPStatusError):  # the mail is deleted already, or is where it should go
-            self.mesh.simulator.call(method, path, **body)
+            self.acts.simulator.call(method, path, **body)
             self.done[verb] += 1
 
     def _torment(self) -> None:
@@ -176,7 +181,7 @@ class Torture:
             fault = {**chance.choice(PUSH_FAULTS), "endpoint": "notify.*"}
         else:
             fault = {**chance.choice(CALL_FAULTS), "endpoint": chance.choice(("graph.*", "gmail.*"))}
-        self.mesh.simulator.fault(**fault)
+        self.acts.simulator.fault(**fault)
         self._note(f"fault {fault['kind']}")
 
     def _turn(self, chance: random.Random) -> None:
@@ -187,21 +192,21 @@ class Torture:
             for account in self.accounts:
                 self._lag(account, way)
         else:
-            self.mesh.simulator.call("PATCH", "settings", **{name: way})
+            self.acts.simulator.call("PATCH", "settings", **{name: way})
         self._note(f"turn {name} {way}")
 
     def _lag(self, account: Account, seconds: float) -> None:
-        self.mesh.simulator.call("POST", f"accounts/{account.address}/lag", historySeconds=seconds, listSeconds=0)
+        self.acts.simulator.call("POST", f"accounts/{account.address}/lag", historySeconds=seconds, listSeconds=0)
 
     def _forgive(self, _chance: random.Random) -> None:
-        self.mesh.simulator.clear_faults()
+        self.acts.simulator.clear_faults()
         self._note("forgive")
 
     def _relent(self) -> None:
         for pid in list(self.frozen):
             self._thaw(pid)
-        self.mesh.simulator.clear_faults()
-        self.mesh.simulator.call("PATCH", "settings", **{name: ways[0] for name, ways in HABITS.items()})
+        self.acts.simulator.clear_faults()
+        self.acts.simulator.call("PATCH", "settings", **{name: ways[0] for name, ways in HABITS.items()})
         for account in self.accounts:
             self._lag(account, 0)
         eventually((self.mesh.data / "ready.json").exists, SETTLE_SECONDS, what="the mesh is back")
@@ -309,7 +314,7 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
             eventually(lambda: not all_faults(torture.mesh, torture.accounts), AGREE_SECONDS)
         found = all_faults(torture.mesh, torture.accounts)
         found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
-        found += act_faults(torture.acts, torture.accounts)
+        found += act_faults(torture.acts, torture.accounts, seconds)
         found += unseen_sends(torture.acts, torture.accounts, torture.seen)
         if found:
             print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)

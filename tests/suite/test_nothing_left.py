@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from tests.programs.mesh import eventually
 from tests.suite.sample import Sample
+from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(300)
 GONE_SECONDS = 60.0
@@ -121,3 +124,21 @@ def test_a_run_that_is_hurt_leaves_nothing(programs: Sample, place: Path, hurt: 
     assert [] == list(place.iterdir()), output
     assert not memory_of(programs).exists(), output
     assert time.monotonic() - began < GONE_SECONDS
+
+
+def test_a_folder_that_cannot_be_removed_does_not_keep_the_other(tmp_path: Path) -> None:
+    program = f"""
+import shutil
+from pathlib import Path
+from tools.suite import sandbox
+
+sandbox.IN_MEMORY, sandbox.memory_is_roomy = Path({str(tmp_path)!r}), lambda: True
+with sandbox.Sandbox() as one:
+    print(one.folder, flush=True)
+    shutil.rmtree(one.memory)
+"""
+    command = (sys.executable, "-c", program)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+
+    assert "FileNotFoundError" in done.stderr
+    assert not Path(done.stdout.strip()).exists()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -77,13 +78,13 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            _end_descendants()
-            for folder in {self.memory, self.folder}:
-                shutil.rmtree(folder)
-        finally:
+        with ExitStack() as last:  # each step runs whatever the steps before it raise
             for number, handler in self._handlers.items():
-                signal.signal(number, handler)
+                last.callback(signal.signal, number, handler)
+            last.callback(shutil.rmtree, self.folder)
+            if self.memory != self.folder:
+                last.callback(shutil.rmtree, self.memory)  # the first: memory is scarcer than disk
+            _end_descendants()
 
     def run(self, command: Sequence[str], timeout_seconds: float) -> int:
         """Runs a program to its end.

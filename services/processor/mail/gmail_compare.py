@@ -122,7 +122,10 @@ def _is_changed(message_id: str, version: int | None, known: MessageState | None
     if version == UNREAD_VERSION and known is None:
         return _is_new(message_id, state)
     before = int(known.version) if known is not None and known.version.isdecimal() else state.lost
-    return version > before
+    if state.target >= state.lost:
+        return version > before
+    # The mailbox's history began again lower: ids from before and after cannot be ordered.
+    return version != before if known is not None else _is_new(message_id, state)
 
 
 def _kinds(message_id: str, known: Mapping[str, MessageState], state: TimeReconciliation) -> set[str]:

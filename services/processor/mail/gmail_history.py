@@ -9,11 +9,12 @@ import structlog
 from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_resync import TimeReconciliation
 from services.processor.mail.gmail_settling import HistoryCursor, after_read
 from services.processor.mail.history_records import DRAFT, Trail, chunks, kinds_of, record_id, trails
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
-from services.processor.mail.sources.gmail import GmailMailbox
+from services.processor.mail.sources.gmail import GmailMailbox, HistoryBehindError
 from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange, State
 from services.processor.mail.store import facts
 from services.processor.mailbox.failures import Remedy, SourceError, refused_once
@@ -61,11 +62,12 @@ async def read_history(
         newest = max(newest, *(record_id(record) for record in page.records), 0)
         token = page.next_token
         *stretches, last = [*chunks(page.records, context.settings.commit_messages)] or [()]
+        present = max(newest, page.history_id)
         for records in stretches:
-            await _process_stretch(context, gmail, records, origin)
+            await _process_stretch(context, gmail, records, origin, present)
         if not token:
             return await _end(context, gmail, origin, last, _End(newest, page.history_id, began_at))
-        await _process_stretch(context, gmail, last, origin)
+        await _process_stretch(context, gmail, last, origin, present)
 
 
 async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
@@ -76,10 +78,11 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
     """
     refusals = context.mailbox.cursor_refusals
     state = cursor_state(error.meaning, refusals)
-    if error.remedy is Remedy.CURSOR_LOST or state is CursorState.LOST:
-        return
-    if state is CursorState.VALID:
+    is_lost = error.remedy is Remedy.CURSOR_LOST or state is CursorState.LOST
+    if (not is_lost and state is CursorState.VALID) or _may_lag(context, error):
         raise error
+    if is_lost:
+        return
 
     async def count(connection: db.Connection) -> None:
         await mailboxes.set_cursor_refusals(connection, context.tenant_id, refusals + 1)
@@ -88,6 +91,15 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
     CURSORS_REFUSED.labels(context.tenant.provider).inc()
     logger.warning("history cursor refused", tenant_id=context.tenant_id, detail=error.detail)
     raise refused_once(error, "history id") from error
+
+
+def _may_lag(context: MailboxContext, error: SourceError) -> bool:
+    """Return whether history ends below a cursor that is younger than history's lag: a copy has not caught up."""
+    resync = TimeReconciliation.of(context.mailbox.resync)  # it has set a cursor from when it began
+    times = (context.mailbox.caught_up_at or context.mailbox.covered_from, resync and resync.started_at)
+    settle = timedelta(seconds=context.settings.gmail_settle_seconds)
+    is_fresh = any(context.clock.now() - time < settle for time in times if time)
+    return is_fresh and isinstance(error, HistoryBehindError)
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ async def _end(context: MailboxContext, gmail: GmailMailbox, origin: Origin, rec
             connection, context.tenant_id, cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at, began_at
         )
 
-    await _process_stretch(context, gmail, records, origin, at_the_end)
+    await _process_stretch(context, gmail, records, origin, max(end.newest_record, end.claimed), at_the_end)
     context.mailbox = replace(
         mailbox,
         history_id=cursor.history_id,
@@ -135,6 +147,7 @@ async def _process_stretch(
     gmail: GmailMailbox,
     records: Sequence[JSON],
     origin: Origin,
+    present: int,
     also: AlsoCommitted | None = None,
 ) -> None:
     """Fetch the messages of a stretch and commit them. A record that is read again makes no second event.
@@ -144,6 +157,7 @@ async def _process_stretch(
         gmail: The mailbox at Gmail.
         records: The stretch.
         origin: The reason for the read.
+        present: The mailbox's history id, as far as the read knows it.
         also: A write that is committed with the messages, when all of them were fetched.
 
     Raises:
@@ -156,7 +170,7 @@ async def _process_stretch(
             found = await facts.read(connection, context.tenant_id, ids)
     known, waiting = found.states, found.lookups
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
-    wanted = [trail for trail in followed if _is_wanted(context, trail, known, waiting, watched)]
+    wanted = [trail for trail in followed if _is_wanted(context, trail, known, waiting, watched, present)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
     observations = []
     for trail in wanted:
@@ -179,10 +193,12 @@ def _is_wanted(
     known: Mapping[str, MessageState],
     waiting: Mapping[str, ReportedChange],
     watched: frozenset[str] | None,
+    present: int,
 ) -> bool:
     """Return whether a message has to be inspected because of its trail."""
     state, lookup = known.get(trail.message_id), waiting.get(trail.message_id)
-    if not _concerns(trail, state, watched) or _is_known(trail, state) or _is_waiting(trail, lookup):
+    is_read = _is_known(trail, state, present) or _is_waiting(trail, lookup, present)
+    if is_read or not _concerns(trail, state, watched):
         return False
     # Nothing is recorded about a draft that makes no event, so each read of its record would fetch it again.
     return state is not None or lookup is not None or not _is_silent_draft(context, trail)
@@ -198,19 +214,26 @@ def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] 
     return bool((trail.labels | touched) & watched)
 
 
-def _is_known(trail: Trail, known: MessageState | None) -> bool:
+def _is_known(trail: Trail, known: MessageState | None, present: int) -> bool:
     """Return whether the stored state has the change already: the record was read before, or the fetch was newer."""
     if known is None:
         return False
-    is_read = known.version.isdecimal() and int(known.version) >= trail.history_id
+    is_read = _has(known.version, trail, present)
     # The stretch of a message that is gone may end before the record of its deletion.
     return is_read or trail.was_deleted if known.state is State.DELETED else is_read and not trail.was_deleted
 
 
-def _is_waiting(trail: Trail, lookup: ReportedChange | None) -> bool:
+def _has(version: str, trail: Trail, present: int) -> bool:
+    """Return whether a stored version has a record's change.
+
+    A version above the mailbox's present id is from before its history began again, and says nothing about the record.
+    """
+    return version.isdecimal() and trail.history_id <= int(version) <= present
+
+
+def _is_waiting(trail: Trail, lookup: ReportedChange | None, present: int) -> bool:
     """Return whether the record was read before and the message waits for its lookup, which has a time of its own."""
-    is_read = lookup is not None and lookup.version.isdecimal() and int(lookup.version) >= trail.history_id
-    return is_read and not trail.was_deleted
+    return lookup is not None and _has(lookup.version, trail, present) and not trail.was_deleted
 
 
 def _is_silent_draft(context: MailboxContext, trail: Trail) -> bool:

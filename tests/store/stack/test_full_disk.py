@@ -1,5 +1,6 @@
 """A disk that is full ends nothing: output is lost, programs run on, and with room again the logs continue."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,3 +114,47 @@ def test_a_cluster_that_was_left_half_way_is_made_again(unmade: tuple[SmallDisk,
 
     assert (server.data / "global" / "pg_control").exists()
     assert not half.exists()
+
+
+@pytest.mark.parametrize("kind", ["mount", "symlink"])
+def test_a_cluster_is_made_inside_a_disk_or_a_link_that_stands_in_its_place(short_folder: Path, kind: str) -> None:
+    data = short_folder / f"postgres-{kind}"
+    with small_disk(data if kind == "mount" else short_folder / "disk", mebibytes=128) as made:
+        made.folder.chmod(0o711)
+        if kind == "symlink":
+            data.symlink_to(made.folder / "cluster")
+        server = PostgresServer(data, short_folder / "run", short_folder / "password", is_careless=True)
+        server.initialize()
+        running = subprocess.Popen(server.program().tethered_command())
+        assert wait_until(server.is_ready, WAIT_SECONDS)
+        running.terminate()
+        running.wait(WAIT_SECONDS)
+
+        assert not list(data.glob("cluster.*"))
+        assert data.is_symlink() or data.is_mount()
+
+
+def test_a_cluster_that_was_moved_half_way_is_moved_to_the_end(short_folder: Path) -> None:
+    data, target = short_folder / "moved", short_folder / "target"
+    (target / "cluster.made").mkdir(parents=True)
+    (target / "global").mkdir()
+    (target / "cluster.made" / "PG_VERSION").write_text("18")
+    data.symlink_to(target)
+    PostgresServer(data, short_folder / "run", short_folder / "password", is_careless=True).initialize()
+
+    assert ["PG_VERSION", "global"] == sorted(path.name for path in target.iterdir())
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_folder_with_other_files_is_no_place_for_a_cluster(short_folder: Path, *, is_linked: bool) -> None:
+    data = short_folder / ("link" if is_linked else "foreign")
+    target = short_folder / "letters" if is_linked else data
+    target.mkdir()
+    (target / "letter.txt").touch()
+    if is_linked:
+        data.symlink_to(target)
+    server = PostgresServer(data, short_folder / "run", short_folder / "password", is_careless=True)
+    with pytest.raises(StartError, match="has files and is no PostgreSQL cluster"):
+        server.initialize()
+
+    assert ["letter.txt"] == [path.name for path in target.iterdir()]

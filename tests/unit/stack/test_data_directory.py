@@ -69,3 +69,21 @@ def test_a_directory_of_ours_and_a_new_disk_are_not_refused(tmp_path: Path) -> N
         data.prepare()
 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("name", [".profile", ".X11-unix", ".ssh"])
+def test_a_home_with_only_hidden_files_is_refused(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o750)
+    (tmp_path / name).mkdir()
+    with pytest.raises(ForeignDirectoryError, match="has files of other programs"):
+        DataDirectory(tmp_path).prepare()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("name", ["certificates", "admin.key", "delivery.keys", ".initdb-x1", ".snapshot"])
+def test_a_directory_with_what_was_provided_before_the_first_start_is_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    DataDirectory(tmp_path).prepare()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711

@@ -29,6 +29,14 @@ _SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
 
 
+class HistoryBehindError(SourceError):
+    """Gmail's history ends below the id that it was asked from: a copy that lags, or a history that began again."""
+
+    def __init__(self) -> None:
+        said = "Gmail's history ends before the history id"
+        super().__init__(RULES[Meaning.CONFLICT], said, meaning=Meaning.CONFLICT)
+
+
 @dataclass(frozen=True)
 class HistoryPage:
     """One page of history.
@@ -130,8 +138,8 @@ class GmailMailbox:
         """Read a page of the history after an id.
 
         Raises:
-            SourceError: With `CURSOR_LOST` when Gmail no longer knows the id, and with the meaning of a conflict when
-                the mailbox's own id is below it.
+            HistoryBehindError: The mailbox's own id is below it.
+            SourceError: With `CURSOR_LOST` when Gmail no longer knows the id.
         """
         params: dict[str, object] = {"startHistoryId": str(start_id), "historyTypes": _TYPES, "maxResults": page_size}
         if page_token:
@@ -144,9 +152,8 @@ class GmailMailbox:
             rule = Rule(Remedy.CURSOR_LOST, exc.reason)
             raise SourceError(rule, "Gmail no longer knows the history id") from exc
         reached = int(answer.get("historyId") or 0)
-        if 0 < reached < start_id:  # a copy of the mailbox that lags, or a mailbox whose history began again
-            said = "Gmail's history ends before the history id"
-            raise SourceError(RULES[Meaning.CONFLICT], said, meaning=Meaning.CONFLICT)
+        if 0 < reached < start_id:
+            raise HistoryBehindError
         return HistoryPage(answer.get("history") or (), reached, answer.get("nextPageToken") or "")
 
     async def present_history_id(self) -> int:

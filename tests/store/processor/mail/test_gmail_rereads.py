@@ -1,11 +1,14 @@
 """History is read again until its end is confirmed: records that were read before cost no fetch."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
-CREATED = "mail.created"
+CREATED, UPDATED = "mail.created", "mail.updated"
 _LONG = {"gmail_settle_seconds": 600}
 
 
@@ -18,6 +21,14 @@ async def _pushed(ground: Ground, tenant: Any, times: int = 1) -> None:
     for _ in range(times):
         await ground.push_present(tenant)
         await ground.until(is_done, what="the push is done")
+
+
+async def _told(ground: Ground, tenant: Any) -> list[tuple[str, str]]:
+    return [(event.event_type, event.message_id) for event in await ground.events(tenant)]
+
+
+async def _has_told(ground: Ground, tenant: Any, wanted: list[tuple[str, str]]) -> bool:
+    return wanted == await _told(ground, tenant)
 
 
 async def _count(ground: Ground, tenant: Any, endpoint: str) -> int:
@@ -115,3 +126,47 @@ async def test_mail_of_a_mailbox_whose_history_began_again_is_told(ground: Groun
             assert told == [event.message_id for event in await ground.events(tenant)]
 
     assert 1 == await _count(ground, tenant, "gmail.profile")
+
+
+async def test_changes_of_mail_from_before_a_history_that_began_again_are_told(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews", covered_from=datetime.now(UTC) - timedelta(days=40))
+    await ground.begin(tenant)
+    old_ms = int((datetime.now(UTC) - timedelta(days=20)).timestamp() * 1000)
+    async with running(ground.worker_settings()):
+        await ground.settled()
+        found, later = [
+            (await ground.control.deliver(tenant.address, subject=subject, receivedAtMs=old_ms))["id"]
+            for subject in ("Compared", "Read from history")
+        ]
+        await _pushed(ground, tenant)
+        await ground.settled()
+        told = await _told(ground, tenant)
+        assert {(CREATED, found), (CREATED, later)} == set(told)
+        await ground.control.expire_history(tenant.address, back=500_000)
+        for one in (found, later):  # the first before the comparison, the second after it
+            await ground.control.update(tenant.address, one, isFlagged=True)
+            await _pushed(ground, tenant)
+            told.append((UPDATED, one))
+            await ground.until(lambda: _has_told(ground, tenant, told), what=f"{one} is told")
+
+    assert told == await _told(ground, tenant)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_copy_of_history_behind_a_fresh_cursor_makes_no_comparison(ground: Ground, *, is_lost: bool) -> None:
+    """A cursor of a read, and one that a comparison has set: the profile is read once for each comparison."""
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    async with running(ground.worker_settings(**_LONG)):
+        await ground.settled()
+        await _pushed(ground, tenant)
+        if is_lost:
+            await ground.control.expire_history(tenant.address)
+            await ground.processor.execute("UPDATE processor.mailboxes SET caught_up_at = now() - interval '1 day'")
+        await ground.control.lag(tenant.address, old_answers=3)
+        mail = await ground.control.deliver(tenant.address, subject="Behind the copy")
+        await _pushed(ground, tenant)
+        await ground.until(lambda: _has_told(ground, tenant, [(CREATED, mail["id"])]), what="the mail is told")
+
+    assert int(is_lost) == await _count(ground, tenant, "gmail.profile")
+    assert 0 == await ground.processor.fetchval("SELECT cursor_refusals FROM processor.mailboxes")
