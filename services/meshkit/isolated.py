@@ -6,8 +6,8 @@ from pathlib import Path
 
 import services
 
-# Python itself drops PYTHONPATH and the working folder (`-I`), so the folders are an argument. What the parent left
-# open by mistake is closed before anything else: not every event loop does that for its children.
+# Python itself drops PYTHONPATH and the working folder (`-I`), so the folders are an argument. Files that the parent
+# left open by mistake are closed before anything else: not every event loop does that for its children.
 _START = """
 import os, runpy, sys
 os.closerange(3, 65536)

@@ -75,7 +75,7 @@ async def probe(*sandboxes: Sandbox) -> None:
     """
     for sandbox in sandboxes:
         try:
-            possible = (await sandbox.run("probe", b"")).decode()
+            possible = (await sandbox.run("probe", b"", is_alone=True)).decode()
         except ContentError as exc:
             raise ServiceUnavailable(f"the processes without rights do not start: {exc.cause}") from exc
         if possible and platform.system() == "Linux":

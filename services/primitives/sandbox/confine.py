@@ -15,7 +15,7 @@ from services.primitives.sandbox.syscalls import refuse_system_calls
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _FILES = 32
-# What is imported at its first use only.
+# These modules are imported at their first use only.
 _LATER = ("pypdfium2", "pypdf", "pypdf.filters", "pypdf._codecs._codecs", "striprtf.striprtf")
 
 
