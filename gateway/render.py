@@ -218,6 +218,7 @@ def _buckets(settings: EdgeSettings) -> list[RateBucket]:
     return [
         RateBucket("webhooks", "webhooks", 503, settings.webhooks_per_second, settings.webhooks_burst),
         RateBucket("api", "api", 429, settings.api_per_second, settings.api_burst),
+        RateBucket("content", "content", 429, settings.content_per_second, settings.content_burst),
         RateBucket("oauth", "oauth", 429, settings.oauth_per_second, settings.oauth_burst),
         RateBucket("reflection", *public),
         RateBucket("health", *public),

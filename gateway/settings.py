@@ -121,6 +121,12 @@ class EdgeSettings(EnvironmentSettings):
     )
     api_per_second: int = Field(200, ge=1, le=1_000_000, description="API requests of one source address in a second.")
     api_burst: int = Field(1000, ge=1, le=10_000_000, description="API requests of one source address at once.")
+    content_per_second: int = Field(
+        5, ge=1, le=1_000_000, description="Mails and documents to be read of one source address in a second."
+    )
+    content_burst: int = Field(
+        20, ge=1, le=10_000_000, description="Mails and documents to be read of one source address at once."
+    )
     oauth_per_second: int = Field(
         20, ge=1, le=1_000_000, description="OAuth requests of one source address in a second."
     )
@@ -152,6 +158,12 @@ class EdgeSettings(EnvironmentSettings):
     )
     connections: int = Field(
         10000, ge=1, le=10_000_000, description="Connections from outside; further ones are not accepted."
+    )
+    heap_bytes: int = Field(
+        1024 * 1024 * 1024,
+        ge=128 * 1024 * 1024,
+        le=1024 * 1024 * 1024 * 1024,
+        description="The edge's memory, bytes; requests are refused with 503 when it uses 95 percent.",
     )
 
     @field_validator("admin_listen")

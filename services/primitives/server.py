@@ -1,18 +1,22 @@
 """Composition of the process: `python -m services.primitives serve`."""
 
 import asyncio
+import platform
 from functools import partial
 
 import structlog
 
 from mailmesh.primitives.v1 import primitive_service_pb2
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import add_PrimitiveServiceServicer_to_server
+from services.meshkit.errors import ServiceUnavailable
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.process import observed
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
+from services.primitives.failure import ContentError
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
+from services.primitives.sandbox.syscalls import refuse_inspection
 from services.primitives.servicers.primitives import PrimitiveServicer
 from services.primitives.settings import PrimitivesSettings
 
@@ -31,7 +35,12 @@ async def serve(stop: asyncio.Event) -> None:
 
 
 async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
-    """Open the processes without rights, serve until `stop` is set, and end them."""
+    """Open the processes without rights, serve until `stop` is set, and end them.
+
+    Raises:
+        ServiceUnavailable: The processes do not start without rights.
+    """
+    refuse_inspection()
     bounds = Confinement(settings.memory_bytes, settings.cpu_seconds, settings.sandbox_uid)
     limits = partial(SandboxLimits, confinement=bounds)
     async with (
@@ -44,8 +53,8 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
             PrimitiveServicer(mails, documents, settings.content_bytes),
             primitive_service_pb2.DESCRIPTOR.services_by_name["PrimitiveService"],
         )
+        await probe(mails, documents)
         async with server.running():
-            await probe(mails)
             await stop.wait()
 
 
@@ -58,8 +67,18 @@ def server_limits(settings: PrimitivesSettings) -> ServerLimits:
     )
 
 
-async def probe(sandbox: Sandbox) -> None:
-    """Log whether a process without rights can reach a network, as it may on other systems than Linux."""
-    possible = (await sandbox.run("probe", b"")).decode()
-    if possible:
-        logger.warning("the processes without rights are not confined", possible=possible)
+async def probe(*sandboxes: Sandbox) -> None:
+    """Try what processes without rights can do: on Linux nothing; log it on other systems.
+
+    Raises:
+        ServiceUnavailable: On Linux, a process does not start, or it has rights.
+    """
+    for sandbox in sandboxes:
+        try:
+            possible = (await sandbox.run("probe", b"", is_alone=True)).decode()
+        except ContentError as exc:
+            raise ServiceUnavailable(f"the processes without rights do not start: {exc.cause}") from exc
+        if possible and platform.system() == "Linux":
+            raise ServiceUnavailable(f"the processes without rights have rights: {possible}")
+        if possible:
+            logger.warning("the processes without rights are not confined", possible=possible)

@@ -20,13 +20,17 @@ class PrimitivesSettings(ServerSettings):
         le=256,
         description="Concurrent calls in one process, those that wait for a reader too; further ones get `OVERLOADED`.",
     )
-    calls_per_key: int = Field(8, ge=1, le=256, description="Concurrent calls of one API key in one process.")
+    calls_per_key: int = Field(4, ge=1, le=256, description="Concurrent calls of one API key in one process.")
     mail_processes: int = Field(2, ge=1, le=64, description="Processes without rights that parse mails.")
-    mail_seconds: float = Field(20.0, ge=1, le=50, description="Longest time for one mail, seconds.")
+    mail_seconds: float = Field(
+        20.0, ge=1, le=50, description="Longest time for one mail, the wait for a process included, seconds."
+    )
     document_processes: int = Field(
         2, ge=1, le=64, description="Processes without rights that read documents, each for one document."
     )
-    document_seconds: float = Field(20.0, ge=1, le=50, description="Longest time for one document, seconds.")
+    document_seconds: float = Field(
+        20.0, ge=1, le=50, description="Longest time for one document, the wait for a process included, seconds."
+    )
     cpu_seconds: float = Field(10.0, ge=1, le=50, description="Time of processor for one mail or document, seconds.")
     memory_bytes: int = Field(
         1024 * 1024 * 1024,

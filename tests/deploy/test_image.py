@@ -24,6 +24,23 @@ for package in (services, gateway):
             importlib.import_module(found.name)
 print("imported")
 """
+# Starts a process of both kinds that read hostile content.
+READ_APART = """
+import asyncio
+from services.primitives.sandbox.confine import Confinement
+from services.primitives.sandbox.pool import Sandbox, SandboxLimits
+from services.processor.mail.sources.mapping_pool import MappingPool
+
+async def main():
+    limits = SandboxLimits(processes=1, seconds=60, confinement=Confinement(1 << 30, 30.0, 65534))
+    async with Sandbox.open(limits) as sandbox:
+        print([await sandbox.run("probe", b""), bool(await sandbox.run("mail", b"Subject: x"))])
+    pool = MappingPool()
+    print(await pool.parsed(b"{}"))
+    pool.end()
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +86,12 @@ def test_every_module_of_the_services_imports_from_the_locked_wheels_alone(insta
     done = run(installed, "-c", IMPORT_ALL)
 
     assert (0, "imported\n") == (done.returncode, done.stdout), done.stderr
+
+
+def test_the_processes_that_read_hostile_content_find_their_packages(installed: Path) -> None:
+    done = run(installed, "-c", READ_APART)
+
+    assert (0, "[b'', True]\n{}\n") == (done.returncode, done.stdout), done.stderr
 
 
 @pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])

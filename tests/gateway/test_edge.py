@@ -1,5 +1,8 @@
 """The edge with the real Envoy: routes, doors, statuses, limits."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import grpc
 import httpx
 import pytest
@@ -10,6 +13,7 @@ from mailmesh.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from tests.gateway.conftest import ADMIN_KEY, READER_KEY, Edge, StartEdge, error_of
 
+MIB = 1024 * 1024
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
 KEYED_SERVICES = [service.name for service in services(descriptor_path()) if service.door == access_pb2.DOOR_KEY]
 MESH_METHODS = [
@@ -231,6 +235,45 @@ async def test_an_address_has_one_bucket_for_all_routes_of_the_api(start_edge: S
 def is_limited(answer: httpx.Response) -> bool:
     """Whether the rate refused a request, by REST or by gRPC-Web."""
     return answer.status_code == 429 or answer.headers.get("grpc-status") == "8"
+
+
+async def test_mails_and_documents_have_a_small_bucket_for_all_doors(start_edge: StartEdge) -> None:
+    edge = await start_edge(content_per_second=1, content_burst=4)
+    frame, web = b"\x00\x00\x00\x00\x00", {"content-type": "application/grpc-web+proto"}
+    rpc = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
+
+    rest = [await edge.client.post("/v1/primitives:parseMail", json={}) for _ in range(15)]
+    rpcs = [await edge.client.post(rpc, headers=web, content=frame) for _ in range(15)]
+    others = [await edge.client.get("/v1/tenants", headers=KEY) for _ in range(15)]
+
+    taken = [answer for answer in (*rest, *rpcs) if not is_limited(answer)]
+    assert 4 <= len(taken) <= 14  # a second or two may pass, in which the bucket gets a token each
+    assert {401} == {answer.status_code for answer in taken if answer in rest}
+    assert {200} == {answer.status_code for answer in others}
+
+
+async def test_an_edge_whose_memory_is_used_up_refuses_requests(start_edge: StartEdge) -> None:
+    edge = await start_edge(
+        content_burst=1000, content_per_second=1000, content_body_bytes=64 * MIB, heap_bytes=128 * MIB
+    )
+    body = b"x" * (48 * MIB)
+
+    async def held() -> AsyncIterator[bytes]:
+        yield body
+        await asyncio.sleep(60)
+
+    holding = [asyncio.create_task(edge.client.post("/v1/primitives:parseMail", content=held())) for _ in range(4)]
+    try:
+        while (answer := await edge.client.get("/v1/tenants", headers=KEY)).status_code == 200:
+            await asyncio.sleep(0.2)
+        assert (503, (14, "SERVICE_UNAVAILABLE")) == (answer.status_code, error_of(answer))
+    finally:
+        for task in holding:
+            task.cancel()
+        await asyncio.gather(*holding, return_exceptions=True)
+
+    while (await edge.client.get("/v1/tenants", headers=KEY)).status_code != 200:
+        await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("path", ["/api/ms365/subscriptions", "/api/googlews/gmail/watch"])

@@ -4,6 +4,7 @@ It reads requests from standard input, writes answers to standard output, and en
 environment, no network and no rights; see `confine`.
 """
 
+import os
 import signal
 import socket
 import struct
@@ -35,12 +36,19 @@ def _document(request: bytes) -> bytes:
 def _probe(_content: bytes) -> bytes:
     """Try what a process without rights cannot do; return the names of what it could do."""
     possible = []
-    with suppress(OSError):
-        socket.socket().close()
-        possible.append(b"network")
-    return b" ".join(possible)
+    for name, attempt in _ATTEMPTS.items():
+        with suppress(OSError):
+            attempt()
+            possible.append(name)
+    return " ".join(possible).encode()
 
 
+_ATTEMPTS: Mapping[str, Callable[[], object]] = {
+    "network": lambda: socket.socket().close(),
+    "read": lambda: os.close(os.open("/", os.O_RDONLY)),
+    "write": lambda: os.close(os.open(os.devnull, os.O_WRONLY)),
+    "signal": lambda: os.kill(os.getppid(), 0),
+}
 OPERATIONS: Mapping[str, Callable[[bytes], bytes]] = {"mail": _mail, "document": _document, "probe": _probe}
 
 

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
+import webencodings
+
 from services.primitives.sandbox.syscalls import refuse_system_calls
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _FILES = 32
-_READERS = ("pypdfium2", "pypdf", "striprtf.striprtf")
+# These modules are imported at their first use only.
+_LATER = ("pypdfium2", "pypdf", "pypdf.filters", "pypdf._codecs._codecs", "striprtf.striprtf")
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,12 @@ class Confinement:
 
 
 def confine(bounds: Confinement) -> None:
-    """Give up the rights, for good. No file can be written and no core dumped; the parent alone ends the process."""
-    if os.geteuid() == 0:
-        _load()  # another user may not be able to read them
+    """Give up the rights, for good. No file can be opened and no core dumped; the parent alone ends the process.
+
+    Raises:
+        FilterError: The system is Linux, and the filter of system calls does not hold.
+    """
+    _load()  # nothing can be opened later
     _leave_network()
     resource.setrlimit(resource.RLIMIT_AS, (bounds.memory_bytes, bounds.memory_bytes))
     # No process and no thread either, which the kernel refuses to all users but root.
@@ -67,9 +73,10 @@ def _leave_network() -> None:
 
 
 def _load() -> None:
-    for name in _READERS:
+    for name in _LATER:
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
+    webencodings.lookup("x-user-defined")  # older versions import it here
     encodings = import_module("encodings")
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem", "cp65001"):

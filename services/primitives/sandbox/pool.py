@@ -3,11 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from services.meshkit.isolated import isolated_command
 from services.primitives.failure import ContentError
 from services.primitives.sandbox.child import ANSWER, HEAD
 from services.primitives.sandbox.confine import Confinement
@@ -24,7 +24,7 @@ class SandboxLimits:
 
     Args:
         processes: Processes that read at the same time.
-        seconds: Time for one content by the clock.
+        seconds: Time for one content by the clock, with the wait for a process and its start.
         confinement: The bounds of each process.
     """
 
@@ -41,7 +41,7 @@ class _Child:
     @classmethod
     async def start(cls, bounds: Confinement) -> "_Child":
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-m", CHILD, *bounds.words()),
+            *isolated_command(CHILD, *bounds.words()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -117,23 +117,26 @@ class Sandbox:
             is_alone: Use a process for this content alone.
 
         Raises:
-            ContentError: The content cannot be read within the bounds.
+            ContentError: The content cannot be read within the bounds. The time includes the wait for a process.
         """
-        async with self._places:
-            child = None if is_alone else self._living()
-            child = child or await _Child.start(self._limits.confinement)
-            is_good = False
-            try:
-                async with asyncio.timeout(self._limits.seconds):
-                    answer = await child.run(operation, content)
-                is_good = not is_alone and child.uses < _USES
-            except TimeoutError as exc:
-                raise ContentError("time") from exc
-            finally:
-                if is_good:
-                    self._idle.append(child)
-                else:
-                    await asyncio.shield(child.end())
+        try:
+            async with asyncio.timeout(self._limits.seconds), self._places:
+                return await self._read(operation, content, is_alone=is_alone)
+        except TimeoutError as exc:
+            raise ContentError("time") from exc
+
+    async def _read(self, operation: str, content: bytes, *, is_alone: bool) -> bytes:
+        child = None if is_alone else self._living()
+        child = child or await _Child.start(self._limits.confinement)
+        is_good = False
+        try:
+            answer = await child.run(operation, content)
+            is_good = not is_alone and child.uses < _USES
+        finally:
+            if is_good:
+                self._idle.append(child)
+            else:
+                await asyncio.shield(child.end())
         return answer
 
     def _living(self) -> _Child | None:

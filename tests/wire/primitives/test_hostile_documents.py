@@ -2,12 +2,16 @@
 
 import io
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from encodings.aliases import aliases
 
 import pytest
+from webencodings.labels import LABELS
 
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
+from services.primitives.documents.extract import extract
 from services.primitives.failure import ContentError
+from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
 from tests.unit.primitives import samples
@@ -15,6 +19,20 @@ from tests.unit.primitives.samples import paragraph
 
 MIB = 1024 * 1024
 LIMITS = SandboxLimits(processes=1, seconds=60, confinement=Confinement(1024 * MIB, 10.0, 65534))
+
+
+WHOLE: Mapping[str, Callable[[], bytes]] = {
+    "a.docx": lambda: samples.word(paragraph("x")),
+    "a.xlsx": lambda: samples.workbook("<row><c><v>1</v></c></row>"),
+    "a.pptx": samples.presentation,
+    "a.odt": samples.opendocument,
+    "a.pdf": lambda: samples.pdf("hello"),
+    "form.pdf": lambda: samples.pdf("hello", fields={"name": "value"}, script=True),
+    "locked.pdf": lambda: samples.pdf("hello", password="x"),
+    "a.rtf": lambda: rb"{\rtf1\ansi\ansicpg932 hello \'e4}",
+    "a.csv": lambda: b"a,b\n1,2",
+    "a.html": lambda: b"<html><body><p style='color: red'>x",
+}
 
 
 @pytest.fixture
@@ -90,6 +108,25 @@ async def test_archives_in_archives_are_opened_to_a_depth_and_mails_in_mails_too
 
     assert [part.fault for part in answer.parts] == ["", "", "", "nesting"]
     assert [part.fault for part in mails.parts][-1] == "nesting"
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+async def test_a_document_reads_in_a_process_that_opens_no_file_as_it_does_outside(sandbox: Sandbox, name: str) -> None:
+    request = pb2.ExtractDocumentRequest(content=WHOLE[name](), file_name=name)
+
+    answer = pb2.ExtractDocumentResponse.FromString(
+        await sandbox.run("document", request.SerializeToString(), is_alone=True)
+    )
+
+    assert answer == extract(request)
+    assert answer.text or answer.flags
+
+
+async def test_a_mail_in_each_character_set_reads_in_a_process_as_it_does_outside(sandbox: Sandbox) -> None:
+    for label in sorted({*LABELS, *aliases.values(), "none-such"}):
+        mail = f"Content-Type: text/plain; charset={label}\nSubject: =?{label}?q?=E4=F6=80?=\n\n".encode() + b"\xe4\xf6"
+
+        assert await sandbox.run("mail", mail) == parse_mail(mail).SerializeToString()
 
 
 async def test_long_text_is_cut_and_said_to_be(sandbox: Sandbox) -> None:

@@ -5,7 +5,6 @@ import json
 import pickle
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from services.meshkit.isolated import isolated_command
 from services.processor.mail.sources import batch_parts, long_json
 from services.processor.mail.sources.mapped import MappedMessage
 from services.processor.mail.sources.mapping_child import (
@@ -85,7 +85,7 @@ class _Child:
         self.used_at = time.monotonic()
         self._deadline_seconds = limits.deadline_seconds
         self._process = subprocess.Popen(  # noqa: S603 - this program, and nothing from outside
-            (sys.executable, "-I", "-m", CHILD, str(limits.cpu_seconds), str(limits.memory_bytes)),
+            isolated_command(CHILD, str(limits.cpu_seconds), str(limits.memory_bytes)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={},
