@@ -101,7 +101,9 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
         request.body = {"filter": {}}
     if operation["operationId"] == "SendService_Send":
         kind = next((name for name in ("reply", "forward") if name in place), "mail")
-        request.body[kind] = KINDS_OF_MAIL[kind]
+        request.body[kind] = deepcopy(KINDS_OF_MAIL[kind])
+        if {"conversationId", "expectedVersion"} & set(place):  # they go together
+            request.body["reply"] |= {"conversationId": "00000000-0000-0000-0000-000000000007", "expectedVersion": "1"}
         if "from" in place:
             request.body["from"] = {"address": "ada@example.com"}
     if operation["operationId"] == "CalendarService_CreateCalendarEvent":

@@ -73,7 +73,8 @@ def test_a_changed_file_is_refused_and_nothing_is_written(
     if change == "missing":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
 
     with pytest.raises(BackupError):
         restored(tmp_path, folder, key)
