@@ -16,7 +16,12 @@ from services.primitives.sandbox.syscalls import refuse_system_calls
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _FILES = 32
 # These modules are imported at their first use only.
-_LATER = ("pypdfium2", "pypdf", "pypdf.filters", "pypdf._codecs._codecs", "striprtf.striprtf")
+_LATER = {
+    "pypdfium2": ("pypdfium2",),
+    "pypdf": ("pypdf", "pypdf.filters", "pypdf._codecs._codecs"),
+    "striprtf": ("striprtf.striprtf", "services.primitives.documents.rtf"),
+}
+"""The modules of each optional package, which are imported with the first document otherwise."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,10 @@ def _leave_network() -> None:
 
 
 def _load() -> None:
-    for name in _LATER:
-        if find_spec(name.partition(".")[0]) is not None:
-            import_module(name)
+    for package, names in _LATER.items():
+        if find_spec(package) is not None:
+            for name in names:
+                import_module(name)
     webencodings.lookup("x-user-defined")  # older versions import it here
     encodings = import_module("encodings")
     for module in pkgutil.iter_modules(encodings.__path__):
