@@ -185,7 +185,9 @@ async def test_no_route_takes_another_method(edge: Edge) -> None:
 
 
 async def test_a_body_over_the_limit_is_413_on_every_route_that_takes_one(start_edge: StartEdge) -> None:
-    edge = await start_edge(everything=Everything, api_body_bytes=10_000, webhook_body_bytes=10_000)
+    edge = await start_edge(
+        everything=Everything, api_body_bytes=10_000, webhook_body_bytes=10_000, content_body_bytes=10_000
+    )
     for route in routes():
         if not route.takes_body:
             continue

@@ -143,7 +143,7 @@ class Sandbox:
 
     async def _read(self, operation: str, content: bytes, *, is_alone: bool) -> bytes:
         child = None if is_alone else self._living()
-        child = child or await _Child.start(self._limits.confinement)
+        child = child or await self._started()
         is_good = False
         try:
             answer = await child.run(operation, content)
@@ -154,6 +154,15 @@ class Sandbox:
             else:
                 await asyncio.shield(child.end())
         return answer
+
+    async def _started(self) -> _Child:
+        """Start a process, and end it if the call ends meanwhile."""
+        starting = asyncio.ensure_future(_Child.start(self._limits.confinement))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.shield((await starting).end())
+            raise
 
     def _living(self) -> _Child | None:
         """Take a process that waits for content; the system may have ended some of them meanwhile."""

@@ -25,8 +25,12 @@ from tests.unit.processor.makers import make_known
     ],
 )
 def test_a_record_is_known(state: State, version: str, trail: Trail, *, expected: bool) -> None:
-    assert expected is _is_known(trail, make_known(state=state, version=version))
+    assert expected is _is_known(trail, make_known(state=state, version=version), 100)
 
 
 def test_a_record_of_an_unknown_message_is_not_known() -> None:
-    assert not _is_known(Trail("m", was_added=True, history_id=40), None)
+    assert not _is_known(Trail("m", was_added=True, history_id=40), None, 100)
+
+
+def test_a_version_from_before_the_history_began_again_knows_no_record() -> None:
+    assert not _is_known(Trail("m", history_id=40), make_known(state=State.ANNOUNCED, version="500"), 100)
