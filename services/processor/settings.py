@@ -23,7 +23,6 @@ class ProcessorSettings(MeshSettings):
         description="The Gmail API with its version.",
         pattern=r"^https://.+[^/]$",
     )
-
     google_calendar_url: str = env(
         "MAILMESH_GOOGLEWS_CALENDAR_URL",
         "https://www.googleapis.com/calendar/v3",

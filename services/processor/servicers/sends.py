@@ -17,7 +17,7 @@ from services.processor.messages.reading.reads import Reads
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow
 from services.processor.outbox.uploads import Uploads
-from services.processor.servicers.places import is_place, mailbox_of
+from services.processor.servicers.places import is_place, mailbox_of, scope_within
 from services.processor.stream.filter import scope_of
 from services.providers.abilities import CONVERSATION_WRITE, MAIL_READ
 
@@ -98,7 +98,7 @@ class SendServicer(Base):
             raise FieldInvalid.of("states", "must be states of sends")
         size, position = page_size(request.page_size), self._page_tokens.read(request)
         before = None if position is None else str(position[0])
-        rows, has_more = await self._sends.page(_scope(request.tenant_id), states, before, size)
+        rows, has_more = await self._sends.page(scope_within(request.tenant_id), states, before, size)
         last: Position | None = [rows[-1].send_id] if has_more else None
         return pb2.ListSendsResponse(
             sends=map(message_of, rows), next_page_token=self._page_tokens.write(request, last)
@@ -149,12 +149,3 @@ def message_of(row: SendRow) -> pb2.Send:
         if moment is not None:
             getattr(message, name).FromDatetime(moment)
     return message
-
-
-def _scope(tenant_id: str) -> list[str] | None:
-    """Return the tenants to list: those of the key, or the one that the request names, if the key may see it."""
-    scope = scope_of(current_caller())
-    if not tenant_id:
-        return scope
-    asked = check_id("tenant_id", tenant_id)
-    return [asked] if scope is None or asked in scope else []
