@@ -105,6 +105,7 @@ WITHOUT_ABILITY = {
     "ingest.v1.SubscriptionService.ListSubscriptions",
     "processor.v1.ProcessorService.GetPipelineStatus",
     # It reads what the caller hands in, and no mailbox.
+    "primitives.v1.PrimitiveService.ClassifyMessage",
     "primitives.v1.PrimitiveService.ExtractDocument",
     "primitives.v1.PrimitiveService.ParseMail",
 }

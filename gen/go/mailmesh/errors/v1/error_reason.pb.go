@@ -736,6 +736,18 @@ const (
 	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 	// Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_READER_NOT_INSTALLED ErrorReason = 232
+	// MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The local model that classifies texts is an extra that this installation lacks.
+	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+	// Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_MODEL_NOT_INSTALLED ErrorReason = 233
+	// MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+	// Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+	// Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_MODEL_BUDGET_SPENT ErrorReason = 234
 )
 
 // Enum value maps for ErrorReason.
@@ -859,6 +871,8 @@ var (
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
+		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
+		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -979,6 +993,8 @@ var (
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
+		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
+		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 	}
 )
 
@@ -1013,7 +1029,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe4\"\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb1#\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1133,7 +1149,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
-	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01B\x1f\n" +
+	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
+	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
+	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -849,6 +849,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
     Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_MODEL_NOT_INSTALLED: _ErrorReason.ValueType  # 233
+    """MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The local model that classifies texts is an extra that this installation lacks.
+    Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+    Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_MODEL_BUDGET_SPENT: _ErrorReason.ValueType  # 234
+    """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+    Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+    Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1677,5 +1691,19 @@ ERROR_REASON_READER_NOT_INSTALLED: ErrorReason.ValueType  # 232
 When: The reader of the document's format is an extra that this installation lacks.
 Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_MODEL_NOT_INSTALLED: ErrorReason.ValueType  # 233
+"""MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+When: The local model that classifies texts is an extra that this installation lacks.
+Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
+"""MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
