@@ -31,3 +31,9 @@ class ModelBudgetSpent(ResourceExhausted):
     """This key has used its share of the model for now."""
 
     reason = "MODEL_BUDGET_SPENT"
+
+
+class SchemaUnsupported(InvalidArgument):
+    """The schema has a part that extraction does not support."""
+
+    reason = "SCHEMA_UNSUPPORTED"

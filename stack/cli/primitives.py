@@ -106,6 +106,39 @@ def classify(
     print_record({"label": found.label, "margin": f"{found.margin:.3f}", "scores": scores}.items())
 
 
+@app.command("fields")
+def fields(
+    context: typer.Context,
+    file: FileArgument,
+    field: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FORMAT", help="A value to find: date, email, uri, iban, phone, amount, identifier, text."
+        ),
+    ],
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Find values in a text, by their formats and by the labels before them.
+
+    Examples:
+      mailmesh primitives fields text.txt --field orderNumber=identifier --field total=amount --field due=date
+    """
+    properties = {name: {} if kind in ("", "text") else {"format": kind} for name, _, kind in map(_pair, field)}
+    request = messages.ExtractFieldsRequest(text=_read(file).decode(errors="replace"))
+    request.schema.update({"type": "object", "properties": properties})
+    with channel(context) as opened:
+        found = services.PrimitiveServiceStub(opened).ExtractFields(request)
+    if json:
+        print_json(found)
+        return
+    print_record((one.name, ", ".join(value.value for value in one.values)) for one in found.fields)
+
+
+def _pair(option: str) -> tuple[str, str, str]:
+    return option.partition("=")
+
+
 def _labels(options: list[str]) -> dict[str, list[str]]:
     labels: dict[str, list[str]] = {}
     for option in options:

@@ -82,6 +82,7 @@ TIMED: JSON = {
 }
 ALL_DAY: JSON = {"start": {"date": "2026-12-23"}, "end": {"date": "2026-12-27"}}
 WITH: dict[str, JSON] = {
+    "PrimitiveService_ExtractFields": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
     "PrimitiveService_ClassifyMessage": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
     "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},
     "MessageService_SearchMessages": {"query": {"text": "offer"}},

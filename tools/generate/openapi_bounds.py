@@ -97,6 +97,7 @@ BOUNDS: dict[str, JSON] = {
     "ClassifyMessageRequest.minimum_margin": {"minimum": 0, "maximum": 1},
     "ClassifyLabel.name": {"minLength": 1, "maxLength": 64},
     "ClassifyLabel.examples": {"maxItems": 16, "items": {"minLength": 1, "maxLength": 500}},
+    "ExtractFieldsRequest.text": {"minLength": 1, "maxLength": 65_536},
     "ParseMailRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},

@@ -20,6 +20,7 @@ from services.primitives.failure import ContentError
 from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement, confine
 from services.primitives.texts.classify import classify
+from services.primitives.texts.fields import extract_fields
 from services.primitives.texts.model import TextModel, load
 
 HEAD = struct.Struct(">II")
@@ -40,6 +41,10 @@ def _classify(loaded: TextModel | None, request: bytes) -> bytes:
     return classify(primitive_service_pb2.ClassifyMessageRequest.FromString(request), loaded).SerializeToString()
 
 
+def _fields(request: bytes) -> bytes:
+    return extract_fields(primitive_service_pb2.ExtractFieldsRequest.FromString(request)).SerializeToString()
+
+
 def _probe(_content: bytes) -> bytes:
     """Try what a process without rights cannot do; return the names of what it could do."""
     possible = []
@@ -57,7 +62,7 @@ _ATTEMPTS: Mapping[str, Callable[[], object]] = {
     "signal": lambda: os.kill(os.getppid(), 0),
 }
 Operations = Mapping[str, Callable[[bytes], bytes]]
-OPERATIONS: Operations = {"mail": _mail, "document": _document, "probe": _probe}
+OPERATIONS: Operations = {"mail": _mail, "document": _document, "fields": _fields, "probe": _probe}
 
 
 def main(words: list[str]) -> None:

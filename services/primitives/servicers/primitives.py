@@ -16,9 +16,11 @@ from services.primitives.errors import ContentUnreadable, DocumentFormatUnknown,
 from services.primitives.failure import CAUSES, ContentError
 from services.primitives.metrics import CONTENT_SECONDS, CONTENTS
 from services.primitives.sandbox.pool import Sandbox
+from services.primitives.servicers.field_checks import check_extract
 from services.primitives.servicers.label_checks import check_classify, is_closed
 from services.primitives.texts.budget import ModelBudget
 from services.primitives.texts.classify import UNKNOWN
+from services.primitives.texts.fields import is_verified
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -96,6 +98,18 @@ class PrimitiveServicer(Base):
             margin=round(answer.margin, 4),
             characters=cost,
         )
+        return answer
+
+    @override
+    async def ExtractFields(self, request: pb2.ExtractFieldsRequest, context: "Context") -> pb2.ExtractFieldsResponse:
+        """Extract the values of a schema from a text."""
+        fields = check_extract(request)
+        content = request.SerializeToString()
+        answer = pb2.ExtractFieldsResponse.FromString(await _read(self._readers.mails, "fields", content))
+        if not is_verified(request, answer, fields):
+            raise ContentUnreadable(metadata={"cause": "crashed"})
+        for value in (value for field in answer.fields for value in field.values):
+            value.source = request.text[value.start : value.end]
         return answer
 
     def _check(self, content: bytes) -> None:

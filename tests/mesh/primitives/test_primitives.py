@@ -101,6 +101,29 @@ def test_a_text_is_classified_over_grpc_rest_and_the_command_line(mesh: Mesh, tm
     assert refused.json()["details"][0]["reason"] == "FIELD_INVALID"
 
 
+def test_fields_are_extracted_over_grpc_rest_and_the_command_line(mesh: Mesh, tmp_path: Path) -> None:
+    text = "Rechnungsnummer: RE-2026/118\nGesamt: 1.234,56 € bis 24.12.2026"
+    properties = {"rechnungsnummer": {"format": "identifier"}, "gesamt": {"format": "amount"}}
+    request = messages.ExtractFieldsRequest(text=text)
+    request.schema.update({"type": "object", "properties": properties})
+    by_grpc = services.PrimitiveServiceStub(mesh.channel).ExtractFields(request, timeout=60)
+    with rest(mesh, mesh.key) as client:
+        by_rest = client.post("/v1/primitives:extractFields", json=json_format.MessageToDict(request))
+        unsupported = {"type": "object", "properties": {"a": {"pattern": "(a+)+$"}}}
+        refused = client.post("/v1/primitives:extractFields", json={"text": text, "schema": unsupported})
+    file = tmp_path / "text.txt"
+    file.write_text(text)
+    options = [f"--field={name}={value['format']}" for name, value in properties.items()]
+    by_command = mesh.run("primitives", "fields", str(file), *options)
+
+    found = [(field.name, field.values[0].value, field.values[0].source) for field in by_grpc.fields]
+    assert found == [("gesamt", "1234.56 EUR", "1.234,56 €"), ("rechnungsnummer", "RE-2026/118", "RE-2026/118")]
+    assert json_format.Parse(by_rest.text, messages.ExtractFieldsResponse()) == by_grpc
+    assert refused.status_code == 400
+    assert refused.json()["details"][0]["reason"] == "SCHEMA_UNSUPPORTED"
+    assert "1234.56 EUR" in by_command.stdout, by_command.stderr
+
+
 def test_hostile_documents_are_refused_by_name_and_the_service_goes_on(mesh: Mesh) -> None:
     refused = []
     stub = services.PrimitiveServiceStub(mesh.channel)

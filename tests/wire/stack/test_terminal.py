@@ -100,6 +100,7 @@ COMMANDS = (
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),
     ("primitives", "extract", __file__),
+    ("primitives", "fields", __file__, "--field", "a=date"),
     ("primitives", "classify", __file__, "--label", "a", "--label", "b=c"),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),

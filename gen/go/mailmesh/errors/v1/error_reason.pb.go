@@ -748,6 +748,12 @@ const (
 	// Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
 	// Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_MODEL_BUDGET_SPENT ErrorReason = 234
+	// SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+	// Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+	// Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \"object\""}}
+	ErrorReason_ERROR_REASON_SCHEMA_UNSUPPORTED ErrorReason = 235
 )
 
 // Enum value maps for ErrorReason.
@@ -873,6 +879,7 @@ var (
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
 		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
+		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -995,6 +1002,7 @@ var (
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
 		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
+		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
 	}
 )
 
@@ -1029,7 +1037,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb1#\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd7#\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1151,7 +1159,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
 	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
-	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01B\x1f\n" +
+	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
+	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

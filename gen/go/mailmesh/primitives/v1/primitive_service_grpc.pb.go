@@ -24,6 +24,7 @@ const (
 	PrimitiveService_ParseMail_FullMethodName       = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
 	PrimitiveService_ExtractDocument_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ExtractDocument"
 	PrimitiveService_ClassifyMessage_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ClassifyMessage"
+	PrimitiveService_ExtractFields_FullMethodName   = "/mailmesh.primitives.v1.PrimitiveService/ExtractFields"
 )
 
 // PrimitiveServiceClient is the client API for PrimitiveService service.
@@ -48,6 +49,11 @@ type PrimitiveServiceClient interface {
 	// authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
 	// FIELD_INVALID for a request beyond its bounds.
 	ClassifyMessage(ctx context.Context, in *ClassifyMessageRequest, opts ...grpc.CallOption) (*ClassifyMessageResponse, error)
+	// ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+	// value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+	// other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+	// long.
+	ExtractFields(ctx context.Context, in *ExtractFieldsRequest, opts ...grpc.CallOption) (*ExtractFieldsResponse, error)
 }
 
 type primitiveServiceClient struct {
@@ -88,6 +94,16 @@ func (c *primitiveServiceClient) ClassifyMessage(ctx context.Context, in *Classi
 	return out, nil
 }
 
+func (c *primitiveServiceClient) ExtractFields(ctx context.Context, in *ExtractFieldsRequest, opts ...grpc.CallOption) (*ExtractFieldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtractFieldsResponse)
+	err := c.cc.Invoke(ctx, PrimitiveService_ExtractFields_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PrimitiveServiceServer is the server API for PrimitiveService service.
 // All implementations must embed UnimplementedPrimitiveServiceServer
 // for forward compatibility.
@@ -110,6 +126,11 @@ type PrimitiveServiceServer interface {
 	// authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
 	// FIELD_INVALID for a request beyond its bounds.
 	ClassifyMessage(context.Context, *ClassifyMessageRequest) (*ClassifyMessageResponse, error)
+	// ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+	// value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+	// other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+	// long.
+	ExtractFields(context.Context, *ExtractFieldsRequest) (*ExtractFieldsResponse, error)
 	mustEmbedUnimplementedPrimitiveServiceServer()
 }
 
@@ -128,6 +149,9 @@ func (UnimplementedPrimitiveServiceServer) ExtractDocument(context.Context, *Ext
 }
 func (UnimplementedPrimitiveServiceServer) ClassifyMessage(context.Context, *ClassifyMessageRequest) (*ClassifyMessageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ClassifyMessage not implemented")
+}
+func (UnimplementedPrimitiveServiceServer) ExtractFields(context.Context, *ExtractFieldsRequest) (*ExtractFieldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtractFields not implemented")
 }
 func (UnimplementedPrimitiveServiceServer) mustEmbedUnimplementedPrimitiveServiceServer() {}
 func (UnimplementedPrimitiveServiceServer) testEmbeddedByValue()                          {}
@@ -204,6 +228,24 @@ func _PrimitiveService_ClassifyMessage_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PrimitiveService_ExtractFields_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtractFieldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrimitiveServiceServer).ExtractFields(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrimitiveService_ExtractFields_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrimitiveServiceServer).ExtractFields(ctx, req.(*ExtractFieldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PrimitiveService_ServiceDesc is the grpc.ServiceDesc for PrimitiveService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -222,6 +264,10 @@ var PrimitiveService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ClassifyMessage",
 			Handler:    _PrimitiveService_ClassifyMessage_Handler,
+		},
+		{
+			MethodName: "ExtractFields",
+			Handler:    _PrimitiveService_ExtractFields_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -863,6 +863,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
     Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_SCHEMA_UNSUPPORTED: _ErrorReason.ValueType  # 235
+    """SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+
+    When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+    Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+    Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1705,5 +1712,12 @@ ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
 When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
 Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
 Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SCHEMA_UNSUPPORTED: ErrorReason.ValueType  # 235
+"""SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+
+When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,6 +6,7 @@ Calls that read what the caller hands in: a mail, a document, a text. They store
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from mailmesh.mail.v1 import event_pb2 as _event_pb2
 from mailmesh.mail.v1 import message_pb2 as _message_pb2
@@ -482,3 +483,138 @@ class ClassifyScore(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClassifyScore: _TypeAlias = ClassifyScore  # noqa: Y015
+
+@_typing.final
+class ExtractFieldsRequest(_message.Message):
+    """ExtractFieldsRequest has a text and the schema of its values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """text is the text, 1 to 65,536 characters: that of one mail, or of a document."""
+    @_builtins.property
+    def schema(self) -> _struct_pb2.Struct:
+        """schema is a JSON schema of "type" "object" with 1 to 50 `properties`, and with `required`. A property has "type": "string", "number" or
+        "integer"; a string has a `format` ("date", "email", "uri", "iban", "phone", "amount", "identifier") or an `enum` of at most 100 values, or
+        neither, for the text behind a label. Labels are `title`, the list `x-labels`, and the words of the property's name.
+        """
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        schema: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractFieldsRequest: _TypeAlias = ExtractFieldsRequest  # noqa: Y015
+
+@_typing.final
+class ExtractFieldsResponse(_message.Message):
+    """ExtractFieldsResponse has the values that were found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractedField]:
+        """fields are the properties with a value, sorted by name."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """missing are the required properties without a value."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[Global___ExtractedField] | None = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "missing", b"missing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractFieldsResponse: _TypeAlias = ExtractFieldsResponse  # noqa: Y015
+
+@_typing.final
+class ExtractedField(_message.Message):
+    """ExtractedField is a property with its values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the name of the property."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractedValue]:
+        """values are its values, at most 10, each once, in the order of the text. More than one means that the text does not decide."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        values: _abc.Iterable[Global___ExtractedValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractedField: _TypeAlias = ExtractedField  # noqa: Y015
+
+@_typing.final
+class ExtractedValue(_message.Message):
+    """ExtractedValue is a value in the text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """value is the value in one spelling: a date as 2026-12-24, a number as 1234.56, an amount as 1234.56 EUR, an IBAN without spaces,
+    a phone number as +441632960001, a member of an enum as the schema has it. $ and ¥ stay signs, because they mean several currencies.
+    """
+    source: _builtins.str
+    """source is the piece of the text that has the value."""
+    start: _builtins.int
+    """start is the place of its first character in the text, counted in Unicode code points from 0."""
+    end: _builtins.int
+    """end is the place after its last character."""
+    method: _builtins.str
+    """method is the format, with "/label" if a label of the property stands before the value: "date/label", "email"."""
+    confidence: _builtins.float
+    """confidence is 0.9 behind a label, 0.8 for an IBAN, whose digits check it, 0.6 for the only value of its format and for one of several
+    behind labels, 0.3 for one of several without a label, and for a date whose day may be its month. These are ranks, not measurements.
+    """
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        source: _builtins.str = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        method: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end", b"end", "method", b"method", "source", b"source", "start", b"start", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractedValue: _TypeAlias = ExtractedValue  # noqa: Y015

@@ -51,6 +51,11 @@ class PrimitiveServiceStub:
                 request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.FromString,
                 _registered_method=True)
+        self.ExtractFields = channel.unary_unary(
+                '/mailmesh.primitives.v1.PrimitiveService/ExtractFields',
+                request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.FromString,
+                _registered_method=True)
 
 
 class PrimitiveServiceServicer:
@@ -88,6 +93,16 @@ class PrimitiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtractFields(self, request, context):
+        """ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+        value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+        other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+        long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrimitiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +120,11 @@ def add_PrimitiveServiceServicer_to_server(servicer, server):
                     servicer.ClassifyMessage,
                     request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.FromString,
                     response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.SerializeToString,
+            ),
+            'ExtractFields': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtractFields,
+                    request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.FromString,
+                    response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -190,6 +210,33 @@ class PrimitiveService:
             '/mailmesh.primitives.v1.PrimitiveService/ClassifyMessage',
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.SerializeToString,
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtractFields(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.primitives.v1.PrimitiveService/ExtractFields',
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.SerializeToString,
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,12 @@ class PrimitiveServiceStub:
     authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
     FIELD_INVALID for a request beyond its bounds.
     """
+    ExtractFields: _grpc.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractFieldsRequest, _primitive_service_pb2.ExtractFieldsResponse]
+    """ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+    value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+    other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+    long.
+    """
 
 @_typing.type_check_only
 class PrimitiveServiceAsyncStub(PrimitiveServiceStub):
@@ -78,6 +84,12 @@ class PrimitiveServiceAsyncStub(PrimitiveServiceStub):
     a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
     authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
     FIELD_INVALID for a request beyond its bounds.
+    """
+    ExtractFields: _aio.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractFieldsRequest, _primitive_service_pb2.ExtractFieldsResponse]  # type: ignore[assignment]
+    """ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+    value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+    other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+    long.
     """
 
 class PrimitiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +131,18 @@ class PrimitiveServiceServicer(metaclass=_abc_1.ABCMeta):
         a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
         authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
         FIELD_INVALID for a request beyond its bounds.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtractFields(
+        self,
+        request: _primitive_service_pb2.ExtractFieldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_primitive_service_pb2.ExtractFieldsResponse, _abc.Awaitable[_primitive_service_pb2.ExtractFieldsResponse]]:
+        """ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+        value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+        other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+        long.
         """
 
 def add_PrimitiveServiceServicer_to_server(servicer: PrimitiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,18 +8,19 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
 import type { Truncation } from "../../mail/v1/event_pb.js";
 import { file_mailmesh_mail_v1_event } from "../../mail/v1/event_pb.js";
 import type { MailMessage } from "../../mail/v1/message_pb.js";
 import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/primitives/v1/primitive_service.proto.
  */
 export const file_mailmesh_primitives_v1_primitive_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkiZAoWRXh0cmFjdERvY3VtZW50UmVxdWVzdBIVCgdjb250ZW50GAEgASgMQgTiQQECEhcKCWZpbGVfbmFtZRgCIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYAyABKAlCBOJBAQEilgMKF0V4dHJhY3REb2N1bWVudFJlc3BvbnNlEg4KBmZvcm1hdBgBIAEoCRIMCgR0ZXh0GAIgASgJEhMKC2lzX3RleHRfY3V0GAMgASgIEjMKBXBhZ2VzGAQgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhZ2USNQoGdGFibGVzGAUgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFRhYmxlEhYKDmFyZV90YWJsZXNfY3V0GAYgASgIEk8KCG1ldGFkYXRhGAcgAygLMj0ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RG9jdW1lbnRSZXNwb25zZS5NZXRhZGF0YUVudHJ5Eg0KBWZsYWdzGAggAygJEjMKBXBhcnRzGAkgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhcnQaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKDERvY3VtZW50UGFnZRIMCgRuYW1lGAEgASgJEg0KBXN0YXJ0GAIgASgFEgsKA2VuZBgDIAEoBSJNCg1Eb2N1bWVudFRhYmxlEgwKBHBhZ2UYASABKAUSLgoEcm93cxgCIAMoCzIgLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuVGFibGVSb3ciGQoIVGFibGVSb3cSDQoFY2VsbHMYASADKAkiawoMRG9jdW1lbnRQYXJ0EgwKBG5hbWUYASABKAkSDgoGZm9ybWF0GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDQoFc3RhcnQYBCABKAUSCwoDZW5kGAUgASgFEg0KBWZhdWx0GAYgASgJIrYBChZDbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0EhUKB3N1YmplY3QYASABKAlCBOJBAQESEgoEdGV4dBgCIAEoCUIE4kEBARI7CgZsYWJlbHMYAyADKAsyJS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLkNsYXNzaWZ5TGFiZWxCBOJBAQISIQoObWluaW11bV9tYXJnaW4YBCABKAFCBOJBAQFIAIgBAUIRCg9fbWluaW11bV9tYXJnaW4iOwoNQ2xhc3NpZnlMYWJlbBISCgRuYW1lGAEgASgJQgTiQQECEhYKCGV4YW1wbGVzGAIgAygJQgTiQQEBIpQBChdDbGFzc2lmeU1lc3NhZ2VSZXNwb25zZRINCgVsYWJlbBgBIAEoCRIOCgZtYXJnaW4YAiABKAESNQoGc2NvcmVzGAMgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeVNjb3JlEg4KBm1ldGhvZBgEIAEoCRITCgtpc190ZXh0X2N1dBgFIAEoCCItCg1DbGFzc2lmeVNjb3JlEg0KBWxhYmVsGAEgASgJEg0KBXNjb3JlGAIgASgBMuwDChBQcmltaXRpdmVTZXJ2aWNlEokBCglQYXJzZU1haWwSKC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlcXVlc3QaKS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlc3BvbnNlIieQzhgBgtPkkwIdIhgvdjEvcHJpbWl0aXZlczpwYXJzZU1haWw6ASoSoQEKD0V4dHJhY3REb2N1bWVudBIuLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVxdWVzdBovLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVzcG9uc2UiLZDOGAGC0+STAiMiHi92MS9wcmltaXRpdmVzOmV4dHJhY3REb2N1bWVudDoBKhKhAQoPQ2xhc3NpZnlNZXNzYWdlEi4ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0Gi8ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXNwb25zZSItkM4YAYLT5JMCIyIeL3YxL3ByaW1pdGl2ZXM6Y2xhc3NpZnlNZXNzYWdlOgEqGgSIzhgCQiMKH2ludGVybmFsLm1haWxtZXNoLnByaW1pdGl2ZXMudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
+  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkiZAoWRXh0cmFjdERvY3VtZW50UmVxdWVzdBIVCgdjb250ZW50GAEgASgMQgTiQQECEhcKCWZpbGVfbmFtZRgCIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYAyABKAlCBOJBAQEilgMKF0V4dHJhY3REb2N1bWVudFJlc3BvbnNlEg4KBmZvcm1hdBgBIAEoCRIMCgR0ZXh0GAIgASgJEhMKC2lzX3RleHRfY3V0GAMgASgIEjMKBXBhZ2VzGAQgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhZ2USNQoGdGFibGVzGAUgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFRhYmxlEhYKDmFyZV90YWJsZXNfY3V0GAYgASgIEk8KCG1ldGFkYXRhGAcgAygLMj0ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RG9jdW1lbnRSZXNwb25zZS5NZXRhZGF0YUVudHJ5Eg0KBWZsYWdzGAggAygJEjMKBXBhcnRzGAkgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhcnQaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKDERvY3VtZW50UGFnZRIMCgRuYW1lGAEgASgJEg0KBXN0YXJ0GAIgASgFEgsKA2VuZBgDIAEoBSJNCg1Eb2N1bWVudFRhYmxlEgwKBHBhZ2UYASABKAUSLgoEcm93cxgCIAMoCzIgLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuVGFibGVSb3ciGQoIVGFibGVSb3cSDQoFY2VsbHMYASADKAkiawoMRG9jdW1lbnRQYXJ0EgwKBG5hbWUYASABKAkSDgoGZm9ybWF0GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDQoFc3RhcnQYBCABKAUSCwoDZW5kGAUgASgFEg0KBWZhdWx0GAYgASgJIrYBChZDbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0EhUKB3N1YmplY3QYASABKAlCBOJBAQESEgoEdGV4dBgCIAEoCUIE4kEBARI7CgZsYWJlbHMYAyADKAsyJS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLkNsYXNzaWZ5TGFiZWxCBOJBAQISIQoObWluaW11bV9tYXJnaW4YBCABKAFCBOJBAQFIAIgBAUIRCg9fbWluaW11bV9tYXJnaW4iOwoNQ2xhc3NpZnlMYWJlbBISCgRuYW1lGAEgASgJQgTiQQECEhYKCGV4YW1wbGVzGAIgAygJQgTiQQEBIpQBChdDbGFzc2lmeU1lc3NhZ2VSZXNwb25zZRINCgVsYWJlbBgBIAEoCRIOCgZtYXJnaW4YAiABKAESNQoGc2NvcmVzGAMgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeVNjb3JlEg4KBm1ldGhvZBgEIAEoCRITCgtpc190ZXh0X2N1dBgFIAEoCCItCg1DbGFzc2lmeVNjb3JlEg0KBWxhYmVsGAEgASgJEg0KBXNjb3JlGAIgASgBIlkKFEV4dHJhY3RGaWVsZHNSZXF1ZXN0EhIKBHRleHQYASABKAlCBOJBAQISLQoGc2NoZW1hGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIE4kEBAiJgChVFeHRyYWN0RmllbGRzUmVzcG9uc2USNgoGZmllbGRzGAEgAygLMiYubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0ZWRGaWVsZBIPCgdtaXNzaW5nGAIgAygJIlYKDkV4dHJhY3RlZEZpZWxkEgwKBG5hbWUYASABKAkSNgoGdmFsdWVzGAIgAygLMiYubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0ZWRWYWx1ZSJvCg5FeHRyYWN0ZWRWYWx1ZRINCgV2YWx1ZRgBIAEoCRIOCgZzb3VyY2UYAiABKAkSDQoFc3RhcnQYAyABKAUSCwoDZW5kGAQgASgFEg4KBm1ldGhvZBgFIAEoCRISCgpjb25maWRlbmNlGAYgASgBMogFChBQcmltaXRpdmVTZXJ2aWNlEokBCglQYXJzZU1haWwSKC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlcXVlc3QaKS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlc3BvbnNlIieQzhgBgtPkkwIdIhgvdjEvcHJpbWl0aXZlczpwYXJzZU1haWw6ASoSoQEKD0V4dHJhY3REb2N1bWVudBIuLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVxdWVzdBovLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVzcG9uc2UiLZDOGAGC0+STAiMiHi92MS9wcmltaXRpdmVzOmV4dHJhY3REb2N1bWVudDoBKhKhAQoPQ2xhc3NpZnlNZXNzYWdlEi4ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0Gi8ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXNwb25zZSItkM4YAYLT5JMCIyIeL3YxL3ByaW1pdGl2ZXM6Y2xhc3NpZnlNZXNzYWdlOgEqEpkBCg1FeHRyYWN0RmllbGRzEiwubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RmllbGRzUmVxdWVzdBotLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdEZpZWxkc1Jlc3BvbnNlIiuQzhgBgtPkkwIhIhwvdjEvcHJpbWl0aXZlczpleHRyYWN0RmllbGRzOgEqGgSIzhgCQiMKH2ludGVybmFsLm1haWxtZXNoLnByaW1pdGl2ZXMudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_struct, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
  * ParseMailRequest has a mail.
@@ -504,6 +505,150 @@ export const ClassifyScoreSchema: GenMessage<ClassifyScore> = /*@__PURE__*/
   messageDesc(file_mailmesh_primitives_v1_primitive_service, 11);
 
 /**
+ * ExtractFieldsRequest has a text and the schema of its values.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractFieldsRequest
+ */
+export type ExtractFieldsRequest = Message<"mailmesh.primitives.v1.ExtractFieldsRequest"> & {
+  /**
+   * text is the text, 1 to 65,536 characters: that of one mail, or of a document.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * schema is a JSON schema of "type" "object" with 1 to 50 `properties`, and with `required`. A property has "type": "string", "number" or
+   * "integer"; a string has a `format` ("date", "email", "uri", "iban", "phone", "amount", "identifier") or an `enum` of at most 100 values, or
+   * neither, for the text behind a label. Labels are `title`, the list `x-labels`, and the words of the property's name.
+   *
+   * @generated from field: google.protobuf.Struct schema = 2;
+   */
+  schema?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractFieldsRequest.
+ * Use `create(ExtractFieldsRequestSchema)` to create a new message.
+ */
+export const ExtractFieldsRequestSchema: GenMessage<ExtractFieldsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 12);
+
+/**
+ * ExtractFieldsResponse has the values that were found.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractFieldsResponse
+ */
+export type ExtractFieldsResponse = Message<"mailmesh.primitives.v1.ExtractFieldsResponse"> & {
+  /**
+   * fields are the properties with a value, sorted by name.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ExtractedField fields = 1;
+   */
+  fields: ExtractedField[];
+
+  /**
+   * missing are the required properties without a value.
+   *
+   * @generated from field: repeated string missing = 2;
+   */
+  missing: string[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractFieldsResponse.
+ * Use `create(ExtractFieldsResponseSchema)` to create a new message.
+ */
+export const ExtractFieldsResponseSchema: GenMessage<ExtractFieldsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 13);
+
+/**
+ * ExtractedField is a property with its values.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractedField
+ */
+export type ExtractedField = Message<"mailmesh.primitives.v1.ExtractedField"> & {
+  /**
+   * name is the name of the property.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * values are its values, at most 10, each once, in the order of the text. More than one means that the text does not decide.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ExtractedValue values = 2;
+   */
+  values: ExtractedValue[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractedField.
+ * Use `create(ExtractedFieldSchema)` to create a new message.
+ */
+export const ExtractedFieldSchema: GenMessage<ExtractedField> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 14);
+
+/**
+ * ExtractedValue is a value in the text.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractedValue
+ */
+export type ExtractedValue = Message<"mailmesh.primitives.v1.ExtractedValue"> & {
+  /**
+   * value is the value in one spelling: a date as 2026-12-24, a number as 1234.56, an amount as 1234.56 EUR, an IBAN without spaces,
+   * a phone number as +441632960001, a member of an enum as the schema has it. $ and ¥ stay signs, because they mean several currencies.
+   *
+   * @generated from field: string value = 1;
+   */
+  value: string;
+
+  /**
+   * source is the piece of the text that has the value.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * start is the place of its first character in the text, counted in Unicode code points from 0.
+   *
+   * @generated from field: int32 start = 3;
+   */
+  start: number;
+
+  /**
+   * end is the place after its last character.
+   *
+   * @generated from field: int32 end = 4;
+   */
+  end: number;
+
+  /**
+   * method is the format, with "/label" if a label of the property stands before the value: "date/label", "email".
+   *
+   * @generated from field: string method = 5;
+   */
+  method: string;
+
+  /**
+   * confidence is 0.9 behind a label, 0.8 for an IBAN, whose digits check it, 0.6 for the only value of its format and for one of several
+   * behind labels, 0.3 for one of several without a label, and for a date whose day may be its month. These are ranks, not measurements.
+   *
+   * @generated from field: double confidence = 6;
+   */
+  confidence: number;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractedValue.
+ * Use `create(ExtractedValueSchema)` to create a new message.
+ */
+export const ExtractedValueSchema: GenMessage<ExtractedValue> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 15);
+
+/**
  * PrimitiveService reads bytes that strangers wrote, each in a process without rights. It keeps no state and knows no tenant: equal
  * requests have equal answers, and every RPC is safe to repeat.
  *
@@ -548,6 +693,19 @@ export const PrimitiveService: GenService<{
     methodKind: "unary";
     input: typeof ClassifyMessageRequestSchema;
     output: typeof ClassifyMessageResponseSchema;
+  },
+  /**
+   * ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+   * value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+   * other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+   * long.
+   *
+   * @generated from rpc mailmesh.primitives.v1.PrimitiveService.ExtractFields
+   */
+  extractFields: {
+    methodKind: "unary";
+    input: typeof ExtractFieldsRequestSchema;
+    output: typeof ExtractFieldsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_primitives_v1_primitive_service, 0);
