@@ -176,6 +176,12 @@ class OnlineMeetingNotAllowed(FailedPrecondition):
     reason = "ONLINE_MEETING_NOT_ALLOWED"
 
 
+class CalendarEventNotInvited(FailedPrecondition):
+    """The calendar's owner is no invited attendee of this event, or is its organizer: there is nothing to answer."""
+
+    reason = "CALENDAR_EVENT_NOT_INVITED"
+
+
 class CalendarWriteNotFound(NotFound):
     """There is no such write."""
 

@@ -65,10 +65,7 @@ class CalendarsApi:
     def event(self, call: Call) -> Reply:
         """Return one event, a series with its changed instances where they are asked for."""
         calendar, mailbox = calendar_of(call), mailbox_of(call)
-        try:
-            event = mailbox.calendars.event(calendar, call.params["event"])
-        except MailboxError as error:
-            raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+        event = event_of(call)
         mailbox.calendars.read(calendar, event)
         shown = _selected(call, show(call, mailbox, event), without=_ON_REQUEST)
         if expand := call.first("$expand"):
@@ -131,6 +128,19 @@ def calendar_of(call: Call) -> Calendar:
     """
     try:
         return mailbox_of(call).calendars.find(call.params["calendar"])
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+
+
+def event_of(call: Call) -> CalendarEvent:
+    """Return the call's event.
+
+    Raises:
+        ApiError: 404, the calendar does not have it.
+    """
+    calendar = calendar_of(call)
+    try:
+        return mailbox_of(call).calendars.event(calendar, call.params["event"])
     except MailboxError as error:
         raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
 

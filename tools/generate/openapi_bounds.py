@@ -98,6 +98,8 @@ BOUNDS: dict[str, JSON] = {
     "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},
     "CreateCalendarEventRequest.idempotency_key": _NAME,
+    "RespondToCalendarEventRequest.idempotency_key": _NAME,
+    "RespondToCalendarEventRequest.comment": {"maxLength": 1000},
     "NewCalendarEvent.subject": {"maxLength": 1000},
     "NewCalendarEvent.location": {"maxLength": 500},
     "NewCalendarEvent.online_meeting_provider": {"maxLength": 100},

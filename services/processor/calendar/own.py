@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.processor.calendar.decide import CREATED, UPDATED, Decision
 from services.processor.calendar.write_rows import Kind, WriteRow
 
@@ -22,7 +23,7 @@ class OwnWrites:
         A new event is its write's whatever its version. A change is a write's only with the version that the provider
         named for it: a later version has a change of another program or person as well.
         """
-        event = decision.stored.event
+        event = _changed(decision)
         for row in self._rows:
             if row.calendar_event_id != event.calendar_event_id:
                 continue
@@ -32,3 +33,21 @@ class OwnWrites:
             if is_update and row.version and row.version == event.version:
                 return row.calendar_write_id
         return ""
+
+
+def ids_of(decisions: Iterable[Decision]) -> list[str]:
+    """Return the ids of the events that changed, and of the changed instances of series."""
+    found = []
+    for one in decisions:
+        found.append(one.stored.event.calendar_event_id)
+        if one.change is not None:
+            found += [instance.calendar_event_id for instance in one.change.changed_instances]
+    return found
+
+
+def _changed(decision: Decision) -> event_pb2.CalendarEvent:
+    """Return what a change touched: the event, or the only instance of a series that was changed by itself."""
+    change = decision.change
+    if change is None or change.fields or len(change.changed_instances) != 1:
+        return decision.stored.event
+    return change.changed_instances[0]

@@ -120,6 +120,16 @@ class CalendarServicer(Base):
         return pb2.CreateCalendarEventResponse(write=row.message(), was_known=was_known)
 
     @override
+    async def RespondToCalendarEvent(
+        self, request: pb2.RespondToCalendarEventRequest, context: "Context"
+    ) -> pb2.RespondToCalendarEventResponse:
+        """Commit an answer to an invitation."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.respond(request, scope_of(caller), caller.key_id or None)
+        return pb2.RespondToCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
     async def GetCalendarWrite(
         self, request: pb2.GetCalendarWriteRequest, context: "Context"
     ) -> pb2.GetCalendarWriteResponse:

@@ -86,6 +86,7 @@ COMMANDS = (
     ("calendars", "instances", ID),
     ("calendars", "show", ID),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
+    ("calendars", "respond", ID, "accepted", "--notify", "none"),
     ("calendar-writes", "list"),
     ("calendar-writes", "get", ID),
     ("calendar-writes", "resolve", ID, "done"),

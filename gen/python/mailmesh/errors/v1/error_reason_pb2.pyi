@@ -744,6 +744,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Look into the calendar, and call `ResolveCalendarWrite`.
     Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
     """
+    ERROR_REASON_CALENDAR_EVENT_NOT_INVITED: _ErrorReason.ValueType  # 199
+    """CALENDAR_EVENT_NOT_INVITED has the gRPC code FAILED_PRECONDITION.
+
+    When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
+    Do: Answer the invitation from the calendar of an attendee.
+    Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1572,6 +1579,13 @@ ERROR_REASON_CALENDAR_WRITE_UNKNOWN: ErrorReason.ValueType  # 198
 When: The change was submitted without an answer, and the provider does not tell whether it was made. Recorded in writes and their events.
 Do: Look into the calendar, and call `ResolveCalendarWrite`.
 Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
+"""
+ERROR_REASON_CALENDAR_EVENT_NOT_INVITED: ErrorReason.ValueType  # 199
+"""CALENDAR_EVENT_NOT_INVITED has the gRPC code FAILED_PRECONDITION.
+
+When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
+Do: Answer the invitation from the calendar of an attendee.
+Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -54,6 +54,34 @@ Microsoft has no such choice for an event with attendees.
 """
 Global___CalendarNotify: _TypeAlias = CalendarNotify  # noqa: Y015
 
+class _CalendarAnswer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarAnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarAnswer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_ANSWER_UNSPECIFIED: _CalendarAnswer.ValueType  # 0
+    """CALENDAR_ANSWER_UNSPECIFIED is refused."""
+    CALENDAR_ANSWER_ACCEPTED: _CalendarAnswer.ValueType  # 1
+    """CALENDAR_ANSWER_ACCEPTED means that the attendee comes."""
+    CALENDAR_ANSWER_TENTATIVE: _CalendarAnswer.ValueType  # 2
+    """CALENDAR_ANSWER_TENTATIVE means that the attendee may come."""
+    CALENDAR_ANSWER_DECLINED: _CalendarAnswer.ValueType  # 3
+    """CALENDAR_ANSWER_DECLINED means that the attendee does not come."""
+
+class CalendarAnswer(_CalendarAnswer, metaclass=_CalendarAnswerEnumTypeWrapper):
+    """CalendarAnswer is an answer to an invitation."""
+
+CALENDAR_ANSWER_UNSPECIFIED: CalendarAnswer.ValueType  # 0
+"""CALENDAR_ANSWER_UNSPECIFIED is refused."""
+CALENDAR_ANSWER_ACCEPTED: CalendarAnswer.ValueType  # 1
+"""CALENDAR_ANSWER_ACCEPTED means that the attendee comes."""
+CALENDAR_ANSWER_TENTATIVE: CalendarAnswer.ValueType  # 2
+"""CALENDAR_ANSWER_TENTATIVE means that the attendee may come."""
+CALENDAR_ANSWER_DECLINED: CalendarAnswer.ValueType  # 3
+"""CALENDAR_ANSWER_DECLINED means that the attendee does not come."""
+Global___CalendarAnswer: _TypeAlias = CalendarAnswer  # noqa: Y015
+
 class _CalendarWriteKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -64,6 +92,8 @@ class _CalendarWriteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     """CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
     CALENDAR_WRITE_KIND_CREATE: _CalendarWriteKind.ValueType  # 1
     """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+    CALENDAR_WRITE_KIND_RESPOND: _CalendarWriteKind.ValueType  # 2
+    """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
 
 class CalendarWriteKind(_CalendarWriteKind, metaclass=_CalendarWriteKindEnumTypeWrapper):
     """CalendarWriteKind is the kind of a write."""
@@ -72,6 +102,8 @@ CALENDAR_WRITE_KIND_UNSPECIFIED: CalendarWriteKind.ValueType  # 0
 """CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
 CALENDAR_WRITE_KIND_CREATE: CalendarWriteKind.ValueType  # 1
 """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+CALENDAR_WRITE_KIND_RESPOND: CalendarWriteKind.ValueType  # 2
+"""CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
 Global___CalendarWriteKind: _TypeAlias = CalendarWriteKind  # noqa: Y015
 
 class _CalendarWriteState:
@@ -443,6 +475,76 @@ class CreateCalendarEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateCalendarEventResponse: _TypeAlias = CreateCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class RespondToCalendarEventRequest(_message.Message):
+    """RespondToCalendarEventRequest specifies an answer to an invitation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance."""
+    answer: Global___CalendarAnswer.ValueType
+    """answer is the answer."""
+    comment: _builtins.str
+    """comment is a text for the organizer, at most 1000 characters. Microsoft sends it with the answer alone, so that it is refused
+    there with CALENDAR_NOTIFY_NONE. Google keeps an earlier comment when it is empty.
+    """
+    notify: Global___CalendarNotify.ValueType
+    """notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
+    leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
+    """
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        answer: Global___CalendarAnswer.ValueType = ...,
+        comment: _builtins.str = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RespondToCalendarEventRequest: _TypeAlias = RespondToCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class RespondToCalendarEventResponse(_message.Message):
+    """RespondToCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RespondToCalendarEventResponse: _TypeAlias = RespondToCalendarEventResponse  # noqa: Y015
 
 @_typing.final
 class GetCalendarWriteRequest(_message.Message):

@@ -66,6 +66,13 @@ class CalendarServiceStub:
     CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
     TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
+    RespondToCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]
+    """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+    it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
     GetCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]
     """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
     ListCalendarWrites: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarWritesRequest, _calendar_service_pb2.ListCalendarWritesResponse]
@@ -112,6 +119,13 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
     CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
     TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    RespondToCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]  # type: ignore[assignment]
+    """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+    it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
     """
     GetCalendarWrite: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]  # type: ignore[assignment]
     """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
@@ -198,6 +212,19 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
         CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
         TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def RespondToCalendarEvent(
+        self,
+        request: _calendar_service_pb2.RespondToCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.RespondToCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.RespondToCalendarEventResponse]]:
+        """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+        it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,53 @@
+"""`mailmesh calendars respond`: changes of events that a calendar has."""
+
+from typing import Annotated
+
+import typer
+
+from mailmesh.processor.v1 import calendar_service_pb2 as messages
+from mailmesh.processor.v1 import calendar_service_pb2_grpc as services
+from stack.cli.calendar_writes import (
+    NOTIFY,
+    KeyOption,
+    NotifyOption,
+    WaitOption,
+    new_key,
+    outcome,
+    print_outcome,
+)
+from stack.cli.calendars import EventArgument
+from stack.cli.connection import channel
+from stack.cli.output import JsonOption, enum_value
+
+ANSWER = "CALENDAR_ANSWER_"
+
+
+def respond(
+    context: typer.Context,
+    event_id: EventArgument,
+    answer: Annotated[str, typer.Argument(metavar="accepted|tentative|declined", help="The answer.")],
+    *,
+    notify: NotifyOption,
+    comment: Annotated[str, typer.Option(help="Text for the organizer.")] = "",
+    key: KeyOption = "",
+    wait: WaitOption = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Answer an invitation; --notify says whether the provider tells the organizer.
+
+    The mesh commits the answer and returns; a worker gives it. With --wait the command waits for the outcome.
+
+    Examples:
+      mailmesh calendars respond 019a9f0e-7c1e-7000-8000-00000000000d accepted --notify all
+      mailmesh calendars respond 019a9f0e-7c1e-7000-8000-00000000000d declined --notify all --comment "On leave"
+    """
+    request = messages.RespondToCalendarEventRequest(
+        idempotency_key=key or new_key(),
+        calendar_event_id=event_id,
+        answer=enum_value(messages.CalendarAnswer, ANSWER, answer),
+        comment=comment,
+        notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
+    )
+    with channel(context) as opened:
+        stub = services.CalendarServiceStub(opened)
+        print_outcome(outcome(stub, stub.RespondToCalendarEvent(request).write, wait), json=json)
