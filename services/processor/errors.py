@@ -182,6 +182,12 @@ class CalendarEventNotInvited(FailedPrecondition):
     reason = "CALENDAR_EVENT_NOT_INVITED"
 
 
+class CalendarEventNotOrganized(FailedPrecondition):
+    """The calendar's owner is not the organizer of this event, and only the organizer may make this change."""
+
+    reason = "CALENDAR_EVENT_NOT_ORGANIZED"
+
+
 class CalendarWriteNotFound(NotFound):
     """There is no such write."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.control.actions import Actions, ControlError, account_of, flag
-from simulator.control.google_calendars import GoogleCalendarControl, told_of
+from simulator.control.google_calendars import GoogleCalendarControl
 from simulator.http import JSON
 from simulator.mailboxes.calendars import FIELDS, Calendar, CalendarEvent, Calendars
 from simulator.mailboxes.gmail import GmailMailbox
@@ -44,9 +44,9 @@ class CalendarControl:
         return act
 
     def every(self, body: JSON) -> list[JSON]:
-        """Return an account's calendars with their events and the notices of writes to these."""
+        """Return an account's calendars with their events, and the notices of all its writes."""
         calendars = self._calendars(body)
-        return [{**_shown(one), "told": told_of(calendars.told, one.events)} for one in calendars.by_id.values()]
+        return [{**_shown(one), "told": calendars.told} for one in calendars.by_id.values()]
 
     def add(self, body: JSON) -> JSON:
         """Add a calendar: ``name``, ``owner`` for a shared one, ``canEdit``."""

@@ -1,7 +1,5 @@
 """Control of the calendars of Google accounts."""
 
-from collections.abc import Collection
-
 from simulator.control.actions import ControlError, account_of, flag
 from simulator.google.calendar_writes import invite
 from simulator.http import JSON
@@ -19,9 +17,9 @@ class GoogleCalendarControl:
         self._world = world
 
     def every(self, body: JSON) -> list[JSON]:
-        """Return an account's calendars with their events and the notices of writes to these."""
+        """Return an account's calendars with their events, and the notices of all its writes."""
         calendars = self._calendars(body)
-        return [{**_shown(one), "told": told_of(calendars.told, one.events)} for one in calendars.by_id.values()]
+        return [{**_shown(one), "told": calendars.told} for one in calendars.by_id.values()]
 
     def add(self, body: JSON) -> JSON:
         """Add a calendar: ``name``, ``owner`` for a shared one, ``role``, ``pushes``."""
@@ -74,11 +72,6 @@ class GoogleCalendarControl:
     def _found(self, body: JSON) -> tuple[GoogleCalendars, GoogleCalendar]:
         calendars = self._calendars(body)
         return calendars, calendars.find(str(body["calendar"]))
-
-
-def told_of(told: list[JSON], events: Collection[str]) -> list[JSON]:
-    """Return the notices of writes to some events."""
-    return [one for one in told if one["event"] in events]
 
 
 def _fields(body: JSON) -> JSON:

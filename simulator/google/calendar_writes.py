@@ -28,7 +28,9 @@ class CalendarWritesApi:
         """Add the resources to the provider's table."""
         events = "/calendar/v3/calendars/{calendar}/events"
         operations.add("calendar.events.insert", "POST", events, self.insert, scopes=WRITE, query=QUERY)
-        operations.add("calendar.events.patch", "PATCH", f"{events}/{{event}}", self.patch, scopes=WRITE, query=QUERY)
+        one = f"{events}/{{event}}"
+        operations.add("calendar.events.delete", "DELETE", one, self.delete, scopes=WRITE, query=("sendUpdates",))
+        operations.add("calendar.events.patch", "PATCH", one, self.patch, scopes=WRITE, query=QUERY)
 
     def insert(self, call: Call) -> Reply:
         """Add an event; an id that is taken, also by a deleted event, is refused."""
@@ -64,6 +66,20 @@ class CalendarWritesApi:
         calendars.update(calendar, event, fields)
         tell(call, calendars, event, "patch")
         return Reply(200, shown(event))
+
+    def delete(self, call: Call) -> Reply:
+        """Delete an event, which stays as a cancelled one in every copy; a second time it answers 410."""
+        calendars, calendar, event = calendars_of(call), calendar_of(call), event_of(call)
+        check_right(calendar)
+        check_version(call, event)
+        if event["status"] == "cancelled":
+            raise api_error(410, "deleted", "Resource has been deleted")
+        calendars.delete(calendar, event)
+        tell(call, calendars, event, "delete")
+        for other in self._world.accounts["googlews"]:
+            if isinstance(other.mailbox, GmailMailbox) and event["organizer"].get("self"):
+                other.mailbox.calendars.call_off(event)
+        return Reply(204)
 
     def _answered(self, event: JSON, fields: JSON) -> list[JSON]:
         """Return the attendees after an own answer, which every copy of the meeting shows."""

@@ -229,11 +229,19 @@ class Calendars:
     def _status(self, response: str) -> JSON:
         return {"response": response, "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"}
 
-    def tell(self, event: CalendarEvent, action: str) -> None:
+    def call_off(self, uid: str, original: str) -> None:
+        """Note in an attendee's copy of a meeting that its organizer cancelled it."""
+        for calendar in self.by_id.values():
+            for one in calendar.events.values():
+                if (one.uid, one.original[0]) == (uid, original):
+                    one.fields["isCancelled"] = True
+                    self._touch(calendar, one)
+
+    def tell(self, event: CalendarEvent, action: str, comment: str = "") -> None:
         """Note that the attendees of an event get a mail; Graph leaves no choice."""
         addresses = [one["emailAddress"]["address"] for one in event.fields["attendees"]]
         if addresses:
-            self.told.append({"event": event.id, "action": action, "to": addresses})
+            self.told.append({"event": event.id, "action": action, "comment": comment, "to": addresses})
 
     def read(self, calendar: Calendar, event: CalendarEvent) -> None:
         """Count a read of an event: after so many of them, its online meeting has its address."""

@@ -151,6 +151,13 @@ class GoogleCalendars:
                 ]
                 self._touch(calendar, one)
 
+    def call_off(self, event: JSON) -> None:
+        """Note in this account's copy of a meeting that its organizer cancelled it, if it has one."""
+        for calendar in self.by_id.values():
+            one = calendar.events.get(event["id"])
+            if one is not None and one["status"] != "cancelled":
+                self._cancel(calendar, one)
+
     def _own(self, attendee: JSON) -> JSON:
         return {"self": True} if attendee["email"].lower() == self._address.lower() else {}
 

@@ -36,6 +36,8 @@ class CalendarWritesApi:
         """Add the resources to the provider's table."""
         events = f"{USER}/calendars/{{calendar}}/events"
         operations.add("graph.events.create", "POST", events, self.create, scopes=WRITE)
+        operations.add("graph.events.cancel", "POST", f"{events}/{{event}}/cancel", self.cancel, scopes=WRITE)
+        operations.add("graph.events.delete", "DELETE", f"{events}/{{event}}", self.delete, scopes=WRITE)
         for action in ANSWERS:
             path = f"{events}/{{event}}/{action}"
             operations.add(f"graph.events.{action}", "POST", path, self.answer, scopes=WRITE)
@@ -58,6 +60,32 @@ class CalendarWritesApi:
                 if isinstance(other.mailbox, GraphMailbox):
                     other.mailbox.calendars.hear(event.uid, event.original[0], mailbox.address, response)
         return Reply(202)
+
+    def cancel(self, call: Call) -> Reply:
+        """Cancel a meeting as its organizer; the attendees' copies stay as cancelled ones."""
+        comment = str(call.fields(("comment",), in_any_case=True).get("comment", ""))
+        event = event_of(call)
+        if not event.fields["isOrganizer"] or not event.fields["attendees"]:
+            raise graph_error(400, "ErrorInvalidRequest", "You need to be an organizer to cancel a meeting.")
+        self._remove(call, event, "cancel", comment)
+        return Reply(202)
+
+    def delete(self, call: Call) -> Reply:
+        """Delete an event; an organizer's attendees get a mail."""
+        event = event_of(call)
+        self._remove(call, event, "delete", "")
+        return Reply(204)
+
+    def _remove(self, call: Call, event: CalendarEvent, action: str, comment: str) -> None:
+        mailbox, calendar = mailbox_of(call), calendar_of(call)
+        _check_right(calendar)
+        mailbox.calendars.delete(calendar, event)
+        if not event.fields["isOrganizer"]:
+            return
+        mailbox.calendars.tell(event, action, comment)
+        for other in self._world.accounts["ms365"]:
+            if isinstance(other.mailbox, GraphMailbox) and other.mailbox is not mailbox:
+                other.mailbox.calendars.call_off(event.uid, event.original[0])
 
     def create(self, call: Call) -> Reply:
         """Add an event; a repeated ``transactionId`` leads to the event that is there."""

@@ -1,4 +1,4 @@
-"""`mailmesh calendars respond`: changes of events that a calendar has."""
+"""`mailmesh calendars respond` and `cancel`: changes of events that a calendar has."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from stack.cli.calendar_writes import (
 )
 from stack.cli.calendars import EventArgument
 from stack.cli.connection import channel
-from stack.cli.output import JsonOption, enum_value
+from stack.cli.output import JsonOption, YesOption, confirm, enum_value
 
 ANSWER = "CALENDAR_ANSWER_"
 
@@ -51,3 +51,33 @@ def respond(
     with channel(context) as opened:
         stub = services.CalendarServiceStub(opened)
         print_outcome(outcome(stub, stub.RespondToCalendarEvent(request).write, wait), json=json)
+
+
+def cancel(
+    context: typer.Context,
+    event_id: EventArgument,
+    *,
+    notify: NotifyOption,
+    comment: Annotated[str, typer.Option(help="Text for the attendees. Microsoft only.")] = "",
+    key: KeyOption = "",
+    wait: WaitOption = 0.0,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Cancel an event that the calendar's owner organizes; a series with all its instances.
+
+    The mesh commits the cancellation and returns; a worker makes it. With --wait the command waits for the outcome.
+
+    Examples:
+      mailmesh calendars cancel 019a9f0e-7c1e-7000-8000-00000000000d --notify all --comment "Postponed" --yes
+    """
+    confirm(f"Cancel event {event_id}?", yes=yes)
+    request = messages.CancelCalendarEventRequest(
+        idempotency_key=key or new_key(),
+        calendar_event_id=event_id,
+        comment=comment,
+        notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
+    )
+    with channel(context) as opened:
+        stub = services.CalendarServiceStub(opened)
+        print_outcome(outcome(stub, stub.CancelCalendarEvent(request).write, wait), json=json)

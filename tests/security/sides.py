@@ -324,6 +324,9 @@ def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
             answer=calendars.CALENDAR_ANSWER_ACCEPTED,
             notify=calendars.CALENDAR_NOTIFY_NONE,
         ),
+        "CancelCalendarEvent": calendars.CancelCalendarEventRequest(
+            calendar_event_id=event, idempotency_key="confidential", notify=calendars.CALENDAR_NOTIFY_NONE
+        ),
         "GetCalendarWrite": calendars.GetCalendarWriteRequest(calendar_write_id=write),
         "ResolveCalendarWrite": calendars.ResolveCalendarWriteRequest(
             calendar_write_id=write, resolution=calendars.CALENDAR_WRITE_RESOLUTION_DONE

@@ -99,6 +99,8 @@ BOUNDS: dict[str, JSON] = {
     "NewMail.subject": {"maxLength": 900},
     "CreateCalendarEventRequest.idempotency_key": _NAME,
     "RespondToCalendarEventRequest.idempotency_key": _NAME,
+    "CancelCalendarEventRequest.idempotency_key": _NAME,
+    "CancelCalendarEventRequest.comment": {"maxLength": 1000},
     "RespondToCalendarEventRequest.comment": {"maxLength": 1000},
     "NewCalendarEvent.subject": {"maxLength": 1000},
     "NewCalendarEvent.location": {"maxLength": 500},

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
-from services.processor.calendar.decide import CREATED, UPDATED, Decision
-from services.processor.calendar.write_rows import Kind, WriteRow
+from services.processor.calendar.decide import CREATED, DELETED, UPDATED, Decision
+from services.processor.calendar.write_rows import Kind, State, WriteRow
 
 
 class OwnWrites:
@@ -21,13 +21,16 @@ class OwnWrites:
         """Return the id of the write that made exactly a change; empty when others may have had a part in it.
 
         A new event is its write's whatever its version. A change is a write's only with the version that the provider
-        named for it: a later version has a change of another program or person as well.
+        named for it: a later version has a change of another program or person as well. A deletion is a cancellation's
+        once that is done: the event was there before it.
         """
         event = _changed(decision)
         for row in self._rows:
             if row.calendar_event_id != event.calendar_event_id:
                 continue
             if decision.event_type == CREATED and row.kind is Kind.CREATE:
+                return row.calendar_write_id
+            if decision.event_type == DELETED and row.kind is Kind.CANCEL and row.state is State.DONE:
                 return row.calendar_write_id
             is_update = decision.event_type == UPDATED and row.kind is not Kind.CREATE
             if is_update and row.version and row.version == event.version:

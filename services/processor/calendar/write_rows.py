@@ -28,15 +28,17 @@ class Kind(IntEnum):
 
     CREATE = pb2.CALENDAR_WRITE_KIND_CREATE
     RESPOND = pb2.CALENDAR_WRITE_KIND_RESPOND
+    CANCEL = pb2.CALENDAR_WRITE_KIND_CANCEL
 
 
-EventContent: TypeAlias = pb2.RespondToCalendarEventRequest
+EventContent: TypeAlias = pb2.RespondToCalendarEventRequest | pb2.CancelCalendarEventRequest
 """The request of a write to an event that the calendar has."""
 Content: TypeAlias = pb2.CreateCalendarEventRequest | EventContent
 """The request of a write."""
 CONTENTS: dict[Kind, type[Content]] = {
     Kind.CREATE: pb2.CreateCalendarEventRequest,
     Kind.RESPOND: pb2.RespondToCalendarEventRequest,
+    Kind.CANCEL: pb2.CancelCalendarEventRequest,
 }
 """The requests by kind."""
 
@@ -118,6 +120,12 @@ class WriteRow:
     def answer(self) -> pb2.RespondToCalendarEventRequest:
         """The request of an answer."""
         assert isinstance(self.content, pb2.RespondToCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
+
+    @property
+    def cancellation(self) -> pb2.CancelCalendarEventRequest:
+        """The request of a cancellation."""
+        assert isinstance(self.content, pb2.CancelCalendarEventRequest)  # noqa: S101 - of its kind
         return self.content
 
     def message(self) -> pb2.CalendarWrite:

@@ -130,6 +130,16 @@ class CalendarServicer(Base):
         return pb2.RespondToCalendarEventResponse(write=row.message(), was_known=was_known)
 
     @override
+    async def CancelCalendarEvent(
+        self, request: pb2.CancelCalendarEventRequest, context: "Context"
+    ) -> pb2.CancelCalendarEventResponse:
+        """Commit a cancellation."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.cancel(request, scope_of(caller), caller.key_id or None)
+        return pb2.CancelCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
     async def GetCalendarWrite(
         self, request: pb2.GetCalendarWriteRequest, context: "Context"
     ) -> pb2.GetCalendarWriteResponse:

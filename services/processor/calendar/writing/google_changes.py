@@ -1,7 +1,8 @@
 """Changes of events that a calendar has, by Google Calendar.
 
 Every change names the version from before it (`If-Match`): of two submissions of one change at most one takes effect,
-and a change by another program or person in between is never overwritten.
+and a change by another program or person in between is never overwritten. A cancellation needs no such guard: an event
+can be cancelled once, and one that is gone after a doubt was cancelled.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
-from services.processor.calendar.write_rows import Made, Target, WriteRow
+from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.google_json import SEND_UPDATES
 from services.processor.calendar.writing.target import ImpossibleError, UnprovableError
 from services.processor.mailbox.access import MailboxAccess
@@ -19,6 +20,7 @@ from services.providers.names import GOOGLEWS
 
 _VERSION = 1
 _OUTDATED = 412
+_DELETED = 204
 _ANSWERS = {
     pb2.CALENDAR_ANSWER_ACCEPTED: "accepted",
     pb2.CALENDAR_ANSWER_TENTATIVE: "tentative",
@@ -46,12 +48,20 @@ class GoogleChanges:
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
-        if _own(found) is None:
+        if row.kind is Kind.CANCEL and not flag(member(found, "organizer"), "self"):
+            raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
+        if row.kind is Kind.RESPOND and _own(found) is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", _NOT_INVITED)
         return Target(row.provider_event_id, text(found, "etag"))
 
     async def submit(self, row: WriteRow) -> Made:
-        """See `WritableCalendars.submit`. The attendee's other values are sent as they are: Google replaces them."""
+        """See `WritableCalendars.submit`."""
+        if row.kind is Kind.CANCEL:
+            return await self._cancel(row)
+        return await self._answer(row)
+
+    async def _answer(self, row: WriteRow) -> Made:
+        """Answer the invitation. The attendee's other values are sent as they are: Google replaces them."""
         found = await self._read(row)
         own = None if found is None else _own(found)
         if own is None or text(found, "etag") != row.version_before:
@@ -68,6 +78,8 @@ class GoogleChanges:
     async def find(self, row: WriteRow) -> Made | None:
         """See `WritableCalendars.find`."""
         found = await self._read(row)
+        if row.kind is Kind.CANCEL:
+            return Made(row.provider_event_id, "") if found is None else None
         if found is None:
             raise UnprovableError(_GONE)
         version, own = text(found, "etag"), _own(found) or {}
@@ -79,6 +91,19 @@ class GoogleChanges:
         if row.version_before:
             raise UnprovableError(_CHANGED)
         return None
+
+    async def _cancel(self, row: WriteRow) -> Made:
+        """Cancel the event. Google deletes a series or a single event, and keeps a cancelled instance."""
+        updates = {"sendUpdates": SEND_UPDATES[row.cancellation.notify]}
+        found = await self._access.call("calendar_event", self._of(row))
+        if text(found, "recurringEventId"):
+            query = urlencode({"conferenceDataVersion": _VERSION, **updates})
+            url, body = f"{self._of(row)}?{query}", {"status": "cancelled"}
+            await self._access.call("calendar_cancel", url, method="PATCH", body=body, is_empty=True)
+        else:
+            url = f"{self._of(row)}?{urlencode(updates)}"
+            await self._access.call("calendar_cancel", url, method="DELETE", success=_DELETED)
+        return Made(row.provider_event_id, "")
 
     async def _read(self, row: WriteRow) -> JSON | None:
         try:

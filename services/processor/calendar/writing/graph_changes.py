@@ -3,19 +3,21 @@
 An answer is an action (`accept`, `tentativelyAccept`, `decline`), which Graph does not guard by a version: after a
 doubt the event is read, and the action is repeated only if the event still has the version from before it. A 202 has no
 event, so the event is read for the version that the answer made.
+
+A cancellation removes the event: an event that is gone after a doubt was cancelled, and one that is there was not.
 """
 
 from urllib.parse import quote
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
-from services.processor.calendar.mapping.fields import flag, member, text
-from services.processor.calendar.write_rows import Made, Target, WriteRow
+from services.processor.calendar.mapping.fields import flag, member, objects, text
+from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.target import ImpossibleError, UnprovableError
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
 
-_ACCEPTED = 202
+_ACCEPTED, _DELETED = 202, 204
 _FIELDS = "id,changeKey,type,isOrganizer,isCancelled,responseStatus"
 _ACTIONS = {
     pb2.CALENDAR_ANSWER_ACCEPTED: ("accept", "accepted"),
@@ -44,12 +46,19 @@ class GraphChanges:
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
-        if flag(found, "isOrganizer"):
+        if row.kind is Kind.CANCEL and not flag(found, "isOrganizer"):
+            raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
+        if row.kind is Kind.RESPOND and flag(found, "isOrganizer"):
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", "the calendar's owner is the organizer")
         return Target(row.provider_event_id, text(found, "changeKey"))
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
+        if row.kind is Kind.CANCEL:
+            return await self._cancel(row)
+        return await self._answer(row)
+
+    async def _answer(self, row: WriteRow) -> Made:
         action = _ACTIONS[row.answer.answer][0]
         body: JSON = {"sendResponse": row.answer.notify == pb2.CALENDAR_NOTIFY_ALL}
         if row.answer.comment:
@@ -61,6 +70,8 @@ class GraphChanges:
     async def find(self, row: WriteRow) -> Made | None:
         """See `WritableCalendars.find`."""
         found = await self._read(row)
+        if row.kind is Kind.CANCEL:
+            return Made(row.provider_event_id, "") if found is None else None
         if found is None:
             raise UnprovableError(_GONE)
         version = text(found, "changeKey")
@@ -72,6 +83,17 @@ class GraphChanges:
         if row.version_before:
             raise UnprovableError(_CHANGED)
         return None
+
+    async def _cancel(self, row: WriteRow) -> Made:
+        """Cancel the event; one without attendees is no meeting, and is deleted."""
+        found = await self._access.call("calendar_event", self._of(row), params={"$select": "id,attendees"})
+        if objects(found, "attendees"):
+            body = {"comment": row.cancellation.comment}
+            url = f"{self._of(row)}/cancel"
+            await self._access.call("calendar_cancel", url, method="POST", body=body, success=_ACCEPTED)
+        else:
+            await self._access.call("calendar_cancel", self._of(row), method="DELETE", success=_DELETED)
+        return Made(row.provider_event_id, "")
 
     async def _answered(self, row: WriteRow) -> Made:
         """Return the event after its answer, without its version where it cannot be read: the answer is given."""

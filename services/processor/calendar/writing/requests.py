@@ -15,7 +15,8 @@ from services.meshkit.queue import WakeQueue
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.store import calendars, events, writes
 from services.processor.calendar.write_rows import Content, EventContent, Kind, State, WriteRow
-from services.processor.calendar.writing.answer import check_answer, check_answer_for
+from services.processor.calendar.writing.answer import check_answer, check_answer_for, check_comment
+from services.processor.calendar.writing.cancellation import check_cancellation_for
 from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
 from services.processor.calendar.writing.outcome import finish
 from services.processor.errors import (
@@ -92,6 +93,20 @@ class CalendarWrites:
         check_notify(request.notify)
         check_answer(request)
         return await self._on_event(Kind.RESPOND, request, scope, key_id)
+
+    async def cancel(
+        self, request: pb2.CancelCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit a cancellation; see `create` for the arguments and the result.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `CancelCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_comment(request.comment)
+        return await self._on_event(Kind.CANCEL, request, scope, key_id)
 
     async def _on_event(
         self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
@@ -244,6 +259,8 @@ async def _check(
         _check_new(calendar, content)
     elif isinstance(content, pb2.RespondToCalendarEventRequest):
         check_answer_for(calendar.info.provider, stored, content)
+    elif isinstance(content, pb2.CancelCalendarEventRequest):
+        check_cancellation_for(calendar.info.provider, stored, content)
 
 
 def _check_new(calendar: CalendarRow, content: pb2.CreateCalendarEventRequest) -> None:

@@ -652,6 +652,12 @@ const (
 	// Do: Answer the invitation from the calendar of an attendee.
 	// Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 	ErrorReason_ERROR_REASON_CALENDAR_EVENT_NOT_INVITED ErrorReason = 199
+	// CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+	// Do: Ask the organizer, or answer the invitation.
+	// Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED ErrorReason = 200
 	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
@@ -851,6 +857,7 @@ var (
 		197: "ERROR_REASON_CALENDAR_WRITE_EXPIRED",
 		198: "ERROR_REASON_CALENDAR_WRITE_UNKNOWN",
 		199: "ERROR_REASON_CALENDAR_EVENT_NOT_INVITED",
+		200: "ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED",
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
@@ -972,6 +979,7 @@ var (
 		"ERROR_REASON_CALENDAR_WRITE_EXPIRED":         197,
 		"ERROR_REASON_CALENDAR_WRITE_UNKNOWN":         198,
 		"ERROR_REASON_CALENDAR_EVENT_NOT_INVITED":     199,
+		"ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED":   200,
 		"ERROR_REASON_UPLOAD_NOT_FOUND":               155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":              156,
 		"ERROR_REASON_UPLOADS_FULL":                   157,
@@ -1021,7 +1029,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x92#\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xc2#\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1127,7 +1135,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_CALENDAR_WRITE_REFUSED\x10\xc4\x01\x12(\n" +
 	"#ERROR_REASON_CALENDAR_WRITE_EXPIRED\x10\xc5\x01\x12(\n" +
 	"#ERROR_REASON_CALENDAR_WRITE_UNKNOWN\x10\xc6\x01\x12,\n" +
-	"'ERROR_REASON_CALENDAR_EVENT_NOT_INVITED\x10\xc7\x01\x12\"\n" +
+	"'ERROR_REASON_CALENDAR_EVENT_NOT_INVITED\x10\xc7\x01\x12.\n" +
+	")ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED\x10\xc8\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +

@@ -150,6 +150,8 @@ const (
 	CalendarWriteKind_CALENDAR_WRITE_KIND_CREATE CalendarWriteKind = 1
 	// CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation.
 	CalendarWriteKind_CALENDAR_WRITE_KIND_RESPOND CalendarWriteKind = 2
+	// CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_CANCEL CalendarWriteKind = 3
 )
 
 // Enum value maps for CalendarWriteKind.
@@ -158,11 +160,13 @@ var (
 		0: "CALENDAR_WRITE_KIND_UNSPECIFIED",
 		1: "CALENDAR_WRITE_KIND_CREATE",
 		2: "CALENDAR_WRITE_KIND_RESPOND",
+		3: "CALENDAR_WRITE_KIND_CANCEL",
 	}
 	CalendarWriteKind_value = map[string]int32{
 		"CALENDAR_WRITE_KIND_UNSPECIFIED": 0,
 		"CALENDAR_WRITE_KIND_CREATE":      1,
 		"CALENDAR_WRITE_KIND_RESPOND":     2,
+		"CALENDAR_WRITE_KIND_CANCEL":      3,
 	}
 )
 
@@ -1055,6 +1059,134 @@ func (x *RespondToCalendarEventResponse) GetWasKnown() bool {
 	return false
 }
 
+// CancelCalendarEventRequest specifies a cancellation.
+type CancelCalendarEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is cancelled.
+	CalendarEventId string `protobuf:"bytes,2,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	// comment is a text for the attendees, at most 1000 characters. Microsoft only.
+	Comment string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// notify says who is notified.
+	Notify        CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCalendarEventRequest) Reset() {
+	*x = CancelCalendarEventRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCalendarEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCalendarEventRequest) ProtoMessage() {}
+
+func (x *CancelCalendarEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCalendarEventRequest.ProtoReflect.Descriptor instead.
+func (*CancelCalendarEventRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CancelCalendarEventRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetNotify() CalendarNotify {
+	if x != nil {
+		return x.Notify
+	}
+	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+// CancelCalendarEventResponse contains the write.
+type CancelCalendarEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	// was_known is true if an earlier call had committed the write.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCalendarEventResponse) Reset() {
+	*x = CancelCalendarEventResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCalendarEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCalendarEventResponse) ProtoMessage() {}
+
+func (x *CancelCalendarEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCalendarEventResponse.ProtoReflect.Descriptor instead.
+func (*CancelCalendarEventResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelCalendarEventResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+func (x *CancelCalendarEventResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
 // GetCalendarWriteRequest identifies a write.
 type GetCalendarWriteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1066,7 +1198,7 @@ type GetCalendarWriteRequest struct {
 
 func (x *GetCalendarWriteRequest) Reset() {
 	*x = GetCalendarWriteRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1210,7 @@ func (x *GetCalendarWriteRequest) String() string {
 func (*GetCalendarWriteRequest) ProtoMessage() {}
 
 func (x *GetCalendarWriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1223,7 @@ func (x *GetCalendarWriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarWriteRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarWriteRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetCalendarWriteRequest) GetCalendarWriteId() string {
@@ -1112,7 +1244,7 @@ type GetCalendarWriteResponse struct {
 
 func (x *GetCalendarWriteResponse) Reset() {
 	*x = GetCalendarWriteResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1256,7 @@ func (x *GetCalendarWriteResponse) String() string {
 func (*GetCalendarWriteResponse) ProtoMessage() {}
 
 func (x *GetCalendarWriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1269,7 @@ func (x *GetCalendarWriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarWriteResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarWriteResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCalendarWriteResponse) GetWrite() *CalendarWrite {
@@ -1166,7 +1298,7 @@ type ListCalendarWritesRequest struct {
 
 func (x *ListCalendarWritesRequest) Reset() {
 	*x = ListCalendarWritesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1310,7 @@ func (x *ListCalendarWritesRequest) String() string {
 func (*ListCalendarWritesRequest) ProtoMessage() {}
 
 func (x *ListCalendarWritesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1323,7 @@ func (x *ListCalendarWritesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarWritesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarWritesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListCalendarWritesRequest) GetPageSize() int32 {
@@ -1235,7 +1367,7 @@ type ListCalendarWritesResponse struct {
 
 func (x *ListCalendarWritesResponse) Reset() {
 	*x = ListCalendarWritesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1379,7 @@ func (x *ListCalendarWritesResponse) String() string {
 func (*ListCalendarWritesResponse) ProtoMessage() {}
 
 func (x *ListCalendarWritesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1392,7 @@ func (x *ListCalendarWritesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarWritesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarWritesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListCalendarWritesResponse) GetWrites() []*CalendarWrite {
@@ -1290,7 +1422,7 @@ type ResolveCalendarWriteRequest struct {
 
 func (x *ResolveCalendarWriteRequest) Reset() {
 	*x = ResolveCalendarWriteRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1434,7 @@ func (x *ResolveCalendarWriteRequest) String() string {
 func (*ResolveCalendarWriteRequest) ProtoMessage() {}
 
 func (x *ResolveCalendarWriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1447,7 @@ func (x *ResolveCalendarWriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveCalendarWriteRequest.ProtoReflect.Descriptor instead.
 func (*ResolveCalendarWriteRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResolveCalendarWriteRequest) GetCalendarWriteId() string {
@@ -1343,7 +1475,7 @@ type ResolveCalendarWriteResponse struct {
 
 func (x *ResolveCalendarWriteResponse) Reset() {
 	*x = ResolveCalendarWriteResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1487,7 @@ func (x *ResolveCalendarWriteResponse) String() string {
 func (*ResolveCalendarWriteResponse) ProtoMessage() {}
 
 func (x *ResolveCalendarWriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1500,7 @@ func (x *ResolveCalendarWriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveCalendarWriteResponse.ProtoReflect.Descriptor instead.
 func (*ResolveCalendarWriteResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResolveCalendarWriteResponse) GetWrite() *CalendarWrite {
@@ -1395,7 +1527,7 @@ type ListCalendarsRequest struct {
 
 func (x *ListCalendarsRequest) Reset() {
 	*x = ListCalendarsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1539,7 @@ func (x *ListCalendarsRequest) String() string {
 func (*ListCalendarsRequest) ProtoMessage() {}
 
 func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1552,7 @@ func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListCalendarsRequest) GetTenantId() string {
@@ -1459,7 +1591,7 @@ type ListCalendarsResponse struct {
 
 func (x *ListCalendarsResponse) Reset() {
 	*x = ListCalendarsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1603,7 @@ func (x *ListCalendarsResponse) String() string {
 func (*ListCalendarsResponse) ProtoMessage() {}
 
 func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1616,7 @@ func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListCalendarsResponse) GetCalendars() []*v1.Calendar {
@@ -1519,7 +1651,7 @@ type FollowCalendarRequest struct {
 
 func (x *FollowCalendarRequest) Reset() {
 	*x = FollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1663,7 @@ func (x *FollowCalendarRequest) String() string {
 func (*FollowCalendarRequest) ProtoMessage() {}
 
 func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1676,7 @@ func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*FollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FollowCalendarRequest) GetCalendarId() string {
@@ -1565,7 +1697,7 @@ type FollowCalendarResponse struct {
 
 func (x *FollowCalendarResponse) Reset() {
 	*x = FollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1709,7 @@ func (x *FollowCalendarResponse) String() string {
 func (*FollowCalendarResponse) ProtoMessage() {}
 
 func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1722,7 @@ func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*FollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -1611,7 +1743,7 @@ type UnfollowCalendarRequest struct {
 
 func (x *UnfollowCalendarRequest) Reset() {
 	*x = UnfollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1755,7 @@ func (x *UnfollowCalendarRequest) String() string {
 func (*UnfollowCalendarRequest) ProtoMessage() {}
 
 func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1768,7 @@ func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UnfollowCalendarRequest) GetCalendarId() string {
@@ -1657,7 +1789,7 @@ type UnfollowCalendarResponse struct {
 
 func (x *UnfollowCalendarResponse) Reset() {
 	*x = UnfollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1801,7 @@ func (x *UnfollowCalendarResponse) String() string {
 func (*UnfollowCalendarResponse) ProtoMessage() {}
 
 func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1814,7 @@ func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UnfollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -1715,7 +1847,7 @@ type ListCalendarEventsRequest struct {
 
 func (x *ListCalendarEventsRequest) Reset() {
 	*x = ListCalendarEventsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1859,7 @@ func (x *ListCalendarEventsRequest) String() string {
 func (*ListCalendarEventsRequest) ProtoMessage() {}
 
 func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1872,7 @@ func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListCalendarEventsRequest) GetCalendarId() string {
@@ -1798,7 +1930,7 @@ type ListCalendarEventsResponse struct {
 
 func (x *ListCalendarEventsResponse) Reset() {
 	*x = ListCalendarEventsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1942,7 @@ func (x *ListCalendarEventsResponse) String() string {
 func (*ListCalendarEventsResponse) ProtoMessage() {}
 
 func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1955,7 @@ func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListCalendarEventsResponse) GetEvents() []*v1.CalendarEvent {
@@ -1851,7 +1983,7 @@ type GetCalendarEventRequest struct {
 
 func (x *GetCalendarEventRequest) Reset() {
 	*x = GetCalendarEventRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1995,7 @@ func (x *GetCalendarEventRequest) String() string {
 func (*GetCalendarEventRequest) ProtoMessage() {}
 
 func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2008,7 @@ func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetCalendarEventRequest) GetCalendarEventId() string {
@@ -1897,7 +2029,7 @@ type GetCalendarEventResponse struct {
 
 func (x *GetCalendarEventResponse) Reset() {
 	*x = GetCalendarEventResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2041,7 @@ func (x *GetCalendarEventResponse) String() string {
 func (*GetCalendarEventResponse) ProtoMessage() {}
 
 func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2054,7 @@ func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetCalendarEventResponse) GetEvent() *v1.CalendarEvent {
@@ -1953,7 +2085,7 @@ type ListCalendarInstancesRequest struct {
 
 func (x *ListCalendarInstancesRequest) Reset() {
 	*x = ListCalendarInstancesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2097,7 @@ func (x *ListCalendarInstancesRequest) String() string {
 func (*ListCalendarInstancesRequest) ProtoMessage() {}
 
 func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2110,7 @@ func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{24}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListCalendarInstancesRequest) GetCalendarEventId() string {
@@ -2029,7 +2161,7 @@ type ListCalendarInstancesResponse struct {
 
 func (x *ListCalendarInstancesResponse) Reset() {
 	*x = ListCalendarInstancesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2173,7 @@ func (x *ListCalendarInstancesResponse) String() string {
 func (*ListCalendarInstancesResponse) ProtoMessage() {}
 
 func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2186,7 @@ func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{25}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListCalendarInstancesResponse) GetEvents() []*v1.CalendarEvent {
@@ -2146,6 +2278,14 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x06notify\x18\x05 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"y\n" +
 	"\x1eRespondToCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xe2\x01\n" +
+	"\x1aCancelCalendarEventRequest\x12-\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
+	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12\x1e\n" +
+	"\acomment\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\acomment\x12C\n" +
+	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
+	"\x1bCancelCalendarEventResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
 	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"K\n" +
 	"\x17GetCalendarWriteRequest\x120\n" +
 	"\x11calendar_write_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarWriteId\"V\n" +
@@ -2224,11 +2364,12 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x1bCALENDAR_ANSWER_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18CALENDAR_ANSWER_ACCEPTED\x10\x01\x12\x1d\n" +
 	"\x19CALENDAR_ANSWER_TENTATIVE\x10\x02\x12\x1c\n" +
-	"\x18CALENDAR_ANSWER_DECLINED\x10\x03*y\n" +
+	"\x18CALENDAR_ANSWER_DECLINED\x10\x03*\x99\x01\n" +
 	"\x11CalendarWriteKind\x12#\n" +
 	"\x1fCALENDAR_WRITE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCALENDAR_WRITE_KIND_CREATE\x10\x01\x12\x1f\n" +
-	"\x1bCALENDAR_WRITE_KIND_RESPOND\x10\x02*\xe2\x01\n" +
+	"\x1bCALENDAR_WRITE_KIND_RESPOND\x10\x02\x12\x1e\n" +
+	"\x1aCALENDAR_WRITE_KIND_CANCEL\x10\x03*\xe2\x01\n" +
 	"\x12CalendarWriteState\x12$\n" +
 	" CALENDAR_WRITE_STATE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCALENDAR_WRITE_STATE_PENDING\x10\x01\x12 \n" +
@@ -2239,7 +2380,7 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x17CalendarWriteResolution\x12)\n" +
 	"%CALENDAR_WRITE_RESOLUTION_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCALENDAR_WRITE_RESOLUTION_DONE\x10\x01\x12)\n" +
-	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\xcc\x10\n" +
+	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\x9c\x12\n" +
 	"\x0fCalendarService\x12\x96\x01\n" +
 	"\rListCalendars\x12+.mailmesh.processor.v1.ListCalendarsRequest\x1a,.mailmesh.processor.v1.ListCalendarsResponse\"*\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/calendars\x12\xb1\x01\n" +
 	"\x0eFollowCalendar\x12,.mailmesh.processor.v1.FollowCalendarRequest\x1a-.mailmesh.processor.v1.FollowCalendarResponse\"B\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}:follow\x12\xb9\x01\n" +
@@ -2248,7 +2389,8 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x10GetCalendarEvent\x12..mailmesh.processor.v1.GetCalendarEventRequest\x1a/.mailmesh.processor.v1.GetCalendarEventResponse\"D\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-events/{calendar_event_id}\x12\xd2\x01\n" +
 	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xc1\x01\n" +
 	"\x13CreateCalendarEvent\x121.mailmesh.processor.v1.CreateCalendarEventRequest\x1a2.mailmesh.processor.v1.CreateCalendarEventResponse\"C\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}/events\x12\xd7\x01\n" +
-	"\x16RespondToCalendarEvent\x124.mailmesh.processor.v1.RespondToCalendarEventRequest\x1a5.mailmesh.processor.v1.RespondToCalendarEventResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-events/{calendar_event_id}:respond\x12\xba\x01\n" +
+	"\x16RespondToCalendarEvent\x124.mailmesh.processor.v1.RespondToCalendarEventRequest\x1a5.mailmesh.processor.v1.RespondToCalendarEventResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-events/{calendar_event_id}:respond\x12\xcd\x01\n" +
+	"\x13CancelCalendarEvent\x121.mailmesh.processor.v1.CancelCalendarEventRequest\x1a2.mailmesh.processor.v1.CancelCalendarEventResponse\"O\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x023:\x01*\"./v1/calendar-events/{calendar_event_id}:cancel\x12\xba\x01\n" +
 	"\x10GetCalendarWrite\x12..mailmesh.processor.v1.GetCalendarWriteRequest\x1a/.mailmesh.processor.v1.GetCalendarWriteResponse\"E\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-writes/{calendar_write_id}\x12\xac\x01\n" +
 	"\x12ListCalendarWrites\x120.mailmesh.processor.v1.ListCalendarWritesRequest\x1a1.mailmesh.processor.v1.ListCalendarWritesResponse\"1\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/calendar-writes\x12\xd1\x01\n" +
 	"\x14ResolveCalendarWrite\x122.mailmesh.processor.v1.ResolveCalendarWriteRequest\x1a3.mailmesh.processor.v1.ResolveCalendarWriteResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-writes/{calendar_write_id}:resolve\x1a\x04\x88\xce\x18\x02B\"\n" +
@@ -2267,7 +2409,7 @@ func file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
 	(CalendarNotify)(0),                    // 0: mailmesh.processor.v1.CalendarNotify
 	(CalendarAnswer)(0),                    // 1: mailmesh.processor.v1.CalendarAnswer
@@ -2282,95 +2424,101 @@ var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
 	(*CreateCalendarEventResponse)(nil),    // 10: mailmesh.processor.v1.CreateCalendarEventResponse
 	(*RespondToCalendarEventRequest)(nil),  // 11: mailmesh.processor.v1.RespondToCalendarEventRequest
 	(*RespondToCalendarEventResponse)(nil), // 12: mailmesh.processor.v1.RespondToCalendarEventResponse
-	(*GetCalendarWriteRequest)(nil),        // 13: mailmesh.processor.v1.GetCalendarWriteRequest
-	(*GetCalendarWriteResponse)(nil),       // 14: mailmesh.processor.v1.GetCalendarWriteResponse
-	(*ListCalendarWritesRequest)(nil),      // 15: mailmesh.processor.v1.ListCalendarWritesRequest
-	(*ListCalendarWritesResponse)(nil),     // 16: mailmesh.processor.v1.ListCalendarWritesResponse
-	(*ResolveCalendarWriteRequest)(nil),    // 17: mailmesh.processor.v1.ResolveCalendarWriteRequest
-	(*ResolveCalendarWriteResponse)(nil),   // 18: mailmesh.processor.v1.ResolveCalendarWriteResponse
-	(*ListCalendarsRequest)(nil),           // 19: mailmesh.processor.v1.ListCalendarsRequest
-	(*ListCalendarsResponse)(nil),          // 20: mailmesh.processor.v1.ListCalendarsResponse
-	(*FollowCalendarRequest)(nil),          // 21: mailmesh.processor.v1.FollowCalendarRequest
-	(*FollowCalendarResponse)(nil),         // 22: mailmesh.processor.v1.FollowCalendarResponse
-	(*UnfollowCalendarRequest)(nil),        // 23: mailmesh.processor.v1.UnfollowCalendarRequest
-	(*UnfollowCalendarResponse)(nil),       // 24: mailmesh.processor.v1.UnfollowCalendarResponse
-	(*ListCalendarEventsRequest)(nil),      // 25: mailmesh.processor.v1.ListCalendarEventsRequest
-	(*ListCalendarEventsResponse)(nil),     // 26: mailmesh.processor.v1.ListCalendarEventsResponse
-	(*GetCalendarEventRequest)(nil),        // 27: mailmesh.processor.v1.GetCalendarEventRequest
-	(*GetCalendarEventResponse)(nil),       // 28: mailmesh.processor.v1.GetCalendarEventResponse
-	(*ListCalendarInstancesRequest)(nil),   // 29: mailmesh.processor.v1.ListCalendarInstancesRequest
-	(*ListCalendarInstancesResponse)(nil),  // 30: mailmesh.processor.v1.ListCalendarInstancesResponse
-	(v1.AttendeeRole)(0),                   // 31: mailmesh.calendar.v1.AttendeeRole
-	(v1.EventImportance)(0),                // 32: mailmesh.calendar.v1.EventImportance
-	(v1.EventVisibility)(0),                // 33: mailmesh.calendar.v1.EventVisibility
-	(v1.EventBusy)(0),                      // 34: mailmesh.calendar.v1.EventBusy
-	(*timestamppb.Timestamp)(nil),          // 35: google.protobuf.Timestamp
-	(*v1.OnlineMeeting)(nil),               // 36: mailmesh.calendar.v1.OnlineMeeting
-	(*v1.Calendar)(nil),                    // 37: mailmesh.calendar.v1.Calendar
-	(*v1.CalendarEvent)(nil),               // 38: mailmesh.calendar.v1.CalendarEvent
+	(*CancelCalendarEventRequest)(nil),     // 13: mailmesh.processor.v1.CancelCalendarEventRequest
+	(*CancelCalendarEventResponse)(nil),    // 14: mailmesh.processor.v1.CancelCalendarEventResponse
+	(*GetCalendarWriteRequest)(nil),        // 15: mailmesh.processor.v1.GetCalendarWriteRequest
+	(*GetCalendarWriteResponse)(nil),       // 16: mailmesh.processor.v1.GetCalendarWriteResponse
+	(*ListCalendarWritesRequest)(nil),      // 17: mailmesh.processor.v1.ListCalendarWritesRequest
+	(*ListCalendarWritesResponse)(nil),     // 18: mailmesh.processor.v1.ListCalendarWritesResponse
+	(*ResolveCalendarWriteRequest)(nil),    // 19: mailmesh.processor.v1.ResolveCalendarWriteRequest
+	(*ResolveCalendarWriteResponse)(nil),   // 20: mailmesh.processor.v1.ResolveCalendarWriteResponse
+	(*ListCalendarsRequest)(nil),           // 21: mailmesh.processor.v1.ListCalendarsRequest
+	(*ListCalendarsResponse)(nil),          // 22: mailmesh.processor.v1.ListCalendarsResponse
+	(*FollowCalendarRequest)(nil),          // 23: mailmesh.processor.v1.FollowCalendarRequest
+	(*FollowCalendarResponse)(nil),         // 24: mailmesh.processor.v1.FollowCalendarResponse
+	(*UnfollowCalendarRequest)(nil),        // 25: mailmesh.processor.v1.UnfollowCalendarRequest
+	(*UnfollowCalendarResponse)(nil),       // 26: mailmesh.processor.v1.UnfollowCalendarResponse
+	(*ListCalendarEventsRequest)(nil),      // 27: mailmesh.processor.v1.ListCalendarEventsRequest
+	(*ListCalendarEventsResponse)(nil),     // 28: mailmesh.processor.v1.ListCalendarEventsResponse
+	(*GetCalendarEventRequest)(nil),        // 29: mailmesh.processor.v1.GetCalendarEventRequest
+	(*GetCalendarEventResponse)(nil),       // 30: mailmesh.processor.v1.GetCalendarEventResponse
+	(*ListCalendarInstancesRequest)(nil),   // 31: mailmesh.processor.v1.ListCalendarInstancesRequest
+	(*ListCalendarInstancesResponse)(nil),  // 32: mailmesh.processor.v1.ListCalendarInstancesResponse
+	(v1.AttendeeRole)(0),                   // 33: mailmesh.calendar.v1.AttendeeRole
+	(v1.EventImportance)(0),                // 34: mailmesh.calendar.v1.EventImportance
+	(v1.EventVisibility)(0),                // 35: mailmesh.calendar.v1.EventVisibility
+	(v1.EventBusy)(0),                      // 36: mailmesh.calendar.v1.EventBusy
+	(*timestamppb.Timestamp)(nil),          // 37: google.protobuf.Timestamp
+	(*v1.OnlineMeeting)(nil),               // 38: mailmesh.calendar.v1.OnlineMeeting
+	(*v1.Calendar)(nil),                    // 39: mailmesh.calendar.v1.Calendar
+	(*v1.CalendarEvent)(nil),               // 40: mailmesh.calendar.v1.CalendarEvent
 }
 var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
-	31, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
+	33, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
 	5,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
 	5,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
 	6,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
-	32, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
-	33, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
-	34, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	34, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
+	35, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
+	36, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
 	2,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
 	3,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
-	35, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
-	35, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
-	36, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
+	37, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
+	37, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
+	38, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
 	7,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
 	0,  // 13: mailmesh.processor.v1.CreateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
 	8,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
 	1,  // 15: mailmesh.processor.v1.RespondToCalendarEventRequest.answer:type_name -> mailmesh.processor.v1.CalendarAnswer
 	0,  // 16: mailmesh.processor.v1.RespondToCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
 	8,  // 17: mailmesh.processor.v1.RespondToCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	8,  // 18: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	3,  // 19: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
-	8,  // 20: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
-	4,  // 21: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
-	8,  // 22: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	37, // 23: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	35, // 24: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	37, // 25: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	37, // 26: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	35, // 27: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	35, // 28: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	38, // 29: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	38, // 30: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	35, // 31: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	35, // 32: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	38, // 33: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	19, // 34: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	21, // 35: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	23, // 36: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	25, // 37: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	27, // 38: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	29, // 39: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	9,  // 40: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
-	11, // 41: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
-	13, // 42: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
-	15, // 43: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
-	17, // 44: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
-	20, // 45: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	22, // 46: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	24, // 47: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	26, // 48: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	28, // 49: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	30, // 50: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	10, // 51: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
-	12, // 52: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
-	14, // 53: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
-	16, // 54: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
-	18, // 55: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
-	45, // [45:56] is the sub-list for method output_type
-	34, // [34:45] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	0,  // 18: mailmesh.processor.v1.CancelCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	8,  // 19: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	8,  // 20: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	3,  // 21: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
+	8,  // 22: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
+	4,  // 23: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
+	8,  // 24: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	39, // 25: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	37, // 26: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	39, // 27: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	39, // 28: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	37, // 29: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	37, // 30: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	40, // 31: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	40, // 32: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	37, // 33: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	37, // 34: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	40, // 35: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	21, // 36: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	23, // 37: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	25, // 38: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	27, // 39: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	29, // 40: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	31, // 41: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	9,  // 42: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	11, // 43: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
+	13, // 44: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
+	15, // 45: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	17, // 46: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	19, // 47: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	22, // 48: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	24, // 49: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	26, // 50: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	28, // 51: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	30, // 52: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	32, // 53: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	10, // 54: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	12, // 55: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
+	14, // 56: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
+	16, // 57: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	18, // 58: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	20, // 59: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	48, // [48:60] is the sub-list for method output_type
+	36, // [36:48] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }
@@ -2385,7 +2533,7 @@ func file_mailmesh_processor_v1_calendar_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_calendar_service_proto_rawDesc), len(file_mailmesh_processor_v1_calendar_service_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

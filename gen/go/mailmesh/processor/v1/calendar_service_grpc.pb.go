@@ -27,6 +27,7 @@ const (
 	CalendarService_ListCalendarInstances_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
 	CalendarService_CreateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
 	CalendarService_RespondToCalendarEvent_FullMethodName = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
+	CalendarService_CancelCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CancelCalendarEvent"
 	CalendarService_GetCalendarWrite_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
 	CalendarService_ListCalendarWrites_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
 	CalendarService_ResolveCalendarWrite_FullMethodName   = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
@@ -71,6 +72,12 @@ type CalendarServiceClient interface {
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(ctx context.Context, in *RespondToCalendarEventRequest, opts ...grpc.CallOption) (*RespondToCalendarEventResponse, error)
+	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error)
 	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
 	GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error)
 	// ListCalendarWrites lists writes, newest first.
@@ -168,6 +175,16 @@ func (c *calendarServiceClient) RespondToCalendarEvent(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *calendarServiceClient) CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_CancelCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *calendarServiceClient) GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetCalendarWriteResponse)
@@ -237,6 +254,12 @@ type CalendarServiceServer interface {
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error)
+	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error)
 	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
 	GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error)
 	// ListCalendarWrites lists writes, newest first.
@@ -277,6 +300,9 @@ func (UnimplementedCalendarServiceServer) CreateCalendarEvent(context.Context, *
 }
 func (UnimplementedCalendarServiceServer) RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RespondToCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelCalendarEvent not implemented")
 }
 func (UnimplementedCalendarServiceServer) GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCalendarWrite not implemented")
@@ -452,6 +478,24 @@ func _CalendarService_RespondToCalendarEvent_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CalendarService_CancelCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).CancelCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_CancelCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).CancelCalendarEvent(ctx, req.(*CancelCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CalendarService_GetCalendarWrite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetCalendarWriteRequest)
 	if err := dec(in); err != nil {
@@ -544,6 +588,10 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RespondToCalendarEvent",
 			Handler:    _CalendarService_RespondToCalendarEvent_Handler,
+		},
+		{
+			MethodName: "CancelCalendarEvent",
+			Handler:    _CalendarService_CancelCalendarEvent_Handler,
 		},
 		{
 			MethodName: "GetCalendarWrite",

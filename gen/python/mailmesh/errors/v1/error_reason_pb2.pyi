@@ -751,6 +751,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Answer the invitation from the calendar of an attendee.
     Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
     """
+    ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED: _ErrorReason.ValueType  # 200
+    """CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+
+    When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+    Do: Ask the organizer, or answer the invitation.
+    Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1586,6 +1593,13 @@ ERROR_REASON_CALENDAR_EVENT_NOT_INVITED: ErrorReason.ValueType  # 199
 When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
 Do: Answer the invitation from the calendar of an attendee.
 Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED: ErrorReason.ValueType  # 200
+"""CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+
+When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+Do: Ask the organizer, or answer the invitation.
+Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -94,6 +94,8 @@ class _CalendarWriteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
     CALENDAR_WRITE_KIND_RESPOND: _CalendarWriteKind.ValueType  # 2
     """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
+    CALENDAR_WRITE_KIND_CANCEL: _CalendarWriteKind.ValueType  # 3
+    """CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
 
 class CalendarWriteKind(_CalendarWriteKind, metaclass=_CalendarWriteKindEnumTypeWrapper):
     """CalendarWriteKind is the kind of a write."""
@@ -104,6 +106,8 @@ CALENDAR_WRITE_KIND_CREATE: CalendarWriteKind.ValueType  # 1
 """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
 CALENDAR_WRITE_KIND_RESPOND: CalendarWriteKind.ValueType  # 2
 """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
+CALENDAR_WRITE_KIND_CANCEL: CalendarWriteKind.ValueType  # 3
+"""CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
 Global___CalendarWriteKind: _TypeAlias = CalendarWriteKind  # noqa: Y015
 
 class _CalendarWriteState:
@@ -545,6 +549,68 @@ class RespondToCalendarEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RespondToCalendarEventResponse: _TypeAlias = RespondToCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class CancelCalendarEventRequest(_message.Message):
+    """CancelCalendarEventRequest specifies a cancellation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is cancelled."""
+    comment: _builtins.str
+    """comment is a text for the attendees, at most 1000 characters. Microsoft only."""
+    notify: Global___CalendarNotify.ValueType
+    """notify says who is notified."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelCalendarEventRequest: _TypeAlias = CancelCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class CancelCalendarEventResponse(_message.Message):
+    """CancelCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelCalendarEventResponse: _TypeAlias = CancelCalendarEventResponse  # noqa: Y015
 
 @_typing.final
 class GetCalendarWriteRequest(_message.Message):

@@ -77,6 +77,11 @@ class CalendarServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.FromString,
                 _registered_method=True)
+        self.CancelCalendarEvent = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/CancelCalendarEvent',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.FromString,
+                _registered_method=True)
         self.GetCalendarWrite = channel.unary_unary(
                 '/mailmesh.processor.v1.CalendarService/GetCalendarWrite',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteRequest.SerializeToString,
@@ -171,6 +176,17 @@ class CalendarServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelCalendarEvent(self, request, context):
+        """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCalendarWrite(self, request, context):
         """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
         """
@@ -235,6 +251,11 @@ def add_CalendarServiceServicer_to_server(servicer, server):
                     servicer.RespondToCalendarEvent,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.SerializeToString,
+            ),
+            'CancelCalendarEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelCalendarEvent,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.SerializeToString,
             ),
             'GetCalendarWrite': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCalendarWrite,
@@ -471,6 +492,33 @@ class CalendarService:
             '/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent',
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelCalendarEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/CancelCalendarEvent',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

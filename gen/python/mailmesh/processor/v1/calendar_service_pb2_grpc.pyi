@@ -73,6 +73,13 @@ class CalendarServiceStub:
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
+    CancelCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]
+    """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
     GetCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]
     """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
     ListCalendarWrites: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarWritesRequest, _calendar_service_pb2.ListCalendarWritesResponse]
@@ -124,6 +131,13 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
     it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
     at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
+    CancelCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]  # type: ignore[assignment]
+    """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
@@ -223,6 +237,19 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
         it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
         at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelCalendarEvent(
+        self,
+        request: _calendar_service_pb2.CancelCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.CancelCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.CancelCalendarEventResponse]]:
+        """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
         """
