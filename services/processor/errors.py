@@ -188,6 +188,18 @@ class CalendarEventNotOrganized(FailedPrecondition):
     reason = "CALENDAR_EVENT_NOT_ORGANIZED"
 
 
+class CalendarEventChanged(FailedPrecondition):
+    """The event has another version than this change names. Read it again."""
+
+    reason = "CALENDAR_EVENT_CHANGED"
+
+
+class CalendarBodyHoldsMeeting(FailedPrecondition):
+    """Microsoft keeps the event's online meeting in its body: another body would end the meeting."""
+
+    reason = "CALENDAR_BODY_HOLDS_MEETING"
+
+
 class CalendarWriteNotFound(NotFound):
     """There is no such write."""
 

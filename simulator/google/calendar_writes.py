@@ -15,6 +15,7 @@ WRITE = (f"{AUTH}calendar", f"{AUTH}calendar.events")
 QUERY = ("conferenceDataVersion", "sendUpdates")
 _WRITERS = frozenset({"writer", "owner"})
 _ID = re.compile("[a-v0-9]{5,1024}")
+_MERGED = frozenset({"start", "end", "extendedProperties"})
 _UPDATES = frozenset({"", "all", "externalOnly", "none"})
 
 
@@ -63,6 +64,7 @@ class CalendarWritesApi:
         if "attendees" in fields:
             fields["attendees"] = self._answered(event, fields)
         fields.pop("attendeesOmitted", None)
+        fields |= {name: merged(event.get(name, {}), fields[name]) for name in _MERGED & fields.keys()}
         calendars.update(calendar, event, fields)
         tell(call, calendars, event, "patch")
         return Reply(200, shown(event))
@@ -92,6 +94,11 @@ class CalendarWritesApi:
             if isinstance(other.mailbox, GmailMailbox):
                 other.mailbox.calendars.hear(event, answer)
         return [{**one, **answer} if one["email"] == answer["email"] else one for one in event["attendees"]]
+
+
+def merged(known: JSON, given: JSON) -> JSON:
+    """Return an object after a patch: null removes a member."""
+    return {name: value for name, value in {**known, **given}.items() if value is not None}
 
 
 def check_version(call: Call, event: JSON) -> None:

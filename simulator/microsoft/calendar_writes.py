@@ -8,7 +8,7 @@ from tzlocal.windows_tz import win_tz
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
 from simulator.mailboxes.calendars import Calendar, CalendarEvent
 from simulator.mailboxes.graph import GraphMailbox
-from simulator.microsoft.calendars import calendar_of, event_of, show
+from simulator.microsoft.calendars import calendar_of, event_of, key_of, show
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import USER, mailbox_of
 from simulator.state import World
@@ -37,6 +37,7 @@ class CalendarWritesApi:
         events = f"{USER}/calendars/{{calendar}}/events"
         operations.add("graph.events.create", "POST", events, self.create, scopes=WRITE)
         operations.add("graph.events.cancel", "POST", f"{events}/{{event}}/cancel", self.cancel, scopes=WRITE)
+        operations.add("graph.events.update", "PATCH", f"{events}/{{event}}", self.update, scopes=WRITE)
         operations.add("graph.events.delete", "DELETE", f"{events}/{{event}}", self.delete, scopes=WRITE)
         for action in ANSWERS:
             path = f"{events}/{{event}}/{action}"
@@ -60,6 +61,21 @@ class CalendarWritesApi:
                 if isinstance(other.mailbox, GraphMailbox):
                     other.mailbox.calendars.hear(event.uid, event.original[0], mailbox.address, response)
         return Reply(202)
+
+    def update(self, call: Call) -> Reply:
+        """Change fields of an event of a named version; its attendees get a mail."""
+        mailbox, calendar, event = mailbox_of(call), calendar_of(call), event_of(call)
+        _check_right(calendar)
+        if call.headers.get("if-match", "") not in ("", f'W/"{key_of(event)}"'):
+            raise graph_error(412, "ErrorIrresolvableConflict", "The change key does not match the current one.")
+        body = call.fields(_WRITTEN)
+        if not body.keys() <= {"subject", "body", "location", "start", "end", "isAllDay", _PROPERTIES}:
+            raise NotSimulatedError(f"a change of {sorted(body)}")
+        given = {one["id"]: one for one in (*event.properties, *body.get(_PROPERTIES, ()))}
+        event.properties = list(given.values())
+        mailbox.calendars.update(calendar, event, fields_of(body))
+        mailbox.calendars.tell(event, "update")
+        return Reply(200, show(call, mailbox, event))
 
     def cancel(self, call: Call) -> Reply:
         """Cancel a meeting as its organizer; the attendees' copies stay as cancelled ones."""

@@ -80,8 +80,8 @@ def create(
     event = messages.NewCalendarEvent(
         subject=subject,
         body_text=text,
-        start=_time(start, zone),
-        end=_time(end, zone),
+        start=time_of(start, zone),
+        end=time_of(end, zone),
         recurrence_rule=rule,
         location=location,
         online_meeting_provider=online_meeting,
@@ -185,7 +185,8 @@ def new_key() -> str:
     return key
 
 
-def _time(text: str, zone: str) -> messages.NewEventTime:
+def time_of(text: str, zone: str) -> messages.NewEventTime:
+    """Return a time of an option: a day, or a wall clock in a zone."""
     is_day = "T" not in text
     return messages.NewEventTime(date=text) if is_day else messages.NewEventTime(local=text, time_zone=zone)
 

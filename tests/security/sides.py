@@ -324,6 +324,12 @@ def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
             answer=calendars.CALENDAR_ANSWER_ACCEPTED,
             notify=calendars.CALENDAR_NOTIFY_NONE,
         ),
+        "UpdateCalendarEvent": calendars.UpdateCalendarEventRequest(
+            calendar_event_id=event,
+            idempotency_key="confidential",
+            event=calendars.CalendarEventChanges(subject="Mine"),
+            notify=calendars.CALENDAR_NOTIFY_NONE,
+        ),
         "CancelCalendarEvent": calendars.CancelCalendarEventRequest(
             calendar_event_id=event, idempotency_key="confidential", notify=calendars.CALENDAR_NOTIFY_NONE
         ),

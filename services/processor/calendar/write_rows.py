@@ -29,9 +29,12 @@ class Kind(IntEnum):
     CREATE = pb2.CALENDAR_WRITE_KIND_CREATE
     RESPOND = pb2.CALENDAR_WRITE_KIND_RESPOND
     CANCEL = pb2.CALENDAR_WRITE_KIND_CANCEL
+    UPDATE = pb2.CALENDAR_WRITE_KIND_UPDATE
 
 
-EventContent: TypeAlias = pb2.RespondToCalendarEventRequest | pb2.CancelCalendarEventRequest
+EventContent: TypeAlias = (
+    pb2.RespondToCalendarEventRequest | pb2.CancelCalendarEventRequest | pb2.UpdateCalendarEventRequest
+)
 """The request of a write to an event that the calendar has."""
 Content: TypeAlias = pb2.CreateCalendarEventRequest | EventContent
 """The request of a write."""
@@ -39,6 +42,7 @@ CONTENTS: dict[Kind, type[Content]] = {
     Kind.CREATE: pb2.CreateCalendarEventRequest,
     Kind.RESPOND: pb2.RespondToCalendarEventRequest,
     Kind.CANCEL: pb2.CancelCalendarEventRequest,
+    Kind.UPDATE: pb2.UpdateCalendarEventRequest,
 }
 """The requests by kind."""
 
@@ -126,6 +130,12 @@ class WriteRow:
     def cancellation(self) -> pb2.CancelCalendarEventRequest:
         """The request of a cancellation."""
         assert isinstance(self.content, pb2.CancelCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
+
+    @property
+    def changes(self) -> pb2.UpdateCalendarEventRequest:
+        """The request of changes."""
+        assert isinstance(self.content, pb2.UpdateCalendarEventRequest)  # noqa: S101 - of its kind
         return self.content
 
     def message(self) -> pb2.CalendarWrite:

@@ -130,6 +130,16 @@ class CalendarServicer(Base):
         return pb2.RespondToCalendarEventResponse(write=row.message(), was_known=was_known)
 
     @override
+    async def UpdateCalendarEvent(
+        self, request: pb2.UpdateCalendarEventRequest, context: "Context"
+    ) -> pb2.UpdateCalendarEventResponse:
+        """Commit changes of an event."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.update(request, scope_of(caller), caller.key_id or None)
+        return pb2.UpdateCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
     async def CancelCalendarEvent(
         self, request: pb2.CancelCalendarEventRequest, context: "Context"
     ) -> pb2.CancelCalendarEventResponse:

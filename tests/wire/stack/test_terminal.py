@@ -87,6 +87,7 @@ COMMANDS = (
     ("calendars", "show", ID),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
     ("calendars", "respond", ID, "accepted", "--notify", "none"),
+    ("calendars", "update", ID, "--subject", "s", "--notify", "none"),
     ("calendars", "cancel", ID, "--notify", "none", "--yes"),
     ("calendar-writes", "list"),
     ("calendar-writes", "get", ID),

@@ -11,11 +11,12 @@ from urllib.parse import quote, urlencode
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
-from services.processor.calendar.writing.google_json import SEND_UPDATES
-from services.processor.calendar.writing.target import ImpossibleError, UnprovableError
+from services.processor.calendar.writing.google_json import SEND_UPDATES, changes_json
+from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
+from services.providers.marks import GOOGLE_CALENDAR_CHANGE
 from services.providers.names import GOOGLEWS
 
 _VERSION = 1
@@ -50,6 +51,8 @@ class GoogleChanges:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
         if row.kind is Kind.CANCEL and not flag(member(found, "organizer"), "self"):
             raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
+        if row.kind is Kind.UPDATE:
+            check_live(row, text(found, "etag"), is_organizer=flag(member(found, "organizer"), "self"))
         if row.kind is Kind.RESPOND and _own(found) is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", _NOT_INVITED)
         return Target(row.provider_event_id, text(found, "etag"))
@@ -58,6 +61,8 @@ class GoogleChanges:
         """See `WritableCalendars.submit`."""
         if row.kind is Kind.CANCEL:
             return await self._cancel(row)
+        if row.kind is Kind.UPDATE:
+            return await self._update(row)
         return await self._answer(row)
 
     async def _answer(self, row: WriteRow) -> Made:
@@ -82,6 +87,9 @@ class GoogleChanges:
             return Made(row.provider_event_id, "") if found is None else None
         if found is None:
             raise UnprovableError(_GONE)
+        if row.kind is Kind.UPDATE:
+            is_made = text(_marks_of(found), GOOGLE_CALENDAR_CHANGE) == row.calendar_write_id
+            return Made(row.provider_event_id, text(found, "etag")) if is_made else None
         version, own = text(found, "etag"), _own(found) or {}
         if row.version_before and version == row.version_before:
             return None
@@ -91,6 +99,14 @@ class GoogleChanges:
         if row.version_before:
             raise UnprovableError(_CHANGED)
         return None
+
+    async def _update(self, row: WriteRow) -> Made:
+        mark = {"private": {GOOGLE_CALENDAR_CHANGE: row.calendar_write_id}}
+        body = {**changes_json(row.changes.event), "extendedProperties": mark}
+        query = urlencode({"conferenceDataVersion": _VERSION, "sendUpdates": SEND_UPDATES[row.changes.notify]})
+        url, guard = f"{self._of(row)}?{query}", {"if-match": row.version_before}
+        made = await self._access.call("calendar_update", url, method="PATCH", body=body, headers=guard)
+        return Made(row.provider_event_id, text(made, "etag"))
 
     async def _cancel(self, row: WriteRow) -> Made:
         """Cancel the event. Google deletes a series or a single event, and keeps a cancelled instance."""
@@ -124,3 +140,8 @@ def _own(found: JSON) -> JSON | None:
     if flag(member(found, "organizer"), "self"):
         return None
     return next((one for one in objects(found, "attendees") if flag(one, "self")), None)
+
+
+def _marks_of(found: JSON) -> JSON:
+    """Return the private properties of an event."""
+    return member(member(found, "extendedProperties"), "private")

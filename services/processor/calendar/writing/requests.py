@@ -17,6 +17,7 @@ from services.processor.calendar.store import calendars, events, writes
 from services.processor.calendar.write_rows import Content, EventContent, Kind, State, WriteRow
 from services.processor.calendar.writing.answer import check_answer, check_answer_for, check_comment
 from services.processor.calendar.writing.cancellation import check_cancellation_for
+from services.processor.calendar.writing.changes import check_changes, check_changes_for
 from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
 from services.processor.calendar.writing.outcome import finish
 from services.processor.errors import (
@@ -93,6 +94,20 @@ class CalendarWrites:
         check_notify(request.notify)
         check_answer(request)
         return await self._on_event(Kind.RESPOND, request, scope, key_id)
+
+    async def update(
+        self, request: pb2.UpdateCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit changes of an event; see `create` for the arguments and the result.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `UpdateCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_changes(request)
+        return await self._on_event(Kind.UPDATE, request, scope, key_id)
 
     async def cancel(
         self, request: pb2.CancelCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
@@ -261,6 +276,9 @@ async def _check(
         check_answer_for(calendar.info.provider, stored, content)
     elif isinstance(content, pb2.CancelCalendarEventRequest):
         check_cancellation_for(calendar.info.provider, stored, content)
+    else:
+        assert isinstance(content, pb2.UpdateCalendarEventRequest)  # noqa: S101 - the last kind
+        check_changes_for(calendar.info.provider, stored, content)
 
 
 def _check_new(calendar: CalendarRow, content: pb2.CreateCalendarEventRequest) -> None:

@@ -63,3 +63,15 @@ class WritableCalendars(Protocol):
         Raises:
             SourceError: Any other failure.
         """
+
+
+def check_live(row: WriteRow, version: str, *, is_organizer: bool) -> None:
+    """Check the provider's present state of an event before its fields are changed.
+
+    Raises:
+        ImpossibleError: The calendar's owner is not the organizer, or the caller named another version.
+    """
+    if not is_organizer:
+        raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
+    if row.changes.version not in ("", version):
+        raise ImpossibleError("CALENDAR_EVENT_CHANGED", f"the newest version is {version}")

@@ -27,6 +27,7 @@ const (
 	CalendarService_ListCalendarInstances_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
 	CalendarService_CreateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
 	CalendarService_RespondToCalendarEvent_FullMethodName = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
+	CalendarService_UpdateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent"
 	CalendarService_CancelCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CancelCalendarEvent"
 	CalendarService_GetCalendarWrite_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
 	CalendarService_ListCalendarWrites_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
@@ -72,6 +73,12 @@ type CalendarServiceClient interface {
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(ctx context.Context, in *RespondToCalendarEventRequest, opts ...grpc.CallOption) (*RespondToCalendarEventResponse, error)
+	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	UpdateCalendarEvent(ctx context.Context, in *UpdateCalendarEventRequest, opts ...grpc.CallOption) (*UpdateCalendarEventResponse, error)
 	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
 	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
@@ -175,6 +182,16 @@ func (c *calendarServiceClient) RespondToCalendarEvent(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *calendarServiceClient) UpdateCalendarEvent(ctx context.Context, in *UpdateCalendarEventRequest, opts ...grpc.CallOption) (*UpdateCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_UpdateCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *calendarServiceClient) CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CancelCalendarEventResponse)
@@ -254,6 +271,12 @@ type CalendarServiceServer interface {
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error)
+	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	UpdateCalendarEvent(context.Context, *UpdateCalendarEventRequest) (*UpdateCalendarEventResponse, error)
 	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
 	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
@@ -300,6 +323,9 @@ func (UnimplementedCalendarServiceServer) CreateCalendarEvent(context.Context, *
 }
 func (UnimplementedCalendarServiceServer) RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RespondToCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) UpdateCalendarEvent(context.Context, *UpdateCalendarEventRequest) (*UpdateCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCalendarEvent not implemented")
 }
 func (UnimplementedCalendarServiceServer) CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelCalendarEvent not implemented")
@@ -478,6 +504,24 @@ func _CalendarService_RespondToCalendarEvent_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CalendarService_UpdateCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).UpdateCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_UpdateCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).UpdateCalendarEvent(ctx, req.(*UpdateCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CalendarService_CancelCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelCalendarEventRequest)
 	if err := dec(in); err != nil {
@@ -588,6 +632,10 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RespondToCalendarEvent",
 			Handler:    _CalendarService_RespondToCalendarEvent_Handler,
+		},
+		{
+			MethodName: "UpdateCalendarEvent",
+			Handler:    _CalendarService_UpdateCalendarEvent_Handler,
 		},
 		{
 			MethodName: "CancelCalendarEvent",

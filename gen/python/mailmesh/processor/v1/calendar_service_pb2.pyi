@@ -96,6 +96,8 @@ class _CalendarWriteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
     CALENDAR_WRITE_KIND_CANCEL: _CalendarWriteKind.ValueType  # 3
     """CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
+    CALENDAR_WRITE_KIND_UPDATE: _CalendarWriteKind.ValueType  # 4
+    """CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields."""
 
 class CalendarWriteKind(_CalendarWriteKind, metaclass=_CalendarWriteKindEnumTypeWrapper):
     """CalendarWriteKind is the kind of a write."""
@@ -108,6 +110,8 @@ CALENDAR_WRITE_KIND_RESPOND: CalendarWriteKind.ValueType  # 2
 """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
 CALENDAR_WRITE_KIND_CANCEL: CalendarWriteKind.ValueType  # 3
 """CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
+CALENDAR_WRITE_KIND_UPDATE: CalendarWriteKind.ValueType  # 4
+"""CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields."""
 Global___CalendarWriteKind: _TypeAlias = CalendarWriteKind  # noqa: Y015
 
 class _CalendarWriteState:
@@ -549,6 +553,129 @@ class RespondToCalendarEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RespondToCalendarEventResponse: _TypeAlias = RespondToCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class CalendarEventChanges(_message.Message):
+    """CalendarEventChanges are the fields to change. A field that is absent stays as it is; an empty text empties the field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    BODY_TEXT_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """subject is the title, one line of at most 1000 characters."""
+    body_text: _builtins.str
+    """body_text is the body as plain text, at most 64 KiB. Microsoft keeps an online meeting in the body, so that it is refused there for
+    an event with one.
+    """
+    location: _builtins.str
+    """location is the name of the place, one line of at most 500 characters."""
+    @_builtins.property
+    def start(self) -> Global___NewEventTime:
+        """start is the beginning. It goes with `end`, and not with a series."""
+
+    @_builtins.property
+    def end(self) -> Global___NewEventTime:
+        """end is the end. It goes with `start`."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str | None = ...,
+        body_text: _builtins.str | None = ...,
+        location: _builtins.str | None = ...,
+        start: Global___NewEventTime | None = ...,
+        end: Global___NewEventTime | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__body_text: _TypeAlias = _typing.Literal["body_text"]  # noqa: Y015
+    _WhichOneofArgType__body_text: _TypeAlias = _typing.Literal["_body_text", b"_body_text"]  # noqa: Y015
+    _WhichOneofReturnType__location: _TypeAlias = _typing.Literal["location"]  # noqa: Y015
+    _WhichOneofArgType__location: _TypeAlias = _typing.Literal["_location", b"_location"]  # noqa: Y015
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__body_text) -> _WhichOneofReturnType__body_text | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__location) -> _WhichOneofReturnType__location | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+
+Global___CalendarEventChanges: _TypeAlias = CalendarEventChanges  # noqa: Y015
+
+@_typing.final
+class UpdateCalendarEventRequest(_message.Message):
+    """UpdateCalendarEventRequest specifies changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is changed."""
+    notify: Global___CalendarNotify.ValueType
+    """notify says who is notified."""
+    version: _builtins.str
+    """version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any."""
+    @_builtins.property
+    def event(self) -> Global___CalendarEventChanges:
+        """event has the changes, at least one."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        event: Global___CalendarEventChanges | None = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "event", b"event", "idempotency_key", b"idempotency_key", "notify", b"notify", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCalendarEventRequest: _TypeAlias = UpdateCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class UpdateCalendarEventResponse(_message.Message):
+    """UpdateCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCalendarEventResponse: _TypeAlias = UpdateCalendarEventResponse  # noqa: Y015
 
 @_typing.final
 class CancelCalendarEventRequest(_message.Message):

@@ -73,6 +73,13 @@ class CalendarServiceStub:
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
+    UpdateCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]
+    """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+    CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
     CancelCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]
     """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
     is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
@@ -133,6 +140,13 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
+    """
+    UpdateCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]  # type: ignore[assignment]
+    """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+    CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     CancelCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]  # type: ignore[assignment]
     """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
@@ -239,6 +253,19 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCalendarEvent(
+        self,
+        request: _calendar_service_pb2.UpdateCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.UpdateCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.UpdateCalendarEventResponse]]:
+        """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+        CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+        CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod
