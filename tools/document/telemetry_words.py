@@ -47,7 +47,7 @@ LABELS = {
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),
-    "mailmesh_processor_calendar_writes_total.kind": "`create`",
+    "mailmesh_processor_calendar_writes_total.kind": "`create`, `respond`, `cancel` or `update`",
     "mailmesh_processor_calendar_writes_total.outcome": "`done`, `failed` or `uncertain`",
     "mailmesh_ingest_items_settled_total.outcome": "`done` or `released`",
     "mailmesh_ingest_retention_total.what": (

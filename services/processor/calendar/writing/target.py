@@ -2,14 +2,48 @@
 
 from typing import Protocol
 
-from services.processor.calendar.write_rows import Made, WriteRow
+from services.processor.calendar.write_rows import Made, Target, WriteRow
+
+
+class ImpossibleError(Exception):
+    """The event's present state does not permit the change: nothing was submitted.
+
+    Args:
+        reason: The reason from the error catalogue.
+        detail: A sentence for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class UnprovableError(Exception):
+    """The event has changed since, and does not show whether the change was made before that.
+
+    Args:
+        detail: A sentence for people.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 class WritableCalendars(Protocol):
     """The calendars of one account that a worker writes to."""
 
+    async def target(self, row: WriteRow) -> Target:
+        """Read the event that a write changes, before its submission; not for new events.
+
+        Raises:
+            ImpossibleError: Its state does not permit the change.
+            SourceError: Any failure.
+        """
+
     async def submit(self, row: WriteRow) -> Made:
-        """Make the change.
+        """Make the change; of a stored event only in its version `row.version_before`, where the provider can guard it.
 
         Raises:
             SourceError: Any failure; see `failures.is_unprocessed` and `failures.is_refused`.
@@ -19,6 +53,7 @@ class WritableCalendars(Protocol):
         """Look the change up; None when it is not there yet; it may appear late.
 
         Raises:
+            UnprovableError: The event does not tell.
             SourceError: A query failed, which proves nothing about the change.
         """
 
@@ -28,3 +63,15 @@ class WritableCalendars(Protocol):
         Raises:
             SourceError: Any other failure.
         """
+
+
+def check_live(row: WriteRow, version: str, *, is_organizer: bool) -> None:
+    """Check the provider's present state of an event before its fields are changed.
+
+    Raises:
+        ImpossibleError: The calendar's owner is not the organizer, or the caller named another version.
+    """
+    if not is_organizer:
+        raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
+    if row.changes.version not in ("", version):
+        raise ImpossibleError("CALENDAR_EVENT_CHANGED", f"the newest version is {version}")
