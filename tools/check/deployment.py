@@ -75,7 +75,7 @@ def validate(documents: list[dict[str, Any]], name: str) -> None:
         CheckError: An object has a field that Kubernetes does not know, or a wrong value.
     """
     # The package is a tool of the developers, and its import reads schemas.
-    import kubernetes_validate  # noqa: PLC0415
+    import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415
 
     for document in documents:
         try:
