@@ -1,4 +1,4 @@
-"""The HTTP server of a process's metrics: few connections, none of them for long.
+"""The HTTP server of a process's metrics and probes: few connections, none of them for long.
 
 A connection whose request has not arrived in time, and any past the bound, is closed, so that strangers at this port
 take no file descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for
@@ -33,6 +33,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     Args:
         host: A host name or an address of either family.
         port: The port; 0 takes a free one.
+        app: Another WSGI application to serve in place of the metrics, under the same bounds.
 
     Raises:
         OSError: Nothing can be bound to the address.
@@ -40,13 +41,13 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, app: Callable[..., Iterable[bytes]] | None = None) -> None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
         super().__init__(found[0][4][:2], _QuietHandler)  # type: ignore[arg-type] # stubs know hosts as text alone
-        metrics = make_wsgi_app()
-        self.set_app(_for_loopback_names(metrics) if _is_loopback(host) else metrics)
+        served = app or make_wsgi_app()
+        self.set_app(_for_loopback_names(served) if _is_loopback(host) else served)
 
     @override
     def get_request(self) -> Any:
