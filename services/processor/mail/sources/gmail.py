@@ -172,7 +172,7 @@ class GmailMailbox:
             SourceError: Any failure, classified by the table of failures.
         """
         params: dict[str, object] = {"includeSpamTrash": "true", "maxResults": page_size}
-        # Gmail reads `after:` as seconds since 1970 only if the number is long: an earlier time means every mail.
+        # `after:` takes seconds since 1970 and no sign. A time before any mail means every mail.
         if since is not None and since.year >= _FIRST_YEAR_OF_SECONDS:
             params["q"] = f"after:{_second_before(since)}"
         if page_token:
