@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
 NOBODY = "019a9f0e-7c1e-7000-8000-000000000000"
@@ -56,6 +57,25 @@ def with_each_text(descriptor: Descriptor, text: str, ids: dict[str, str], depth
             values = (text,)
         for value in values:
             others = {name: ids[name] for name in ids.keys() & descriptor.fields_by_name.keys()}
+            yield _filled(descriptor, {**others, field.name: [value] if field.is_repeated else value})
+
+
+def with_each_time(descriptor: Descriptor, time: Timestamp, ids: dict[str, str], depth: int = 0) -> Iterator[Message]:
+    """Return messages of a type, each with the time in another of its fields, those of inner messages included.
+
+    Args:
+        descriptor: The type.
+        time: The time.
+        ids: Further values for fields of these names, so that the requests reach real resources.
+        depth: The depth of nesting in other messages.
+    """
+    others = {name: ids[name] for name in ids.keys() & descriptor.fields_by_name.keys()}
+    for field in descriptor.fields:
+        if field.message_type is None or depth == MAX_DEPTH:
+            continue
+        is_time = field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
+        inner = (time,) if is_time else with_each_time(field.message_type, time, ids, depth + 1)
+        for value in inner:
             yield _filled(descriptor, {**others, field.name: [value] if field.is_repeated else value})
 
 

@@ -28,6 +28,8 @@ _PATIENCE_SECONDS = 2.0
 _SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
 
+_FIRST_YEAR_OF_SECONDS = 1980
+
 
 class HistoryBehindError(SourceError):
     """Gmail's history ends below the id that it was asked from: a copy that lags, or a history that began again."""
@@ -170,8 +172,9 @@ class GmailMailbox:
             SourceError: Any failure, classified by the table of failures.
         """
         params: dict[str, object] = {"includeSpamTrash": "true", "maxResults": page_size}
-        if since is not None:
-            params["q"] = f"after:{int((since - timedelta(seconds=1)).timestamp())}"
+        # `after:` takes seconds since 1970 and no sign. A time before any mail means every mail.
+        if since is not None and since.year >= _FIRST_YEAR_OF_SECONDS:
+            params["q"] = f"after:{_second_before(since)}"
         if page_token:
             params["pageToken"] = page_token
         answer = await self._call("list", "/messages", LIST_UNITS, params)
@@ -185,7 +188,7 @@ class GmailMailbox:
         Raises:
             SourceError: Any failure, classified by the table of failures.
         """
-        first, last = int((since - timedelta(seconds=1)).timestamp()), int(until.timestamp()) + 1
+        first, last = _second_before(since), int(until.timestamp()) + 1
         params: dict[str, object] = {
             "includeSpamTrash": "true",
             "maxResults": page_size,
@@ -256,3 +259,8 @@ class GmailMailbox:
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         await self._quota.take(units)
         return await self.access.call(operation, f"{self._base}{path}", params=params)
+
+
+def _second_before(moment: datetime) -> int:
+    """Return the second before a time, for Gmail's `after:`. No time lies before the first one of the calendar."""
+    return int(moment.timestamp()) - 1

@@ -64,6 +64,17 @@ async def test_a_reconciliation_since_a_time_reads_the_history_before_its_cursor
         await _until_compared(ground)
 
 
+async def test_a_reconciliation_since_the_first_time_of_the_calendar_is_done(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.delete(tenant.address, ids["goes"])
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant, since=datetime(1, 1, 1, tzinfo=UTC))
+        await ground.settled()
+        await _until_compared(ground)
+
+    assert (DELETED, ids["goes"]) in await _told(ground, tenant)
+
+
 async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground: Ground) -> None:
     tenant, ids = await _with_known_mail(ground)
     await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
