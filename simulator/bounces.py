@@ -15,7 +15,7 @@ _REASON = "550 5.1.1 The email account that you tried to reach does not exist."
 
 @dataclass(frozen=True)
 class Form:
-    """What the report of one kind of server has.
+    """The traits of the reports of one kind of server.
 
     Args:
         author: Its author before the domain.
@@ -76,7 +76,7 @@ def report(form: str, original: bytes, failed: list[str], *, sender: str, date: 
 
 
 def _marks(form: str, failed: list[str]) -> list[tuple[str, str]]:
-    """Return the header fields by which the report can be told as one."""
+    """Return the header fields that mark the report as one."""
     marks = {
         "exchange": [("Auto-Submitted", "auto-replied"), ("X-MS-Exchange-Message-Is-Ndr", "")],
         "gmail": [("Auto-Submitted", "auto-replied"), ("X-Failed-Recipients", ", ".join(failed))],

@@ -30,7 +30,7 @@ async def with_report(
     A mail whose MIME cannot be read goes out without a report: it must not hold its mailbox back.
 
     Args:
-        finding: What was found.
+        finding: The result of the fetch.
         open_raw: Opens the mail in MIME.
         message_id: The provider's id.
         scope: Tells the failure of one message from that of its mailbox.
