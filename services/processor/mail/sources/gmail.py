@@ -3,7 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from services.message.fields import text
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Failed, Fetched, Finding, held_back, mapped_by
 from services.processor.mail.sources.gmail_mapping import map_message
+from services.processor.mail.sources.reports import with_report
 from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.decoding import decoded
 from services.processor.mailbox.failures import RULES, Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
@@ -236,7 +239,15 @@ class GmailMailbox:
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
         self.scope.succeeded(message_id)
-        return await mapped_by(map_message, GOOGLEWS, raw, bodies)
+        found = await mapped_by(map_message, GOOGLEWS, raw, bodies)
+        return await with_report(found, lambda: self._raw(path), message_id, self.scope)
+
+    @asynccontextmanager
+    async def _raw(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        await self._quota.take(GET_UNITS)
+        query: dict[str, object] = {"format": "raw", "fields": "raw"}
+        async with self.access.stream("report", f"{self._base}{path}", params=query) as answer:
+            yield decoded(answer.pieces)
 
     async def _bodies(self, path: str, attachment_ids: Sequence[str]) -> dict[str, str | bytes]:
         """Fetch the bodies that Gmail withholds. A body that cannot be fetched counts as cut."""

@@ -114,6 +114,18 @@ async def by_id(
     return None if found is None else _row(found)
 
 
+async def by_internet_ids(connection: db.Connection, tenant_id: str, ids: Sequence[str]) -> list[SendRow]:
+    """Read the sends of a tenant by the Message-IDs of their mails, without their bodies."""
+    rows = await connection.fetch(
+        f"SELECT {_HEAD_COLUMNS} FROM processor.sends"  # noqa: S608 - constants
+        " WHERE tenant_id = $1 AND internet_message_id <> '' AND internet_message_id = ANY($2)"
+        " ORDER BY send_id FOR UPDATE",
+        tenant_id,
+        list(ids),
+    )
+    return [_row(row) for row in rows]
+
+
 async def page(
     connection: db.Connection,
     scope: list[str] | None,

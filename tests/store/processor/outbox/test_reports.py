@@ -1,0 +1,108 @@
+"""A bounce or a complaint counts once, and only for a mail that we sent and a recipient to whom we sent it."""
+
+import pytest
+
+from mailmesh.mail.v1 import message_pb2
+from services.processor.outbox.rows import SendRow, State
+from services.processor.worker import running
+from simulator.bounces import FORMS, report
+from tests.store.processor.ground import Ground
+from tests.store.processor.outbox.sending import HASTE, Outgoing
+
+pytestmark = pytest.mark.timeout(300)
+HARD = message_pb2.BOUNCE_KIND_HARD
+
+
+async def sent(outgoing: Outgoing, recipient: str) -> SendRow:
+    """Sends a mail to a recipient and to one that gets it."""
+    request = outgoing.request()
+    request.mail.to[0].address = recipient
+    request.mail.cc.add(address=outgoing.recipient)
+    row, _ = await outgoing.sends().accept(request)
+    return await outgoing.ended(row.send_id, State.SENT)
+
+
+async def told(outgoing: Outgoing) -> None:
+    """Tells of all mail that the sender's mailbox received, twice, and waits until no work is left."""
+    truth = await outgoing.ground.control.truth(outgoing.tenant.address)
+    for _ in range(2):
+        if outgoing.tenant.provider == "googlews":
+            await outgoing.ground.push_present(outgoing.tenant)
+        else:
+            for mail in truth["messages"]:
+                await outgoing.ground.notify(outgoing.tenant, "created", mail)
+        await outgoing.ground.settled()
+
+
+async def forge(outgoing: Outgoing, message_id: str, failed: str, form: str = "exchange") -> None:
+    """Delivers a stranger's report about a mail with an id."""
+    original = f"From: x@y.test\r\nTo: {failed}\r\nMessage-ID: {message_id}\r\n\r\nHi\r\n".encode()
+    raw = report(form, original, [failed], sender=outgoing.tenant.address, date="", message_id="<f@y.test>")
+    await outgoing.ground.control.deliver(outgoing.tenant.address, eml=raw.decode())
+
+
+async def bounces(outgoing: Outgoing) -> list[tuple[str, str, str, int, str]]:
+    """Reads the events after the outcome."""
+    return [
+        (event.event_type, event.send_id, event.recipient, event.bounce, event.status)
+        for event in await outgoing.events()
+        if event.event_type != "send.sent"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "form"), [*(("ms365", form) for form in FORMS), ("googlews", "gmail"), ("googlews", "yahoo")]
+)
+async def test_a_bounce_of_each_form_is_one_event_for_the_recipient_that_failed(
+    ground: Ground, provider: str, form: str
+) -> None:
+    outgoing = await Outgoing.of(ground, provider)
+    await ground.control.set(bounce_form=form)
+    if provider == "googlews":
+        await ground.begin(outgoing.tenant)
+    async with running(ground.worker_settings(**HASTE)):
+        row = await sent(outgoing, "Gone@undeliverable.test")
+        await told(outgoing)
+
+    assert [("send.bounced", row.send_id, "Gone@undeliverable.test", HARD, "5.1.1")] == await bounces(outgoing)
+    (shown,) = await outgoing.sends().reports(row.send_id)
+    assert ("Gone@undeliverable.test", False, HARD, "5.1.1") == (
+        shown.recipient, shown.is_complaint, shown.bounce, shown.status
+    )  # fmt: skip
+    mails = [one.mail.message for one in await ground.events(outgoing.tenant) if one.mail.message.HasField("report")]
+    assert [row.internet_message_id] == [mail.report.original_message_id for mail in mails]
+
+
+async def test_a_forged_bounce_counts_nothing(ground: Ground) -> None:
+    outgoing, other = await Outgoing.of(ground), await Outgoing.of(ground)
+    async with running(ground.worker_settings(**HASTE)):
+        row = await sent(outgoing, "fine@elsewhere.test")
+        await forge(outgoing, "<guessed@mail.test>", "fine@elsewhere.test")
+        await forge(outgoing, row.internet_message_id, "never@written.test")
+        await forge(outgoing, row.internet_message_id, "never@written.test", "workmail")
+        await forge(other, row.internet_message_id, "fine@elsewhere.test")
+        await told(outgoing)
+        await told(other)
+
+    assert [] == await bounces(outgoing) + await bounces(other)
+    assert [] == await outgoing.sends().reports(row.send_id)
+
+
+async def test_a_complaint_is_an_event_beside_a_bounce_of_the_same_recipient(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    async with running(ground.worker_settings(**HASTE)):
+        row = await sent(outgoing, "fine@elsewhere.test")
+        eml = (
+            "From: fbl@isp.test\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+            "--b\r\nContent-Type: text/plain\r\n\r\nSpam.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+            "Feedback-Type: abuse\r\nOriginal-Rcpt-To: fine@elsewhere.test\r\n\r\n--b\r\nContent-Type: message/rfc822"
+            f"\r\n\r\nMessage-ID: {row.internet_message_id}\r\n\r\nBuy\r\n--b--\r\n"
+        )
+        await ground.control.deliver(outgoing.tenant.address, eml=eml)
+        await forge(outgoing, row.internet_message_id, "fine@elsewhere.test")
+        await told(outgoing)
+
+    assert {
+        ("send.complained", row.send_id, "fine@elsewhere.test", 0, "abuse"),
+        ("send.bounced", row.send_id, "fine@elsewhere.test", HARD, "5.1.1"),
+    } == set(await bounces(outgoing))
