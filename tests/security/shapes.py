@@ -1,5 +1,6 @@
 """Requests of any content: made from the contract's messages for gRPC, and from the OpenAPI document for REST."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,9 +16,13 @@ HOSTILE_TEXTS = [
     "x" * 5000, "' OR 1=1 --", "{}", "[]", "ms365", "googlews", "mail.*", "mail.created", "AAAA", "=" * 32, "A" * 32,
     NOBODY, NOBODY.upper(), "<script>", "${jndi:ldap://x}", "\U0001f4e7", "2026-01-01T00:00:00Z", "9999-99-99",
 ]  # fmt: skip
-INTEGERS = {
+NUMBERS: dict[int, list[float]] = {
     FieldDescriptor.CPPTYPE_INT32: [0, 1, -1, 1000, 2**31 - 1, -(2**31)],
     FieldDescriptor.CPPTYPE_INT64: [0, 1, -1, 253402300800, -62135596801, 2**63 - 1, -(2**63)],
+    FieldDescriptor.CPPTYPE_UINT32: [0, 1, 1000, 2**32 - 1],
+    FieldDescriptor.CPPTYPE_UINT64: [0, 1, 1000, 2**64 - 1],
+    FieldDescriptor.CPPTYPE_FLOAT: [0.0, -0.0, 0.5, 1.0, -1.0, 1e38, math.inf, -math.inf, math.nan],
+    FieldDescriptor.CPPTYPE_DOUBLE: [0.0, -0.0, 0.5, 1.0, -1.0, 1e308, math.inf, -math.inf, math.nan],
 }
 MAX_DEPTH = 3
 
@@ -94,14 +99,16 @@ def _value(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStr
         return st.booleans()
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         return st.sampled_from([-1, 0, 1, 2, 3, 99, 2**31 - 1])
-    return st.sampled_from(INTEGERS[kind])
+    return st.sampled_from(NUMBERS[kind])
 
 
 def _filled(descriptor: Descriptor, given: dict[str, Any]) -> Message:
     message = GetMessageClass(descriptor)()
     for name, value in given.items():
-        target = getattr(message, name)
-        if isinstance(value, Message):
+        target, kind = getattr(message, name), descriptor.fields_by_name[name].message_type
+        if kind is not None and kind.GetOptions().map_entry:
+            _fill_map(target, value)
+        elif isinstance(value, Message):
             target.CopyFrom(value)
         elif isinstance(value, list):
             target.extend(value)
@@ -166,3 +173,12 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def _fill_map(target: Any, entries: Iterable[Any]) -> None:
+    """Fill a map field; its entries are messages with a key and a value."""
+    for entry in entries:
+        if isinstance(entry.value, Message):
+            target[entry.key].CopyFrom(entry.value)
+        else:
+            target[entry.key] = entry.value
