@@ -105,3 +105,28 @@ def test_an_invitation_is_answered_and_the_organizer_sees_it(mesh: Mesh) -> None
 
     assert ("CALENDAR_WRITE_STATE_DONE", first["calendarWriteId"]) == (first["state"], again["calendarWriteId"])
     assert ["accepted"] == [one["attendees"][address] for one in shown["events"]]
+
+
+def test_an_event_is_changed_and_then_cancelled_by_command(mesh: Mesh) -> None:
+    address, tenant = reader(mesh, "ms365", WRITING)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    mesh.run("calendars", "follow", listed["calendarId"])
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    invited = ("--attendee", "ada@example.com", "--notify", "all", "--key", "plan-1")
+    made = created(mesh, listed["calendarId"], "--subject", "Plan", *invited)
+    eventually(lambda: _of_event(mesh, tenant, 1), 200, what="the event is announced")
+    event, end = made["calendarEventId"], ("--notify", "all", "--wait", "120", "--json")
+    change = ("calendars", "update", event, "--subject", "Other", "--key", "change-1", *end)
+    changed, again = (json.loads(mesh.run(*change).stdout) for _ in range(2))
+    updated = eventually(lambda: _of_event(mesh, tenant, 2), 200, what="the change is announced")[1]
+    (kept,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+    late = mesh.run("calendars", "update", event, "--subject", "Late", "--version", made["version"], *end)
+    cancelled = json.loads(mesh.run("calendars", "cancel", event, "--key", "cancel-1", "--yes", *end).stdout)
+    deleted = eventually(lambda: _of_event(mesh, tenant, 3), 200, what="the cancellation is announced")[2]
+    (left,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+
+    assert ("CALENDAR_WRITE_STATE_DONE", changed["calendarWriteId"]) == (changed["state"], again["calendarWriteId"])
+    assert ["Other"] == [one["subject"] for one in kept["events"]]
+    assert "CALENDAR_EVENT_CHANGED" in late.stderr
+    assert ("CALENDAR_WRITE_STATE_DONE", []) == (cancelled["state"], left["events"])
+    assert [changed["calendarWriteId"], "calendar.event.deleted"] == [updated.calendar_write_id, deleted.event_type]
