@@ -56,7 +56,7 @@ def with_each_text(descriptor: Descriptor, text: str, ids: dict[str, str], depth
     """
     for field in descriptor.fields:
         values: Iterable[Any] = ()
-        if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE and depth < MAX_DEPTH:
+        if field.message_type is not None and depth < MAX_DEPTH:
             values = with_each_text(field.message_type, text, ids, depth + 1)
         elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type != FieldDescriptor.TYPE_BYTES:
             values = (text,)
@@ -91,7 +91,7 @@ def _values(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchSt
 
 def _value(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStrategy[Any]:
     kind = field.cpp_type
-    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+    if field.message_type is not None:
         return messages(field.message_type, known, depth + 1)
     if kind == FieldDescriptor.CPPTYPE_STRING:
         return st.binary(max_size=60) if field.type == FieldDescriptor.TYPE_BYTES else texts(known)

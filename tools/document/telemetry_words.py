@@ -21,7 +21,9 @@ LABELS = {
     "event_type": "`mail.created`, ... as in the event",
     "loop": "name of a background loop",
     "method": "`/package.Service/Method` of the contract",
-    "operation": "the request to the provider, a word of the code; for Primitives `mail`, `document`, `fields` or `classify`",
+    "operation": (
+        "the request to the provider, a word of the code; for Primitives `mail`, `document`, `fields` or `classify`"
+    ),
     "provider": "`ms365` or `googlews`; `unknown` if it cannot be determined",
     "queue": "name of a queue of wake-ups",
     "reason": "a name from the [catalogue of failures](errors.md)",
