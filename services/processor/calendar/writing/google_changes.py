@@ -12,7 +12,7 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.google_json import SEND_UPDATES, changes_json
-from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live
+from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live, found_change
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
@@ -88,8 +88,7 @@ class GoogleChanges:
         if found is None:
             raise UnprovableError(_GONE)
         if row.kind is Kind.UPDATE:
-            is_made = text(_marks_of(found), GOOGLE_CALENDAR_CHANGE) == row.calendar_write_id
-            return Made(row.provider_event_id, text(found, "etag")) if is_made else None
+            return found_change(row, text(_marks_of(found), GOOGLE_CALENDAR_CHANGE), text(found, "etag"))
         version, own = text(found, "etag"), _own(found) or {}
         if row.version_before and version == row.version_before:
             return None

@@ -15,7 +15,7 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.graph_json import changes_json
-from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live
+from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live, found_change
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
@@ -89,7 +89,7 @@ class GraphChanges:
             raise UnprovableError(_GONE)
         version = text(found, "changeKey")
         if row.kind is Kind.UPDATE:
-            return Made(row.provider_event_id, version) if _mark_of(found) == row.calendar_write_id else None
+            return found_change(row, _mark_of(found), version)
         if row.version_before and version == row.version_before:
             return None
         given = text(member(found, "responseStatus"), "response").lower()

@@ -4,6 +4,8 @@ from typing import Protocol
 
 from services.processor.calendar.write_rows import Made, Target, WriteRow
 
+_OVERTAKEN = "another change made a newer version, which does not show whether this one was made before it"
+
 
 class ImpossibleError(Exception):
     """The event's present state does not permit the change: nothing was submitted.
@@ -75,3 +77,22 @@ def check_live(row: WriteRow, version: str, *, is_organizer: bool) -> None:
         raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
     if row.changes.version not in ("", version):
         raise ImpossibleError("CALENDAR_EVENT_CHANGED", f"the newest version is {version}")
+
+
+def found_change(row: WriteRow, mark: str, version: str) -> Made | None:
+    """Look a change up by its mark; None while the event has the version from before, and the change may come late.
+
+    Args:
+        row: A change in doubt.
+        mark: The id of the write that last marked the event.
+        version: The event's present version.
+
+    Raises:
+        UnprovableError: The event has another version without the mark. The change can no longer be made, since it
+            names the old version; but it may have been made, and another change may have replaced it with its mark.
+    """
+    if mark == row.calendar_write_id:
+        return Made(row.provider_event_id, version)
+    if row.version_before and version != row.version_before:
+        raise UnprovableError(_OVERTAKEN)
+    return None

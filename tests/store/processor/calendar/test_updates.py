@@ -25,7 +25,7 @@ from tests.store.processor.workers import end_holds, worker_process
 
 pytestmark = pytest.mark.timeout(300)
 UPDATE = {"ms365": "graph.events.update", "googlews": "calendar.events.patch"}
-MOVED = {
+MOVED: dict[str, Any] = {
     "start": pb2.NewEventTime(local="2026-12-01T09:00:00", time_zone="Europe/Berlin"),
     "end": pb2.NewEventTime(local="2026-12-01T10:00:00", time_zone="Europe/Berlin"),
 }
@@ -124,6 +124,27 @@ async def test_a_body_that_holds_a_meeting_and_the_times_of_a_series_stay(ground
 
 
 @pytest.mark.parametrize("provider", UPDATE)
+async def test_a_change_in_doubt_that_another_overtook_is_uncertain_at_once(ground: Ground, provider: str) -> None:
+    writer = await Writer.of(ground, provider)
+    account, endpoint = writer.followed.tenant.address, UPDATE[provider]
+    async with running(ground.worker_settings(**{**QUICK, "calendar_write_settle_seconds": 60.0})):
+        event_id = await organized(writer, provider)
+        (event,) = (await writer.followed.page()).events
+        await ground.control.add_fault("status", endpoint=endpoint, account=account, status=504, **ONCE)
+        row = await update(writer, event_id)
+        await ground.until(lambda: _is_in_doubt(writer, row), PATIENCE)
+        title = {"ms365": "subject", "googlews": "summary"}[provider]
+        await ground.control.update_event(
+            account, writer.followed.provider_id, event.provider_event_id, **{title: "Theirs"}
+        )
+        ended = await writer.ended(row)
+
+    (calendar, *_) = await ground.control.calendars(account)
+    assert (State.UNCERTAIN, "CALENDAR_WRITE_UNKNOWN", 1) == (ended.state, ended.reason, ended.submissions)
+    assert (["Theirs"], []) == ([one["subject"] for one in calendar["events"]], calendar["told"])
+
+
+@pytest.mark.parametrize("provider", UPDATE)
 async def test_the_event_of_a_change_says_so(ground: Ground, provider: str) -> None:
     writer = await Writer.of(ground, provider)
     async with running(ground.worker_settings(**QUICK)):
@@ -136,3 +157,8 @@ async def test_the_event_of_a_change_says_so(ground: Ground, provider: str) -> N
 
 async def _is_announced(writer: Writer) -> bool:
     return "event.updated" in await writer.followed.types()
+
+
+async def _is_in_doubt(writer: Writer, row: WriteRow) -> bool:
+    found = await writer.writes.get(row.calendar_write_id, None)
+    return found.state is State.WRITING and found.attempts > 0
