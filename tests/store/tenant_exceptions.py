@@ -78,6 +78,7 @@ STATEMENTS = {
         ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
+        processor/outbox/store/waiting_reports:_DELETE_OLD
         processor/outbox/store/uploads:delete_expired processor/stream/store/retention:_PARTITIONS
         processor/stream/store/retention:_RAISE_FLOOR processor/stream/store/retention:_DELETE_KEYS
         token_vault/store/authorization_flows:_PRUNE token_vault/store/tenant_changes:_PRUNE""",
