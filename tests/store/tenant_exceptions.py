@@ -37,6 +37,7 @@ STATEMENTS = {
         processor/calendar/store/writes:put_off processor/calendar/store/writes:read_calendar_soon
         processor/conversations/store/conversations:depth processor/conversations/store/conversations:messages
         processor/messages/store/modifications:is_pending processor/messages/store/modifications:change
+        processor/outbox/store/reports:of_send
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN

@@ -81,10 +81,10 @@ send_files = Table(
 send_reports = Table(
     "send_reports",
     metadata,
+    Column("tenant_id", ID, primary_key=True),
     Column("send_id", ID, ForeignKey("processor.sends.send_id", ondelete="CASCADE"), primary_key=True),
     Column("recipient", Text(), primary_key=True),
     Column("is_complaint", Boolean(), primary_key=True),
-    required("tenant_id", ID),
     required("bounce", SmallInteger()),
     required("status", Text()),
     required("diagnostic", Text()),

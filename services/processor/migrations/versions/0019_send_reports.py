@@ -25,7 +25,7 @@ def upgrade() -> None:
           diagnostic text NOT NULL,
           reported_at timestamptz NOT NULL,
           report_message_id text NOT NULL,
-          PRIMARY KEY (send_id, recipient, is_complaint)
+          PRIMARY KEY (tenant_id, send_id, recipient, is_complaint)
         )
         """
     )
@@ -42,7 +42,7 @@ def upgrade() -> None:
         """
     )
     op.execute("CREATE INDEX waiting_reports_by_time ON processor.waiting_reports (reported_at)")
-    op.execute("CREATE INDEX send_reports_by_tenant ON processor.send_reports (tenant_id)")
+    op.execute("CREATE INDEX send_reports_by_send ON processor.send_reports (send_id)")
     op.execute(
         "CREATE INDEX sends_by_internet_id ON processor.sends (tenant_id, internet_message_id)"
         " WHERE internet_message_id <> ''"
