@@ -37,6 +37,7 @@ STATEMENTS = {
         processor/calendar/store/writes:put_off processor/calendar/store/writes:read_calendar_soon
         processor/conversations/store/conversations:depth processor/conversations/store/conversations:messages
         processor/messages/store/modifications:is_pending processor/messages/store/modifications:change
+        processor/outbox/store/reports:of_send
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
@@ -78,6 +79,7 @@ STATEMENTS = {
         ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
+        processor/outbox/store/waiting_reports:_DELETE_OLD
         processor/outbox/store/uploads:delete_expired processor/stream/store/retention:_PARTITIONS
         processor/stream/store/retention:_RAISE_FLOOR processor/stream/store/retention:_DELETE_KEYS
         token_vault/store/authorization_flows:_PRUNE token_vault/store/tenant_changes:_PRUNE""",

@@ -34,9 +34,11 @@ OwnMessages: TypeAlias = Callable[[db.Connection, str, Mapping[str, str]], Await
 """Tells which marked messages of a tenant are the mail of its own sends: marks by message id in, ids of sends out."""
 
 Reports: TypeAlias = Callable[
-    [db.Connection, str, Mapping[str, message_pb2.MailMessage], datetime], Awaitable[list[EventDraft]]
+    [db.Connection, str, Mapping[str, message_pb2.MailMessage], Mapping[str, str], datetime],
+    Awaitable[list[EventDraft]],
 ]
-"""Stores the reports, in mails by their ids, that fit sends of a tenant; returns the events to publish."""
+"""Stores the reports, in mails by their ids, that fit sends of a tenant, and the ids of own mails (ids of sends by
+message id) that the sends lack; returns the events to publish."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,11 @@ class MailCommitter:
             for reported, event_to_publish in drafted
         ]
         await changes.write(connection, tenant_id, states, conversations.additions, self._clock.now())
-        reporting = {message_id: mail for message_id, mail in mails.items() if mail.HasField("report")}
-        if reporting:
-            drafts += await self._reports(connection, tenant_id, reporting, self._clock.now())
+        telling = {
+            message_id: mail for message_id, mail in mails.items() if mail.HasField("report") or message_id in own
+        }
+        if telling:
+            drafts += await self._reports(connection, tenant_id, telling, own, self._clock.now())
         published = (await publish(connection, drafts))[: len(drafted)]
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)

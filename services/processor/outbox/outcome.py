@@ -5,6 +5,7 @@ from typing import Any
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
+from services.processor.outbox.reports import waited
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
 from services.processor.outbox.store import sends, uploads
 from services.processor.stream.publish import EventDraft, publish
@@ -30,6 +31,8 @@ async def finish(
     is_resolved: bool = False,
 ) -> SendRow | None:
     """Store the outcome of a send and publish its event, as the last step before the caller's commit.
+
+    Bounces and complaints that came before the Message-ID of the sent copy was known are published with it.
 
     Args:
         connection: A connection in a transaction of the caller's.
@@ -72,7 +75,8 @@ async def finish(
     if finished is not None and state is not State.UNCERTAIN and row.content.attachments:
         await uploads.detach(connection, row.send_id)
     if finished is not None and state in _EVENTS:
-        await publish(connection, [await _event(connection, finished)])
+        late = await waited(connection, finished) if copy is not None and copy.internet_message_id else []
+        await publish(connection, [await _event(connection, finished), *late])
     return finished
 
 

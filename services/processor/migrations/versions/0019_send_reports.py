@@ -1,4 +1,4 @@
-"""Bounces and complaints about sends, and an index that finds a send by its Message-ID.
+"""Bounces and complaints about sends, those that wait for a send, and an index that finds a send by its Message-ID.
 
 Revision ID: 0019
 Revises: 0017
@@ -25,11 +25,24 @@ def upgrade() -> None:
           diagnostic text NOT NULL,
           reported_at timestamptz NOT NULL,
           report_message_id text NOT NULL,
-          PRIMARY KEY (send_id, recipient, is_complaint)
+          PRIMARY KEY (tenant_id, send_id, recipient, is_complaint)
         )
         """
     )
-    op.execute("CREATE INDEX send_reports_by_tenant ON processor.send_reports (tenant_id)")
+    op.execute(
+        """
+        CREATE TABLE processor.waiting_reports (
+          tenant_id uuid NOT NULL,
+          internet_message_id text NOT NULL,
+          report_message_id text NOT NULL,
+          report bytea NOT NULL,
+          reported_at timestamptz NOT NULL,
+          PRIMARY KEY (tenant_id, internet_message_id, report_message_id)
+        )
+        """
+    )
+    op.execute("CREATE INDEX waiting_reports_by_time ON processor.waiting_reports (reported_at)")
+    op.execute("CREATE INDEX send_reports_by_send ON processor.send_reports (send_id)")
     op.execute(
         "CREATE INDEX sends_by_internet_id ON processor.sends (tenant_id, internet_message_id)"
         " WHERE internet_message_id <> ''"
@@ -38,4 +51,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP INDEX processor.sends_by_internet_id")
+    op.execute("DROP TABLE processor.waiting_reports")
     op.execute("DROP TABLE processor.send_reports")

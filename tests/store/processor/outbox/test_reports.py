@@ -1,9 +1,16 @@
 """A bounce or a complaint counts once, and only for a mail that we sent and a recipient to whom we sent it."""
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 
 from mailmesh.mail.v1 import message_pb2
+from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import SendRow, State
+from services.processor.outbox.store import waiting_reports
 from services.processor.worker import running
 from simulator.bounces import FORMS, report
 from tests.store.processor.ground import Ground
@@ -86,6 +93,7 @@ async def test_a_forged_bounce_counts_nothing(ground: Ground) -> None:
 
     assert [] == await bounces(outgoing) + await bounces(other)
     assert [] == await outgoing.sends().reports(row.send_id)
+    assert 0 == await waiting(outgoing) + await waiting(other)
 
 
 async def test_a_complaint_is_an_event_beside_a_bounce_of_the_same_recipient(ground: Ground) -> None:
@@ -106,3 +114,90 @@ async def test_a_complaint_is_an_event_beside_a_bounce_of_the_same_recipient(gro
         ("send.complained", row.send_id, "fine@elsewhere.test", 0, "abuse"),
         ("send.bounced", row.send_id, "fine@elsewhere.test", HARD, "5.1.1"),
     } == set(await bounces(outgoing))
+
+
+async def unstamped(outgoing: Outgoing, recipient: str) -> SendRow:
+    """Sends a mail, and forgets the ids of its copy, as when the worker has stopped looking before it appears."""
+    async with running(outgoing.ground.worker_settings(**HASTE)):
+        row = await sent(outgoing, recipient)
+    statement = "UPDATE processor.sends SET message_id = '', internet_message_id = '' WHERE send_id = $1"
+    await outgoing.ground.processor.execute(statement, row.send_id)
+    return row
+
+
+async def told_of(outgoing: Outgoing, *, reports: bool) -> None:
+    """Tells of the reports or of the other mail, by a worker that ends afterwards."""
+    async with running(outgoing.ground.worker_settings(**HASTE)):
+        for mail in await outgoing.own(drafts=False):
+            if (mail["subject"] != "Offer") is reports:
+                await outgoing.ground.notify(outgoing.tenant, "created", mail)
+        await outgoing.ground.settled()
+
+
+async def waiting(outgoing: Outgoing) -> int:
+    """Counts the tenant's reports that wait for a send."""
+    query = "SELECT count(*) FROM processor.waiting_reports WHERE tenant_id = $1"
+    return int(await outgoing.ground.processor.fetchval(query, outgoing.tenant.tenant_id))
+
+
+@pytest.mark.parametrize("order", [(True, True, False, True), (False, True, False)], ids=["report first", "copy first"])
+async def test_a_bounce_counts_once_on_either_side_of_the_stamped_id(ground: Ground, order: tuple[bool, ...]) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await unstamped(outgoing, "gone@undeliverable.test")
+    await told_of(outgoing, reports=order[0])
+    assert order[0] == await waiting(outgoing)
+    assert [] == await bounces(outgoing)
+    for reports in order[1:]:
+        await told_of(outgoing, reports=reports)
+
+    assert [("send.bounced", row.send_id, "gone@undeliverable.test", HARD, "5.1.1")] == await bounces(outgoing)
+    assert (await outgoing.read(row.send_id)).internet_message_id
+    assert 0 == await waiting(outgoing)
+
+
+async def test_a_bounce_that_comes_while_the_copy_is_awaited_follows_the_outcome(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.control.set(graph_sent_copy_seconds=6)
+    async with running(ground.worker_settings(**HASTE)):
+        row = await outgoing.accept()
+
+        async def is_accepted() -> bool:
+            return (await outgoing.read(row.send_id)).accepted_at is not None
+
+        await ground.until(is_accepted, what="the mail is accepted")
+        (mail,) = (await ground.control.truth(outgoing.tenant.address))["messages"]
+        await forge(outgoing, mail["internetMessageId"], outgoing.recipient)
+        await told(outgoing)
+        await outgoing.ended(row.send_id, State.SENT)
+
+    assert ["send.sent", "send.bounced"] == [event.event_type for event in await outgoing.events()]
+    assert 0 == await waiting(outgoing)
+
+
+async def test_forged_reports_wait_in_vain(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await unstamped(outgoing, "fine@elsewhere.test")
+    (copy,) = await outgoing.own(drafts=False)
+    await forge(outgoing, "<guessed@mail.test>", "fine@elsewhere.test")
+    await forge(outgoing, "", "fine@elsewhere.test")
+    await forge(outgoing, copy["internetMessageId"], "never@written.test")
+    await told_of(outgoing, reports=True)
+    assert 2 == await waiting(outgoing)
+    await told_of(outgoing, reports=False)
+
+    assert ([], []) == (await bounces(outgoing), await outgoing.sends().reports(row.send_id))
+    assert 1 == await waiting(outgoing)
+
+
+async def test_waiting_reports_are_few_and_end(ground: Ground) -> None:
+    tenant, now = str(uuid4()), SystemClock().now()
+    report = message_pb2.DeliveryReport(original_message_id="<a@b.test>")
+    async with db.connection(ground.processor) as connection:
+        for number in range(4):
+            await waiting_reports.keep(connection, tenant, f"m{number}", report, now - timedelta(days=2 * number))
+        await waiting_reports.cut(connection, tenant, 3)
+        await waiting_reports.keep(connection, tenant, "m7", report, now - timedelta(days=8))
+        await SendRetention(ground.processor, SystemClock()).round()
+        left = await waiting_reports.take(connection, tenant, "<a@b.test>")
+
+    assert ["m2", "m1", "m0"] == [message_id for message_id, _, _ in left]
