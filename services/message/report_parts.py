@@ -89,7 +89,7 @@ def _decoded(headers: Headers, body: str) -> str:
         return quopri.decodestring(body.encode()).decode("utf-8", "replace").replace("\r\n", "\n")
     if encoding != "base64":
         return body
-    plain = "".join(body.split())
+    plain = "".join(body.split()).encode("ascii", "ignore")  # other characters are none of base64
     try:
         data = binascii.a2b_base64(plain[: len(plain) // 4 * 4])
     except binascii.Error:

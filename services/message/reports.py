@@ -19,6 +19,8 @@ _ADDRESS_CHARACTERS = 320
 _TEXT_CHARACTERS = 32 * 1024
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _FEEDBACK = "message/feedback-report"
+_MAX_ID_BYTES = 998
+"""The longest line of a mail (RFC 5322, 2.1.1); an index holds no longer id."""
 _ORIGINALS = frozenset(
     {
         "message/rfc822", "message/global", "text/rfc822", "text/rfc822-headers", "message/rfc822-headers",
@@ -78,7 +80,7 @@ def _cited(report: Report, original: Headers) -> str:
         report.headers.answered_id(),
         *references[-1:],
     )
-    return next((clean(one) for one in candidates if one), "")
+    return next((clean(one) for one in candidates if one and len(one.encode()) <= _MAX_ID_BYTES), "")
 
 
 def _complaint(made: message_pb2.DeliveryReport, feedback: ReportPart | None, original: Headers) -> None:

@@ -99,7 +99,11 @@ class Ledger:
         self, row: SendRow, earlier: datetime | None, until: datetime, reason: str, detail: str
     ) -> None:
         """Commit that a repeated submission surely had no effect: the earlier one stays in doubt from its time on."""
-        values = {"submitted_at": earlier or row.submitted_at, "submissions": row.submissions - 1}
+        values = {
+            "submitted_at": earlier or row.submitted_at,
+            "submissions": row.submissions - 1,
+            "attempts": row.attempts + 1,
+        }
         await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
 
     async def wait(

@@ -71,6 +71,23 @@ def test_the_original_recipient_is_the_one_that_was_written_to() -> None:
     assert ["alias@b.test"] == [one.address for one in found.recipients]
 
 
+def test_other_characters_in_base64_cost_no_report() -> None:
+    alone = b"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n\xff\xffabcd\n"
+    assert read_report(alone) is None
+    raw = dsn(block()).replace(b"--b\n\nIt failed.", b"--b\nContent-Transfer-Encoding: base64\n\n\xff\xc3abcd\xe9", 1)
+    found = read_report(raw)
+    assert found is not None
+    assert ["a@b.test"] == [one.address for one in found.recipients]
+
+
+def test_a_cited_id_that_no_index_holds_is_none() -> None:
+    found = read_report(dsn(block(), original=f"Message-ID: <{'ä' * 490}@here.test>"))
+    too_long = read_report(dsn(block(), original=f"Message-ID: <{'ä' * 500}@here.test>"))
+    assert found is not None
+    assert too_long is not None
+    assert ("", True) == (too_long.original_message_id, found.original_message_id.startswith("<ä"))
+
+
 def test_an_internationalised_status_is_read() -> None:
     found = read_report(dsn(block(recipient="utf-8; jörg@b.test"), kind="message/global-delivery-status"))
     assert found is not None

@@ -1,6 +1,7 @@
 """A bounce or a complaint counts once, and only for a mail that we sent and a recipient to whom we sent it."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -94,6 +95,22 @@ async def test_a_forged_bounce_counts_nothing(ground: Ground) -> None:
     assert [] == await bounces(outgoing) + await bounces(other)
     assert [] == await outgoing.sends().reports(row.send_id)
     assert 0 == await waiting(outgoing) + await waiting(other)
+
+
+@pytest.mark.parametrize("fault", [{"status": 429, "retry_after": 1}, {"status": 503}, {"status": 400}])
+async def test_a_bounce_whose_mime_is_never_given_holds_no_mail_back(ground: Ground, fault: dict[str, Any]) -> None:
+    outgoing = await Outgoing.of(ground)
+    tenant = outgoing.tenant
+    await ground.control.add_fault("status", endpoint="graph.messages.mime", account=tenant.address, **fault)
+    await forge(outgoing, "<guessed@mail.test>", "never@written.test")
+    later = await ground.control.deliver(tenant.address, subject="Later")
+    async with running(ground.worker_settings(**HASTE)):
+        await told(outgoing)
+
+    mails = {one.message_id: one.mail.message for one in await ground.events(tenant)}
+    truth = (await ground.control.truth(tenant.address))["messages"]
+    assert {one["id"] for one in truth} == mails.keys() >= {later["id"]}
+    assert all(mail.subject and not mail.HasField("report") for mail in mails.values())
 
 
 async def test_a_complaint_is_an_event_beside_a_bounce_of_the_same_recipient(ground: Ground) -> None:
