@@ -43,7 +43,7 @@ class PrimitivesSettings(ServerSettings):
         20.0, ge=1, le=50, description="Longest time for one text, the wait for a process included, seconds."
     )
     model_characters: int = Field(
-        600_000,
+        60_000,
         ge=6000,
         le=1_000_000_000,
         description="Characters that the model reads for one API key in a minute, in one process.",

@@ -69,7 +69,7 @@ def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
 def _deployed(url: str) -> Iterator[Finding]:
     from stack.diagnosis.deployed import deployed_findings  # noqa: PLC0415 - other commands start faster without it
 
-    if not re.fullmatch(r"https?://[^/?#@]+/?", url):
+    if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?", url):
         raise CommandError("--deployed takes the address of an edge, https://host", Exit.USAGE)
     yield from deployed_findings(url.rstrip("/"))
 

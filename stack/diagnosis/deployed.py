@@ -36,8 +36,9 @@ def _transport(url: str) -> Finding:
 
 def _console(url: str) -> Iterator[Finding]:
     try:
-        answer = httpx.get(f"{url}{PREFIX}", timeout=SECONDS, follow_redirects=True)
-    except httpx.HTTPError as fault:
+        with httpx.stream("GET", f"{url}{PREFIX}", timeout=SECONDS) as answer:  # its body is not read
+            pass
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
         yield bad("edge", f"{url} cannot be reached: {fault}", "Check DNS, firewall, certificate and the edge's log.")
         return
     yield good("edge", f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
@@ -61,7 +62,8 @@ def _skew(date: str) -> Finding:
 def _calls(url: str) -> Iterator[Finding]:
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
-    address = f"{parts.hostname}:{parts.port or (443 if is_tls else 80)}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    address = f"{host}:{parts.port or (443 if is_tls else 80)}"
     opened = grpc.secure_channel(address, grpc.ssl_channel_credentials()) if is_tls else grpc.insecure_channel(address)
     with opened as channel:
         yield _health(channel)

@@ -64,14 +64,16 @@ def test_probes_ask_for_paths_and_ports_that_are_served(objects: list[dict[str, 
     for name, container in containers(objects):
         ports = {one["name"] for one in container.get("ports", ())}
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-            probe = container.get(kind, {}).get("httpGet")
+            asked = container.get(kind, {})
+            probe = asked.get("httpGet")
             if probe is None:
+                assert {one["port"] for one in filter(None, [asked.get("tcpSocket")])} <= ports, name
                 continue
             assert probe["port"] in ports, name
             wanted = {"health": {LIVE_PATH, READY_PATH}, "metrics": {"/stats/prometheus"}}[probe["port"]]
             assert probe["path"] in wanted, name
         liveness = container.get("livenessProbe", {}).get("httpGet", {"path": LIVE_PATH})
-        assert liveness["path"] == LIVE_PATH, "a restart repairs no dependency"
+        assert liveness["path"] in {LIVE_PATH, "/stats/prometheus"}, "a restart repairs no dependency"
 
 
 def test_each_listener_of_a_service_is_a_port_of_its_container(objects: list[dict[str, Any]]) -> None:
@@ -176,6 +178,12 @@ def test_addresses_in_the_compose_file_are_where_services_listen() -> None:
                 host, _, port = value.partition(":")
                 listens = COMPOSE[host]["environment"]["MAILMESH_LISTEN"]
                 assert listens.endswith(f":{port}"), name
+
+
+def test_what_needs_the_database_reaches_networks_outside_in_the_compose_file() -> None:
+    needing = [name for name, one in COMPOSE.items() if any("-database" in file for file in one.get("env_file", ()))]
+    assert 9 == len(needing)
+    assert [] == [name for name in needing if "outside" not in COMPOSE[name]["networks"]]
 
 
 def test_primitives_has_no_way_out_of_the_compose_networks() -> None:

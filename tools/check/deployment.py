@@ -21,15 +21,16 @@ _SECONDS = 120
 
 
 def helm() -> Path:
-    """Return where helm is: on the path, else in .cache/helm.
+    """Return where helm is: in .cache/helm, else on the path.
 
     Raises:
         Skipped: It is in neither place.
     """
-    found = Path(shutil.which("helm") or ROOT / ".cache/helm/bin/helm")
-    if not found.exists():
+    pinned = ROOT / ".cache/helm/bin/helm"
+    found = str(pinned) if pinned.exists() else shutil.which("helm")
+    if found is None:
         raise Skipped("helm is not built: `make check` builds it where Go is installed")
-    return found
+    return Path(found)
 
 
 def value_sets() -> list[Path]:
@@ -99,7 +100,10 @@ def run_helm(*arguments: str) -> str:
 
 def _run(*command: str, home: str = "") -> str:
     environment = {"PATH": os.defpath, "HOME": home} if home else None
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, env=environment)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, env=environment)
+    except subprocess.TimeoutExpired as late:
+        raise CheckError(f"{Path(command[0]).name} took longer than {_SECONDS} s") from late
     if done.returncode != 0:
         raise CheckError(done.stdout + done.stderr)
     return done.stdout

@@ -59,7 +59,7 @@ def _date(text: str) -> str:
     if found is None:
         return ""
     parts = found.groupdict()
-    month = int(parts["m"]) if "m" in parts else _MONTHS[parts["w"].lower()]
+    month = int(parts["m"]) if "m" in parts else _MONTHS.get(parts["w"].lower(), 0)  # letters that match s and i, too
     day = int(parts["d"])
     if "/" in text and month > _MOST_MONTHS >= day:
         day, month = month, day  # month first; nothing else is possible

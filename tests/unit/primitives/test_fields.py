@@ -49,6 +49,7 @@ def values(text: str, properties: Properties) -> dict[str, list[str]]:
         ("date", "am 3. November 2026", ["2026-11-03"]),
         ("date", "le 3 novembre 2026", ["2026-11-03"]),
         ("date", "November 3rd, 2026", ["2026-11-03"]),
+        ("date", "1 augu\u017ft 2026, 5 apr\u0131l 2026, 6 May 2026", ["2026-05-06"]),
         ("date", "2026年11月3日", ["2026-11-03"]),
         ("date", "11/23/2026", ["2026-11-23"]),
         ("date", "03/04/2026", ["2026-04-03"]),
