@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +81,36 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         # A peer that has gone or was silent concerns the peer alone.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
+
+
+@contextmanager
+def served(listen: str, name: str, app: Callable[..., Iterable[bytes]] | None = None) -> Iterator[int]:
+    """Serve the metrics, or another application, in a thread while the block runs.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one. Empty serves nothing.
+        name: The thread's name.
+        app: See `MetricsServer`.
+
+    Yields:
+        The port, 0 when nothing is served.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    if not listen:
+        yield 0
+        return
+    host, _, port = listen.rpartition(":")
+    server = MetricsServer(host.strip("[]"), int(port), app)
+    thread = threading.Thread(target=server.serve_forever, name=name, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
 
 
 class _Head(socket.SocketIO):

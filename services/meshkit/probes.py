@@ -5,13 +5,12 @@
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from services.meshkit.metrics_server import MetricsServer
+from services.meshkit.metrics_server import served
 
 LIVE_PATH = "/live"
 READY_PATH = "/ready"
@@ -70,25 +69,18 @@ async def serve_probes(listen: str, is_ready: Callable[[], bool]) -> AsyncIterat
     Raises:
         OSError: The port is taken.
     """
-    if not listen:
+    if not listen:  # no pulse either
         yield 0
         return
     pulse = Pulse()
-    host, _, port = listen.rpartition(":")
-    server = MetricsServer(host.strip("[]"), int(port), _application(pulse.is_live, is_ready))
-    thread = threading.Thread(target=server.serve_forever, name="probes", daemon=True)
-    thread.start()
-    beating = asyncio.create_task(pulse.run(), name="pulse")
-    try:
-        yield server.server_port
-    finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
-        # The stop of the server waits for half a second at most.
-        await asyncio.to_thread(server.shutdown)
-        server.server_close()
-        thread.join(timeout=5)
+    with served(listen, "probes", _application(pulse.is_live, is_ready)) as port:
+        beating = asyncio.create_task(pulse.run(), name="pulse")
+        try:
+            yield port
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
 
 
 def _application(is_live: Callable[[], bool], is_ready: Callable[[], bool]) -> Callable[..., Iterable[bytes]]:
