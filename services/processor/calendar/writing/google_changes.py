@@ -12,7 +12,13 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.google_json import SEND_UPDATES, changes_json
-from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live, found_change
+from services.processor.calendar.writing.target import (
+    ImpossibleError,
+    UnprovableError,
+    check_live,
+    found_answer,
+    found_change,
+)
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
@@ -28,7 +34,6 @@ _ANSWERS = {
     pb2.CALENDAR_ANSWER_DECLINED: "declined",
 }
 _GONE = "the event is gone"
-_CHANGED = "the event was changed meanwhile and has another answer"
 _NOT_INVITED = "the calendar's owner is no attendee, or the organizer"
 
 
@@ -49,11 +54,9 @@ class GoogleChanges:
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
-        if row.kind is Kind.CANCEL and not flag(member(found, "organizer"), "self"):
-            raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
-        if row.kind is Kind.UPDATE:
+        if row.kind is not Kind.RESPOND:
             check_live(row, text(found, "etag"), is_organizer=flag(member(found, "organizer"), "self"))
-        if row.kind is Kind.RESPOND and _own(found) is None:
+        elif _own(found) is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", _NOT_INVITED)
         return Target(row.provider_event_id, text(found, "etag"))
 
@@ -89,15 +92,10 @@ class GoogleChanges:
             raise UnprovableError(_GONE)
         if row.kind is Kind.UPDATE:
             return found_change(row, text(_marks_of(found), GOOGLE_CALENDAR_CHANGE), text(found, "etag"))
-        version, own = text(found, "etag"), _own(found) or {}
-        if row.version_before and version == row.version_before:
-            return None
-        is_given = text(own, "responseStatus") == _ANSWERS[row.answer.answer]
-        if is_given and row.answer.comment in ("", text(own, "comment")):
-            return Made(row.provider_event_id, version)
-        if row.version_before:
-            raise UnprovableError(_CHANGED)
-        return None
+        own = _own(found) or {}
+        is_answer = text(own, "responseStatus") == _ANSWERS[row.answer.answer]
+        is_given = is_answer and row.answer.comment in ("", text(own, "comment"))
+        return found_answer(row, text(found, "etag"), is_given=is_given)
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"private": {GOOGLE_CALENDAR_CHANGE: row.calendar_write_id}}

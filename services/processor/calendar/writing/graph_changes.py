@@ -15,7 +15,13 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.graph_json import changes_json
-from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, check_live, found_change
+from services.processor.calendar.writing.target import (
+    ImpossibleError,
+    UnprovableError,
+    check_live,
+    found_answer,
+    found_change,
+)
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
@@ -32,7 +38,6 @@ _ACTIONS = {
 }
 """Graph's action of each answer, and the state that it leaves, in lower case."""
 _GONE = "the event is gone: a decline may remove it, and so may a deletion"
-_CHANGED = "the event was changed meanwhile and has another answer"
 
 
 class GraphChanges:
@@ -52,15 +57,13 @@ class GraphChanges:
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
-        if row.kind is Kind.CANCEL and not flag(found, "isOrganizer"):
-            raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
-        version = text(found, "changeKey")
-        if row.kind is Kind.UPDATE:
-            check_live(row, version, is_organizer=flag(found, "isOrganizer"))
-            if row.changes.event.HasField("body_text") and flag(found, "isOnlineMeeting"):
-                raise ImpossibleError("CALENDAR_BODY_HOLDS_MEETING", "another body would end the online meeting")
-        if row.kind is Kind.RESPOND and flag(found, "isOrganizer"):
+        version, is_organizer = text(found, "changeKey"), flag(found, "isOrganizer")
+        if row.kind is not Kind.RESPOND:
+            check_live(row, version, is_organizer=is_organizer)
+        elif is_organizer:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", "the calendar's owner is the organizer")
+        if row.kind is Kind.UPDATE and row.changes.event.HasField("body_text") and flag(found, "isOnlineMeeting"):
+            raise ImpossibleError("CALENDAR_BODY_HOLDS_MEETING", "another body would end the online meeting")
         return Target(row.provider_event_id, version)
 
     async def submit(self, row: WriteRow) -> Made:
@@ -90,14 +93,8 @@ class GraphChanges:
         version = text(found, "changeKey")
         if row.kind is Kind.UPDATE:
             return found_change(row, _mark_of(found), version)
-        if row.version_before and version == row.version_before:
-            return None
         given = text(member(found, "responseStatus"), "response").lower()
-        if given == _ACTIONS[row.answer.answer][1]:
-            return Made(row.provider_event_id, version)
-        if row.version_before:
-            raise UnprovableError(_CHANGED)
-        return None
+        return found_answer(row, version, is_given=given == _ACTIONS[row.answer.answer][1])
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"id": GRAPH_CALENDAR_CHANGE, "value": row.calendar_write_id}

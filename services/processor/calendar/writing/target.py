@@ -2,8 +2,9 @@
 
 from typing import Protocol
 
-from services.processor.calendar.write_rows import Made, Target, WriteRow
+from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 
+_ANSWERED_OTHERWISE = "the event was changed meanwhile and has another answer"
 _OVERTAKEN = "another change made a newer version, which does not show whether this one was made before it"
 
 
@@ -68,14 +69,14 @@ class WritableCalendars(Protocol):
 
 
 def check_live(row: WriteRow, version: str, *, is_organizer: bool) -> None:
-    """Check the provider's present state of an event before its fields are changed.
+    """Check the provider's present state of an event before it is cancelled, or its fields are changed.
 
     Raises:
         ImpossibleError: The calendar's owner is not the organizer, or the caller named another version.
     """
     if not is_organizer:
         raise ImpossibleError("CALENDAR_EVENT_NOT_ORGANIZED", "the calendar's owner is not the organizer")
-    if row.changes.version not in ("", version):
+    if row.kind is Kind.UPDATE and row.changes.version not in ("", version):
         raise ImpossibleError("CALENDAR_EVENT_CHANGED", f"the newest version is {version}")
 
 
@@ -95,4 +96,24 @@ def found_change(row: WriteRow, mark: str, version: str) -> Made | None:
         return Made(row.provider_event_id, version)
     if row.version_before and version != row.version_before:
         raise UnprovableError(_OVERTAKEN)
+    return None
+
+
+def found_answer(row: WriteRow, version: str, *, is_given: bool) -> Made | None:
+    """Look an answer up in the event; None while the event has the version from before, and the answer may come late.
+
+    Args:
+        row: An answer in doubt.
+        version: The event's present version.
+        is_given: Whether the event has this answer.
+
+    Raises:
+        UnprovableError: The event has another version with another answer.
+    """
+    if row.version_before and version == row.version_before:
+        return None
+    if is_given:
+        return Made(row.provider_event_id, version)
+    if row.version_before:
+        raise UnprovableError(_ANSWERED_OTHERWISE)
     return None
