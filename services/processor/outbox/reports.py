@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from mailmesh.mail.v1 import message_pb2
-from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.processor.outbox.rows import MailCopy, ReportRow, SendRow
+from services.processor.outbox.send_event import send_event
 from services.processor.outbox.store import reports, sends, waiting_reports
 from services.processor.stream.publish import EventDraft
 from services.processor.stream.store import tenants
@@ -103,11 +103,11 @@ async def _keep(
 async def _stored(
     connection: db.Connection, row: SendRow, message_id: str, report: message_pb2.DeliveryReport, at: datetime
 ) -> list[EventDraft]:
-    return [
-        await _event(connection, row, one)
-        for one in _fitting(row, message_id, report, at)
-        if await reports.add(connection, row.tenant_id, one)
-    ]
+    new = [one for one in _fitting(row, message_id, report, at) if await reports.add(connection, row.tenant_id, one)]
+    if not new:
+        return []
+    account = await tenants.account_of(connection, row.tenant_id)
+    return [_event(row, account, one) for one in new]
 
 
 def _fitting(row: SendRow, message_id: str, report: message_pb2.DeliveryReport, at: datetime) -> Iterator[ReportRow]:
@@ -122,26 +122,10 @@ def _fitting(row: SendRow, message_id: str, report: message_pb2.DeliveryReport, 
         yield ReportRow(row.send_id, address, is_complaint, one.bounce, status, one.diagnostic, at, message_id)
 
 
-async def _event(connection: db.Connection, row: SendRow, report: ReportRow) -> EventDraft:
-    external_tenant_id, user_id = await tenants.account_of(connection, row.tenant_id)
-    kind = "send.complained" if report.is_complaint else "send.bounced"
-    event = event_pb2.SendEvent(
-        provider=row.provider,
-        tenant_id=row.tenant_id,
-        external_tenant_id=external_tenant_id,
-        user_id=user_id,
-        event_type=kind,
-        correlation_id=row.correlation_id,
-        diagnostic=report.diagnostic,
-        send_id=row.send_id,
-        idempotency_key=row.idempotency_key,
-        message_id=row.message_id,
-        internet_message_id=row.internet_message_id,
-        provider_thread_id=row.provider_thread_id,
-        recipient=report.recipient,
-        bounce=report.bounce,  # type: ignore[arg-type]
-        status=report.status,
-        report_message_id=report.report_message_id,
-    )
+def _event(row: SendRow, account: tuple[str, str], report: ReportRow) -> EventDraft:
+    event = send_event(row, account, "send.complained" if report.is_complaint else "send.bounced")
+    event.diagnostic, event.recipient, event.status = report.diagnostic, report.recipient, report.status
+    event.bounce = report.bounce  # type: ignore[assignment]
+    event.report_message_id = report.report_message_id
     event.received_at.FromDatetime(report.reported_at)
     return EventDraft(send=event, change_id=f"{row.send_id}:{report.recipient}")
