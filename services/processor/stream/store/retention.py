@@ -14,6 +14,10 @@ _MICROSECONDS = 1_000_000
 _BATCH = 5000
 _EPOCH = date(1970, 1, 1)
 
+# The catalogue refuses the second of two tables of one name that are made at once, by an error of its own.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('processor.partitions', 0))"
+# `to_regclass` would answer from what this connection knew before it waited for the lock.
+_IS_THERE = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND relnamespace = 'processor'::regnamespace)"
 _PARTITIONS = """
     SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'processor.events'::regclass AND starts_with(c.relname, $1) ORDER BY c.relname
@@ -54,11 +58,14 @@ async def make_partition(connection: db.Connection, day: date) -> bool:
     Safe to call again: yes.
     """
     name = f"{_PREFIX}{day:%Y%m%d}"
-    if await connection.fetchval("SELECT to_regclass($1)", f"processor.{name}"):
+    if await connection.fetchval(_IS_THERE, name):
         return True
     low, high = first_position(day), first_position(day + timedelta(days=1))
     try:
         async with connection.transaction():
+            await connection.execute(_LOCK)
+            if await connection.fetchval(_IS_THERE, name):
+                return True  # another process was faster
             # Attach the partition instead of making it in place: attaching does not block readers and publishers.
             await connection.execute(f"CREATE TABLE processor.{name} (LIKE processor.events INCLUDING STORAGE)")
             await connection.execute(
@@ -66,8 +73,6 @@ async def make_partition(connection: db.Connection, day: date) -> bool:
             )
     except asyncpg.CheckViolationError:
         return False
-    except asyncpg.DuplicateTableError:  # another process was faster
-        return True
     return True
 
 

@@ -1,5 +1,6 @@
 """Retention and partitions on a real PostgreSQL."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +54,15 @@ async def test_partitions_are_made_a_week_ahead_and_only_once(
 
     assert f"events_d{later.now() + timedelta(days=6):%Y%m%d}" in first
     assert 1 == len(await _partitions(pool)) - len(first)
+
+
+async def test_processes_that_start_at_once_make_each_partition_once(pool: db.Pool, later: ManualClock) -> None:
+    for _ in range(5):
+        later.advance(timedelta(days=20))
+        before = len(await _partitions(pool))
+        await asyncio.gather(*(Retention(pool, 30, later, NO_WAIT).prepare() for _ in range(4)))
+
+        assert 9 == len(await _partitions(pool)) - before
 
 
 async def test_events_lie_in_the_partition_of_their_day(pool: db.Pool, retention: Retention) -> None:
