@@ -95,6 +95,10 @@ bench: $(VENV) ## Measure, and write the results to bench/results; AGAINST=commi
 torture: $(VENV) ## Try to break it: RUNS=10 seeds at random, SECONDS=60 each; SEED=7 repeats one
 	$(BIN)/python -m tests.mesh.torture $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),10)) --seconds $(or $(SECONDS),60)
 
+.PHONY: hosts
+hosts: $(VENV) ## Run the mesh on several hosts (network namespaces), and take them away: RUNS=5 seeds, SEED=7 repeats one
+	$(BIN)/python -m tests.hosts $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),5)) $(if $(FIGURES),--figures $(FIGURES))
+
 .PHONY: audit
 audit: $(VENV) $(NODE) ## Compare the locked packages with the published advisories (needs the advisory databases)
 	$(BIN)/uvx pip-audit==2.10.1 --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.lock
