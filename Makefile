@@ -16,6 +16,8 @@ NODE := $(if $(shell command -v npm),node_modules/.installed)
 GO := $(if $(shell command -v go),.cache/go/.installed)
 HELM := $(if $(shell command -v go),.cache/helm/.installed)
 PROMETHEUS := $(if $(shell command -v apt-get),.cache/prometheus/.installed)
+# Without tables for a debugger Go links a program in less than half the time.
+NO_DEBUG := -s -w
 # Further arguments of pytest: `make test T="tests/unit -k lease"`.
 T ?=
 # The installation of n8n for `make test-n8n`, outside of the repository.
@@ -34,7 +36,7 @@ up: $(VENV) ## Start everything and keep it running until Ctrl-C
 	$(BIN)/mailmesh up
 
 .PHONY: test
-test: $(VENV) $(NODE) $(GO) $(PROMETHEUS) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
+test: $(VENV) $(NODE) $(GO) $(PROMETHEUS) $(if $(T),,$(HELM)) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
 	$(BIN)/python -m tools.suite $(T)
 
 .PHONY: test-n8n
@@ -44,7 +46,7 @@ test-n8n: $(VENV) $(NODE) ## Install n8n into N8N_HOME (3 GB), lint the package 
 	N8N_HOME=$(N8N_HOME) $(BIN)/pytest -m n8n tests/mesh/test_n8n.py $(T)
 
 .PHONY: test-under-load
-test-under-load: $(VENV) $(NODE) $(GO) ## Run all tests RUNS=3 times beside busy loops, and name those that need a second try
+test-under-load: $(VENV) $(NODE) $(GO) $(if $(T),,$(HELM)) ## Run all tests RUNS=3 times beside busy loops, and name those that need a second try
 	$(BIN)/python -m tools.suite.load --runs $(or $(RUNS),3) $(T)
 
 .PHONY: check
@@ -133,6 +135,9 @@ clean: ## Delete installed and generated files, except committed ones
 	rm -rf .venv .cache node_modules dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+.PHONY: setup
+setup: $(VENV) $(NODE) $(GO) $(HELM) $(PROMETHEUS) ## Install and build what the tests and checks need; --jobs=2 fetches beside compiling
+
 # --- set up, once -----------------------------------------------------------------------------------------------------
 
 $(VENV): requirements.lock
@@ -151,11 +156,11 @@ node_modules/.installed: package-lock.json
 	touch $@
 
 .cache/helm/.installed: tools/go/helm/go.mod tools/go/helm/go.sum
-	cd tools/go/helm && GOBIN=$(CURDIR)/.cache/helm/bin GOFLAGS=-mod=readonly go install tool
+	cd tools/go/helm && GOBIN=$(CURDIR)/.cache/helm/bin GOFLAGS=-mod=readonly go install -ldflags='$(NO_DEBUG)' tool
 	touch $@
 
 .cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum clients/go/go.sum
-	cd tools/go && GOBIN=$(CURDIR)/.cache/go/bin GOFLAGS=-mod=readonly go install tool
+	cd tools/go && GOBIN=$(CURDIR)/.cache/go/bin GOFLAGS=-mod=readonly go install -ldflags='$(NO_DEBUG)' tool
 	cd tests/clients/openapi/go && GOFLAGS=-mod=readonly go mod download
 	cd clients/go && GOFLAGS=-mod=readonly go mod download
 	touch $@

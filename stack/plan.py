@@ -1,7 +1,7 @@
 """The programs of a stack with their variables, in stages that start one after the other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.addresses import EDGE, ENVOY_METRICS, Ports
@@ -212,7 +212,8 @@ class Planner:
         return [agents_program(self.ports[AGENTS], given | log_level | own)]
 
     def _envoy(self) -> Program:
-        return EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin).program()
+        server = EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin)
+        return replace(server.program(), is_ready=server.has_found_services)
 
     @property
     def _envoy_admin(self) -> Path:

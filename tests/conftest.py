@@ -9,6 +9,7 @@ settings.register_profile("same", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("same")
 
 pytest_plugins = [
+    "tests.programs.garbage",
     "tests.programs.environment",
     "tests.programs.forks",
     "tests.programs.certificates",

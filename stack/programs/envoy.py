@@ -63,6 +63,20 @@ class EnvoyServer:
             return False
         return bool(state == "LIVE")
 
+    def has_found_services(self) -> bool:
+        """Says whether Envoy is ready and passes requests on: each service has a process that answers its checks.
+
+        Envoy accepts connections as soon as the first check of each process has ended, passed or not. On a machine with
+        other load a check may need longer than it is given, and requests are refused until the next one.
+        """
+        if not self.is_ready():
+            return False
+        try:
+            clusters = self.ask("/clusters?format=json")["cluster_statuses"]
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        return all(any(map(_passes, cluster["host_statuses"])) for cluster in clusters if cluster.get("host_statuses"))
+
     def ask(self, path: str) -> dict[str, Any]:
         """Asks the admin interface for a JSON document.
 
@@ -79,6 +93,11 @@ class EnvoyServer:
             connection.request("GET", path)
             document: dict[str, Any] = json.load(connection.getresponse())
         return document
+
+
+def _passes(host: dict[str, Any]) -> bool:
+    """Say whether a process passed its last check; those that are not checked pass."""
+    return not host["health_status"].get("failed_active_health_check", False)
 
 
 def envoy_binary() -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from clients.n8n_package import COMPILER, PACKAGE, build
 from tests.programs.toolchains import require
+from tools.documents import read_yaml
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(300)
@@ -67,7 +67,7 @@ def test_the_manifest_names_the_files_that_the_compiler_writes(built: Path) -> N
 
 def operations() -> dict[str, dict[str, list[str]]]:
     """Return the operations of the OpenAPI document: the names of their parameters, body fields and answer fields."""
-    document = yaml.safe_load(OPENAPI.read_text())
+    document = read_yaml(OPENAPI.read_text())
     found = {}
     for path, verbs in document["paths"].items():
         for verb, operation in verbs.items():

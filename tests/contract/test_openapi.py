@@ -7,11 +7,11 @@ from typing import Any
 
 import openapi_spec_validator
 import pytest
-import yaml
 from google.api import annotations_pb2
 
 from mailmesh.access.v1 import access_pb2
 from tests.contract.reading import door_of, methods
+from tools.documents import read_yaml
 from tools.generate import openapi_bounds
 from tools.generate.protos import ROOT
 
@@ -20,7 +20,7 @@ VERBS = {"get", "post", "patch", "put", "delete"}
 
 @cache
 def document() -> Any:
-    return yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
+    return read_yaml((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
 
 
 def operations() -> Iterator[tuple[str, str, Any]]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from packaging.version import Version
 
 from services.meshkit.probes import LIVE_PATH, READY_PATH
 from tools.check import deployment
 from tools.check.outcome import CheckError, Skipped
+from tools.documents import read_yaml
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(120)
@@ -151,7 +151,7 @@ def test_the_door_of_agents_needs_an_https_address() -> None:
         pytest.skip(str(skipped))
 
 
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+COMPOSE: dict[str, Any] = read_yaml((ROOT / "deploy" / "compose.yaml").read_text())["services"]
 
 
 def test_each_variable_of_the_compose_file_is_a_documented_setting() -> None:
@@ -187,7 +187,7 @@ def test_what_needs_the_database_reaches_networks_outside_in_the_compose_file() 
 
 
 def test_primitives_has_no_way_out_of_the_compose_networks() -> None:
-    networks = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["networks"]
+    networks = read_yaml((ROOT / "deploy" / "compose.yaml").read_text())["networks"]
 
     assert COMPOSE["primitives"]["networks"] == ["mesh"]
     assert networks["mesh"] == {"internal": True}

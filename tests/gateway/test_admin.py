@@ -1,5 +1,6 @@
 """The admin interface is out of reach of browsers and other users; metrics are served apart from it."""
 
+import asyncio
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from gateway.settings import EdgeSettings
 from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from services.meshkit.settings import SettingsError, load
+from stack.certificates import MeshCertificates
 from stack.programs.envoy import EnvoyServer
 from stack.programs.program import Program
 from tests.gateway.conftest import Edge, StartEdge
@@ -74,6 +76,19 @@ def test_an_address_of_the_admin_interface_that_is_a_port_is_refused(tmp_path: P
     files = dict.fromkeys(("mesh_certificate", "mesh_key", "mesh_authority"), tmp_path)
     with pytest.raises(SettingsError, match="any page in a browser could call a port"):
         load(EdgeSettings, admin_listen="127.0.0.1:9901", **files)
+
+
+async def test_the_edge_has_found_its_services_when_each_has_a_process_that_answers(
+    start_edge: StartEdge, certificates: MeshCertificates
+) -> None:
+    whole = await start_edge()
+    partial = await start_edge(impostors={"ingest": certificates.identity("processor")})
+
+    async with asyncio.timeout(40):
+        while not await asyncio.to_thread(whole.server.has_found_services):
+            await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(partial.server.is_ready)
+    assert not await asyncio.to_thread(partial.server.has_found_services)
 
 
 async def test_no_level_of_the_log_has_a_key_or_a_ticket(

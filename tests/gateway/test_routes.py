@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-import yaml
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import descriptor_pool, message_factory
 
 from gateway.contract import descriptor_path, edge_services
 from tests.gateway.conftest import ADMIN_KEY, Edge, Seen, StartEdge, error_of
+from tools.documents import read_yaml
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "gen" / "openapi" / "openapi.yaml"
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
@@ -53,7 +53,7 @@ class Route:
 
 @cache
 def routes() -> tuple[Route, ...]:
-    return tuple(_routes(yaml.safe_load(DOCUMENT.read_text())["paths"]))
+    return tuple(_routes(read_yaml(DOCUMENT.read_text())["paths"]))
 
 
 def _routes(paths: dict[str, Any]) -> Iterator[Route]:

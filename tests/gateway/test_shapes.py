@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-import yaml
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
@@ -20,6 +19,7 @@ from services.meshkit.header_bounds import EDGE_HEADERS, EDGE_KIB
 from services.meshkit.status import to_status
 from stack.certificates import MeshCertificates
 from tests.gateway.conftest import ADMIN_KEY, Edge, StartEdge, error_of
+from tools.documents import read_yaml
 from tools.generate.protos import ROOT
 
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
@@ -30,7 +30,7 @@ NO_GRPC = (
     "application/json", "application/connect+json", "application/proto", "text/plain", "application/grpcx",
     "Application/gRPC", "",
 )  # fmt: skip
-DOCUMENT = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
+DOCUMENT = read_yaml((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
 ROUTES = [(verb.upper(), path) for path, verbs in DOCUMENT["paths"].items() for verb in verbs]
 # A GET, bodies that are no messages, frames and headers that are wrong: each once made the service reset the stream.
 SHAPES: dict[str, tuple[str, dict[str, str], bytes]] = {

@@ -7,16 +7,16 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from tests.mesh.accounts import connect, new_address
 from tests.mesh.openapi_cases import Case, Request, applied, base, cases
 from tests.programs.mesh import Mesh
+from tools.documents import read_yaml
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(400)
 JSON = Any
-DOCUMENT: JSON = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
+DOCUMENT: JSON = read_yaml((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = [
     (path, verb, operation)

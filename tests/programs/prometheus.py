@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.programs.mesh import Mesh
 from tools.check.alerts import RULES
+from tools.documents import read_yaml
 from tools.prometheus import program
 
 PROMTOOL = str(program("promtool"))
@@ -77,7 +78,7 @@ def rule_files() -> list[Path]:
 
 def rules() -> list[dict[str, Any]]:
     """Return all rules, as written."""
-    groups = [group for path in rule_files() for group in yaml.safe_load(path.read_text())["groups"]]
+    groups = [group for path in rule_files() for group in read_yaml(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 

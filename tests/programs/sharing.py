@@ -18,7 +18,8 @@ GROUNDS = {"mesh": "Mesh", "kept": "Kept"}
 LONG_FILES = frozenset({
     *("test_backup.py", "test_broken_mails.py", "test_doubt.py", "test_reconcile.py", "test_killing.py"),
     *("test_outages.py", "test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py"),
-    *("test_rotation.py", "test_strangers.py", "test_torture.py", "test_truth.py", "test_up.py"),
+    *("test_rotation.py", "test_strangers.py", "test_terminal.py", "test_torture.py", "test_truth.py", "test_up.py"),
+    *("test_conformance.py", "test_image.py", "test_java.py", "test_leftovers.py", "test_nothing_left.py"),
 })  # fmt: skip
 """Names of files that take longest: the processes start them first and fill up with short ones at the end."""
 
@@ -56,5 +57,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGround | N
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts first the files of a shared fixture, which one process runs alone, and then the other long files."""
-    items.sort(key=lambda item: (not ground_of(item.path), item.path.name not in LONG_FILES))
+    """Puts first the files of a shared fixture, which one process runs alone, then the other long files.
+
+    The files that start no program come last: their tests are the shortest, so that all processes end together.
+    """
+    items.sort(key=lambda item: (not ground_of(item.path), item.path.name not in LONG_FILES, "unit" in item.path.parts))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import grpc
 import httpx
 import pytest
-import yaml
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, Phase, given, settings
@@ -33,6 +32,7 @@ from tests.programs.mesh import Mesh
 from tests.security.doors import rest
 from tests.security.shapes import Document, messages, with_each_text, with_each_time
 from tests.security.sides import endpoint
+from tools.documents import read_yaml
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(400)
@@ -57,7 +57,7 @@ ACCIDENTS = {
 ENDS_OF_TIME = (Timestamp(seconds=-62135596800), Timestamp(seconds=253402300799, nanos=999_999_999))
 OWN_IDS = ("tenant_id", "subscription_id")
 STREAM_PATH = "/v1/events:stream"
-DOCUMENT = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
+DOCUMENT = read_yaml((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
 ROUTES = [(verb, path) for path, verbs in DOCUMENT["paths"].items() for verb in verbs]
 
 

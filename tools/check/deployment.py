@@ -7,9 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tools.check.outcome import CheckError, Skipped
+from tools.documents import read_yaml_documents
 from tools.generate.protos import ROOT, venv_program
 
 CHART = ROOT / "deploy" / "helm" / "mailmesh"
@@ -46,7 +45,7 @@ def rendered(values: Path) -> list[dict[str, Any]]:
         Skipped: helm is absent.
     """
     text = run_helm("template", "mesh", str(CHART), "--values", str(values), "--kube-version", KUBERNETES)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in read_yaml_documents(text) if document]
 
 
 def chart() -> str:

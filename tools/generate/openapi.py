@@ -10,6 +10,7 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool
 from typing_extensions import override
 
+from tools.documents import read_yaml
 from tools.generate import golang, openapi_finish, protos, python
 
 _OPTIONS = ("naming=json", "enum_type=string", "default_response=true", "title=mailmesh", "version=v1")
@@ -38,7 +39,7 @@ def generate(out: Path) -> None:
     options = [f"--openapi_opt={option}" for option in (*_OPTIONS, *golang.package_options())]
     protos.protoc([plugin, *options, f"--openapi_out={target}"], protos.contract_files())
     place = target / "openapi.yaml"
-    document = openapi_finish.finish(yaml.safe_load(place.read_text()), _contract(out))
+    document = openapi_finish.finish(read_yaml(place.read_text()), _contract(out))
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     place.write_text(f"# Generated from proto/ by `make gen`; never edited.\n{text}")
 

@@ -17,15 +17,16 @@ CRASHED_PHASE = "???"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the runner's two options."""
+    """Adds the runner's three options."""
     group = parser.getgroup("suite")
     group.addoption("--record", metavar="FILE", help="write the result of each test to this file")
     group.addoption("--only-listed", metavar="FILE", help="run only the tests whose node ids this JSON file lists")
+    group.addoption("--only-marking", metavar="MARK", help="read only the files whose text has this mark")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts the recorder and the selection, each if its option is there."""
+    """Starts the recorder and the selections, each if its option is there."""
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which reports to the controller
         return
     if record := config.getoption("record"):
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         reporter.summary_stats = lambda: None
     if listed := config.getoption("only_listed"):
         config.pluginmanager.register(Selection(config.rootpath, json.loads(Path(listed).read_text(encoding="utf-8"))))
+    if mark := config.getoption("only_marking"):
+        config.pluginmanager.register(Marking(f"mark.{mark}"))
 
 
 class Recorder:
@@ -82,6 +85,23 @@ class Recorder:
         if session.shouldfail or session.shouldstop:
             self._outcome.faults.append(f"the run ended early: {session.shouldfail or session.shouldstop}")
         self._outcome.write(self._path)
+
+
+class Marking:
+    """Passes over each file without a word: reading all files takes longer than the few tests of a mark.
+
+    Args:
+        word: For example `mark.serial`.
+    """
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Passes over files without the word."""
+        if collection_path.suffix != ".py" or self._word in collection_path.read_text(encoding="utf-8"):
+            return None
+        return True
 
 
 class Selection:

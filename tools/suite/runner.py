@@ -12,7 +12,7 @@ from tools.suite.sandbox import Sandbox
 # The tests wait more than they compute: three processes keep two cores busy.
 WORKERS = 3
 PARTS = {
-    "tests that run alone": ("-m", "serial", "--durations=20"),
+    "tests that run alone": ("-m", "serial", "--only-marking=serial", "--durations=20"),
     # A crash fails the run whatever comes after it, so no worker is replaced.
     "all other tests": (
         *("-m", "not serial", "--durations=60"),

@@ -39,11 +39,15 @@ async def test_a_refusal_that_passes_is_retried_and_asks_for_no_person(
     refused_status = await served.status(tenant_id)
     (row,) = await served.fetch("SELECT status_detail FROM vault.tenants WHERE tenant_id = $1", tenant_id)
 
+    # The time of the next attempt has come.
+    probes = await served.fetch("UPDATE vault.tenants SET probe_at = now() WHERE probe_at IS NOT NULL RETURNING 1")
+
     async def is_active() -> bool:
         return await served.status(tenant_id) == ("active", "")
 
     await eventually(is_active)
 
+    assert 1 == len(probes)
     assert ("TENANT_IN_ERROR", cause) == (error.reason, error.metadata["detail"])
     assert ("error", cause) == refused_status
     assert "onnect the account again" not in row["status_detail"]
