@@ -39,8 +39,11 @@ from services.meshkit.settings import SettingsError, load
 
 NAME = "delivery"
 _HOLD_SECONDS = 1.0
+# Callers of this process wake the loop of endpoints; only leases of a process that died end unseen.
+_IDLE_FACTOR = 5.0
 _RETENTION_SECONDS = 60.0
 _ERASE_SECONDS = 5.0
+_ERASE_IDLE_FACTOR = 3.0
 _VAULT_RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
     "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure",
@@ -70,7 +73,7 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
         eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
         async with (
             serving(server, settings, pool, feed, client, rules),
-            background(PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round).run()),
+            background(PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR).run()),
         ):
             await server.serve(stop)
 
@@ -94,7 +97,9 @@ async def serving(
     attempts = Attempts(client, sealer, feed, schedule, clock)
     means = Means(pool, feed, attempts, schedule, clock, Slots(settings.requests), settings.waiting)
     holder = Holder(means, settings.endpoints_held, timedelta(seconds=settings.lease_seconds))
-    holding = PeriodicLoop("endpoints", _HOLD_SECONDS, holder.round)
+    holding = PeriodicLoop(
+        "endpoints", _HOLD_SECONDS, holder.round, idle_factor=_IDLE_FACTOR, may_idle=lambda: not holder.is_holding
+    )
     endpoints = Endpoints(pool, sealer, feed, settings.endpoints, holding.nudge, clock)
     server.add(
         add_EndpointServiceServicer_to_server,

@@ -262,7 +262,8 @@ def _ingest(
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
-    states = TenantStates(pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, TenantEraser(vault, pool).round, idle_factor=_IDLE_FACTOR)
+    states = TenantStates(pool, partial(_tenants_changed, matcher, (*steps.values(), erasing)), wake)
     follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
     loops = (
@@ -271,7 +272,7 @@ def _ingest(
         PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
         PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
-        PeriodicLoop("erasing", _ERASE_SECONDS, TenantEraser(vault, pool).round),
+        erasing,
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),

@@ -23,10 +23,10 @@ logger = structlog.get_logger(__name__)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-_TRUSTED_SECONDS = 0.25
+_TRUSTED_SECONDS = 3.0
 """A connection that has answered within this time is lent at once, unless it has ended. A server that stops ends its
-connections, and one that vanishes is not replaced within this time. At a few events a second it spares nearly all
-questions."""
+connections. That one has vanished or only reads, the health check finds out: it asks every two seconds in any case, and
+its question keeps the connection of an idle process trusted."""
 _CHECK_SECONDS = 0.5  # less than the time of a health ping, which would be cancelled inside
 _READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
 """True also on a standby."""

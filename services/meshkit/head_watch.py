@@ -27,7 +27,7 @@ class HeadWatch:
         channel: str,
         read_head: Callable[[db.Connection], Awaitable[int]],
         *,
-        look_seconds: float = 2.0,
+        look_seconds: float = 5.0,
         retry_seconds: float = 0.5,
     ) -> None:
         self.head = 0
@@ -37,6 +37,11 @@ class HeadWatch:
         self._look_seconds = look_seconds
         self._retry_seconds = retry_seconds
         self._moved = asyncio.Event()
+        self._calls: list[Callable[[], None]] = []
+
+    def call(self, on_move: Callable[[], None]) -> None:
+        """Have something called whenever the head moves, such as the nudge of a loop."""
+        self._calls.append(on_move)
 
     async def beyond(self, position: int, seconds: float) -> bool:
         """Wait until there is an entry after a position.
@@ -88,3 +93,5 @@ class HeadWatch:
         if head != self.head:
             self.head = head
             self.wake()
+            for on_move in self._calls:
+                on_move()

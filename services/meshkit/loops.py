@@ -33,6 +33,7 @@ class PeriodicLoop:
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
         round_seconds: The time limit of one round; then it is cancelled and counts as failed.
         idle_factor: Times by which the waits of an idle loop are longer: for work that wakes the loop or can be late.
+        may_idle: Says whether the waits may be longer now.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class PeriodicLoop:
         jitter: float = 0.2,
         round_seconds: float = 300.0,
         idle_factor: float = 1.0,
+        may_idle: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = name
         self._idle_factor = idle_factor
+        self._may_idle = may_idle
         self._idle_rounds = 0
         self._work = work
         self._round_seconds = round_seconds
@@ -81,7 +84,7 @@ class PeriodicLoop:
 
     async def _wait(self) -> None:
         seconds = self._guard.pause_seconds
-        if self._idle_rounds >= IDLE_ROUNDS:
+        if self._idle_rounds >= IDLE_ROUNDS and self._may_idle():
             seconds *= self._idle_factor
         try:
             async with asyncio.timeout(seconds):

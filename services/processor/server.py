@@ -52,7 +52,7 @@ from services.processor.mail.sources.quotas import Quotas
 from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import TokenCache
-from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.mailbox.token_dropper import token_loops
 from services.processor.messages.processed import ProcessedMails
 from services.processor.messages.reading.reads import Reads
 from services.processor.messages.requests import Modifications
@@ -76,6 +76,7 @@ from services.processor.stream.live import Following, StreamLimits
 from services.processor.stream.pages import EventReader
 from services.processor.stream.replay import Replaying
 from services.processor.stream.retention import Retention
+from services.processor.stream.store.tenants import CHANGED
 from services.processor.stream.tail import Tail
 from services.processor.stream.tenant_events import tenant_follower
 
@@ -97,8 +98,10 @@ _VAULT_RETRY_SAFE = (
 )
 _OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
+_FOLLOW_IDLE_FACTOR = 15.0  # a new event ends the longer waits
 _RETENTION_SECONDS = 60.0
 _ERASE_SECONDS = 5.0
+_ERASE_IDLE_FACTOR = 3.0
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -207,18 +210,21 @@ async def serving(
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
     await retention.prepare()
-    followed = PeriodicLoop("conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round)
+    followed = PeriodicLoop(
+        "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
+    )
+    head.call(followed.rouse)
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
     writes = PeriodicLoop("calendar-writes", _RETENTION_SECONDS, WriteRetention(pool, clock).round)
     clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
-    dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
+    head.call(erasing.rouse)  # the end of a disconnect is an event
     loops = (
-        *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
-        *(long_mails.run(), followed.run(), writes.run()),
+        *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run()),
+        *(long_mails.run(), followed.run(), writes.run(), *token_loops(pool, CHANGED, lent, settings.sweep_seconds)),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:

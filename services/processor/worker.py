@@ -41,7 +41,7 @@ from services.processor.mailbox.poll_schedule import PollSchedule
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import workers
 from services.processor.mailbox.token_cache import TokenCache
-from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.mailbox.token_dropper import token_loops
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.worker import MailboxWorker
 from services.processor.messages.requests import WAKE_PREFIX as MODIFICATION_PREFIX
@@ -53,6 +53,7 @@ from services.processor.outbox.requests import WAKE_PREFIX
 from services.processor.outbox.store import sends
 from services.processor.outbox.work import Outbox
 from services.processor.settings import ProcessorSettings
+from services.processor.stream.store.tenants import CHANGED
 from services.processor.wings import BothWings
 
 logger = structlog.get_logger(__name__)
@@ -122,7 +123,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         lookups = PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep, idle_factor=idle_factor)
         loops = [
             lookups.run(),
-            PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
+            *token_loops(pool, CHANGED, tokens, settings.sweep_seconds),
             PeriodicLoop(
                 "schedule",
                 settings.sweep_seconds,

@@ -85,6 +85,8 @@ _LAST_USED_SECONDS = 30.0
 _PRUNE_SECONDS = 3600.0
 _MEASURE_SECONDS = 15.0
 _DISCONNECT_SECONDS = 1.0
+# Each change of a tenant wakes the disconnects; only steps that fall due by their time wait. An erasure takes a minute.
+_IDLE_FACTOR = 5.0
 _PROBE_SECONDS = 5.0
 _LEASE_MARGIN_SECONDS = 5.0
 # These libraries write tokens and codes at their more talkative levels.
@@ -224,6 +226,9 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
+    disconnects = PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round, idle_factor=_IDLE_FACTOR)
+    erasures = PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
+    changes_head.call(disconnects.nudge)
     return Vault(
         clock=at.clock,
         pool=at.pool,
@@ -241,8 +246,8 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         changes_head=changes_head,
         loops=(
             *_token_loops(at, refresher),
-            PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round),
-            PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round),
+            disconnects,
+            erasures,
             PeriodicLoop("probe", _PROBE_SECONDS, prober.round),
             PeriodicLoop("key beat", _BEAT_SECONDS, registration.beat, round_seconds=15),
             PeriodicLoop("key use", _LAST_USED_SECONDS, authenticator.note_used, round_seconds=30),

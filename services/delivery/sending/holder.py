@@ -58,13 +58,8 @@ class Holder:
         if self._is_stopping:
             return 0
         await self._drop_ended()
-        async with db.connection(self._means.pool) as connection:
-            if time.monotonic() >= self._next_extension:
-                await leases.extend(connection, self._lease_id, self._lease)
-                self._next_extension = time.monotonic() + self._lease.total_seconds() / 3
-            held = await leases.revisions(connection, self._lease_id)
-        await cancel(self._held.pop(one).task for one in [*self._held] if one not in held)
-        await self._notice({one: revision for one, revision in held.items() if one in self._held})
+        if self._held:
+            await self._keep()
         return await self._claim()
 
     @property
@@ -95,6 +90,15 @@ class Holder:
                 await leases.release(connection, self._lease_id)
         except StoreUnavailable as exc:
             logger.warning("leases stay until they end", reason=exc.reason)
+
+    async def _keep(self) -> None:
+        async with db.connection(self._means.pool) as connection:
+            if time.monotonic() >= self._next_extension:
+                await leases.extend(connection, self._lease_id, self._lease)
+                self._next_extension = time.monotonic() + self._lease.total_seconds() / 3
+            held = await leases.revisions(connection, self._lease_id)
+        await cancel(self._held.pop(one).task for one in [*self._held] if one not in held)
+        await self._notice({one: revision for one, revision in held.items() if one in self._held})
 
     async def _drop_ended(self) -> None:
         ended = [endpoint_id for endpoint_id, one in self._held.items() if one.task.done()]

@@ -1,11 +1,17 @@
 """Make a worker process drop the tokens of tenants that have changed."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from services.meshkit import db
+from services.meshkit.head_watch import HeadWatch
+from services.meshkit.loops import PeriodicLoop
 from services.processor.mailbox.store import tenant_changes
 from services.processor.mailbox.token_cache import TokenCache
 
 _POOL_SECONDS = 5.0
 _CHANGES_AT_ONCE = 1000
+_IDLE_FACTOR = 15.0
 
 
 class TokenDropper:
@@ -34,3 +40,20 @@ class TokenDropper:
             self._tokens.drop(tenant_id)
             self._number = number
         return len(changed) if len(changed) == _CHANGES_AT_ONCE else 0
+
+
+def token_loops(
+    pool: db.Pool, channel: str, tokens: TokenCache, seconds: float
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return the loops that drop the tokens of changed tenants: at once, and by a slow poll in any case.
+
+    Args:
+        pool: The process's connections; one of them listens.
+        channel: The NOTIFY channel of changed tenants.
+        tokens: The process's tokens.
+        seconds: Between two polls while tenants change.
+    """
+    loop = PeriodicLoop("tokens", seconds, TokenDropper(pool, tokens).round, idle_factor=_IDLE_FACTOR)
+    head = HeadWatch(pool, channel, tenant_changes.newest_change)
+    head.call(loop.nudge)
+    return head.run(), loop.run()

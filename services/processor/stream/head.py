@@ -13,7 +13,7 @@ class HeadWatch(head_watch.HeadWatch):
         look_seconds: The interval at which the head is read in any case.
     """
 
-    def __init__(self, pool: db.Pool, look_seconds: float = 2.0) -> None:
+    def __init__(self, pool: db.Pool, look_seconds: float = 5.0) -> None:
         super().__init__(pool, CHANNEL, _newest, look_seconds=look_seconds)
 
 

@@ -18,7 +18,7 @@ from services.processor.stream.store import tenants
 logger = structlog.get_logger(__name__)
 
 _LOG = "tenant_changes"
-_WAIT_SECONDS = 5
+_WAIT_SECONDS = 10
 _CALL_SECONDS = 12.0
 _PAGE = 200
 _DUTY = timedelta(seconds=15)

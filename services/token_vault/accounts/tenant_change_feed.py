@@ -80,7 +80,8 @@ class TenantChangeFeed:
             left = deadline - self._clock.monotonic()
             if answer.changes or place.snapshot_after is not None or left <= 0:
                 return answer
-            await self._head.beyond(place.position, left)
+            if not await self._head.beyond(place.position, left):
+                return answer
 
     async def _beginning(self) -> Cursor:
         """Start with the current state of all tenants; the changes since this moment follow, so none is missed."""
@@ -106,10 +107,10 @@ class TenantChangeFeed:
         """Tell whether changes behind the place are pruned, or the place belongs to another log."""
         async with db.connection(self._pool) as connection:
             current = await tenant_changes.current_position(connection)
+            if place.position >= current:
+                return place.position > current
             oldest = await tenant_changes.oldest_position(connection)
-        if place.position > current:
-            return True
-        return place.position < current and (oldest is None or place.position < oldest - 1)
+        return oldest is None or place.position < oldest - 1
 
     async def _snapshot(self, place: Cursor, after: str, limit: int) -> pb.ListTenantChangesResponse:
         async with db.connection(self._pool) as connection:

@@ -47,16 +47,13 @@ class KeyRing:
         except KeyError as exc:
             raise KeyUnavailable(metadata={"key_id": key_id}) from exc
 
-    def adopt(self, other: "KeyRing") -> bool:
-        """Adopt the keys of another ring, after a change of the file of keys.
+    def is_like(self, other: "KeyRing") -> bool:
+        """Say whether another ring has the same keys in the same order."""
+        return list(self._keys.items()) == [(key_id, other.key(key_id)) for key_id in other.ids]
 
-        Returns:
-            False when they are the same.
-        """
-        keys = {key_id: other.key(key_id) for key_id in other.ids}
-        is_changed = list(keys.items()) != list(self._keys.items())
-        self._keys = keys
-        return is_changed
+    def adopt(self, other: "KeyRing") -> None:
+        """Adopt the keys of another ring, after a change of the file of keys."""
+        self._keys = {key_id: other.key(key_id) for key_id in other.ids}
 
     def __contains__(self, key_id: str) -> bool:
         return key_id in self._keys

@@ -55,6 +55,7 @@ class KeyRegistration:
             await encryption_keys.set_writing_key(connection, self._ring.first_id, only_first=True)
             await self._require_usable(connection, self._ring)
             await self._announce(connection)
+            await encryption_keys.prune_processes(connection, self._clock.now() - 10 * LIVE)
             wrapped_by = await data_keys.wrapped_counts(connection)
         for key_id in wrapped_by.keys() - set(self._ring.ids):
             logger.warning("a needed key is not loaded", key_id=key_id, data_keys=wrapped_by[key_id])
@@ -62,9 +63,10 @@ class KeyRegistration:
     async def beat(self) -> int:
         """Adopt keys that were added or removed, and announce that the process lives. For a loop."""
         await self._adopt()
-        async with db.transaction(self._pool) as connection:
-            await self._announce(connection)
-            await encryption_keys.prune_processes(connection, self._clock.now() - 10 * LIVE)
+        async with db.connection(self._pool) as connection:
+            writing = await self._announce(connection)
+        if writing not in self._ring:
+            logger.error("the key that wraps data keys is not loaded", key_id=writing)
         return 0
 
     async def stop(self) -> None:
@@ -76,14 +78,15 @@ class KeyRegistration:
         """Keep the current keys when the new ones are unusable."""
         try:
             ring = self._reread()
+            if ring.is_like(self._ring):
+                return
             async with db.transaction(self._pool) as connection:
                 await self._require_usable(connection, ring)
-                is_changed = self._ring.adopt(ring)
+                self._ring.adopt(ring)
         except SettingsError as exc:
             logger.error("changed keys cannot be used", faults=exc.faults)  # noqa: TRY400 - its text says all
             return
-        if is_changed:
-            logger.info("keys read again", key_ids=self._ring.ids)
+        logger.info("keys read again", key_ids=self._ring.ids)
 
     async def _require_usable(self, connection: db.Connection, ring: KeyRing) -> None:
         """Lock the row that names the key for new data keys, so that a rotation waits until we are announced."""
@@ -92,8 +95,9 @@ class KeyRegistration:
         if writing not in ring:
             raise SettingsError([f"MAILMESH_VAULT_KEYS lacks the key {writing}, which wraps data keys."])
 
-    async def _announce(self, connection: db.Connection) -> None:
-        await encryption_keys.announce_process(connection, self._process_id, self._ring.ids, self._clock.now())
+    async def _announce(self, connection: db.Connection) -> str:
+        """Announce the process, and return the id of the key that wraps new data keys."""
+        return await encryption_keys.announce_process(connection, self._process_id, self._ring.ids, self._clock.now())
 
 
 async def check_keys(connection: db.Connection, ring: KeyRing, now: datetime) -> None:

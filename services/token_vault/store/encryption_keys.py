@@ -32,6 +32,7 @@ INSERT INTO vault.writing_key (key_id) VALUES ($1) ON CONFLICT (is_only) DO UPDA
 _ANNOUNCE = """
 INSERT INTO vault.processes (process_id, key_ids, started_at, seen_at) VALUES ($1, $2, $3, $3)
 ON CONFLICT (process_id) DO UPDATE SET seen_at = excluded.seen_at, key_ids = excluded.key_ids
+RETURNING (SELECT key_id FROM vault.writing_key)
 """
 _RETIRE = "DELETE FROM vault.processes WHERE process_id = $1"
 _PROCESSES_SINCE = """
@@ -71,9 +72,9 @@ async def set_writing_key(connection: Connection, key_id: str, *, only_first: bo
     await connection.execute(_SET_FIRST_WRITING_KEY if only_first else _SET_WRITING_KEY, key_id)
 
 
-async def announce_process(connection: Connection, process_id: str, key_ids: Sequence[str], now: datetime) -> None:
-    """Record that a process lives, and the keys that it has loaded."""
-    await connection.execute(_ANNOUNCE, process_id, list(key_ids), now)
+async def announce_process(connection: Connection, process_id: str, key_ids: Sequence[str], now: datetime) -> str:
+    """Record that a process lives, and the keys that it has loaded; return the id of the key that wraps data keys."""
+    return await connection.fetchval(_ANNOUNCE, process_id, list(key_ids), now) or ""
 
 
 async def retire_process(connection: Connection, process_id: str) -> None:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 
+CHANGED = "processor_tenants"
+"""The NOTIFY channel of changed tenants; the payload is the number of the change."""
 _EVENTS_AT_ONCE = 2000
 """The number of events of calendars that one transaction deletes."""
 _FORGET_FEW = """
@@ -83,15 +85,17 @@ async def granted(connection: db.Connection, tenant_id: str) -> tuple[str, Seque
 async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
     """Store a tenant; the change number tells workers that it has changed."""
     await connection.execute(
-        """
-        INSERT INTO processor.tenants
+        f"""
+        WITH saved AS (INSERT INTO processor.tenants
             (tenant_id, provider, external_tenant_id, user_id, status, change_number, changed_at, granted_abilities)
         VALUES ($1, $2, $3, $4, $5, nextval('processor.tenant_change_numbers'), $6, $7)
         ON CONFLICT (tenant_id) DO UPDATE SET
             provider = excluded.provider, external_tenant_id = excluded.external_tenant_id,
             user_id = excluded.user_id, status = excluded.status, change_number = excluded.change_number,
             changed_at = excluded.changed_at, granted_abilities = excluded.granted_abilities
-        """,
+        RETURNING change_number)
+        SELECT pg_notify('{CHANGED}', change_number::text) FROM saved
+        """,  # noqa: S608 - the name of the channel is a constant
         tenant.tenant_id,
         tenant.provider,
         tenant.external_tenant_id,

@@ -10,6 +10,8 @@ import pytest
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
+from services.meshkit.loops import IDLE_ROUNDS, PeriodicLoop
+from services.meshkit.process import background
 from services.processor.errors import CursorEpochChanged
 from services.processor.stream.cursor import Cursor
 from services.processor.stream.epoch import begin_epoch
@@ -67,6 +69,23 @@ async def caught_up(tail: Tail, reader: EventReader) -> Cursor:
     newest = await reader.start(LATEST, LATEST)
     await until(lambda: tail._end == newest)
     return newest
+
+
+async def test_a_new_event_ends_the_long_waits_of_an_idle_loop(pool: db.Pool) -> None:
+    rounds = 0
+
+    async def work() -> int:
+        nonlocal rounds
+        rounds += 1
+        return 0
+
+    head = HeadWatch(pool, look_seconds=3600)
+    loop = PeriodicLoop("follows", 0.001, work, idle_factor=3_600_000)
+    head.call(loop.rouse)
+    async with background(head.run(), loop.run()):
+        await until(lambda: rounds == IDLE_ROUNDS)
+        await put(pool, mail_draft())
+        await until(lambda: rounds > IDLE_ROUNDS)
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
