@@ -48,6 +48,7 @@ class Migrations:
     def __init__(self, url: Secret, schema: Schema) -> None:
         self._url = url
         self._schema = schema.name
+        self._check_known = schema.check_known
         config = Config()
         config.set_main_option("script_location", str(schema.directory).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
@@ -66,6 +67,7 @@ class Migrations:
             target: A revision, or "head".
 
         Raises:
+            SchemaError: A later release has migrated the database.
             StoreUnavailable: The database is away.
             Conflict: A lock was not free in time: another process migrates, or a long transaction stands in the way.
         """
@@ -78,6 +80,7 @@ class Migrations:
             target: A revision, "-1", or "base".
 
         Raises:
+            SchemaError: A later release has migrated the database.
             StoreUnavailable: The database is away.
             Conflict: A lock was not free in time.
         """
@@ -99,6 +102,7 @@ class Migrations:
             await self._make_schema(connection)
             before = await connection.run_sync(self._revision)
             await connection.rollback()
+            self._check_known(before)
             await connection.run_sync(self._run, steps)
             after = await connection.run_sync(self._revision)
             await connection.rollback()

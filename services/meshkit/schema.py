@@ -38,8 +38,27 @@ class Schema:
     @property
     def head(self) -> str:
         """The last revision that this program knows; empty without any."""
-        names = sorted(file.name for file in (self.directory / "versions").glob("[0-9]*_*.py"))
-        return names[-1].partition("_")[0] if names else ""
+        return max(self._revisions(), default="")
+
+    def _revisions(self) -> set[str]:
+        files = (self.directory / "versions").glob("[0-9]*_*.py")
+        return {file.name.partition("_")[0] for file in files}
+
+    def check_known(self, current: str) -> None:
+        """Refuse a database that a later release has migrated, as after a rollback.
+
+        Args:
+            current: The revision of the database; empty before the first.
+
+        Raises:
+            SchemaError: No migration of this program has made it.
+        """
+        if current and current not in self._revisions():
+            msg = (
+                f"schema {self.name} is at {current}, which this release does not know; its last one is {self.head}. "
+                "A later release has migrated the database: start that release, or restore a backup from before it."
+            )
+            raise SchemaError(msg)
 
     async def check(self, url: Secret) -> None:
         """Make sure that the database is where this program expects it: called at start, before anything is served.
@@ -52,6 +71,7 @@ class Schema:
             StoreUnavailable: The database is away.
         """
         current = await self._current(url)
+        self.check_known(current)
         if current != self.head:
             msg = f"schema {self.name} is at {current or 'nothing'}, this program needs {self.head}: run migrate"
             raise SchemaError(msg)

@@ -11,10 +11,10 @@ import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.console import PREFIX
+from stack.diagnosis.asking import SECONDS, ask
 from stack.diagnosis.finding import Finding, bad, good, warning
 from stack.diagnosis.reach import webhook_findings
 
-SECONDS = 10.0
 MAX_SKEW_SECONDS = 60
 OK = 200
 _EVENTS = "/mailmesh.processor.v1.EventService/ListEvents"
@@ -36,15 +36,14 @@ def _transport(url: str) -> Finding:
 
 def _console(url: str) -> Iterator[Finding]:
     try:
-        with httpx.stream("GET", f"{url}{PREFIX}", timeout=SECONDS) as answer:  # its body is not read
-            pass
+        answer = ask("GET", f"{url}{PREFIX}")
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
         yield bad("edge", f"{url} cannot be reached: {fault}", "Check DNS, firewall, certificate and the edge's log.")
         return
-    yield good("edge", f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
+    yield good("edge", f"answered in {answer.milliseconds:.0f} ms")
     yield _skew(answer.headers.get("date", ""))
-    if answer.status_code != OK:
-        yield warning("console", f"answers {answer.status_code}", "Render the edge from a package with the console.")
+    if answer.status != OK:
+        yield warning("console", f"answers {answer.status}", "Render the edge from a package with the console.")
     else:
         yield good("console", "is served")
 
@@ -52,8 +51,8 @@ def _console(url: str) -> Iterator[Finding]:
 def _skew(date: str) -> Finding:
     try:
         skew = abs((dt.datetime.now(dt.UTC) - parsedate_to_datetime(date)).total_seconds())
-    except (TypeError, ValueError):
-        return warning("clock", "the answer has no Date", "Find the proxy that removes it.")
+    except (TypeError, ValueError, OverflowError):  # numbers beyond those of the machine
+        return warning("clock", "the answer has no valid Date", "Find the proxy that removes or changes it.")
     if skew > MAX_SKEW_SECONDS:
         return bad("clock", f"this machine's and the edge's differ by {skew:.0f} s", "Set the clock that is wrong.")
     return good("clock", f"differs by {skew:.0f} s at most")

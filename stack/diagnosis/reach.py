@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 import httpx
 
 from gateway.replies import PROTOCOL_HEADER
+from stack.diagnosis.asking import ask
 from stack.diagnosis.finding import Finding, bad, good, warning
 from stack.ready import Ready
 
-TIMEOUT_SECONDS = 10.0
 OK, UNAUTHORIZED = 200, 401
 OLD_PROTOCOL = "HTTP/1.0"
 
@@ -35,19 +35,19 @@ def _handshake(public: str) -> Iterator[Finding]:
     token = f"doctor {secrets.token_hex(8)}"
     name, url = "Graph handshake", f"{public}/api/ms365/webhook"
     try:
-        answer = httpx.post(url, params={"validationToken": token}, timeout=TIMEOUT_SECONDS)
+        answer = ask("POST", url, params={"validationToken": token})
     except httpx.HTTPError as fault:
         yield bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
         return
     is_plain = answer.headers.get("content-type", "").startswith("text/plain")
-    if answer.status_code != OK or answer.text != token or not is_plain:
+    if answer.status != OK or answer.body != token.encode() or not is_plain:
         remedy = (
             "Find the proxy between the public address and the edge that answers itself or changes requests. It must "
             "pass method, path, query, Host, Content-Type, Authorization and body, and append to X-Forwarded-For."
         )
-        yield bad(name, f"{url} answers {answer.status_code} and not the token", remedy)
+        yield bad(name, f"{url} answers {answer.status} and not the token", remedy)
         return
-    yield good(name, f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
+    yield good(name, f"answered in {answer.milliseconds:.0f} ms")
     if protocol := answer.headers.get(PROTOCOL_HEADER):
         yield _protocol(protocol)
 
@@ -66,9 +66,9 @@ def _protocol(protocol: str) -> Finding:
 def _refusal(public: str) -> Finding:
     name, url = "Gmail push without proof", f"{public}/api/googlews/webhook"
     try:
-        answer = httpx.post(url, json={}, timeout=TIMEOUT_SECONDS)
+        answer = ask("POST", url, body={})
     except httpx.HTTPError as fault:
         return bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
-    if answer.status_code != UNAUTHORIZED:
-        return bad(name, f"{url} answers {answer.status_code}, not 401", "Look at the edge's log and configuration.")
+    if answer.status != UNAUTHORIZED:
+        return bad(name, f"{url} answers {answer.status}, not 401", "Look at the edge's log and configuration.")
     return good(name, "is refused")

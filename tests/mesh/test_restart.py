@@ -13,7 +13,9 @@ pytestmark = pytest.mark.timeout(360)
 LOAD = 40
 
 
-def test_mail_that_came_while_the_mesh_was_down_is_told(providers: Providers, short_folder: Path) -> None:
+def test_a_restart_of_the_machine_in_the_middle_of_load_loses_and_doubles_no_mail(
+    providers: Providers, short_folder: Path
+) -> None:
     """The machine restarts in the middle of a load; mail comes before, meanwhile, and while it is down."""
     options, environment = providers.options, providers.environment
     data = short_folder / "restart"

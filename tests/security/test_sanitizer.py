@@ -264,6 +264,22 @@ def test_every_address_that_stays_means_the_same_on_any_page() -> None:
     assert ["x", "https:x", "https:/x"] == addresses_on_a_page(["x", "https:x", "https:/x", "https://x", "cid:x"])
 
 
+SPELLINGS = [
+    "https:name", "http:name", "https:/name", "HTTPS:name", "hTtP:name", " https:name", "ht\ttps:name", "ht\ntps:name", "ht\rtp:name",
+    "https:\tname", "https:\nname", "https&colon;name", "https&#58;name", "https&#x3A;name", "&#104;ttps:name", "http&Tab;s:name",
+    "h&NewLine;ttps:name", "&#9;https:name", "\x01https:name", "https:\\name",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", SPELLINGS)
+@pytest.mark.parametrize("place", ['<a href="{}">x</a>', '<img src="{}">', '<map name=m><area href="{}"></map>'])
+def test_https_and_http_names_without_slashes_never_mean_the_page_of_the_viewer(address: str, place: str) -> None:
+    kept = [value for _, attributes in Fragment(sanitize(place.format(address))).elements
+            for name, value in attributes.items() if name in LINKS]  # fmt: skip
+
+    assert {"https://name", "http://name"} >= set(kept)
+
+
 PIECES = st.sampled_from([
     "<", ">", "</", "/>", "=", "'", '"', "`", "<!--", "-->", "--!>", "<![CDATA[", "]]>", "<?", "?>", "<!", "&", "&#", ";", "\x00",
     "\t", "\n", "\x0c", " ", "/", ":", "\\", "javascript:", "java&Tab;script:", "data:text/html,", "onerror=alert(1)", "style=",

@@ -4,6 +4,9 @@
 tokens and subscriptions, two API keys, six events, and a notification of each mailbox that no worker has fetched.
 """
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -65,7 +68,7 @@ def upgraded(postgres: PostgresProgram) -> Upgraded:
     return open_upgraded
 
 
-async def test_sealed_tokens_and_api_keys_of_the_first_release_are_opened(upgraded: Upgraded) -> None:
+async def test_an_upgrade_from_the_first_commit_that_runs_opens_sealed_tokens_and_api_keys(upgraded: Upgraded) -> None:
     cipher = TokenCipher(read_keys(KEYS, None), timedelta(minutes=5))
     async with upgraded("token_vault", "vault", token_vault) as pool:
         credentials = [await CredentialReader(pool).read(tenant_id) for tenant_id in TENANTS]
@@ -80,7 +83,9 @@ async def test_sealed_tokens_and_api_keys_of_the_first_release_are_opened(upgrad
     assert (["01a21da1-919d-7262-8d05-264763f174f4"], "reader") == (sorted(key.tenant_ids), key.role)
 
 
-async def test_notifications_in_flight_and_subscriptions_of_the_first_release_go_on(upgraded: Upgraded) -> None:
+async def test_an_upgrade_from_the_first_commit_that_runs_continues_notifications_and_subscriptions(
+    upgraded: Upgraded,
+) -> None:
     async with upgraded("ingest", "ingest", ingest) as pool:
         leases = await claim(pool, ClaimRequest("worker", max_items=10, max_tenants=10, lease_seconds=30), 5)
         async with db.connection(pool) as connection:
@@ -91,7 +96,7 @@ async def test_notifications_in_flight_and_subscriptions_of_the_first_release_go
     assert sorted(TENANTS) == sorted(pushed)
 
 
-async def test_events_and_cursors_of_the_first_release_are_read(upgraded: Upgraded) -> None:
+async def test_an_upgrade_from_the_first_commit_that_runs_reads_events_and_cursors(upgraded: Upgraded) -> None:
     everything = Selection(None, None, None)
     async with upgraded("processor", "processor", processor) as pool:
         reader = EventReader(pool)
@@ -106,3 +111,33 @@ async def test_events_and_cursors_of_the_first_release_are_read(upgraded: Upgrad
     assert {"Before 0", "Before 1"} == {mail.message.subject for mail in mails}
     assert all(mail.message.body.text and mail.raw for mail in mails)
     assert len(TENANTS) == mailboxes
+
+
+async def test_an_upgrade_from_the_first_commit_that_is_killed_between_two_steps_continues(
+    postgres: PostgresProgram,
+) -> None:
+    database = postgres.empty_database("processor")
+    connection = await asyncpg.connect(database.url)
+    await connection.execute((DUMPS / "processor.sql").read_text())
+    command = (sys.executable, "-m", "services.processor", "migrate")
+    environment = {**os.environ, "MAILMESH_DATABASE_URL": database.url}
+    seen = {revision := await _revision(connection)}
+    for _ in range(2):
+        running = await asyncio.create_subprocess_exec(*command, env=environment)
+        while revision in seen and running.returncode is None:
+            revision = await _revision(connection)
+        running.kill()
+        await running.wait()
+        seen.add(revision)
+    await processor.migrations(Secret(database.url)).upgrade()
+    count = await connection.fetchval("SELECT count(*) FROM processor.events")
+    await connection.close()
+
+    assert len(seen) == 3  # the first commit's, and one of each killed process
+    await processor.SCHEMA.check(Secret(database.url))
+    assert count >= len(MAILS)
+    postgres.drop(database)
+
+
+async def _revision(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    return str(await connection.fetchval("SELECT version_num FROM processor.alembic_version"))

@@ -68,7 +68,9 @@ LABELS = {
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
-    "mailmesh_primitives_contents_total.outcome": "`read`, `cancelled`, or the cause of `CONTENT_UNREADABLE`",
+    "mailmesh_primitives_contents_total.outcome": (
+        "`read`, `cancelled`, `overloaded`, or the cause of `CONTENT_UNREADABLE`"
+    ),
     "mailmesh_delivery_endpoints_ended_total.state": "`disabled` or `gone`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (

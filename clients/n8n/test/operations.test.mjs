@@ -118,6 +118,22 @@ test("an id cannot leave its place in the path", async () => {
   assert.equal(calls[0].url, "https://mesh.example/v1/tenants/t1/messages/..%2F..%2Fapi-keys%3Fx");
 });
 
+for (const value of [".", ".."]) {
+  test(`an id of "${value}" is refused before any call, in every place of every path`, async () => {
+    for (const [name, operation] of EVERY) {
+      for (const field of operation.fields.filter(({ to }) => to === "path")) {
+        const others = Object.fromEntries(operation.fields.map((one) => [one.name, "2026-11-28T10:00:00Z"]));
+        const [resource, act] = name.split(".");
+        const calls = [];
+        const failed = run(resource, act, { ...others, [field.name]: value }, (call) => (calls.push(call), {}));
+
+        await assert.rejects(failed, new RegExp(`"${field.label}" has no id`), name);
+        assert.deepEqual(calls, []);
+      }
+    }
+  });
+}
+
 test("lists are read over pages up to the limit", async () => {
   const answer = ({ qs }) => ({ tenants: [{ n: 1 }, { n: 2 }], nextPageToken: qs.pageToken ? "b" : "a" });
   const { items, calls } = await run("account", "getMany", { limit: 3 }, answer);

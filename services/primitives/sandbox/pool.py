@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from services.meshkit.errors import Overloaded
 from services.meshkit.isolated import isolated_command
 from services.primitives.failure import ContentError
 from services.primitives.sandbox.child import ANSWER, HEAD
@@ -133,12 +134,17 @@ class Sandbox:
             is_alone: Use a process for this content alone.
 
         Raises:
-            ContentError: The content cannot be read within the bounds. The time includes the wait for a process.
+            ContentError: The content cannot be read within the bounds. The time includes the start of a process.
+            Overloaded: The contents of others took the whole time; this one was not looked at.
         """
+        has_begun = False
         try:
             async with asyncio.timeout(self._limits.seconds), self._places:
+                has_begun = True
                 return await self._read(operation, content, is_alone=is_alone)
         except TimeoutError as exc:
+            if not has_begun:
+                raise Overloaded(metadata={"bound": "contents"}) from exc
             raise ContentError("time") from exc
 
     async def _read(self, operation: str, content: bytes, *, is_alone: bool) -> bytes:

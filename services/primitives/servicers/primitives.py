@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import PrimitiveServiceServicer as Base
-from services.meshkit.errors import FieldInvalid
+from services.meshkit.errors import FieldInvalid, Overloaded
 from services.meshkit.identity.caller import current_caller
 from services.primitives.errors import ContentUnreadable, DocumentFormatUnknown, ModelNotInstalled, ReaderNotInstalled
 from services.primitives.failure import CAUSES, ContentError
@@ -126,6 +126,9 @@ async def _read(sandbox: Sandbox, operation: str, content: bytes, *, is_alone: b
         try:
             answer = await sandbox.run(operation, content, is_alone=is_alone)
             outcome = "read"
+        except Overloaded:
+            outcome = "overloaded"
+            raise
         except ContentError as exc:
             outcome = exc.cause if exc.cause in CAUSES else "malformed"
             if outcome in _REFUSALS:

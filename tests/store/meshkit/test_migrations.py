@@ -124,6 +124,23 @@ async def test_a_program_does_not_start_on_another_revision(migrations, url, tmp
     await schema.check(url)
 
 
+async def test_a_rollback_to_an_earlier_release_is_refused_by_name_and_changes_nothing(migrations, url, tmp_path):
+    await migrations.upgrade()
+    before = await tables(url)
+    (tmp_path / "versions" / "0002_two.py").unlink()
+    earlier = Schema(SCHEMA, tmp_path)
+    refusal = "is at 0002, which this release does not know; its last one is 0001. A later release has migrated"
+
+    for attempt in (
+        earlier.check(url),
+        Migrations(url, earlier).upgrade(),
+        Migrations(url, earlier).downgrade("base"),
+    ):
+        with pytest.raises(SchemaError, match=refusal):
+            await attempt
+    assert before == await tables(url)
+
+
 @pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
 def test_the_head_that_a_program_expects_is_the_head_of_its_history(service: str) -> None:
     migrate = importlib.import_module(f"services.{service}.migrate")

@@ -21,6 +21,13 @@ export class TimeInvalid extends Error {
 	}
 }
 
+/** A field for an id with the name of a folder above: every client of HTTP takes it out of the path. */
+export class IdInvalid extends Error {
+	constructor(label: string) {
+		super(`The field "${label}" has no id. Give it the id of an answer of mailmesh, or check its expression.`);
+	}
+}
+
 /**
  * Returns the call of an operation.
  *
@@ -28,6 +35,7 @@ export class TimeInvalid extends Error {
  * @param zone The time zone of times without an offset: the workflow's.
  * @throws FieldMissing when a required field has no value.
  * @throws TimeInvalid when a field for a time has other text.
+ * @throws IdInvalid when a part of the path would lead to another path.
  */
 export function requestOf(operation: Operation, valueOf: (name: string) => unknown, zone: string): Call {
 	const query: IDataObject = {};
@@ -37,11 +45,17 @@ export function requestOf(operation: Operation, valueOf: (name: string) => unkno
 		const value = shaped(field, valueOf(field.name), zone);
 		if (value === undefined && field.isRequired) throw new FieldMissing(field.label);
 		if (value === undefined) continue;
-		if (field.to === 'path') path = path.replace(`{${field.name}}`, encodeURIComponent(String(value)));
+		if (field.to === 'path') path = path.replace(`{${field.name}}`, segment(field, String(value)));
 		if (field.to === 'query') query[field.as ?? field.name] = value as IDataObject[string];
 		if (field.to === 'body') put(body, (field.as ?? field.name).split('.'), value);
 	}
 	return operation.method === 'GET' ? { method: 'GET', path, query } : { method: operation.method, path, body };
+}
+
+// "." and ".." have no encoded form: the standard for URLs reads `%2e%2e` as `..`, and the call would go elsewhere.
+function segment(field: Field, value: string): string {
+	if (value === '.' || value === '..') throw new IdInvalid(field.label);
+	return encodeURIComponent(value);
 }
 
 // Empty means that the field is not given: mailmesh has its own defaults.
