@@ -25,6 +25,7 @@ from simulator.google.batch import Batch as GmailBatch
 from simulator.google.calendar_writes import CalendarWritesApi as GoogleCalendarWritesApi
 from simulator.google.calendars import CalendarsApi as GoogleCalendarsApi
 from simulator.google.drafts import Drafts as GmailDrafts
+from simulator.google.free_busy import FreeBusy
 from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
 from simulator.google.intake import Intake
@@ -56,6 +57,7 @@ from simulator.microsoft.messages import Messages
 from simulator.microsoft.notify import Notifier
 from simulator.microsoft.registry import SubscriptionRegistry
 from simulator.microsoft.replies import Replies
+from simulator.microsoft.schedules import Schedules
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
 from simulator.microsoft.upload_sessions import UploadSessions
@@ -164,6 +166,7 @@ class Simulator:
             other.register(operations)
         CalendarsApi(world).register(operations)
         CalendarWritesApi(world).register(operations)
+        Schedules(world).register(operations)
         devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
@@ -182,6 +185,7 @@ class Simulator:
             other.register(operations)
         GoogleCalendarsApi().register(operations)
         GoogleCalendarWritesApi(world).register(operations)
+        FreeBusy(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 

@@ -200,6 +200,12 @@ class CalendarBodyHoldsMeeting(FailedPrecondition):
     reason = "CALENDAR_BODY_HOLDS_MEETING"
 
 
+class FreeBusyRefused(FailedPrecondition):
+    """The provider does not answer this account's question for free and busy times."""
+
+    reason = "FREE_BUSY_REFUSED"
+
+
 class CalendarWriteNotFound(NotFound):
     """There is no such write."""
 

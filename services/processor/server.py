@@ -38,6 +38,7 @@ from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 from services.processor.calendar.clearing import CalendarClearing
+from services.processor.calendar.free_busy.asking import FreeBusy
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
 from services.processor.calendar.writing.requests import CalendarWrites
@@ -200,7 +201,11 @@ async def serving(
     server.add(
         add_CalendarServiceServicer_to_server,
         CalendarServicer(
-            Calendars(pool, wakes, clock), CalendarReader(pool), CalendarWrites(pool, wakes, settings, clock)
+            Calendars(pool, wakes, clock),
+            CalendarReader(pool),
+            CalendarWrites(pool, wakes, settings, clock),
+            reads,
+            FreeBusy(settings),
         ),
         calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
     )

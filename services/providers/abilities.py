@@ -61,6 +61,12 @@ _LEAST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 
+_ALSO: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    GOOGLEWS: {CALENDAR_READ: (f"{_GOOGLE}calendar.freebusy",)},
+}
+"""The scopes that a consent asks for as well, without which an ability is granted all the same: one of its calls needs
+them, and accounts that were connected before keep the others."""
+
 _BROADER: Mapping[str, tuple[str, ...]] = {
     "mail.read": ("mail.readwrite",),
     "calendars.read": ("calendars.readwrite",),
@@ -79,6 +85,7 @@ _BROADER: Mapping[str, tuple[str, ...]] = {
         f"{_GOOGLE}calendar",
     ),
     f"{_GOOGLE}calendar.events": (f"{_GOOGLE}calendar",),
+    f"{_GOOGLE}calendar.freebusy": (f"{_GOOGLE}calendar.readonly", f"{_GOOGLE}calendar"),
 }
 """The scopes that include a scope, both in the spelling of `plain_scope`."""
 
@@ -101,6 +108,12 @@ def connect_command(provider: str, tenant_id: str, abilities: Iterable[str] = ()
 def least_scopes(provider: str, abilities: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes that a provider wants for abilities, each once, sorted."""
     return tuple(sorted({scope for ability in abilities for scope in _LEAST.get(provider, {}).get(ability, ())}))
+
+
+def asked_scopes(provider: str, abilities: Collection[str]) -> tuple[str, ...]:
+    """Return the scopes that a consent asks for: the least ones, and those that only one call needs; sorted."""
+    also = {scope for ability in abilities for scope in _ALSO.get(provider, {}).get(ability, ())}
+    return tuple(sorted({*least_scopes(provider, abilities), *also}))
 
 
 def lacking_scopes(provider: str, ability: str, granted: Iterable[str]) -> tuple[str, ...]:
@@ -131,7 +144,7 @@ def scopes_to_keep(provider: str, requested: Iterable[str], granted: Collection[
     A refresh asks for these: for no scope that was never granted, which a provider would refuse, and for none that
     the tenant does not need, whose later withdrawal would end the refreshes.
     """
-    useful = {one for scope in least_scopes(provider, requested) for one in _sufficient(provider, scope)}
+    useful = {one for scope in asked_scopes(provider, tuple(requested)) for one in _sufficient(provider, scope)}
     return tuple(scope for scope in granted if plain_scope(provider, scope) in useful)
 
 

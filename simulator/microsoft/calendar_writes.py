@@ -147,7 +147,7 @@ def fields_of(body: JSON) -> JSON:
     fields = {name: body[name] for name in _PLAIN if name in body}
     for name in ("start", "end"):
         if name in body:
-            fields[name], fields[f"original{name.capitalize()}TimeZone"] = _time(body[name])
+            fields[name], fields[f"original{name.capitalize()}TimeZone"] = utc_clock(body[name])
     if "body" in body:
         if body["body"].get("contentType", "text").lower() != "text":
             raise NotSimulatedError("a new event's body as HTML")
@@ -162,7 +162,7 @@ def fields_of(body: JSON) -> JSON:
     return fields
 
 
-def _time(given: JSON) -> tuple[str, str]:
+def utc_clock(given: JSON) -> tuple[str, str]:
     """Return a time as a wall clock in UTC, and the name of its zone."""
     name = str(given.get("timeZone") or "UTC")
     zone = win_tz.get(name, name if name == "UTC" else "")

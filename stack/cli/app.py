@@ -14,6 +14,7 @@ from stack.cli import (
     conversations,
     events,
     exits,
+    free_busy,
     keys,
     message_reads,
     pipeline,
@@ -85,6 +86,7 @@ app.add_typer(sends.app, name="sends", rich_help_panel=USE)
 app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
+calendars.app.command("free-busy")(free_busy.free_busy)
 calendars.app.command()(calendar_writes.create)
 calendars.app.command()(calendar_changes.respond)
 calendars.app.command()(calendar_changes.update)

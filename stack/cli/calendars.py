@@ -16,6 +16,7 @@ from stack.cli.output import (
     LimitOption,
     YesOption,
     confirm,
+    enum_value,
     pages,
     parse_time,
     print_json,
@@ -27,6 +28,7 @@ from stack.cli.output import (
 
 app = typer.Typer(no_args_is_help=True, help="List and follow calendars, and read their events.")
 STATE, KIND, RESPONSE = "CALENDAR_STATE_", "EVENT_KIND_", "RESPONSE_STATUS_"
+IMPORTANCE = "EVENT_IMPORTANCE_"
 DAYS = 30
 CalendarArgument = Annotated[
     str, typer.Argument(metavar="CALENDAR", help="Id of the calendar; `calendars list` shows it.")
@@ -120,6 +122,18 @@ def list_events(
     start: FromOption = None,
     end: ToOption = None,
     expand: Annotated[bool, typer.Option("--expand", help="Show each instance of a series.")] = False,
+    online: Annotated[
+        bool | None, typer.Option("--online/--not-online", help="Only events with an online meeting, or without one.")
+    ] = None,
+    importance: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--importance", metavar="NAME", help="Only events of this importance: low, normal, high; repeatable."
+        ),
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option("--category", metavar="NAME", help="Only events with this category; repeatable.")
+    ] = None,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
@@ -128,8 +142,10 @@ def list_events(
     Examples:
       mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --expand
       mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --from 2026-12-01T00:00:00Z --limit 0
+      mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --online --importance high
     """
-    begins, ends = _window(start, end)
+    begins, ends = window_of(start, end)
+    wanted = [enum_value(event_messages.EventImportance, IMPORTANCE, one) for one in importance or ()]
     with channel(context) as opened:
         stub = services.CalendarServiceStub(opened)
 
@@ -141,6 +157,9 @@ def list_events(
                 window_start=begins,
                 window_end=ends,
                 is_expanded=expand,
+                has_online_meeting=online,
+                importances=wanted,
+                categories=category or (),
             )
             answer = stub.ListCalendarEvents(request)
             return list(answer.events), answer.next_page_token
@@ -164,7 +183,7 @@ def instances(
     Examples:
       mailmesh calendars instances 019a9f0e-7c1e-7000-8000-00000000000d
     """
-    begins, ends = _window(start, end)
+    begins, ends = window_of(start, end)
     with channel(context) as opened:
         stub = services.CalendarServiceStub(opened)
 
@@ -210,7 +229,8 @@ def show(context: typer.Context, event_id: EventArgument, *, json: JsonOption = 
     print_record([(name, value) for name, value in record if value])
 
 
-def _window(start: str | None, end: str | None) -> tuple[Timestamp, Timestamp]:
+def window_of(start: str | None, end: str | None, days: int = DAYS) -> tuple[Timestamp, Timestamp]:
+    """Return the window of two options: from now on, for some days, where they are left out."""
     begins = parse_time(start)
     if begins is None:
         begins = Timestamp()
@@ -218,7 +238,7 @@ def _window(start: str | None, end: str | None) -> tuple[Timestamp, Timestamp]:
     ends = parse_time(end)
     if ends is None:
         ends = Timestamp()
-        ends.FromDatetime(begins.ToDatetime(dt.UTC) + dt.timedelta(days=DAYS))
+        ends.FromDatetime(begins.ToDatetime(dt.UTC) + dt.timedelta(days=days))
     return begins, ends
 
 

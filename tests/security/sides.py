@@ -40,6 +40,8 @@ WINDOW = {
     "window_end": Timestamp(seconds=int((_NOVEMBER + timedelta(days=61)).timestamp())),
 }
 
+DAY = {**WINDOW, "window_end": Timestamp(seconds=int((_NOVEMBER + timedelta(days=1)).timestamp()))}
+
 LEAVE = calendars.NewCalendarEvent(
     subject="Leave", start=calendars.NewEventTime(date="2026-12-24"), end=calendars.NewEventTime(date="2026-12-27")
 )
@@ -221,6 +223,9 @@ def single(other: Side) -> dict[str, Message]:
         **on_endpoints(other),
         **on_conversations(other),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
+        "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(
+            tenant_id=other.tenant, addresses=["ada@example.com"], **DAY
+        ),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
         "processor.v1.ProcessorService/BackfillMailbox": pipeline.BackfillMailboxRequest(
             tenant_id=other.tenant, since=Timestamp(seconds=int(datetime.now(UTC).timestamp()) - 60)

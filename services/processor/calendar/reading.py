@@ -1,6 +1,7 @@
 """Read the events of a followed calendar in a window: stored ones in order, with the series expanded on request."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.choice import Choice
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
 from services.processor.calendar.mapping.series import Slot, slot_key
 from services.processor.calendar.mapping.times import sort_instant
@@ -24,6 +26,10 @@ _SERIES_AT_ONCE = 500
 _SERIES_BYTES = 8 * 1024 * 1024
 _EXPANSIONS_AT_ONCE = 2
 """The number of pages of a process whose instances are calculated at the same time: each takes a processor."""
+_READ_AT_ONCE = 200
+"""The least number of events that a filtered page reads at once."""
+_SEARCH_SECONDS = 2.0
+"""The time after which a filtered page reads no further part."""
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -60,10 +66,12 @@ class EventsPage:
     Args:
         events: The events, by start and id.
         next: The place behind the page; None at the end.
+        places: The place behind each event.
     """
 
     events: list[pb2.CalendarEvent]
     next: Place | None
+    places: tuple[Place, ...] = ()
 
 
 class CalendarReader:
@@ -115,6 +123,34 @@ class CalendarReader:
         if not is_expanded:
             return _page(found, FirstSlots(), limit)
         return await self._with_instances(found, calendar_id, _wanted(window, after, limit))
+
+    async def chosen(
+        self,
+        calendar_id: str,
+        scope: list[str] | None,
+        window: Window,
+        after: Place,
+        limit: int,
+        choice: Choice,
+        *,
+        is_expanded: bool,
+    ) -> EventsPage:
+        """Return the wanted events that overlap a window; see `page`.
+
+        Events are read in parts for `_SEARCH_SECONDS`, so that a page may have fewer wanted events than its limit, or
+        none, and have a next place all the same.
+        """
+        found = EventsPage([], after)
+        read, until = max(limit, _READ_AT_ONCE), time.monotonic() + _SEARCH_SECONDS
+        while found.next is not None and len(found.events) < limit:
+            part = await self.page(calendar_id, scope, window, found.next, read, is_expanded=is_expanded)
+            more = _joined(found, part, choice, limit)
+            if more.next == found.next:
+                break  # the next wanted event would make the page too large
+            found = more
+            if time.monotonic() >= until:
+                break
+        return found
 
     async def instances(
         self, series_id: str, scope: list[str] | None, window: Window, after: Place, limit: int
@@ -189,7 +225,22 @@ def _page(found: list[pb2.CalendarEvent], first: FirstSlots, limit: int) -> Even
         entries = [entry for entry in entries if entry[0] <= last]
     kept = _fitting(entries[:limit])
     has_more = first.is_cut or len(kept) < len(entries)
-    return EventsPage(kept, Place(*entries[len(kept) - 1][0]) if has_more else None)
+    places = tuple(Place(*place) for place, _ in entries[: len(kept)])
+    return EventsPage(kept, places[-1] if has_more else None, places)
+
+
+def _joined(found: EventsPage, part: EventsPage, choice: Choice, limit: int) -> EventsPage:
+    """Return a page with the wanted events of a further part, within the bounds of a page."""
+    events, size = list(found.events), sum(event.ByteSize() for event in found.events)
+    last = found.next
+    for event, place in zip(part.events, part.places, strict=True):
+        if choice.fits(event):
+            size += event.ByteSize()
+            if len(events) >= limit or (events and size > PAGE_BYTES):
+                return EventsPage(events, last)
+            events.append(event)
+        last = place
+    return EventsPage(events, part.next)
 
 
 def _fitting(entries: Sequence[Entry]) -> list[pb2.CalendarEvent]:

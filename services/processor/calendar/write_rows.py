@@ -75,6 +75,7 @@ class WriteRow:
         calendar_event_id: mailmesh's UUID of the event; None before it is known.
         provider_event_id: The provider's id of the event; empty before it is known.
         version_before: The provider's version of the event that the last submission changes; empty for a new event.
+        was_given: Whether the event had the answer of the last submission already before it.
         version: The provider's version that the write made; empty before it is known.
         meeting: The online meeting that was asked for, as far as it is known.
         resolutions: How often a person decided.
@@ -104,6 +105,7 @@ class WriteRow:
     calendar_event_id: str | None
     provider_event_id: str
     version_before: str
+    was_given: bool
     version: str
     meeting: event_pb2.OnlineMeeting
     resolutions: int
@@ -171,10 +173,12 @@ class Target:
     Args:
         provider_event_id: The provider's id.
         version: The provider's version.
+        was_given: Whether the event has the answer already that the write gives.
     """
 
     provider_event_id: str
     version: str
+    was_given: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,22 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
-from services.processor.calendar.reading import CalendarReader, Place, window_of
+from services.processor.calendar.choice import choice_of
+from services.processor.calendar.free_busy.asking import FreeBusy
+from services.processor.calendar.free_busy.query import query_of
+from services.processor.calendar.reading import CalendarReader, window_of
+from services.processor.calendar.reading import Place as ListPlace
 from services.processor.calendar.requests import Calendars
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.errors import CalendarEventNotFound
+from services.processor.messages.reading.reads import Place, Reads
 from services.processor.servicers.places import scope_within
 from services.processor.stream.filter import scope_of
+from services.providers.abilities import CALENDAR_READ
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
+_FREE_BUSY = " free/busy"
 
 
 class CalendarServicer(Base):
@@ -30,12 +37,18 @@ class CalendarServicer(Base):
         calendars: The use cases.
         reader: The reader of events.
         writes: The use cases of writes.
+        reads: Gives access to accounts for calls that read at the provider.
+        free_busy: Asks for free and busy times.
     """
 
-    def __init__(self, calendars: Calendars, reader: CalendarReader, writes: CalendarWrites) -> None:
+    def __init__(
+        self, calendars: Calendars, reader: CalendarReader, writes: CalendarWrites, reads: Reads, free_busy: FreeBusy
+    ) -> None:
         self._calendars = calendars
         self._reader = reader
         self._writes = writes
+        self._reads = reads
+        self._free_busy = free_busy
         self._write_tokens = PageTokens(columns=(is_row_id,))
         self._calendar_tokens = PageTokens(columns=(is_row_id,))
         self._event_tokens = PageTokens(columns=(is_time, is_row_id))
@@ -80,9 +93,13 @@ class CalendarServicer(Base):
         calendar_id, size = check_id("calendar_id", request.calendar_id), page_size(request.page_size)
         window = window_of(request.window_start, request.window_end)
         after = _place(self._event_tokens.read(request))
-        page = await self._reader.page(
-            calendar_id, scope_of(current_caller()), window, after, size, is_expanded=request.is_expanded
-        )
+        choice, scope = choice_of(request), scope_of(current_caller())
+        if choice.is_all:
+            page = await self._reader.page(calendar_id, scope, window, after, size, is_expanded=request.is_expanded)
+        else:
+            page = await self._reader.chosen(
+                calendar_id, scope, window, after, size, choice, is_expanded=request.is_expanded
+            )
         token = self._event_tokens.write(request, _position(page.next))
         return pb2.ListCalendarEventsResponse(events=page.events, next_page_token=token)
 
@@ -108,6 +125,14 @@ class CalendarServicer(Base):
         page = await self._reader.instances(event_id, scope_of(current_caller()), window, after, size)
         token = self._event_tokens.write(request, _position(page.next))
         return pb2.ListCalendarInstancesResponse(events=page.events, next_page_token=token)
+
+    @override
+    async def QueryFreeBusy(self, request: pb2.QueryFreeBusyRequest, context: "Context") -> pb2.QueryFreeBusyResponse:
+        """Return the busy times of people."""
+        query, caller = query_of(request), current_caller()
+        place = Place(query.tenant_id, is_in_scope=caller.may_see(query.tenant_id), key_id=caller.key_id or "")
+        async with self._reads.reading(place, _FREE_BUSY, ability=CALENDAR_READ) as access:
+            return pb2.QueryFreeBusyResponse(schedules=await self._free_busy.query(access, query))
 
     @override
     async def CreateCalendarEvent(
@@ -187,11 +212,11 @@ class CalendarServicer(Base):
         return pb2.ResolveCalendarWriteResponse(write=row.message())
 
 
-def _place(position: Position | None) -> Place:
+def _place(position: Position | None) -> ListPlace:
     if position is None:
-        return Place()
-    return Place(datetime.fromisoformat(str(position[0])).astimezone(UTC), str(position[1]))
+        return ListPlace()
+    return ListPlace(datetime.fromisoformat(str(position[0])).astimezone(UTC), str(position[1]))
 
 
-def _position(place: Place | None) -> Position | None:
+def _position(place: ListPlace | None) -> Position | None:
     return None if place is None else [place.starts_at.isoformat(), place.event_id]

@@ -111,6 +111,7 @@ calendar_writes = Table(
     Column("calendar_event_id", ID),
     required("provider_event_id", Text()),
     required("version_before", Text()),
+    required("was_given", Boolean()),
     required("version", Text()),
     required("meeting", LargeBinary()),
     required("resolutions", Integer()),

@@ -24,7 +24,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.providers.abilities import granted_abilities, lacking_scopes_of_all, least_scopes
+from services.providers.abilities import asked_scopes, granted_abilities, lacking_scopes_of_all
 from services.token_vault.abilities import abilities_to_request, checked_abilities, granted_before
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.flow_secrets import (
@@ -168,7 +168,7 @@ class Connector:
         if browser is None or not hmac.compare_digest(proof_of(browser, ticket).encode(), proof.encode()):
             raise invalid("other browser")
         state = Secret(secrets.token_urlsafe(_SECRET_BYTES))
-        scopes = least_scopes(provider, flow.abilities)
+        scopes = asked_scopes(provider, flow.abilities)
         begun = await self._issuer(provider).begin(state, flow.login_hint, scopes)
         async with db.transaction(self._pool) as connection:
             is_ours = await authorization_flows.open_flow(

@@ -54,6 +54,8 @@ def test_an_event_arrives_once_edited_and_cancelled(mesh: Mesh) -> None:
     made = control.call("POST", path, subject="Review", body="Bring numbers.", **TIMES)
     eventually(lambda: len(told(mesh, tenant)) == 2, 200, what="the event is created")
     shown = json.loads(mesh.run("calendars", "events", calendar, *WINDOW, "--json").stdout)
+    week = ("--from", "2026-11-29T00:00:00Z", "--to", "2026-12-06T00:00:00Z")
+    asked = mesh.run("calendars", "free-busy", tenant, address, "nobody@elsewhere.example", *week)
     control.call("PATCH", f"{path}/{made['id']}", subject="Second review")
     eventually(lambda: len(told(mesh, tenant)) == 3, 200, what="the event is updated")
     detail = mesh.run("calendars", "show", shown[0]["calendarEventId"])
@@ -68,6 +70,7 @@ def test_an_event_arrives_once_edited_and_cancelled(mesh: Mesh) -> None:
     assert {shown[0]["calendarEventId"]} == {one.event.calendar_event_id for one in found[1:]}
     assert ("Review", "Second review") == (shown[0]["subject"], found[2].event.subject)
     assert "Second review" in detail.stdout
+    assert all(words in asked.stdout.lower() for words in ("busy", "2026-11-30", "not_found")), asked
     assert ["subject"] == list(found[2].change.fields)
     _check_that_mail_alone_shows_no_calendar(mesh, tenant, found[1].event_id)
     mesh.run("calendars", "unfollow", calendar, "--yes")

@@ -39,6 +39,11 @@ _MODELS = {
     "PatternedRecurrence": "patterned_recurrence",
     "RecurrencePattern": "recurrence_pattern",
     "RecurrenceRange": "recurrence_range",
+    "ScheduleInformation": "schedule_information",
+    "ScheduleItem": "schedule_item",
+    "FreeBusyError": "free_busy_error",
+    "WorkingHours": "working_hours",
+    "TimeZoneBase": "time_zone_base",
     "MainError": "o_data_errors.main_error",
     "InnerError": "o_data_errors.inner_error",
 }

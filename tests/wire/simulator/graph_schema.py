@@ -21,6 +21,7 @@ _RESOURCES = (
     (r"(?:me|users/[^/]+)/mailFolders(?:[(/][^/]+)?(?:/childFolders(?:/[^/]+)?)?(?:/move|/copy)?", "MailFolder"),
     (r"(?:me|users/[^/]+)/calendars(?:/[^/]+)?", "Calendar"),
     (r"(?:me|users/[^/]+)/calendars/[^/]+/events(?:/[^/]+)?", "Event"),
+    (r"(?:me|users/[^/]+)/calendar/getSchedule", "ScheduleInformation"),
     (r"(?:me|users/[^/]+)/translateExchangeIds", "ConvertIdResult"),
     (r"subscriptions(?:/[^/]+)?", "Subscription"),
     (r"me|users/[^/]+", "User"),
@@ -50,7 +51,15 @@ _ENUMS = {
     "DayOfWeek": {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"},
     "WeekIndex": {"first", "second", "third", "fourth", "last"},
 }
-_KINDS = {"str": str, "bool": bool, "int": int, "bytes": str, "datetime.datetime": str, "datetime.date": str}
+_KINDS = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "bytes": str,
+    "datetime.datetime": str,
+    "datetime.date": str,
+    "datetime.time": str,
+}
 
 
 @cache

@@ -89,6 +89,22 @@ async def test_the_list_tells_owners_and_rights_and_mail_alone_shows_none(google
     await google.get("/users/me/calendarList", 403)
 
 
+async def test_the_times_of_calendars_are_those_of_their_events_with_an_error_for_an_unknown_one(google, control):
+    google.tokens = await control.issue_tokens(google.account, scopes=f"openid {AUTH}calendar.freebusy")
+    await control.create_event(google.account, google.account, summary="One", **TIMES)
+    body = {
+        "timeMin": "2026-11-30T00:00:00Z",
+        "timeMax": "2026-11-30T14:30:00Z",
+        "items": [{"id": google.account}, {"id": "nobody@x.test"}],
+    }
+    found = (await google.call("POST", "/freeBusy", json=body)).json()["calendars"]
+    empty = await google.call("POST", "/freeBusy", json={**body, "timeMax": body["timeMin"]})
+
+    assert [{"start": "2026-11-30T14:00:00Z", "end": "2026-11-30T14:30:00Z"}] == found[google.account]["busy"]
+    assert ["notFound"] == [one["reason"] for one in found["nobody@x.test"]["errors"]]
+    assert 400 == empty.status_code
+
+
 async def test_googles_client_reads_calendars(google, control, simulator):
     import asyncio
 

@@ -80,6 +80,24 @@ async def test_every_answer_is_what_the_models_say(graph, control, calendar):
     await graph.get(f"{path}/events/{made['id']}?$select=nonsense", 501)
 
 
+async def test_the_times_of_people_are_those_of_their_events_with_an_error_for_an_unknown_one(graph, control, calendar):
+    await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
+    zone = {"timeZone": "Eastern Standard Time"}
+    body = {
+        "schedules": [graph.account, "nobody@x.test"],
+        "startTime": {"dateTime": "2026-11-30T08:30:00", **zone},
+        "endTime": {"dateTime": "2026-11-30T10:30:00", **zone},
+        "availabilityViewInterval": 30,
+    }
+    answer = await graph.call("POST", "/me/calendar/getSchedule", json=body)
+    known, unknown = answer.json()["value"]
+    refused = await graph.call("POST", "/me/calendar/getSchedule", json={**body, "availabilityViewInterval": 1})
+
+    assert ("0220", ["busy"]) == (known["availabilityView"], [one["status"] for one in known["scheduleItems"]])
+    assert "ErrorMailRecipientNotFound" == unknown["error"]["responseCode"]
+    assert 400 == refused.status_code
+
+
 async def test_delta_lists_all_then_changes_and_is_silent_about_deleted_instances(graph, control, calendar):
     master = await control.create_event(graph.account, calendar["id"], subject="Weekly", recurrence=WEEKLY, **TIMES)
     single = await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)

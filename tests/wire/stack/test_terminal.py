@@ -85,6 +85,7 @@ COMMANDS = (
     ("calendars", "events", ID),
     ("calendars", "instances", ID),
     ("calendars", "show", ID),
+    ("calendars", "free-busy", ID, "ada@example.com"),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
     ("calendars", "respond", ID, "accepted", "--notify", "none"),
     ("calendars", "update", ID, "--subject", "s", "--notify", "none"),

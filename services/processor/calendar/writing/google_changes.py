@@ -2,7 +2,8 @@
 
 Every change names the version from before it (`If-Match`): of two submissions of one change at most one takes effect,
 and a change by another program or person in between is never overwritten. A cancellation needs no such guard: an event
-can be cancelled once, and one that is gone after a doubt was cancelled.
+can be cancelled once, and one that is gone after a doubt was cancelled. Google answers 404 for the events of a calendar
+out of reach as well, so that an event counts as gone only while its calendar is there.
 """
 
 from typing import Any
@@ -13,10 +14,12 @@ from services.processor.calendar.mapping.fields import flag, member, objects, te
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.google_json import SEND_UPDATES, changes_json
 from services.processor.calendar.writing.target import (
+    GONE,
     ImpossibleError,
     UnprovableError,
     check_live,
     found_answer,
+    found_cancelled,
     found_change,
 )
 from services.processor.mailbox.access import MailboxAccess
@@ -33,7 +36,6 @@ _ANSWERS = {
     pb2.CALENDAR_ANSWER_TENTATIVE: "tentative",
     pb2.CALENDAR_ANSWER_DECLINED: "declined",
 }
-_GONE = "the event is gone"
 _NOT_INVITED = "the calendar's owner is no attendee, or the organizer"
 
 
@@ -58,7 +60,7 @@ class GoogleChanges:
             check_live(row, text(found, "etag"), is_organizer=flag(member(found, "organizer"), "self"))
         elif _own(found) is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", _NOT_INVITED)
-        return Target(row.provider_event_id, text(found, "etag"))
+        return Target(row.provider_event_id, text(found, "etag"), was_given=_is_given(row, found))
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
@@ -87,15 +89,12 @@ class GoogleChanges:
         """See `WritableCalendars.find`."""
         found = await self._read(row)
         if row.kind is Kind.CANCEL:
-            return Made(row.provider_event_id, "") if found is None else None
+            return None if found is not None else found_cancelled(row, is_reached=await self._is_reached(row))
         if found is None:
-            raise UnprovableError(_GONE)
+            raise UnprovableError(GONE)
         if row.kind is Kind.UPDATE:
             return found_change(row, text(_marks_of(found), GOOGLE_CALENDAR_CHANGE), text(found, "etag"))
-        own = _own(found) or {}
-        is_answer = text(own, "responseStatus") == _ANSWERS[row.answer.answer]
-        is_given = is_answer and row.answer.comment in ("", text(own, "comment"))
-        return found_answer(row, text(found, "etag"), is_given=is_given)
+        return found_answer(row, text(found, "etag"), is_given=_is_given(row, found))
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"private": {GOOGLE_CALENDAR_CHANGE: row.calendar_write_id}}
@@ -118,6 +117,17 @@ class GoogleChanges:
             await self._access.call("calendar_cancel", url, method="DELETE", success=_DELETED)
         return Made(row.provider_event_id, "")
 
+    async def _is_reached(self, row: WriteRow) -> bool:
+        """Return whether the account can see the calendar's events."""
+        url = f"{self._calendar_of(row)}/events?{urlencode({'maxResults': 1})}"
+        try:
+            await self._access.call("calendar_events", url)
+        except SourceError as exc:
+            if exc.remedy is Remedy.MISSING:
+                return False
+            raise
+        return True
+
     async def _read(self, row: WriteRow) -> JSON | None:
         try:
             found = await self._access.call("calendar_event", self._of(row))
@@ -128,8 +138,19 @@ class GoogleChanges:
         return None if text(found, "status") == "cancelled" else found
 
     def _of(self, row: WriteRow) -> str:
-        calendar, event = quote(row.provider_calendar_id, safe=""), quote(row.provider_event_id, safe="")
-        return f"{self._base}/calendars/{calendar}/events/{event}"
+        return f"{self._calendar_of(row)}/events/{quote(row.provider_event_id, safe='')}"
+
+    def _calendar_of(self, row: WriteRow) -> str:
+        return f"{self._base}/calendars/{quote(row.provider_calendar_id, safe='')}"
+
+
+def _is_given(row: WriteRow, found: JSON) -> bool:
+    """Return whether an event has the answer of a write, with its comment."""
+    if row.kind is not Kind.RESPOND:
+        return False
+    own = _own(found) or {}
+    is_answer = text(own, "responseStatus") == _ANSWERS[row.answer.answer]
+    return is_answer and row.answer.comment in ("", text(own, "comment"))
 
 
 def _own(found: JSON) -> JSON | None:

@@ -7,6 +7,8 @@ event, so the event is read for the version that the answer made.
 Other changes name the version from before them (`If-Match`) and leave a mark with the write's id.
 
 A cancellation removes the event: an event that is gone after a doubt was cancelled, and one that is there was not.
+Graph answers 404 for the events of a calendar out of reach as well, so that an event counts as gone only while its
+calendar is there.
 """
 
 from urllib.parse import quote
@@ -16,10 +18,12 @@ from services.processor.calendar.mapping.fields import flag, member, objects, te
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.graph_json import changes_json
 from services.processor.calendar.writing.target import (
+    GONE,
     ImpossibleError,
     UnprovableError,
     check_live,
     found_answer,
+    found_cancelled,
     found_change,
 )
 from services.processor.mailbox.access import MailboxAccess
@@ -37,7 +41,6 @@ _ACTIONS = {
     pb2.CALENDAR_ANSWER_DECLINED: ("decline", "declined"),
 }
 """Graph's action of each answer, and the state that it leaves, in lower case."""
-_GONE = "the event is gone: a decline may remove it, and so may a deletion"
 
 
 class GraphChanges:
@@ -64,7 +67,7 @@ class GraphChanges:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", "the calendar's owner is the organizer")
         if row.kind is Kind.UPDATE and row.changes.event.HasField("body_text") and flag(found, "isOnlineMeeting"):
             raise ImpossibleError("CALENDAR_BODY_HOLDS_MEETING", "another body would end the online meeting")
-        return Target(row.provider_event_id, version)
+        return Target(row.provider_event_id, version, was_given=_is_given(row, found))
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
@@ -87,14 +90,13 @@ class GraphChanges:
         """See `WritableCalendars.find`."""
         found = await self._read(row)
         if row.kind is Kind.CANCEL:
-            return Made(row.provider_event_id, "") if found is None else None
+            return None if found is not None else found_cancelled(row, is_reached=await self._is_reached(row))
         if found is None:
-            raise UnprovableError(_GONE)
+            raise UnprovableError(GONE)
         version = text(found, "changeKey")
         if row.kind is Kind.UPDATE:
             return found_change(row, _mark_of(found), version)
-        given = text(member(found, "responseStatus"), "response").lower()
-        return found_answer(row, version, is_given=given == _ACTIONS[row.answer.answer][1])
+        return found_answer(row, version, is_given=_is_given(row, found))
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"id": GRAPH_CALENDAR_CHANGE, "value": row.calendar_write_id}
@@ -122,17 +124,32 @@ class GraphChanges:
             found = None
         return Made(row.provider_event_id, "" if found is None else text(found, "changeKey"))
 
+    async def _is_reached(self, row: WriteRow) -> bool:
+        """Return whether the account can see the calendar."""
+        return await self._found("calendar", self._calendar_of(row), {"$select": "id"}) is not None
+
     async def _read(self, row: WriteRow) -> JSON | None:
+        return await self._found("calendar_event", self._of(row), _QUERY)
+
+    async def _found(self, operation: str, url: str, params: dict[str, str]) -> JSON | None:
         try:
-            return await self._access.call("calendar_event", self._of(row), params=_QUERY)
+            return await self._access.call(operation, url, params=params)
         except SourceError as exc:
             if exc.remedy is Remedy.MISSING:
                 return None
             raise
 
     def _of(self, row: WriteRow) -> str:
-        calendar, event = quote(row.provider_calendar_id, safe=""), quote(row.provider_event_id, safe="")
-        return f"{self._base}/me/calendars/{calendar}/events/{event}"
+        return f"{self._calendar_of(row)}/events/{quote(row.provider_event_id, safe='')}"
+
+    def _calendar_of(self, row: WriteRow) -> str:
+        return f"{self._base}/me/calendars/{quote(row.provider_calendar_id, safe='')}"
+
+
+def _is_given(row: WriteRow, found: JSON) -> bool:
+    """Return whether an event has the answer of a write."""
+    given = text(member(found, "responseStatus"), "response").lower()
+    return row.kind is Kind.RESPOND and given == _ACTIONS[row.answer.answer][1]
 
 
 def _mark_of(found: JSON) -> str:

@@ -45,6 +45,7 @@ class Ledger:
         values |= {"reason": "", "detail": ""}
         if target is not None:
             values |= {"provider_event_id": target.provider_event_id, "version_before": target.version}
+            values["was_given"] = target.was_given
         return await self._change(row, {**values, "state": State.WRITING})
 
     async def unprocessed(self, row: WriteRow, until: datetime, reason: str, detail: str) -> None:

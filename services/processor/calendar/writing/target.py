@@ -4,6 +4,9 @@ from typing import Protocol
 
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 
+GONE = "the event, or its calendar, is gone or out of reach: the calendar does not tell whether the change was made"
+_CALENDAR_GONE = "the calendar itself is gone or out of reach, so that its missing event proves nothing"
+_ANSWERED_BEFORE = "the event had this answer already before, so that it does not tell whether it was given once more"
 _ANSWERED_OTHERWISE = "the event was changed meanwhile and has another answer"
 _OVERTAKEN = "another change made a newer version, which does not show whether this one was made before it"
 
@@ -99,6 +102,22 @@ def found_change(row: WriteRow, mark: str, version: str) -> Made | None:
     return None
 
 
+def found_cancelled(row: WriteRow, *, is_reached: bool) -> Made:
+    """Return the outcome of a cancellation whose event is gone.
+
+    Args:
+        row: A cancellation in doubt.
+        is_reached: Whether the provider shows the calendar that had the event. Providers answer "not found" for the
+            events of a calendar that the account may no longer see.
+
+    Raises:
+        UnprovableError: The calendar cannot be reached.
+    """
+    if not is_reached:
+        raise UnprovableError(_CALENDAR_GONE)
+    return Made(row.provider_event_id, "")
+
+
 def found_answer(row: WriteRow, version: str, *, is_given: bool) -> Made | None:
     """Look an answer up in the event; None while the event has the version from before, and the answer may come late.
 
@@ -108,11 +127,13 @@ def found_answer(row: WriteRow, version: str, *, is_given: bool) -> Made | None:
         is_given: Whether the event has this answer.
 
     Raises:
-        UnprovableError: The event has another version with another answer.
+        UnprovableError: The event has another version with another answer, or had this one already before.
     """
+    if row.version_before and row.was_given:
+        raise UnprovableError(_ANSWERED_BEFORE)
     if row.version_before and version == row.version_before:
         return None
-    if is_given:
+    if is_given and not row.was_given:
         return Made(row.provider_event_id, version)
     if row.version_before:
         raise UnprovableError(_ANSWERED_OTHERWISE)

@@ -109,22 +109,22 @@ class Reads:
         Raises:
             MeshError: See `GetMessage`.
         """
-        async with self._reading(place) as access:
+        async with self.reading(place) as access:
             return access.provider, await self._fetch(access, place.message_id)
 
     async def folders(self, place: Place) -> tuple[list[pb2.MailFolder], bool]:
         """List the folders of a Microsoft mailbox; tell whether there are more. Raises `MeshError`."""
-        async with self._reading(place, of=MS365) as access:
+        async with self.reading(place, of=MS365) as access:
             return await GraphListings(access, self._settings.ms365_graph_url).folders()
 
     async def labels(self, place: Place) -> list[pb2.MailLabel]:
         """List the labels of a Google mailbox. Raises `MeshError`."""
-        async with self._reading(place, of=GOOGLEWS) as access:
+        async with self.reading(place, of=GOOGLEWS) as access:
             return await GmailListings(access, self._settings.google_gmail_url, self._take_quota).labels()
 
     async def search(self, place: Place, query: pb2.MessageQuery, size: int, token: str) -> FoundPage:
         """Search a mailbox by a query that was checked. Raises `MeshError`."""
-        async with self._reading(place) as access:
+        async with self.reading(place) as access:
             if access.provider == GOOGLEWS:
                 google = GmailListings(access, self._settings.google_gmail_url, self._take_quota)
                 return await google.search(query, size, token)
@@ -132,7 +132,7 @@ class Reads:
 
     async def identities(self, place: Place) -> list[Identity]:
         """List the addresses from which an account may send. Raises `MeshError`."""
-        async with self._reading(place, ability=MAIL_SEND) as access:
+        async with self.reading(place, ability=MAIL_SEND) as access:
             if access.provider == GOOGLEWS:
                 google = GmailListings(access, self._settings.google_gmail_url, self._take_quota)
                 return await google.identities()
@@ -140,7 +140,7 @@ class Reads:
 
     async def change_of(self, place: Place, mark: pb2.ProcessedMark) -> pb2.MessageChange:
         """Return the change that a mark means, after making its label or folder. Raises `MeshError`."""
-        async with self._reading(place, ability=MAIL_MARK) as access:
+        async with self.reading(place, ability=MAIL_MARK) as access:
             if access.provider == GOOGLEWS:
                 base = self._settings.google_gmail_url
                 return await gmail_change(access, base, mark, GmailListings(access, base, self._take_quota))
@@ -149,22 +149,32 @@ class Reads:
     @asynccontextmanager
     async def raw(self, place: Place, offset: int) -> AsyncIterator[Download]:
         """Open a mail in MIME, from an offset on. Raises `MeshError`, also while the pieces are read."""
-        async with self._reading(place, _DOWNLOAD) as access, self._content(access).raw(place.message_id) as download:
+        async with self.reading(place, _DOWNLOAD) as access, self._content(access).raw(place.message_id) as download:
             yield replace(download, pieces=skipped(download.pieces, offset))
 
     @asynccontextmanager
     async def attachment(self, place: Place, attachment_id: str, offset: int) -> AsyncIterator[Download]:
         """Open an attachment, from an offset on. Raises `MeshError`, also while the pieces are read."""
-        async with self._reading(place, _DOWNLOAD) as access:
+        async with self.reading(place, _DOWNLOAD) as access:
             content = self._content(access)
             async with content.attachment(place.message_id, attachment_id) as download:
                 yield replace(download, pieces=skipped(download.pieces, offset))
 
     @asynccontextmanager
-    async def _reading(
+    async def reading(
         self, place: Place, kind: str = "", of: str = "", ability: str = MAIL_READ
     ) -> AsyncIterator[MailboxAccess]:
-        """Give access to a mailbox in its turn, and tell the caller what fails."""
+        """Give access to an account in its turn, and tell the caller the failure.
+
+        Args:
+            place: The account.
+            kind: The queue of reads, of which one at a time runs for each account.
+            of: The only provider that has the thing; empty for both.
+            ability: The ability for which tokens are asked.
+
+        Raises:
+            MeshError: The account is not found, too many reads run, or a request inside failed.
+        """
         provider = await self._provider(place)
         if of not in ("", provider):
             raise FieldInvalid.of(

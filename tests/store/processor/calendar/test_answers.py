@@ -81,6 +81,27 @@ async def test_an_answer_that_a_later_one_hides_is_uncertain_and_not_repeated(gr
 
 
 @pytest.mark.parametrize("provider", RESPOND)
+async def test_an_answer_in_doubt_that_the_event_had_before_is_uncertain_until_a_person_has_it_made(
+    ground: Ground, provider: str
+) -> None:
+    meeting = await Meeting.of(ground, provider)
+    writer = meeting.writer
+    async with running(ground.worker_settings(**QUICK)):
+        event_id = await meeting.followed()
+        await writer.ended(await meeting.respond(event_id, key="first"))
+        await ground.control.add_fault(
+            "status", endpoint=RESPOND[provider], account=meeting.address, status=504, **ONCE
+        )
+        ended = await writer.ended(await meeting.respond(event_id, key="second"))
+        before = len(await meeting.told())
+        await writer.writes.resolve(ended.calendar_write_id, pb2.CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN, None)
+        again = await writer.ended(ended)
+
+    assert (State.UNCERTAIN, "CALENDAR_WRITE_UNKNOWN", 1) == (ended.state, ended.reason, before)
+    assert (State.DONE, 2) == (again.state, len(await meeting.told()))
+
+
+@pytest.mark.parametrize("provider", RESPOND)
 async def test_the_event_of_an_answer_says_so(ground: Ground, provider: str) -> None:
     meeting = await Meeting.of(ground, provider)
     async with running(ground.worker_settings(**QUICK)):

@@ -12,7 +12,7 @@ from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.errors import CalendarEventNotOrganized, CalendarFieldUnsupported, CalendarNotifyUnsupported
 from services.processor.worker import running
 from tests.store.processor.calendar.meetings import TIMES, Meeting, attendees
-from tests.store.processor.calendar.test_writes import FAULTS, QUICK, Writer, has_struck
+from tests.store.processor.calendar.test_writes import FAULTS, ONCE, QUICK, Writer, has_struck, is_in_doubt
 from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.workers import end_holds, worker_process
 
@@ -82,6 +82,24 @@ async def test_a_cancellation_is_made_once_wherever_its_worker_dies(
         done = await writer.ended(row)
 
     assert (State.DONE, [[GUEST]]) == (done.state, await notices(writer))
+
+
+@pytest.mark.parametrize("provider", CANCEL)
+async def test_a_cancellation_in_doubt_is_uncertain_where_the_calendar_is_out_of_reach(
+    ground: Ground, provider: str
+) -> None:
+    writer = await Writer.of(ground, provider)
+    account = writer.followed.tenant.address
+    async with running(ground.worker_settings(**QUICK | {"calendar_write_settle_seconds": 600.0})):
+        event_id = await organized(writer, provider)
+        await ground.control.add_fault("status", endpoint=CANCEL[provider], account=account, status=504, **ONCE)
+        row = await cancel(writer, event_id)
+        await ground.until(lambda: is_in_doubt(writer, row), PATIENCE)
+        await ground.control.remove_calendar(account, writer.followed.provider_id)
+        ended = await writer.ended(row)
+
+    assert (State.UNCERTAIN, "CALENDAR_WRITE_UNKNOWN") == (ended.state, ended.reason)
+    assert "the calendar itself" in ended.detail
 
 
 @pytest.mark.parametrize("provider", CANCEL)

@@ -19,7 +19,7 @@ from services.processor.worker import running
 from tests.store.processor.calendar.following import MONDAYS
 from tests.store.processor.calendar.meetings import Meeting
 from tests.store.processor.calendar.test_cancellations import GUEST, notices, organized
-from tests.store.processor.calendar.test_writes import FAULTS, ONCE, QUICK, Writer, has_struck
+from tests.store.processor.calendar.test_writes import FAULTS, ONCE, QUICK, Writer, has_struck, is_in_doubt
 from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.workers import end_holds, worker_process
 
@@ -132,7 +132,7 @@ async def test_a_change_in_doubt_that_another_overtook_is_uncertain_at_once(grou
         (event,) = (await writer.followed.page()).events
         await ground.control.add_fault("status", endpoint=endpoint, account=account, status=504, **ONCE)
         row = await update(writer, event_id)
-        await ground.until(lambda: _is_in_doubt(writer, row), PATIENCE)
+        await ground.until(lambda: is_in_doubt(writer, row), PATIENCE)
         title = {"ms365": "subject", "googlews": "summary"}[provider]
         await ground.control.update_event(
             account, writer.followed.provider_id, event.provider_event_id, **{title: "Theirs"}
@@ -157,8 +157,3 @@ async def test_the_event_of_a_change_says_so(ground: Ground, provider: str) -> N
 
 async def _is_announced(writer: Writer) -> bool:
     return "event.updated" in await writer.followed.types()
-
-
-async def _is_in_doubt(writer: Writer, row: WriteRow) -> bool:
-    found = await writer.writes.get(row.calendar_write_id, None)
-    return found.state is State.WRITING and found.attempts > 0

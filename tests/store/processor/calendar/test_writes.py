@@ -254,6 +254,12 @@ async def test_a_write_is_refused_by_name_before_anything_is_stored(ground: Grou
         await writer.create(calendar, key="another")
 
 
+async def is_in_doubt(writer: Writer, row: WriteRow) -> bool:
+    """Return whether a write waits to be looked up."""
+    found = await writer.writes.get(row.calendar_write_id, None)
+    return found.state is State.WRITING and found.attempts > 0
+
+
 async def has_struck(ground: Ground) -> bool:
     return any(fault["struck"] for fault in await ground.control.request("GET", "/faults"))
 

@@ -670,6 +670,12 @@ const (
 	// Do: Change the other fields, or create another event with the new body.
 	// Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 	ErrorReason_ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING ErrorReason = 202
+	// FREE_BUSY_REFUSED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider does not answer for free and busy times at all. Microsoft refuses personal accounts.
+	// Do: Read `detail`. Ask from an account of an organization, for a shorter window, or for other addresses.
+	// Sample: {"reason": "FREE_BUSY_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "ms365 answered 400 ErrorInvalidRequest"}}
+	ErrorReason_ERROR_REASON_FREE_BUSY_REFUSED ErrorReason = 203
 	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
@@ -890,6 +896,7 @@ var (
 		200: "ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED",
 		201: "ERROR_REASON_CALENDAR_EVENT_CHANGED",
 		202: "ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING",
+		203: "ERROR_REASON_FREE_BUSY_REFUSED",
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
@@ -1017,6 +1024,7 @@ var (
 		"ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED":   200,
 		"ERROR_REASON_CALENDAR_EVENT_CHANGED":         201,
 		"ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING":    202,
+		"ERROR_REASON_FREE_BUSY_REFUSED":              203,
 		"ERROR_REASON_UPLOAD_NOT_FOUND":               155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":              156,
 		"ERROR_REASON_UPLOADS_FULL":                   157,
@@ -1069,7 +1077,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8e%\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3%\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1178,7 +1186,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"'ERROR_REASON_CALENDAR_EVENT_NOT_INVITED\x10\xc7\x01\x12.\n" +
 	")ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED\x10\xc8\x01\x12(\n" +
 	"#ERROR_REASON_CALENDAR_EVENT_CHANGED\x10\xc9\x01\x12-\n" +
-	"(ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING\x10\xca\x01\x12\"\n" +
+	"(ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING\x10\xca\x01\x12#\n" +
+	"\x1eERROR_REASON_FREE_BUSY_REFUSED\x10\xcb\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +

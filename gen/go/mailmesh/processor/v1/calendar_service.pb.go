@@ -321,6 +321,68 @@ func (CalendarWriteResolution) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{4}
 }
 
+// FreeBusyFailure is the cause for which the provider gives no times of an address.
+type FreeBusyFailure int32
+
+const (
+	// FREE_BUSY_FAILURE_UNSPECIFIED means that the times are there.
+	FreeBusyFailure_FREE_BUSY_FAILURE_UNSPECIFIED FreeBusyFailure = 0
+	// FREE_BUSY_FAILURE_NOT_FOUND means that the provider has no such person or calendar. Google answers so, too, where the account may
+	// not see the times.
+	FreeBusyFailure_FREE_BUSY_FAILURE_NOT_FOUND FreeBusyFailure = 1
+	// FREE_BUSY_FAILURE_FORBIDDEN means that the account may not see the times.
+	FreeBusyFailure_FREE_BUSY_FAILURE_FORBIDDEN FreeBusyFailure = 2
+	// FREE_BUSY_FAILURE_GROUP means that the address is a group, which has no times of its own or is too large: ask for its members.
+	FreeBusyFailure_FREE_BUSY_FAILURE_GROUP FreeBusyFailure = 3
+	// FREE_BUSY_FAILURE_UNAVAILABLE means any other cause, which `detail` names. Asking again may help.
+	FreeBusyFailure_FREE_BUSY_FAILURE_UNAVAILABLE FreeBusyFailure = 4
+)
+
+// Enum value maps for FreeBusyFailure.
+var (
+	FreeBusyFailure_name = map[int32]string{
+		0: "FREE_BUSY_FAILURE_UNSPECIFIED",
+		1: "FREE_BUSY_FAILURE_NOT_FOUND",
+		2: "FREE_BUSY_FAILURE_FORBIDDEN",
+		3: "FREE_BUSY_FAILURE_GROUP",
+		4: "FREE_BUSY_FAILURE_UNAVAILABLE",
+	}
+	FreeBusyFailure_value = map[string]int32{
+		"FREE_BUSY_FAILURE_UNSPECIFIED": 0,
+		"FREE_BUSY_FAILURE_NOT_FOUND":   1,
+		"FREE_BUSY_FAILURE_FORBIDDEN":   2,
+		"FREE_BUSY_FAILURE_GROUP":       3,
+		"FREE_BUSY_FAILURE_UNAVAILABLE": 4,
+	}
+)
+
+func (x FreeBusyFailure) Enum() *FreeBusyFailure {
+	p := new(FreeBusyFailure)
+	*p = x
+	return p
+}
+
+func (x FreeBusyFailure) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FreeBusyFailure) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[5].Descriptor()
+}
+
+func (FreeBusyFailure) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[5]
+}
+
+func (x FreeBusyFailure) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FreeBusyFailure.Descriptor instead.
+func (FreeBusyFailure) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{5}
+}
+
 // NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event.
 type NewEventTime struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2064,7 +2126,14 @@ type ListCalendarEventsRequest struct {
 	// window_end is the end of the window, at most 400 days after its beginning.
 	WindowEnd *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
 	// is_expanded replaces each series by its instances in the window.
-	IsExpanded    bool `protobuf:"varint,6,opt,name=is_expanded,json=isExpanded,proto3" json:"is_expanded,omitempty"`
+	IsExpanded bool `protobuf:"varint,6,opt,name=is_expanded,json=isExpanded,proto3" json:"is_expanded,omitempty"`
+	// has_online_meeting selects the events with an online meeting, or those without one. Absent selects both.
+	HasOnlineMeeting *bool `protobuf:"varint,7,opt,name=has_online_meeting,json=hasOnlineMeeting,proto3,oneof" json:"has_online_meeting,omitempty"`
+	// importances select events of these importances. Empty selects all. Every event of Google is of normal importance.
+	Importances []v1.EventImportance `protobuf:"varint,8,rep,packed,name=importances,proto3,enum=mailmesh.calendar.v1.EventImportance" json:"importances,omitempty"`
+	// categories select events with one of these categories at least, in any case; at most 25. Empty selects all. Microsoft only: events
+	// of Google have none.
+	Categories    []string `protobuf:"bytes,9,rep,name=categories,proto3" json:"categories,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2139,6 +2208,27 @@ func (x *ListCalendarEventsRequest) GetIsExpanded() bool {
 		return x.IsExpanded
 	}
 	return false
+}
+
+func (x *ListCalendarEventsRequest) GetHasOnlineMeeting() bool {
+	if x != nil && x.HasOnlineMeeting != nil {
+		return *x.HasOnlineMeeting
+	}
+	return false
+}
+
+func (x *ListCalendarEventsRequest) GetImportances() []v1.EventImportance {
+	if x != nil {
+		return x.Importances
+	}
+	return nil
+}
+
+func (x *ListCalendarEventsRequest) GetCategories() []string {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
 }
 
 // ListCalendarEventsResponse is a page of events.
@@ -2427,6 +2517,362 @@ func (x *ListCalendarInstancesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// BusyTime is a part of the window in which a person is not free.
+type BusyTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// start is the beginning.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the end, which is free again.
+	End *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	// busy is the state. Google knows BUSY alone. Unspecified means that Microsoft does not know it.
+	Busy          v1.EventBusy `protobuf:"varint,3,opt,name=busy,proto3,enum=mailmesh.calendar.v1.EventBusy" json:"busy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusyTime) Reset() {
+	*x = BusyTime{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusyTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusyTime) ProtoMessage() {}
+
+func (x *BusyTime) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusyTime.ProtoReflect.Descriptor instead.
+func (*BusyTime) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *BusyTime) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *BusyTime) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *BusyTime) GetBusy() v1.EventBusy {
+	if x != nil {
+		return x.Busy
+	}
+	return v1.EventBusy(0)
+}
+
+// WorkingHours are the hours in which a person works, by the wall clock of a time zone. Microsoft only.
+type WorkingHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// days_of_week are "MO" to "SU".
+	DaysOfWeek []string `protobuf:"bytes,1,rep,name=days_of_week,json=daysOfWeek,proto3" json:"days_of_week,omitempty"`
+	// start is the beginning of a working day, "08:00:00".
+	Start string `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the end of a working day, "17:00:00".
+	End string `protobuf:"bytes,3,opt,name=end,proto3" json:"end,omitempty"`
+	// iana_zone is the IANA time zone. Empty for a zone of the person's own, whose rules its name does not tell.
+	IanaZone string `protobuf:"bytes,4,opt,name=iana_zone,json=ianaZone,proto3" json:"iana_zone,omitempty"`
+	// provider_zone is the provider's name of the time zone.
+	ProviderZone  string `protobuf:"bytes,5,opt,name=provider_zone,json=providerZone,proto3" json:"provider_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkingHours) Reset() {
+	*x = WorkingHours{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkingHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkingHours) ProtoMessage() {}
+
+func (x *WorkingHours) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkingHours.ProtoReflect.Descriptor instead.
+func (*WorkingHours) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *WorkingHours) GetDaysOfWeek() []string {
+	if x != nil {
+		return x.DaysOfWeek
+	}
+	return nil
+}
+
+func (x *WorkingHours) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetIanaZone() string {
+	if x != nil {
+		return x.IanaZone
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetProviderZone() string {
+	if x != nil {
+		return x.ProviderZone
+	}
+	return ""
+}
+
+// FreeBusySchedule has the times of one address.
+type FreeBusySchedule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is the address as the request has it.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// busy_times are the busy times within the window, by start. They may overlap.
+	BusyTimes []*BusyTime `protobuf:"bytes,2,rep,name=busy_times,json=busyTimes,proto3" json:"busy_times,omitempty"`
+	// working_hours are the working hours. Absent when the provider does not tell them.
+	WorkingHours *WorkingHours `protobuf:"bytes,3,opt,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
+	// failure is the cause for which there are no times. Unspecified when they are there.
+	Failure FreeBusyFailure `protobuf:"varint,4,opt,name=failure,proto3,enum=mailmesh.processor.v1.FreeBusyFailure" json:"failure,omitempty"`
+	// detail is the provider's word for the failure. Empty without one.
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// is_cut is true if later busy times are omitted: a schedule has 1000 at most.
+	IsCut         bool `protobuf:"varint,6,opt,name=is_cut,json=isCut,proto3" json:"is_cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreeBusySchedule) Reset() {
+	*x = FreeBusySchedule{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreeBusySchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreeBusySchedule) ProtoMessage() {}
+
+func (x *FreeBusySchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreeBusySchedule.ProtoReflect.Descriptor instead.
+func (*FreeBusySchedule) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FreeBusySchedule) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *FreeBusySchedule) GetBusyTimes() []*BusyTime {
+	if x != nil {
+		return x.BusyTimes
+	}
+	return nil
+}
+
+func (x *FreeBusySchedule) GetWorkingHours() *WorkingHours {
+	if x != nil {
+		return x.WorkingHours
+	}
+	return nil
+}
+
+func (x *FreeBusySchedule) GetFailure() FreeBusyFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return FreeBusyFailure_FREE_BUSY_FAILURE_UNSPECIFIED
+}
+
+func (x *FreeBusySchedule) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *FreeBusySchedule) GetIsCut() bool {
+	if x != nil {
+		return x.IsCut
+	}
+	return false
+}
+
+// QueryFreeBusyRequest specifies people and a window.
+type QueryFreeBusyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose account asks.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// addresses are the mail addresses of people and rooms, 1 to 20, each once; at Google also the ids of calendars.
+	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// window_start is the beginning of the window.
+	WindowStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
+	// window_end is the end of the window, at most 31 days after its beginning.
+	WindowEnd     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryFreeBusyRequest) Reset() {
+	*x = QueryFreeBusyRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryFreeBusyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryFreeBusyRequest) ProtoMessage() {}
+
+func (x *QueryFreeBusyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryFreeBusyRequest.ProtoReflect.Descriptor instead.
+func (*QueryFreeBusyRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *QueryFreeBusyRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *QueryFreeBusyRequest) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *QueryFreeBusyRequest) GetWindowStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowStart
+	}
+	return nil
+}
+
+func (x *QueryFreeBusyRequest) GetWindowEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowEnd
+	}
+	return nil
+}
+
+// QueryFreeBusyResponse contains the times.
+type QueryFreeBusyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// schedules are the times of the addresses, in the order of the request.
+	Schedules     []*FreeBusySchedule `protobuf:"bytes,1,rep,name=schedules,proto3" json:"schedules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryFreeBusyResponse) Reset() {
+	*x = QueryFreeBusyResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryFreeBusyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryFreeBusyResponse) ProtoMessage() {}
+
+func (x *QueryFreeBusyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryFreeBusyResponse.ProtoReflect.Descriptor instead.
+func (*QueryFreeBusyResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *QueryFreeBusyResponse) GetSchedules() []*FreeBusySchedule {
+	if x != nil {
+		return x.Schedules
+	}
+	return nil
+}
+
 var File_mailmesh_processor_v1_calendar_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
@@ -2569,7 +3015,7 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"calendarId\"V\n" +
 	"\x18UnfollowCalendarResponse\x12:\n" +
-	"\bcalendar\x18\x01 \x01(\v2\x1e.mailmesh.calendar.v1.CalendarR\bcalendar\"\xb7\x02\n" +
+	"\bcalendar\x18\x01 \x01(\v2\x1e.mailmesh.calendar.v1.CalendarR\bcalendar\"\xfc\x03\n" +
 	"\x19ListCalendarEventsRequest\x12%\n" +
 	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"calendarId\x12!\n" +
@@ -2580,7 +3026,13 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\n" +
 	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\twindowEnd\x12%\n" +
 	"\vis_expanded\x18\x06 \x01(\bB\x04\xe2A\x01\x01R\n" +
-	"isExpanded\"\x81\x01\n" +
+	"isExpanded\x127\n" +
+	"\x12has_online_meeting\x18\a \x01(\bB\x04\xe2A\x01\x01H\x00R\x10hasOnlineMeeting\x88\x01\x01\x12M\n" +
+	"\vimportances\x18\b \x03(\x0e2%.mailmesh.calendar.v1.EventImportanceB\x04\xe2A\x01\x01R\vimportances\x12$\n" +
+	"\n" +
+	"categories\x18\t \x03(\tB\x04\xe2A\x01\x01R\n" +
+	"categoriesB\x15\n" +
+	"\x13_has_online_meeting\"\x81\x01\n" +
 	"\x1aListCalendarEventsResponse\x12;\n" +
 	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"K\n" +
@@ -2598,7 +3050,34 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\twindowEnd\"\x84\x01\n" +
 	"\x1dListCalendarInstancesResponse\x12;\n" +
 	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x82\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9f\x01\n" +
+	"\bBusyTime\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x123\n" +
+	"\x04busy\x18\x03 \x01(\x0e2\x1f.mailmesh.calendar.v1.EventBusyR\x04busy\"\x9a\x01\n" +
+	"\fWorkingHours\x12 \n" +
+	"\fdays_of_week\x18\x01 \x03(\tR\n" +
+	"daysOfWeek\x12\x14\n" +
+	"\x05start\x18\x02 \x01(\tR\x05start\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\tR\x03end\x12\x1b\n" +
+	"\tiana_zone\x18\x04 \x01(\tR\bianaZone\x12#\n" +
+	"\rprovider_zone\x18\x05 \x01(\tR\fproviderZone\"\xa7\x02\n" +
+	"\x10FreeBusySchedule\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12>\n" +
+	"\n" +
+	"busy_times\x18\x02 \x03(\v2\x1f.mailmesh.processor.v1.BusyTimeR\tbusyTimes\x12H\n" +
+	"\rworking_hours\x18\x03 \x01(\v2#.mailmesh.processor.v1.WorkingHoursR\fworkingHours\x12@\n" +
+	"\afailure\x18\x04 \x01(\x0e2&.mailmesh.processor.v1.FreeBusyFailureR\afailure\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x15\n" +
+	"\x06is_cut\x18\x06 \x01(\bR\x05isCut\"\xe3\x01\n" +
+	"\x14QueryFreeBusyRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\"\n" +
+	"\taddresses\x18\x02 \x03(\tB\x04\xe2A\x01\x02R\taddresses\x12C\n" +
+	"\fwindow_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\vwindowStart\x12?\n" +
+	"\n" +
+	"window_end\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\twindowEnd\"^\n" +
+	"\x15QueryFreeBusyResponse\x12E\n" +
+	"\tschedules\x18\x01 \x03(\v2'.mailmesh.processor.v1.FreeBusyScheduleR\tschedules*\x82\x01\n" +
 	"\x0eCalendarNotify\x12\x1f\n" +
 	"\x1bCALENDAR_NOTIFY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CALENDAR_NOTIFY_ALL\x10\x01\x12\x1c\n" +
@@ -2625,14 +3104,21 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x17CalendarWriteResolution\x12)\n" +
 	"%CALENDAR_WRITE_RESOLUTION_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCALENDAR_WRITE_RESOLUTION_DONE\x10\x01\x12)\n" +
-	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\xe5\x13\n" +
+	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x02*\xb6\x01\n" +
+	"\x0fFreeBusyFailure\x12!\n" +
+	"\x1dFREE_BUSY_FAILURE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bFREE_BUSY_FAILURE_NOT_FOUND\x10\x01\x12\x1f\n" +
+	"\x1bFREE_BUSY_FAILURE_FORBIDDEN\x10\x02\x12\x1b\n" +
+	"\x17FREE_BUSY_FAILURE_GROUP\x10\x03\x12!\n" +
+	"\x1dFREE_BUSY_FAILURE_UNAVAILABLE\x10\x042\x8f\x15\n" +
 	"\x0fCalendarService\x12\x96\x01\n" +
 	"\rListCalendars\x12+.mailmesh.processor.v1.ListCalendarsRequest\x1a,.mailmesh.processor.v1.ListCalendarsResponse\"*\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/calendars\x12\xb1\x01\n" +
 	"\x0eFollowCalendar\x12,.mailmesh.processor.v1.FollowCalendarRequest\x1a-.mailmesh.processor.v1.FollowCalendarResponse\"B\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}:follow\x12\xb9\x01\n" +
 	"\x10UnfollowCalendar\x12..mailmesh.processor.v1.UnfollowCalendarRequest\x1a/.mailmesh.processor.v1.UnfollowCalendarResponse\"D\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02):\x01*\"$/v1/calendars/{calendar_id}:unfollow\x12\xba\x01\n" +
 	"\x12ListCalendarEvents\x120.mailmesh.processor.v1.ListCalendarEventsRequest\x1a1.mailmesh.processor.v1.ListCalendarEventsResponse\"?\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02$\x12\"/v1/calendars/{calendar_id}/events\x12\xb9\x01\n" +
 	"\x10GetCalendarEvent\x12..mailmesh.processor.v1.GetCalendarEventRequest\x1a/.mailmesh.processor.v1.GetCalendarEventResponse\"D\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-events/{calendar_event_id}\x12\xd2\x01\n" +
-	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xc1\x01\n" +
+	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xa7\x01\n" +
+	"\rQueryFreeBusy\x12+.mailmesh.processor.v1.QueryFreeBusyRequest\x1a,.mailmesh.processor.v1.QueryFreeBusyResponse\";\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/calendars:queryFreeBusy\x12\xc1\x01\n" +
 	"\x13CreateCalendarEvent\x121.mailmesh.processor.v1.CreateCalendarEventRequest\x1a2.mailmesh.processor.v1.CreateCalendarEventResponse\"C\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}/events\x12\xd7\x01\n" +
 	"\x16RespondToCalendarEvent\x124.mailmesh.processor.v1.RespondToCalendarEventRequest\x1a5.mailmesh.processor.v1.RespondToCalendarEventResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-events/{calendar_event_id}:respond\x12\xc6\x01\n" +
 	"\x13UpdateCalendarEvent\x121.mailmesh.processor.v1.UpdateCalendarEventRequest\x1a2.mailmesh.processor.v1.UpdateCalendarEventResponse\"H\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02,:\x01*2'/v1/calendar-events/{calendar_event_id}\x12\xcd\x01\n" +
@@ -2654,127 +3140,145 @@ func file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_calendar_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
 	(CalendarNotify)(0),                    // 0: mailmesh.processor.v1.CalendarNotify
 	(CalendarAnswer)(0),                    // 1: mailmesh.processor.v1.CalendarAnswer
 	(CalendarWriteKind)(0),                 // 2: mailmesh.processor.v1.CalendarWriteKind
 	(CalendarWriteState)(0),                // 3: mailmesh.processor.v1.CalendarWriteState
 	(CalendarWriteResolution)(0),           // 4: mailmesh.processor.v1.CalendarWriteResolution
-	(*NewEventTime)(nil),                   // 5: mailmesh.processor.v1.NewEventTime
-	(*NewAttendee)(nil),                    // 6: mailmesh.processor.v1.NewAttendee
-	(*NewCalendarEvent)(nil),               // 7: mailmesh.processor.v1.NewCalendarEvent
-	(*CalendarWrite)(nil),                  // 8: mailmesh.processor.v1.CalendarWrite
-	(*CreateCalendarEventRequest)(nil),     // 9: mailmesh.processor.v1.CreateCalendarEventRequest
-	(*CreateCalendarEventResponse)(nil),    // 10: mailmesh.processor.v1.CreateCalendarEventResponse
-	(*RespondToCalendarEventRequest)(nil),  // 11: mailmesh.processor.v1.RespondToCalendarEventRequest
-	(*RespondToCalendarEventResponse)(nil), // 12: mailmesh.processor.v1.RespondToCalendarEventResponse
-	(*CalendarEventChanges)(nil),           // 13: mailmesh.processor.v1.CalendarEventChanges
-	(*UpdateCalendarEventRequest)(nil),     // 14: mailmesh.processor.v1.UpdateCalendarEventRequest
-	(*UpdateCalendarEventResponse)(nil),    // 15: mailmesh.processor.v1.UpdateCalendarEventResponse
-	(*CancelCalendarEventRequest)(nil),     // 16: mailmesh.processor.v1.CancelCalendarEventRequest
-	(*CancelCalendarEventResponse)(nil),    // 17: mailmesh.processor.v1.CancelCalendarEventResponse
-	(*GetCalendarWriteRequest)(nil),        // 18: mailmesh.processor.v1.GetCalendarWriteRequest
-	(*GetCalendarWriteResponse)(nil),       // 19: mailmesh.processor.v1.GetCalendarWriteResponse
-	(*ListCalendarWritesRequest)(nil),      // 20: mailmesh.processor.v1.ListCalendarWritesRequest
-	(*ListCalendarWritesResponse)(nil),     // 21: mailmesh.processor.v1.ListCalendarWritesResponse
-	(*ResolveCalendarWriteRequest)(nil),    // 22: mailmesh.processor.v1.ResolveCalendarWriteRequest
-	(*ResolveCalendarWriteResponse)(nil),   // 23: mailmesh.processor.v1.ResolveCalendarWriteResponse
-	(*ListCalendarsRequest)(nil),           // 24: mailmesh.processor.v1.ListCalendarsRequest
-	(*ListCalendarsResponse)(nil),          // 25: mailmesh.processor.v1.ListCalendarsResponse
-	(*FollowCalendarRequest)(nil),          // 26: mailmesh.processor.v1.FollowCalendarRequest
-	(*FollowCalendarResponse)(nil),         // 27: mailmesh.processor.v1.FollowCalendarResponse
-	(*UnfollowCalendarRequest)(nil),        // 28: mailmesh.processor.v1.UnfollowCalendarRequest
-	(*UnfollowCalendarResponse)(nil),       // 29: mailmesh.processor.v1.UnfollowCalendarResponse
-	(*ListCalendarEventsRequest)(nil),      // 30: mailmesh.processor.v1.ListCalendarEventsRequest
-	(*ListCalendarEventsResponse)(nil),     // 31: mailmesh.processor.v1.ListCalendarEventsResponse
-	(*GetCalendarEventRequest)(nil),        // 32: mailmesh.processor.v1.GetCalendarEventRequest
-	(*GetCalendarEventResponse)(nil),       // 33: mailmesh.processor.v1.GetCalendarEventResponse
-	(*ListCalendarInstancesRequest)(nil),   // 34: mailmesh.processor.v1.ListCalendarInstancesRequest
-	(*ListCalendarInstancesResponse)(nil),  // 35: mailmesh.processor.v1.ListCalendarInstancesResponse
-	(v1.AttendeeRole)(0),                   // 36: mailmesh.calendar.v1.AttendeeRole
-	(v1.EventImportance)(0),                // 37: mailmesh.calendar.v1.EventImportance
-	(v1.EventVisibility)(0),                // 38: mailmesh.calendar.v1.EventVisibility
-	(v1.EventBusy)(0),                      // 39: mailmesh.calendar.v1.EventBusy
-	(*timestamppb.Timestamp)(nil),          // 40: google.protobuf.Timestamp
-	(*v1.OnlineMeeting)(nil),               // 41: mailmesh.calendar.v1.OnlineMeeting
-	(*v1.Calendar)(nil),                    // 42: mailmesh.calendar.v1.Calendar
-	(*v1.CalendarEvent)(nil),               // 43: mailmesh.calendar.v1.CalendarEvent
+	(FreeBusyFailure)(0),                   // 5: mailmesh.processor.v1.FreeBusyFailure
+	(*NewEventTime)(nil),                   // 6: mailmesh.processor.v1.NewEventTime
+	(*NewAttendee)(nil),                    // 7: mailmesh.processor.v1.NewAttendee
+	(*NewCalendarEvent)(nil),               // 8: mailmesh.processor.v1.NewCalendarEvent
+	(*CalendarWrite)(nil),                  // 9: mailmesh.processor.v1.CalendarWrite
+	(*CreateCalendarEventRequest)(nil),     // 10: mailmesh.processor.v1.CreateCalendarEventRequest
+	(*CreateCalendarEventResponse)(nil),    // 11: mailmesh.processor.v1.CreateCalendarEventResponse
+	(*RespondToCalendarEventRequest)(nil),  // 12: mailmesh.processor.v1.RespondToCalendarEventRequest
+	(*RespondToCalendarEventResponse)(nil), // 13: mailmesh.processor.v1.RespondToCalendarEventResponse
+	(*CalendarEventChanges)(nil),           // 14: mailmesh.processor.v1.CalendarEventChanges
+	(*UpdateCalendarEventRequest)(nil),     // 15: mailmesh.processor.v1.UpdateCalendarEventRequest
+	(*UpdateCalendarEventResponse)(nil),    // 16: mailmesh.processor.v1.UpdateCalendarEventResponse
+	(*CancelCalendarEventRequest)(nil),     // 17: mailmesh.processor.v1.CancelCalendarEventRequest
+	(*CancelCalendarEventResponse)(nil),    // 18: mailmesh.processor.v1.CancelCalendarEventResponse
+	(*GetCalendarWriteRequest)(nil),        // 19: mailmesh.processor.v1.GetCalendarWriteRequest
+	(*GetCalendarWriteResponse)(nil),       // 20: mailmesh.processor.v1.GetCalendarWriteResponse
+	(*ListCalendarWritesRequest)(nil),      // 21: mailmesh.processor.v1.ListCalendarWritesRequest
+	(*ListCalendarWritesResponse)(nil),     // 22: mailmesh.processor.v1.ListCalendarWritesResponse
+	(*ResolveCalendarWriteRequest)(nil),    // 23: mailmesh.processor.v1.ResolveCalendarWriteRequest
+	(*ResolveCalendarWriteResponse)(nil),   // 24: mailmesh.processor.v1.ResolveCalendarWriteResponse
+	(*ListCalendarsRequest)(nil),           // 25: mailmesh.processor.v1.ListCalendarsRequest
+	(*ListCalendarsResponse)(nil),          // 26: mailmesh.processor.v1.ListCalendarsResponse
+	(*FollowCalendarRequest)(nil),          // 27: mailmesh.processor.v1.FollowCalendarRequest
+	(*FollowCalendarResponse)(nil),         // 28: mailmesh.processor.v1.FollowCalendarResponse
+	(*UnfollowCalendarRequest)(nil),        // 29: mailmesh.processor.v1.UnfollowCalendarRequest
+	(*UnfollowCalendarResponse)(nil),       // 30: mailmesh.processor.v1.UnfollowCalendarResponse
+	(*ListCalendarEventsRequest)(nil),      // 31: mailmesh.processor.v1.ListCalendarEventsRequest
+	(*ListCalendarEventsResponse)(nil),     // 32: mailmesh.processor.v1.ListCalendarEventsResponse
+	(*GetCalendarEventRequest)(nil),        // 33: mailmesh.processor.v1.GetCalendarEventRequest
+	(*GetCalendarEventResponse)(nil),       // 34: mailmesh.processor.v1.GetCalendarEventResponse
+	(*ListCalendarInstancesRequest)(nil),   // 35: mailmesh.processor.v1.ListCalendarInstancesRequest
+	(*ListCalendarInstancesResponse)(nil),  // 36: mailmesh.processor.v1.ListCalendarInstancesResponse
+	(*BusyTime)(nil),                       // 37: mailmesh.processor.v1.BusyTime
+	(*WorkingHours)(nil),                   // 38: mailmesh.processor.v1.WorkingHours
+	(*FreeBusySchedule)(nil),               // 39: mailmesh.processor.v1.FreeBusySchedule
+	(*QueryFreeBusyRequest)(nil),           // 40: mailmesh.processor.v1.QueryFreeBusyRequest
+	(*QueryFreeBusyResponse)(nil),          // 41: mailmesh.processor.v1.QueryFreeBusyResponse
+	(v1.AttendeeRole)(0),                   // 42: mailmesh.calendar.v1.AttendeeRole
+	(v1.EventImportance)(0),                // 43: mailmesh.calendar.v1.EventImportance
+	(v1.EventVisibility)(0),                // 44: mailmesh.calendar.v1.EventVisibility
+	(v1.EventBusy)(0),                      // 45: mailmesh.calendar.v1.EventBusy
+	(*timestamppb.Timestamp)(nil),          // 46: google.protobuf.Timestamp
+	(*v1.OnlineMeeting)(nil),               // 47: mailmesh.calendar.v1.OnlineMeeting
+	(*v1.Calendar)(nil),                    // 48: mailmesh.calendar.v1.Calendar
+	(*v1.CalendarEvent)(nil),               // 49: mailmesh.calendar.v1.CalendarEvent
 }
 var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
-	36, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
-	5,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
-	5,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
-	6,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
-	37, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
-	38, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
-	39, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	42, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
+	6,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
+	6,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
+	7,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
+	43, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
+	44, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
+	45, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
 	2,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
 	3,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
-	40, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
-	40, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
-	41, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
-	7,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
+	46, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
+	46, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
+	47, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
+	8,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
 	0,  // 13: mailmesh.processor.v1.CreateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	8,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
 	1,  // 15: mailmesh.processor.v1.RespondToCalendarEventRequest.answer:type_name -> mailmesh.processor.v1.CalendarAnswer
 	0,  // 16: mailmesh.processor.v1.RespondToCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	8,  // 17: mailmesh.processor.v1.RespondToCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	5,  // 18: mailmesh.processor.v1.CalendarEventChanges.start:type_name -> mailmesh.processor.v1.NewEventTime
-	5,  // 19: mailmesh.processor.v1.CalendarEventChanges.end:type_name -> mailmesh.processor.v1.NewEventTime
-	13, // 20: mailmesh.processor.v1.UpdateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.CalendarEventChanges
+	9,  // 17: mailmesh.processor.v1.RespondToCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	6,  // 18: mailmesh.processor.v1.CalendarEventChanges.start:type_name -> mailmesh.processor.v1.NewEventTime
+	6,  // 19: mailmesh.processor.v1.CalendarEventChanges.end:type_name -> mailmesh.processor.v1.NewEventTime
+	14, // 20: mailmesh.processor.v1.UpdateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.CalendarEventChanges
 	0,  // 21: mailmesh.processor.v1.UpdateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	8,  // 22: mailmesh.processor.v1.UpdateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 22: mailmesh.processor.v1.UpdateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
 	0,  // 23: mailmesh.processor.v1.CancelCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	8,  // 24: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	8,  // 25: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 24: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 25: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
 	3,  // 26: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
-	8,  // 27: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 27: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
 	4,  // 28: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
-	8,  // 29: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	42, // 30: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	40, // 31: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	42, // 32: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	42, // 33: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	40, // 34: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	40, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	43, // 36: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	43, // 37: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	40, // 38: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	40, // 39: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	43, // 40: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	24, // 41: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	26, // 42: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	28, // 43: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	30, // 44: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	32, // 45: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	34, // 46: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	9,  // 47: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
-	11, // 48: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
-	14, // 49: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
-	16, // 50: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
-	18, // 51: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
-	20, // 52: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
-	22, // 53: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
-	25, // 54: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	27, // 55: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	29, // 56: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	31, // 57: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	33, // 58: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	35, // 59: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	10, // 60: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
-	12, // 61: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
-	15, // 62: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
-	17, // 63: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
-	19, // 64: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
-	21, // 65: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
-	23, // 66: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
-	54, // [54:67] is the sub-list for method output_type
-	41, // [41:54] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	9,  // 29: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	48, // 30: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	46, // 31: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	48, // 32: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	48, // 33: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	46, // 34: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	43, // 36: mailmesh.processor.v1.ListCalendarEventsRequest.importances:type_name -> mailmesh.calendar.v1.EventImportance
+	49, // 37: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	49, // 38: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	46, // 39: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 40: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	49, // 41: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	46, // 42: mailmesh.processor.v1.BusyTime.start:type_name -> google.protobuf.Timestamp
+	46, // 43: mailmesh.processor.v1.BusyTime.end:type_name -> google.protobuf.Timestamp
+	45, // 44: mailmesh.processor.v1.BusyTime.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	37, // 45: mailmesh.processor.v1.FreeBusySchedule.busy_times:type_name -> mailmesh.processor.v1.BusyTime
+	38, // 46: mailmesh.processor.v1.FreeBusySchedule.working_hours:type_name -> mailmesh.processor.v1.WorkingHours
+	5,  // 47: mailmesh.processor.v1.FreeBusySchedule.failure:type_name -> mailmesh.processor.v1.FreeBusyFailure
+	46, // 48: mailmesh.processor.v1.QueryFreeBusyRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 49: mailmesh.processor.v1.QueryFreeBusyRequest.window_end:type_name -> google.protobuf.Timestamp
+	39, // 50: mailmesh.processor.v1.QueryFreeBusyResponse.schedules:type_name -> mailmesh.processor.v1.FreeBusySchedule
+	25, // 51: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	27, // 52: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	29, // 53: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	31, // 54: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	33, // 55: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	35, // 56: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	40, // 57: mailmesh.processor.v1.CalendarService.QueryFreeBusy:input_type -> mailmesh.processor.v1.QueryFreeBusyRequest
+	10, // 58: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	12, // 59: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
+	15, // 60: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
+	17, // 61: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
+	19, // 62: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	21, // 63: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	23, // 64: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	26, // 65: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	28, // 66: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	30, // 67: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	32, // 68: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	34, // 69: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	36, // 70: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	41, // 71: mailmesh.processor.v1.CalendarService.QueryFreeBusy:output_type -> mailmesh.processor.v1.QueryFreeBusyResponse
+	11, // 72: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	13, // 73: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
+	16, // 74: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
+	18, // 75: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
+	20, // 76: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	22, // 77: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	24, // 78: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	65, // [65:79] is the sub-list for method output_type
+	51, // [51:65] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }
@@ -2784,13 +3288,14 @@ func file_mailmesh_processor_v1_calendar_service_proto_init() {
 	}
 	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2].OneofWrappers = []any{}
 	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_calendar_service_proto_rawDesc), len(file_mailmesh_processor_v1_calendar_service_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   31,
+			NumEnums:      6,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	CalendarService_ListCalendarEvents_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
 	CalendarService_GetCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
 	CalendarService_ListCalendarInstances_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
+	CalendarService_QueryFreeBusy_FullMethodName          = "/mailmesh.processor.v1.CalendarService/QueryFreeBusy"
 	CalendarService_CreateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
 	CalendarService_RespondToCalendarEvent_FullMethodName = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
 	CalendarService_UpdateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent"
@@ -52,7 +53,8 @@ type CalendarServiceClient interface {
 	// UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND.
 	UnfollowCalendar(ctx context.Context, in *UnfollowCalendarRequest, opts ...grpc.CallOption) (*UnfollowCalendarResponse, error)
 	// ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+	// its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(ctx context.Context, in *ListCalendarEventsRequest, opts ...grpc.CallOption) (*ListCalendarEventsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
@@ -60,6 +62,11 @@ type CalendarServiceClient interface {
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(ctx context.Context, in *ListCalendarInstancesRequest, opts ...grpc.CallOption) (*ListCalendarInstancesResponse, error)
+	// QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+	// provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+	// own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+	// PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
+	QueryFreeBusy(ctx context.Context, in *QueryFreeBusyRequest, opts ...grpc.CallOption) (*QueryFreeBusyResponse, error)
 	// CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
 	// and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
 	// need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
@@ -162,6 +169,16 @@ func (c *calendarServiceClient) ListCalendarInstances(ctx context.Context, in *L
 	return out, nil
 }
 
+func (c *calendarServiceClient) QueryFreeBusy(ctx context.Context, in *QueryFreeBusyRequest, opts ...grpc.CallOption) (*QueryFreeBusyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueryFreeBusyResponse)
+	err := c.cc.Invoke(ctx, CalendarService_QueryFreeBusy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *calendarServiceClient) CreateCalendarEvent(ctx context.Context, in *CreateCalendarEventRequest, opts ...grpc.CallOption) (*CreateCalendarEventResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateCalendarEventResponse)
@@ -250,7 +267,8 @@ type CalendarServiceServer interface {
 	// UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND.
 	UnfollowCalendar(context.Context, *UnfollowCalendarRequest) (*UnfollowCalendarResponse, error)
 	// ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+	// its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(context.Context, *ListCalendarEventsRequest) (*ListCalendarEventsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
@@ -258,6 +276,11 @@ type CalendarServiceServer interface {
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(context.Context, *ListCalendarInstancesRequest) (*ListCalendarInstancesResponse, error)
+	// QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+	// provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+	// own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+	// PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
+	QueryFreeBusy(context.Context, *QueryFreeBusyRequest) (*QueryFreeBusyResponse, error)
 	// CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
 	// and the events "calendar.write.done", "calendar.write.failed" and "calendar.write.uncertain" report the outcome. The calendar
 	// need not be followed. Safe to repeat: the same `idempotency_key` with the same content returns the same write for 30 days after
@@ -317,6 +340,9 @@ func (UnimplementedCalendarServiceServer) GetCalendarEvent(context.Context, *Get
 }
 func (UnimplementedCalendarServiceServer) ListCalendarInstances(context.Context, *ListCalendarInstancesRequest) (*ListCalendarInstancesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCalendarInstances not implemented")
+}
+func (UnimplementedCalendarServiceServer) QueryFreeBusy(context.Context, *QueryFreeBusyRequest) (*QueryFreeBusyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method QueryFreeBusy not implemented")
 }
 func (UnimplementedCalendarServiceServer) CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCalendarEvent not implemented")
@@ -464,6 +490,24 @@ func _CalendarService_ListCalendarInstances_Handler(srv interface{}, ctx context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CalendarServiceServer).ListCalendarInstances(ctx, req.(*ListCalendarInstancesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_QueryFreeBusy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryFreeBusyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).QueryFreeBusy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_QueryFreeBusy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).QueryFreeBusy(ctx, req.(*QueryFreeBusyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -624,6 +668,10 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCalendarInstances",
 			Handler:    _CalendarService_ListCalendarInstances_Handler,
+		},
+		{
+			MethodName: "QueryFreeBusy",
+			Handler:    _CalendarService_QueryFreeBusy_Handler,
 		},
 		{
 			MethodName: "CreateCalendarEvent",

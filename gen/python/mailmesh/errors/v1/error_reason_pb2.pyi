@@ -772,6 +772,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Change the other fields, or create another event with the new body.
     Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
     """
+    ERROR_REASON_FREE_BUSY_REFUSED: _ErrorReason.ValueType  # 203
+    """FREE_BUSY_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider does not answer for free and busy times at all. Microsoft refuses personal accounts.
+    Do: Read `detail`. Ask from an account of an organization, for a shorter window, or for other addresses.
+    Sample: {"reason": "FREE_BUSY_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "ms365 answered 400 ErrorInvalidRequest"}}
+    """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1649,6 +1656,13 @@ ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING: ErrorReason.ValueType  # 202
 When: The event has an online meeting that Microsoft keeps in its body: another body would end the meeting. Also recorded in writes and their events.
 Do: Change the other fields, or create another event with the new body.
 Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_FREE_BUSY_REFUSED: ErrorReason.ValueType  # 203
+"""FREE_BUSY_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider does not answer for free and busy times at all. Microsoft refuses personal accounts.
+Do: Read `detail`. Ask from an account of an organization, for a shorter window, or for other addresses.
+Sample: {"reason": "FREE_BUSY_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "ms365 answered 400 ErrorInvalidRequest"}}
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -182,6 +182,42 @@ found. If it cannot be made, it becomes uncertain again: it never ends as failed
 """
 Global___CalendarWriteResolution: _TypeAlias = CalendarWriteResolution  # noqa: Y015
 
+class _FreeBusyFailure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FreeBusyFailureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FreeBusyFailure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FREE_BUSY_FAILURE_UNSPECIFIED: _FreeBusyFailure.ValueType  # 0
+    """FREE_BUSY_FAILURE_UNSPECIFIED means that the times are there."""
+    FREE_BUSY_FAILURE_NOT_FOUND: _FreeBusyFailure.ValueType  # 1
+    """FREE_BUSY_FAILURE_NOT_FOUND means that the provider has no such person or calendar. Google answers so, too, where the account may
+    not see the times.
+    """
+    FREE_BUSY_FAILURE_FORBIDDEN: _FreeBusyFailure.ValueType  # 2
+    """FREE_BUSY_FAILURE_FORBIDDEN means that the account may not see the times."""
+    FREE_BUSY_FAILURE_GROUP: _FreeBusyFailure.ValueType  # 3
+    """FREE_BUSY_FAILURE_GROUP means that the address is a group, which has no times of its own or is too large: ask for its members."""
+    FREE_BUSY_FAILURE_UNAVAILABLE: _FreeBusyFailure.ValueType  # 4
+    """FREE_BUSY_FAILURE_UNAVAILABLE means any other cause, which `detail` names. Asking again may help."""
+
+class FreeBusyFailure(_FreeBusyFailure, metaclass=_FreeBusyFailureEnumTypeWrapper):
+    """FreeBusyFailure is the cause for which the provider gives no times of an address."""
+
+FREE_BUSY_FAILURE_UNSPECIFIED: FreeBusyFailure.ValueType  # 0
+"""FREE_BUSY_FAILURE_UNSPECIFIED means that the times are there."""
+FREE_BUSY_FAILURE_NOT_FOUND: FreeBusyFailure.ValueType  # 1
+"""FREE_BUSY_FAILURE_NOT_FOUND means that the provider has no such person or calendar. Google answers so, too, where the account may
+not see the times.
+"""
+FREE_BUSY_FAILURE_FORBIDDEN: FreeBusyFailure.ValueType  # 2
+"""FREE_BUSY_FAILURE_FORBIDDEN means that the account may not see the times."""
+FREE_BUSY_FAILURE_GROUP: FreeBusyFailure.ValueType  # 3
+"""FREE_BUSY_FAILURE_GROUP means that the address is a group, which has no times of its own or is too large: ask for its members."""
+FREE_BUSY_FAILURE_UNAVAILABLE: FreeBusyFailure.ValueType  # 4
+"""FREE_BUSY_FAILURE_UNAVAILABLE means any other cause, which `detail` names. Asking again may help."""
+Global___FreeBusyFailure: _TypeAlias = FreeBusyFailure  # noqa: Y015
+
 @_typing.final
 class NewEventTime(_message.Message):
     """NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event."""
@@ -1075,6 +1111,9 @@ class ListCalendarEventsRequest(_message.Message):
     WINDOW_START_FIELD_NUMBER: _builtins.int
     WINDOW_END_FIELD_NUMBER: _builtins.int
     IS_EXPANDED_FIELD_NUMBER: _builtins.int
+    HAS_ONLINE_MEETING_FIELD_NUMBER: _builtins.int
+    IMPORTANCES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
     calendar_id: _builtins.str
     """calendar_id is the calendar's UUID."""
     page_size: _builtins.int
@@ -1087,6 +1126,8 @@ class ListCalendarEventsRequest(_message.Message):
     """
     is_expanded: _builtins.bool
     """is_expanded replaces each series by its instances in the window."""
+    has_online_meeting: _builtins.bool
+    """has_online_meeting selects the events with an online meeting, or those without one. Absent selects both."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """window_start is the beginning of the window. An all-day event counts in UTC."""
@@ -1094,6 +1135,16 @@ class ListCalendarEventsRequest(_message.Message):
     @_builtins.property
     def window_end(self) -> _timestamp_pb2.Timestamp:
         """window_end is the end of the window, at most 400 days after its beginning."""
+
+    @_builtins.property
+    def importances(self) -> _containers.RepeatedScalarFieldContainer[_calendar_event_pb2.EventImportance.ValueType]:
+        """importances select events of these importances. Empty selects all. Every event of Google is of normal importance."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """categories select events with one of these categories at least, in any case; at most 25. Empty selects all. Microsoft only: events
+        of Google have none.
+        """
 
     def __init__(
         self,
@@ -1104,12 +1155,17 @@ class ListCalendarEventsRequest(_message.Message):
         window_start: _timestamp_pb2.Timestamp | None = ...,
         window_end: _timestamp_pb2.Timestamp | None = ...,
         is_expanded: _builtins.bool = ...,
+        has_online_meeting: _builtins.bool | None = ...,
+        importances: _abc.Iterable[_calendar_event_pb2.EventImportance.ValueType] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting", "has_online_meeting", b"has_online_meeting", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "is_expanded", b"is_expanded", "page_size", b"page_size", "page_token", b"page_token", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting", "calendar_id", b"calendar_id", "categories", b"categories", "has_online_meeting", b"has_online_meeting", "importances", b"importances", "is_expanded", b"is_expanded", "page_size", b"page_size", "page_token", b"page_token", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__has_online_meeting: _TypeAlias = _typing.Literal["has_online_meeting"]  # noqa: Y015
+    _WhichOneofArgType__has_online_meeting: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__has_online_meeting) -> _WhichOneofReturnType__has_online_meeting | None: ...
 
 Global___ListCalendarEventsRequest: _TypeAlias = ListCalendarEventsRequest  # noqa: Y015
 
@@ -1260,3 +1316,187 @@ class ListCalendarInstancesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCalendarInstancesResponse: _TypeAlias = ListCalendarInstancesResponse  # noqa: Y015
+
+@_typing.final
+class BusyTime(_message.Message):
+    """BusyTime is a part of the window in which a person is not free."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    BUSY_FIELD_NUMBER: _builtins.int
+    busy: _calendar_event_pb2.EventBusy.ValueType
+    """busy is the state. Google knows BUSY alone. Unspecified means that Microsoft does not know it."""
+    @_builtins.property
+    def start(self) -> _timestamp_pb2.Timestamp:
+        """start is the beginning."""
+
+    @_builtins.property
+    def end(self) -> _timestamp_pb2.Timestamp:
+        """end is the end, which is free again."""
+
+    def __init__(
+        self,
+        *,
+        start: _timestamp_pb2.Timestamp | None = ...,
+        end: _timestamp_pb2.Timestamp | None = ...,
+        busy: _calendar_event_pb2.EventBusy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BusyTime: _TypeAlias = BusyTime  # noqa: Y015
+
+@_typing.final
+class WorkingHours(_message.Message):
+    """WorkingHours are the hours in which a person works, by the wall clock of a time zone. Microsoft only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_OF_WEEK_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    IANA_ZONE_FIELD_NUMBER: _builtins.int
+    PROVIDER_ZONE_FIELD_NUMBER: _builtins.int
+    start: _builtins.str
+    """start is the beginning of a working day, "08:00:00"."""
+    end: _builtins.str
+    """end is the end of a working day, "17:00:00"."""
+    iana_zone: _builtins.str
+    """iana_zone is the IANA time zone. Empty for a zone of the person's own, whose rules its name does not tell."""
+    provider_zone: _builtins.str
+    """provider_zone is the provider's name of the time zone."""
+    @_builtins.property
+    def days_of_week(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """days_of_week are "MO" to "SU"."""
+
+    def __init__(
+        self,
+        *,
+        days_of_week: _abc.Iterable[_builtins.str] | None = ...,
+        start: _builtins.str = ...,
+        end: _builtins.str = ...,
+        iana_zone: _builtins.str = ...,
+        provider_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days_of_week", b"days_of_week", "end", b"end", "iana_zone", b"iana_zone", "provider_zone", b"provider_zone", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkingHours: _TypeAlias = WorkingHours  # noqa: Y015
+
+@_typing.final
+class FreeBusySchedule(_message.Message):
+    """FreeBusySchedule has the times of one address."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    BUSY_TIMES_FIELD_NUMBER: _builtins.int
+    WORKING_HOURS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    IS_CUT_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """address is the address as the request has it."""
+    failure: Global___FreeBusyFailure.ValueType
+    """failure is the cause for which there are no times. Unspecified when they are there."""
+    detail: _builtins.str
+    """detail is the provider's word for the failure. Empty without one."""
+    is_cut: _builtins.bool
+    """is_cut is true if later busy times are omitted: a schedule has 1000 at most."""
+    @_builtins.property
+    def busy_times(self) -> _containers.RepeatedCompositeFieldContainer[Global___BusyTime]:
+        """busy_times are the busy times within the window, by start. They may overlap."""
+
+    @_builtins.property
+    def working_hours(self) -> Global___WorkingHours:
+        """working_hours are the working hours. Absent when the provider does not tell them."""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        busy_times: _abc.Iterable[Global___BusyTime] | None = ...,
+        working_hours: Global___WorkingHours | None = ...,
+        failure: Global___FreeBusyFailure.ValueType = ...,
+        detail: _builtins.str = ...,
+        is_cut: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["working_hours", b"working_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "busy_times", b"busy_times", "detail", b"detail", "failure", b"failure", "is_cut", b"is_cut", "working_hours", b"working_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreeBusySchedule: _TypeAlias = FreeBusySchedule  # noqa: Y015
+
+@_typing.final
+class QueryFreeBusyRequest(_message.Message):
+    """QueryFreeBusyRequest specifies people and a window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    WINDOW_START_FIELD_NUMBER: _builtins.int
+    WINDOW_END_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose account asks."""
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """addresses are the mail addresses of people and rooms, 1 to 20, each once; at Google also the ids of calendars."""
+
+    @_builtins.property
+    def window_start(self) -> _timestamp_pb2.Timestamp:
+        """window_start is the beginning of the window."""
+
+    @_builtins.property
+    def window_end(self) -> _timestamp_pb2.Timestamp:
+        """window_end is the end of the window, at most 31 days after its beginning."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        window_start: _timestamp_pb2.Timestamp | None = ...,
+        window_end: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "tenant_id", b"tenant_id", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryFreeBusyRequest: _TypeAlias = QueryFreeBusyRequest  # noqa: Y015
+
+@_typing.final
+class QueryFreeBusyResponse(_message.Message):
+    """QueryFreeBusyResponse contains the times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___FreeBusySchedule]:
+        """schedules are the times of the addresses, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        schedules: _abc.Iterable[Global___FreeBusySchedule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedules", b"schedules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryFreeBusyResponse: _TypeAlias = QueryFreeBusyResponse  # noqa: Y015

@@ -67,6 +67,11 @@ class CalendarServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.FromString,
                 _registered_method=True)
+        self.QueryFreeBusy = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/QueryFreeBusy',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyResponse.FromString,
+                _registered_method=True)
         self.CreateCalendarEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.CalendarService/CreateCalendarEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.SerializeToString,
@@ -136,7 +141,8 @@ class CalendarServiceServicer:
 
     def ListCalendarEvents(self, request, context):
         """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+        its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+        have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
         CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -153,6 +159,16 @@ class CalendarServiceServicer:
     def ListCalendarInstances(self, request, context):
         """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
         CALENDAR_WINDOW_TOO_LARGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryFreeBusy(self, request, context):
+        """QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+        provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+        own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+        PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,6 +273,11 @@ def add_CalendarServiceServicer_to_server(servicer, server):
                     servicer.ListCalendarInstances,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.SerializeToString,
+            ),
+            'QueryFreeBusy': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryFreeBusy,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyResponse.SerializeToString,
             ),
             'CreateCalendarEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCalendarEvent,
@@ -459,6 +480,33 @@ class CalendarService:
             '/mailmesh.processor.v1.CalendarService/ListCalendarInstances',
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryFreeBusy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/QueryFreeBusy',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.QueryFreeBusyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,7 +49,8 @@ class CalendarServiceStub:
     """UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND."""
     ListCalendarEvents: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventsRequest, _calendar_service_pb2.ListCalendarEventsResponse]
     """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+    its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+    have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
     CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]
@@ -57,6 +58,12 @@ class CalendarServiceStub:
     ListCalendarInstances: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
+    """
+    QueryFreeBusy: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.QueryFreeBusyRequest, _calendar_service_pb2.QueryFreeBusyResponse]
+    """QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+    provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+    own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+    PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
     """
     CreateCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CreateCalendarEventRequest, _calendar_service_pb2.CreateCalendarEventResponse]
     """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
@@ -117,7 +124,8 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     """UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND."""
     ListCalendarEvents: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventsRequest, _calendar_service_pb2.ListCalendarEventsResponse]  # type: ignore[assignment]
     """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+    its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+    have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
     CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]  # type: ignore[assignment]
@@ -125,6 +133,12 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     ListCalendarInstances: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]  # type: ignore[assignment]
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
+    """
+    QueryFreeBusy: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.QueryFreeBusyRequest, _calendar_service_pb2.QueryFreeBusyResponse]  # type: ignore[assignment]
+    """QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+    provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+    own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+    PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
     """
     CreateCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CreateCalendarEventRequest, _calendar_service_pb2.CreateCalendarEventResponse]  # type: ignore[assignment]
     """CreateCalendarEvent commits a new event, or a new series, and returns before it is made. A worker makes it; `GetCalendarWrite`
@@ -206,7 +220,8 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_calendar_service_pb2.ListCalendarEventsResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarEventsResponse]]:
         """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+        its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
+        have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
         CALENDAR_WINDOW_TOO_LARGE.
         """
 
@@ -226,6 +241,18 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_calendar_service_pb2.ListCalendarInstancesResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarInstancesResponse]]:
         """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
         CALENDAR_WINDOW_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def QueryFreeBusy(
+        self,
+        request: _calendar_service_pb2.QueryFreeBusyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.QueryFreeBusyResponse, _abc.Awaitable[_calendar_service_pb2.QueryFreeBusyResponse]]:
+        """QueryFreeBusy asks the provider when people, rooms and calendars are busy in a window, as the account may see it. It reads at the
+        provider, stores nothing, and needs no followed calendar. An address that the provider gives no times for has a `failure` of its
+        own, and does not fail the others. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, FREE_BUSY_REFUSED, TOO_MANY_REQUESTS,
+        PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

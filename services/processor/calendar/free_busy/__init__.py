@@ -1,0 +1,1 @@
+"""The free and busy times of people, asked at the providers."""
