@@ -151,6 +151,7 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.SearchMessages",
         "processor.v1.ProcessorService.BackfillMailbox",
         "processor.v1.ProcessorService.GetBackfill",
+        "processor.v1.ProcessorService.CancelBackfill",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
     }

@@ -226,6 +226,7 @@ def single(other: Side) -> dict[str, Message]:
             tenant_id=other.tenant, since=Timestamp(seconds=int(datetime.now(UTC).timestamp()) - 60)
         ),
         "processor.v1.ProcessorService/GetBackfill": pipeline.GetBackfillRequest(tenant_id=other.tenant),
+        "processor.v1.ProcessorService/CancelBackfill": pipeline.CancelBackfillRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
         "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
             tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"

@@ -50,6 +50,7 @@ COMMANDS = (
     ("replay", "--since", "1h"),
     ("reconcile", ID),
     ("backfill", ID, "--since", "1d", "--no-wait"),
+    ("backfill", ID, "--cancel"),
     ("send", "--tenant", ID, "--to", "ada@example.com", "--text", "x"),
     ("sends", "list"),
     ("sends", "identities", ID),
