@@ -199,11 +199,9 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     _add_mesh_service(server, vault)
     _add_key_services(server, vault)
-    server.add(
-        authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
-        AuthorizationServicer(vault.connector, settings.public_url),
-        authorization_service_pb2.DESCRIPTOR.services_by_name["AuthorizationService"],
-    )
+    (pages,) = authorization_service_pb2.DESCRIPTOR.services_by_name.values()
+    add = authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server
+    server.add(add, AuthorizationServicer(vault.connector, settings.public_url), pages)
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
         ExtAuthzServicer(Authorizer(vault.authenticator, vault.sessions, contract.needs), Origins(settings.public_url)),
@@ -316,11 +314,8 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
         vault.pool,
         vault.clock,
     )
-    server.add(
-        token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server,
-        servicer,
-        token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"],
-    )
+    add = token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server
+    server.add(add, servicer, token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"])
 
 
 def _add_key_services(server: MeshServer, vault: Vault) -> None:
@@ -333,31 +328,17 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         vault.prober,
         vault.clock,
     )
-    server.add(
-        tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-        tenants,
-        tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"],
-    )
-    server.add(
-        directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
-        DirectoryServicer(vault.mailboxes, vault.clock),
-        directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"],
-    )
-    server.add(
-        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-        ApiKeyServicer(vault.api_keys),
-        api_key_service_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
-    )
-    server.add(
-        audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-        AuditServicer(vault.pool),
-        audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-    )
-    server.add(
-        session_service_pb2_grpc.add_SessionServiceServicer_to_server,
-        SessionServicer(vault.sessions, vault.api_keys),
-        session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
-    )
+    directories, api_keys = DirectoryServicer(vault.mailboxes, vault.clock), ApiKeyServicer(vault.api_keys)
+    audit_log, sessions = AuditServicer(vault.pool), SessionServicer(vault.sessions, vault.api_keys)
+    for add, servicer, module in (
+        (tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, tenants, tenant_service_pb2),
+        (directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server, directories, directory_service_pb2),
+        (api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server, api_keys, api_key_service_pb2),
+        (audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit_log, audit_service_pb2),
+        (session_service_pb2_grpc.add_SessionServiceServicer_to_server, sessions, session_service_pb2),
+    ):
+        (service,) = module.DESCRIPTOR.services_by_name.values()
+        server.add(add, servicer, service)
 
 
 async def _close(issuers: dict[str, Issuer], registration: KeyRegistration) -> None:

@@ -100,6 +100,26 @@ async def test_an_expired_token_of_the_app_is_replaced_and_the_mailbox_is_tried(
     assert (False, "SCOPE_NOT_GRANTED", "SCOPE_NOT_GRANTED") == (narrowed.is_healthy, narrowed.reason, refused)
 
 
+async def test_a_withdrawn_consent_stops_the_tenant_until_it_is_connected_again(
+    served: VaultGround, edge: Stubs, ingest: Stubs
+) -> None:
+    people = await organisation(served, "gone.test")
+    await consented(served, edge, people, allows_all=True)
+    tenant = await connected(edge, people[1])
+    ask = token_vault_service_pb2.IssueTokenRequest(tenant_id=tenant.tenant_id)
+    await served.control.add_fault("status", endpoint="ms.token", status=400, code="unauthorized_client:700016")
+    await served.expire(tenant.tenant_id)
+    stopped = await refusal(ingest.mesh.IssueToken(ask)), await served.status(tenant.tenant_id)
+    refused = await refusal(connected(edge, people[1]))
+    await served.control.clear_faults()
+    again = await connected(edge, people[1])
+
+    assert ("TENANT_NEEDS_REAUTHORIZATION", ("needs_reauthorization", "consent_missing")) == stopped
+    assert "ADMIN_CONSENT_NEEDED" == refused
+    assert (tenant.tenant_id, tenant_pb2.TENANT_STATUS_ACTIVE) == (again.tenant_id, again.status)
+    assert (await ingest.mesh.IssueToken(ask)).access_token
+
+
 async def test_a_refusal_that_says_admin_consent_connects_nothing(served: VaultGround, edge: Stubs) -> None:
     people = await organisation(served, "south.test")
     shown, attempt = await consented(served, edge, people, action="deny", allows_all=True)
