@@ -39,12 +39,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application registered at a provider; no redirect URIs means any is accepted, a public one has no secret."""
+    """An application registered at a provider; no redirect URIs means any is accepted, a public one has no secret.
+
+    The app roles are the permissions that its registration asks organisations for.
+    """
 
     client_id: str
     client_secret: str
     redirect_uris: tuple[str, ...] = ()
     is_public: bool = False
+    app_roles: frozenset[str] = frozenset({"Mail.Read", "Mail.ReadWrite", "Mail.Send", "User.Read.All"})
 
 
 class Accounts:

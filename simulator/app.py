@@ -43,6 +43,7 @@ from simulator.http import JSON, Operations
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
 from simulator.memory import Memory
+from simulator.microsoft.admin_consent import AdminConsent
 from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
 from simulator.microsoft.calendar_writes import CalendarWritesApi
@@ -170,6 +171,7 @@ class Simulator:
         devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
+        AdminConsent(world).register(operations)
         return edge, rules, tokens
 
     def _build_google(self) -> tuple[Edge, GoogleTokens]:

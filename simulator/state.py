@@ -31,6 +31,7 @@ class World:
         self.pushes = Pushes(tls)
         self.tokens: dict[Provider, Tokens] = {"ms365": Tokens(self.clock), "googlews": Tokens(self.clock)}
         self.accounts: dict[Provider, Accounts] = {"ms365": Accounts(), "googlews": Accounts()}
+        self.app_consents: dict[tuple[str, str], frozenset[str]] = {}
         self.clients: dict[Provider, dict[str, Client]] = {"ms365": {}, "googlews": {}}
 
     def account(self, name: str, provider: str = "") -> Account | None:

@@ -10,14 +10,17 @@ MeshError
 ├── NotFound
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
-│   └── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
+│   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
+│   └── DirectoryNotFound         DIRECTORY_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
+│   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
-│       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
+│       ├── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
+│       └── MailboxConnectedOtherwise
 ├── Unauthenticated
 │   ├── KeyRevoked                KEY_REVOKED
 │   └── SessionInvalid            SESSION_INVALID
@@ -103,6 +106,19 @@ class AuthorizationNotFound(NotFound):
 
     reason = "AUTHORIZATION_NOT_FOUND"
     resource_type = "authorization"
+
+
+class DirectoryNotFound(NotFound):
+    """No administrator of the organisation has consented."""
+
+    reason = "DIRECTORY_NOT_FOUND"
+    resource_type = "directory"
+
+
+class MailboxNotAllowed(FailedPrecondition):
+    """The organisation's allow-list does not contain the mailbox."""
+
+    reason = "MAILBOX_NOT_ALLOWED"
 
 
 class TenantNeedsReauthorization(FailedPrecondition):
@@ -221,6 +237,12 @@ class AbilitiesWouldBeLost(FlowFailed):
     """The account is a tenant already, and the new grant lacks abilities that the tenant has: connect it by its id."""
 
     reason = "ABILITIES_WOULD_BE_LOST"
+
+
+class MailboxConnectedOtherwise(FlowFailed):
+    """The mailbox is a tenant with the other type of tokens: disconnect the tenant first."""
+
+    reason = "MAILBOX_CONNECTED_OTHERWISE"
 
 
 class KeyRevoked(Unauthenticated):

@@ -17,6 +17,8 @@ from mailmesh.vault.v1 import (
     audit_service_pb2_grpc,
     authorization_service_pb2,
     authorization_service_pb2_grpc,
+    directory_service_pb2,
+    directory_service_pb2_grpc,
     session_service_pb2,
     session_service_pb2_grpc,
     tenant_service_pb2,
@@ -38,9 +40,12 @@ from services.meshkit.server import MeshServer, ServerLimits
 from services.token_vault.accounts.admit import Admission
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
+from services.token_vault.accounts.consent import Consents
+from services.token_vault.accounts.directory_mailboxes import DirectoryMailboxes
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
 from services.token_vault.accounts.erase import Eraser, ReportSigner
 from services.token_vault.accounts.examine import Examiner
+from services.token_vault.accounts.flow_start import FlowStarter
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.accounts.tenants import Tenants
@@ -51,14 +56,15 @@ from services.token_vault.api_access.edge_contract import EdgeContract, load_con
 from services.token_vault.api_access.origin import Origins
 from services.token_vault.api_access.sessions import SessionLife, Sessions
 from services.token_vault.audit import AuditLog
-from services.token_vault.issuers.configured import configured_issuers
-from services.token_vault.issuers.issuer import Issuer
+from services.token_vault.issuers.configured import app_issuers, configured_issuers
+from services.token_vault.issuers.issuer import AppIssuer, Issuer
 from services.token_vault.keys.keyring import KeyRing, read_keys
 from services.token_vault.keys.registration import KeyRegistration
 from services.token_vault.migrate import SCHEMA
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
+from services.token_vault.servicers.directories import DirectoryServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.sessions import SessionServicer
 from services.token_vault.servicers.tenants import TenantServicer
@@ -129,6 +135,7 @@ class Vault:
     pool: db.Pool
     lender: Lender
     connector: Connector
+    mailboxes: DirectoryMailboxes
     authorizations: AuthorizationReader
     disconnector: Disconnector
     eraser: Eraser
@@ -194,11 +201,9 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     _add_mesh_service(server, vault)
     _add_key_services(server, vault)
-    server.add(
-        authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
-        AuthorizationServicer(vault.connector, settings.public_url),
-        authorization_service_pb2.DESCRIPTOR.services_by_name["AuthorizationService"],
-    )
+    (pages,) = authorization_service_pb2.DESCRIPTOR.services_by_name.values()
+    add = authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server
+    server.add(add, AuthorizationServicer(vault.connector, settings.public_url), pages)
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
         ExtAuthzServicer(Authorizer(vault.authenticator, vault.sessions, contract.needs), Origins(settings.public_url)),
@@ -212,9 +217,9 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
 
 def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     cipher = TokenCipher(at.ring, timedelta(seconds=at.settings.refresh_ahead_seconds))
-    reader = CredentialReader(at.lending_pool)
+    reader, apps = CredentialReader(at.lending_pool), app_issuers(at.issuers)
     refresher = Refresher(
-        at.pool, reader.read, cipher, at.issuers, at.clock, at.process_id, RefreshBounds(lease=at.lease)
+        at.pool, reader.read, cipher, at.issuers, apps, at.clock, at.process_id, RefreshBounds(lease=at.lease)
     )
     lender = Lender(at.pool, reader, refresher, cipher, AuditLog(at.lending_pool), at.issuers, at.clock)
     disconnector = Disconnector(
@@ -222,9 +227,10 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     )
     signer = ReportSigner(at.settings.tls_cert, at.settings.tls_key)
     eraser = Eraser(at.pool, disconnector, signer, at.clock, timedelta(days=at.settings.backup_retention_days))
-    prober = Prober(at.pool, Examiner(lender, at.issuers, at.clock), at.clock)
+    prober = Prober(at.pool, Examiner(lender, at.issuers, apps, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
+    connector, mailboxes = _connecting(at, cipher, apps)
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     disconnects = PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round, idle_factor=_IDLE_FACTOR)
     erasures = PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
@@ -233,7 +239,8 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         clock=at.clock,
         pool=at.pool,
         lender=lender,
-        connector=_connector(at, cipher),
+        connector=connector,
+        mailboxes=mailboxes,
         authorizations=AuthorizationReader(at.pool, at.clock),
         disconnector=disconnector,
         eraser=eraser,
@@ -257,9 +264,14 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     )
 
 
-def _connector(at: Resources, cipher: TokenCipher) -> Connector:
+def _connecting(at: Resources, cipher: TokenCipher, apps: dict[str, AppIssuer]) -> tuple[Connector, DirectoryMailboxes]:
     admission, flow_life = Admission(at.pool, cipher, at.clock), timedelta(seconds=at.settings.flow_seconds)
-    return Connector(at.pool, admission, at.issuers, at.clock, at.settings.public_url, flow_life)
+    consents, starter = (
+        Consents(at.pool, apps, at.clock),
+        FlowStarter(at.pool, at.clock, at.settings.public_url, flow_life),
+    )
+    connector = Connector(at.pool, admission, at.issuers, consents, at.clock, starter, flow_life)
+    return connector, DirectoryMailboxes(at.pool, consents, starter, admission, at.clock)
 
 
 def _session_life(settings: VaultSettings) -> SessionLife:
@@ -307,11 +319,8 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
         vault.pool,
         vault.clock,
     )
-    server.add(
-        token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server,
-        servicer,
-        token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"],
-    )
+    add = token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server
+    server.add(add, servicer, token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"])
 
 
 def _add_key_services(server: MeshServer, vault: Vault) -> None:
@@ -324,26 +333,17 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         vault.prober,
         vault.clock,
     )
-    server.add(
-        tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-        tenants,
-        tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"],
-    )
-    server.add(
-        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-        ApiKeyServicer(vault.api_keys),
-        api_key_service_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
-    )
-    server.add(
-        audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-        AuditServicer(vault.pool),
-        audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-    )
-    server.add(
-        session_service_pb2_grpc.add_SessionServiceServicer_to_server,
-        SessionServicer(vault.sessions, vault.api_keys),
-        session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
-    )
+    directories, api_keys = DirectoryServicer(vault.mailboxes, vault.clock), ApiKeyServicer(vault.api_keys)
+    audit_log, sessions = AuditServicer(vault.pool), SessionServicer(vault.sessions, vault.api_keys)
+    for add, servicer, module in (
+        (tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, tenants, tenant_service_pb2),
+        (directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server, directories, directory_service_pb2),
+        (api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server, api_keys, api_key_service_pb2),
+        (audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit_log, audit_service_pb2),
+        (session_service_pb2_grpc.add_SessionServiceServicer_to_server, sessions, session_service_pb2),
+    ):
+        (service,) = module.DESCRIPTOR.services_by_name.values()
+        server.add(add, servicer, service)
 
 
 async def _close(issuers: dict[str, Issuer], registration: KeyRegistration) -> None:

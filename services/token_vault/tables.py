@@ -41,11 +41,29 @@ tenants = sa.Table(
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("updated_at", _Time, nullable=False),
     _abilities("requested_abilities"),
+    sa.Column("directory_id", sa.Text),  # of an app-only tenant: its own organisation, which has consented
     sa.UniqueConstraint("provider", "external_account", name="tenants_account"),
+    sa.ForeignKeyConstraint(
+        ["provider", "directory_id"],
+        ["vault.directories.provider", "vault.directories.directory_id"],
+        name="tenants_directory",
+    ),
+    sa.CheckConstraint("directory_id = external_tenant_id", name="tenants_own_directory"),
     sa.Index("tenants_order", "created_at", "tenant_id"),
     sa.Index("tenants_address", "address"),
     sa.Index("tenants_probe", "probe_at", postgresql_where=sa.text("probe_at IS NOT NULL")),
     sa.Index("tenants_disconnecting", "status_changed_at", postgresql_where=sa.text("status = 'disconnecting'")),
+)
+
+directories = sa.Table(
+    "directories",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("directory_id", sa.Text, primary_key=True),
+    sa.Column("allowed_addresses", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("allows_all", sa.Boolean, nullable=False),
+    sa.Column("roles", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("consented_at", _Time, nullable=False),
 )
 
 tenant_keys = sa.Table(
@@ -124,6 +142,9 @@ authorization_flows = sa.Table(
     sa.Column("expires_at", _Time, nullable=False),
     _text("correlation_id"),
     _abilities("abilities"),
+    _text("directory_id"),  # of an administrator's consent
+    sa.Column("allowed_addresses", pg.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'::text[]")),
+    sa.Column("allows_all", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("ticket_digest", name="authorization_flows_ticket"),
     sa.UniqueConstraint("state_digest", name="authorization_flows_state"),
     sa.Index("authorization_flows_age", "created_at"),

@@ -205,6 +205,14 @@ class People:
             scopes=("User.Read", "User.Read.All", "User.ReadBasic.All"),
             query=("$select",),
         )
+        operations.add(
+            "graph.users.list",
+            "GET",
+            f"{BASE}/users",
+            self.users,
+            scopes=("User.Read.All", "User.ReadBasic.All"),
+            query=("$select", "$top", "$skiptoken"),
+        )
         operations.add("graph.userinfo", "GET", "/graph/oidc/userinfo", self.userinfo)
         for path in (f"{USER}/mailFolders", f"{USER}/mailFolders/{{parent}}/childFolders"):
             operations.add("graph.folders.list", "GET", path, self.folders, scopes=READ, query=_FOLDERS)
@@ -214,24 +222,19 @@ class People:
         """Return a person, with the properties Graph gives without being asked."""
         account = call.account
         assert account is not None  # noqa: S101  the path names a user
-        whole: JSON = {
-            "businessPhones": [],
-            "displayName": account.name,
-            "givenName": account.name.partition(" ")[0],
-            "jobTitle": None,
-            "mail": account.address,
-            "mobilePhone": None,
-            "officeLocation": None,
-            "preferredLanguage": None,
-            "surname": account.name.partition(" ")[2] or None,
-            "userPrincipalName": account.principal,
-            "id": account.id,
-        }
-        selected: JSON = {"proxyAddresses": [f"SMTP:{account.address}", f"smtp:{account.principal}"]}
-        names = known_selection(call.first("$select"), frozenset(whole) | frozenset(selected), "a user")
-        whole |= {name: value for name, value in selected.items() if name in names}
-        shown = {key: value for key, value in whole.items() if not names or key in names}
+        shown = shown_user(call, account)
         return Reply(200, {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#users/$entity", **shown})
+
+    def users(self, call: Call) -> Reply:
+        """Return a page of the people of the token's organisation."""
+        assert call.grant is not None  # noqa: S101  every call of the API has a token
+        people = [one for one in self._world.accounts["ms365"] if one.directory == call.grant.directory]
+        top = number(call, "$top", 100, 999)
+        start = int(unseal(call.first("$skiptoken")).get("n", 0)) if call.first("$skiptoken") else 0
+        body: JSON = {"value": [shown_user(call, one) for one in people[start : start + top]]}
+        if start + top < len(people):
+            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}))
+        return Reply(200, body)
 
     def userinfo(self, call: Call) -> Reply:
         """Return OpenID's view of the signed-in person."""
@@ -268,6 +271,30 @@ class People:
             return Reply(201, show_folder(mailbox, mailbox.add_folder(str(body["displayName"]), parent)))
         except MailboxError as error:
             raise graph_error(409, "ErrorFolderExists", "A folder with the specified name already exists.") from error
+
+
+def shown_user(call: Call, account: Account) -> JSON:
+    """Return a person, with the properties Graph gives without being asked, or those that $select names."""
+    whole: JSON = {
+        "businessPhones": [],
+        "displayName": account.name,
+        "givenName": account.name.partition(" ")[0],
+        "jobTitle": None,
+        "mail": account.address,
+        "mobilePhone": None,
+        "officeLocation": None,
+        "preferredLanguage": None,
+        "surname": account.name.partition(" ")[2] or None,
+        "userPrincipalName": account.principal,
+        "id": account.id,
+    }
+    selected: JSON = {
+        "accountEnabled": True,
+        "proxyAddresses": [f"SMTP:{account.address}", f"smtp:{account.principal}"],
+    }
+    names = known_selection(call.first("$select"), frozenset(whole) | frozenset(selected), "a user")
+    whole |= {name: value for name, value in selected.items() if name in names}
+    return {key: value for key, value in whole.items() if not names or key in names}
 
 
 def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:

@@ -18,7 +18,6 @@ from simulator.tokens import Code, Grant, Refresh, opaque
 
 _OIDC = ("openid", "profile", "email", "offline_access")
 _GRAPH = "https://graph.microsoft.com/"
-_APP_SCOPES = frozenset({"Mail.Read", "Mail.ReadWrite", "User.Read", "User.Read.All"})
 
 
 class TokenEndpoint:
@@ -140,17 +139,29 @@ class TokenEndpoint:
         return self.issue(pending.account, client.client_id, pending.scopes)
 
     def _by_client(self, call: Call, form: dict[str, str], client: Client) -> JSON:
+        """Give the app's own token for one organisation, if an administrator there has admitted the app."""
         directory = call.params["tenant"]
-        if form.get("scope") != f"{_GRAPH}.default":
+        if form.get("scope") not in (f"{_GRAPH}.default", f"{self._world.microsoft_url}/.default"):
             raise self._refuse("invalid_scope", 70011, form.get("scope", ""))
         if directory in SHARED_TENANTS or all(
             account.directory != directory for account in self._world.accounts["ms365"]
         ):
             raise self._refuse("invalid_request", 90002, directory)
+        roles = self._world.app_consents.get((client.client_id, directory))
+        if roles is None:
+            raise self._refuse("unauthorized_client", 700016, client.client_id)
         expires_at = self._world.clock.seconds() + self._world.knobs.access_token_seconds
-        text = self._tokens.add_access(
-            opaque("eyJ0eXAiOiJKV1QifQ.", 600), Grant(None, client.client_id, _APP_SCOPES, expires_at, directory)
-        )
+        claims = {
+            "aud": "00000003-0000-0000-c000-000000000000",
+            "iss": f"https://sts.windows.net/{directory}/",
+            "exp": int(expires_at),
+            "appid": client.client_id,
+            "idtyp": "app",
+            "tid": directory,
+            "ver": "1.0",
+        } | ({"roles": sorted(roles)} if roles else {})
+        text = ".".join((_b64({"typ": "JWT", "alg": "RS256"}), _b64(claims), secrets.token_urlsafe(256)))
+        self._tokens.add_access(text, Grant(None, client.client_id, roles, expires_at, directory))
         return {"token_type": "Bearer", "expires_in": self._world.knobs.access_token_seconds, "access_token": text}
 
     def _access(self, account: Account, client_id: str, scopes: tuple[str, ...]) -> str:

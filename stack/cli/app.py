@@ -12,6 +12,7 @@ from stack.cli import (
     calendar_writes,
     calendars,
     conversations,
+    directories,
     events,
     exits,
     free_busy,
@@ -79,6 +80,7 @@ app.command(rich_help_panel=RUN)(backup)
 app.command(rich_help_panel=RUN)(restore)
 app.command(rich_help_panel=USE)(connect)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
+app.add_typer(directories.app, name="directories", rich_help_panel=USE)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)

@@ -27,6 +27,7 @@ ADVICE = {
     "IDENTITY_UNPROVEN": f"the provider did not prove whose account it is: {AGAIN}; if it repeats, read the detail",
     "ACCOUNT_MISMATCH": f"the person chose another account than the tenant's: {AGAIN} and choose the tenant's own",
     "ABILITIES_WOULD_BE_LOST": "the account is a tenant already and has more abilities: run the command that follows",
+    "MAILBOX_CONNECTED_OTHERWISE": "the organisation has connected the mailbox for the app: disconnect the tenant",
     "MAILBOX_UNAVAILABLE": "the account has no mailbox: an administrator of the organisation has to assign one",
     "TENANT_DISCONNECTED": f"the tenant is being disconnected: {AGAIN} in a few minutes",
     "INSTALLATION_MISCONFIGURED": "the provider refuses this installation's own settings: `mailmesh doctor` says which",

@@ -64,6 +64,8 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
 
     assert for_others == {
         "GetAuthorization": access_pb2.ROLE_OPERATOR,
+        "ListDirectories": access_pb2.ROLE_OPERATOR,
+        "ListMailboxes": access_pb2.ROLE_OPERATOR,
         "GetEndpoint": access_pb2.ROLE_OPERATOR,
         "ListEndpoints": access_pb2.ROLE_OPERATOR,
         "ListAttempts": access_pb2.ROLE_OPERATOR,
@@ -85,6 +87,11 @@ WITHOUT_ABILITY = {
     "vault.v1.ApiKeyService.ListApiKeys",
     "vault.v1.ApiKeyService.RevokeApiKey",
     "vault.v1.AuditService.ListAuditEntries",
+    "vault.v1.DirectoryService.ConnectMailbox",
+    "vault.v1.DirectoryService.ListDirectories",
+    "vault.v1.DirectoryService.ListMailboxes",
+    "vault.v1.DirectoryService.SetAllowedMailboxes",
+    "vault.v1.DirectoryService.StartConsent",
     "vault.v1.SessionService.CreateSession",
     "vault.v1.SessionService.EndSession",
     "vault.v1.SessionService.GetSession",
@@ -151,6 +158,7 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.SearchMessages",
         "processor.v1.ProcessorService.BackfillMailbox",
         "processor.v1.ProcessorService.GetBackfill",
+        "processor.v1.ProcessorService.CancelBackfill",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
     }

@@ -169,8 +169,9 @@ class VaultGround:
     async def empty(self) -> None:
         """Deletes everything but the keys' check values, for another test on the same database."""
         await self.fetch(
-            "TRUNCATE vault.tenants, vault.tenant_keys, vault.tenant_tokens, vault.authorization_flows, vault.api_keys,"
-            " vault.sessions, vault.request_ids, vault.tenant_changes, vault.audit_entries"
+            "TRUNCATE vault.tenants, vault.directories, vault.tenant_keys, vault.tenant_tokens,"
+            " vault.authorization_flows, vault.api_keys, vault.sessions, vault.request_ids, vault.tenant_changes,"
+            " vault.audit_entries"
         )
 
     async def stubs(self, process: VaultProcess, identity: str) -> Stubs:

@@ -14,6 +14,7 @@ from mailmesh.vault.v1 import (
     audit_service_pb2_grpc,
     authorization_service_pb2,
     authorization_service_pb2_grpc,
+    directory_service_pb2_grpc,
     tenant_service_pb2_grpc,
     token_vault_service_pb2_grpc,
 )
@@ -38,6 +39,7 @@ class Stubs:
     browser: Any = field(init=False)
     api_keys: Any = field(init=False)
     audit: Any = field(init=False)
+    directories: Any = field(init=False)
 
     def __post_init__(self) -> None:
         for name, stub in (
@@ -46,6 +48,7 @@ class Stubs:
             ("browser", authorization_service_pb2_grpc.AuthorizationServiceStub),
             ("api_keys", api_key_service_pb2_grpc.ApiKeyServiceStub),
             ("audit", audit_service_pb2_grpc.AuditServiceStub),
+            ("directories", directory_service_pb2_grpc.DirectoryServiceStub),
         ):
             object.__setattr__(self, name, stub(self.channel))
 
@@ -117,7 +120,7 @@ class Walk:
         """Comes back to us and returns the address of the result page."""
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()} | changed
-        known = {"code", "state", "error", "error_description", "error_subcode"}
+        known = {"code", "state", "error", "error_description", "error_subcode", "admin_consent", "tenant"}
         request = authorization_service_pb2.CompleteAuthorizationRequest(
             provider=parts.path.split("/")[3], **{name: value for name, value in query.items() if name in known}
         )

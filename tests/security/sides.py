@@ -231,6 +231,7 @@ def single(other: Side) -> dict[str, Message]:
             tenant_id=other.tenant, since=Timestamp(seconds=int(datetime.now(UTC).timestamp()) - 60)
         ),
         "processor.v1.ProcessorService/GetBackfill": pipeline.GetBackfillRequest(tenant_id=other.tenant),
+        "processor.v1.ProcessorService/CancelBackfill": pipeline.CancelBackfillRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
         "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
             tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
@@ -346,8 +347,11 @@ def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
     return {f"processor.v1.CalendarService/{name}": request for name, request in asked.items()}
 
 
-# These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them.
+# These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them. Those about
+# whole organisations are refused to every key that is limited to tenants, before any id counts.
 WITH_FILTERS = {
+    "vault.v1.DirectoryService/StartConsent", "vault.v1.DirectoryService/SetAllowedMailboxes",
+    "vault.v1.DirectoryService/ListMailboxes", "vault.v1.DirectoryService/ConnectMailbox",
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",

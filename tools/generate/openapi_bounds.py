@@ -23,6 +23,7 @@ _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
 _ADDRESSES = {"maxItems": 50, "items": {"pattern": r"^[^@]+@[^@]+$"}}
+_ALLOWED = {"maxItems": 200, "items": {"pattern": r"^[^@]+@[^@]+$"}}
 _VERSION = {"pattern": r"^[1-9][0-9]{0,17}$"}
 _CONVERSATION_STATES = [f"CONVERSATION_STATE_{name}" for name in ("OPEN", "PENDING", "SOLVED", "CLOSED")]
 _URL = {"pattern": r"^https?://[!-~]{1,2040}$"}
@@ -46,6 +47,8 @@ _ID_FIELDS = frozenset(
         "upload_id",
         "conversation_id",
         "into_conversation_id",
+        "directory_id",
+        "mailbox_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -55,6 +58,12 @@ _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"}
 BOUNDS: dict[str, JSON] = {
     "ListApiKeysRequest.page_size": _PAGE_SIZE,
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
+    "ListDirectoriesRequest.page_size": _PAGE_SIZE,
+    "ListMailboxesRequest.page_size": _PAGE_SIZE,
+    "StartConsentRequest.allowed_addresses": _ALLOWED,
+    "ConnectMailboxRequest.display_name": {"maxLength": 200},
+    "ConnectMailboxRequest.abilities": {"maxItems": 20, "items": {"enum": [*ABILITIES]}},
+    "SetAllowedMailboxesRequest.allowed_addresses": _ALLOWED,
     "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
     "ListCalendarEventsRequest.categories": {"maxItems": 25, "items": {"minLength": 1, "maxLength": 255}},
     "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,

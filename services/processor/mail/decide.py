@@ -2,6 +2,7 @@
 
 reported, and found           -> created, updated, enriched, or nothing new
 reported, and missing         -> wait a while; then deleted (after created, if it was not announced yet)
+reported, but its report of a bounce was not read -> retry; after a number of attempts as found
 reported, but the fetch failed -> retry; after a number of attempts the event goes out without the message
 """
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 from mailmesh.mail.v1 import event_pb2
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide_drafts import begin_generation, record_draft, was_draft
-from services.processor.mail.decide_unfetched import decide_failed, decide_missing
+from services.processor.mail.decide_unfetched import await_report, decide_failed, decide_missing
 from services.processor.mail.decision import NOTHING, Decision, PendingEvent, seen
 from services.processor.mail.field_digests import differing
 from services.processor.mail.sources.findings import Failed, Finding, Found, Missing
@@ -38,8 +39,9 @@ def decide(
 ) -> Decision:
     """Decide. The same arguments give the same answer, except for the jitter of waits."""
     match finding:
-        case Found(mapped):
-            return _found(reported, mapped, known, coverage)
+        case Found(mapped, unread):
+            decision = _found(reported, mapped, known, coverage)
+            return decision if unread is None else await_report(decision, reported, unread, retry_policy)
         case Missing(is_certain):
             return decide_missing(reported, known, coverage, retry_policy, is_certain=is_certain)
         case Failed(error):

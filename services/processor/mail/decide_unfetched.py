@@ -1,4 +1,4 @@
-"""Decide about messages that were not fetched: they are missing, or the fetch failed."""
+"""Decide about messages that were not fetched, or not wholly: they are missing, or a fetch failed."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -126,6 +126,24 @@ def decide_failed(
         digests=None,
     )
     return Decision((event_to_publish,), after, again, waiting)
+
+
+def await_report(
+    decision: Decision, reported: ReportedChange, error: SourceError, retry_policy: RetryPolicy
+) -> Decision:
+    """Put off the events of a mail whose report of a bounce or complaint was not read, a bounded number of times.
+
+    The report counts only with the mail's event, so that event waits for it. After the attempts of a fetch, after a
+    final failure, or if the provider asks for a longer pause than an event may wait, the mail goes out without it.
+    """
+    attempts = reported.attempts + 1
+    is_long = error.retry_after is not None and error.retry_after > retry_policy.announce_after
+    is_over = error.remedy is Remedy.PERMANENT or attempts >= retry_policy.attempts or is_long
+    age = retry_policy.now - reported.received_at
+    again = None if is_over or not decision.pending else _again(attempts, age, error, retry_policy)
+    if again is None:
+        return decision
+    return Decision((), None, again, replace(reported, attempts=attempts, reason=error.reason))
 
 
 def _again(attempts: int, age: timedelta, error: SourceError, retry_policy: RetryPolicy) -> datetime | None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
+from services.processor.mailbox.app_only import self_addressed
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON, ProviderHttp, StreamedAnswer
 from services.processor.mailbox.token_cache import LentToken, TokenCache
@@ -84,12 +85,14 @@ class MailboxAccess:
         method = request.pop("method", "GET")
         async with self._holding(min(slots, self._at_once)):
             lent = await self.lent()
+            url, request = self_addressed(lent.tenant, url, request)
             try:
                 return await ask(self.provider, operation, method, url, lent.token, **request)
             except SourceError as exc:
                 if exc.remedy is not Remedy.NEW_TOKEN:
                     raise
             other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
+            url, request = self_addressed(other.tenant, url, request)
             return await ask(self.provider, operation, method, url, other.token, **request)
 
     async def upload(self, operation: str, url: str, **request: Any) -> JSON:
@@ -120,6 +123,7 @@ class MailboxAccess:
         """
         async with self._holding(1), AsyncExitStack() as stack:
             lent = await self.lent()
+            url, request = self_addressed(lent.tenant, url, request)
             try:
                 answer = await stack.enter_async_context(
                     self._http.stream(self.provider, operation, url, lent.token, **request)

@@ -4,7 +4,7 @@ Anybody can write a report, and every recipient of a mail knows its Message-ID. 
 very mail alone, once, and only in the mailbox that sent it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from mailmesh.mail.v1 import message_pb2
@@ -103,23 +103,28 @@ async def _keep(
 async def _stored(
     connection: db.Connection, row: SendRow, message_id: str, report: message_pb2.DeliveryReport, at: datetime
 ) -> list[EventDraft]:
-    new = [one for one in _fitting(row, message_id, report, at) if await reports.add(connection, row.tenant_id, one)]
+    new = await reports.add(connection, row.tenant_id, _fitting(row, message_id, report, at))
     if not new:
         return []
     account = await tenants.account_of(connection, row.tenant_id)
     return [_event(row, account, one) for one in new]
 
 
-def _fitting(row: SendRow, message_id: str, report: message_pb2.DeliveryReport, at: datetime) -> Iterator[ReportRow]:
+def _fitting(row: SendRow, message_id: str, report: message_pb2.DeliveryReport, at: datetime) -> list[ReportRow]:
+    """Return the reports about recipients of the mail, one for each: the first that a report names."""
     mail = row.mail
     written = {one.address.lower(): one.address for one in (*mail.to, *mail.cc, *mail.bcc)}
     is_complaint = bool(report.feedback_type)
+    fitting: dict[str, ReportRow] = {}
     for one in report.recipients:
         address = written.get(one.address.lower())
-        if address is None or not (is_complaint or one.bounce):
+        if address is None or address in fitting or not (is_complaint or one.bounce):
             continue
         status = report.feedback_type if is_complaint else one.status
-        yield ReportRow(row.send_id, address, is_complaint, one.bounce, status, one.diagnostic, at, message_id)
+        fitting[address] = ReportRow(
+            row.send_id, address, is_complaint, one.bounce, status, one.diagnostic, at, message_id
+        )
+    return list(fitting.values())
 
 
 def _event(row: SendRow, account: tuple[str, str], report: ReportRow) -> EventDraft:

@@ -84,6 +84,17 @@ class ProcessorServicer(Base):
         return pb2.GetBackfillResponse(backfill=None if row is None else message_of(row))
 
     @override
+    async def CancelBackfill(
+        self, request: pb2.CancelBackfillRequest, context: "Context"
+    ) -> pb2.CancelBackfillResponse:
+        """End the running backfill."""
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if not current_caller().may_see(tenant_id):
+            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        row = await self._backfills.cancel(tenant_id)
+        return pb2.CancelBackfillResponse(backfill=None if row is None else message_of(row))
+
+    @override
     async def GetPipelineStatus(
         self, request: pb2.GetPipelineStatusRequest, context: "Context"
     ) -> pb2.GetPipelineStatusResponse:

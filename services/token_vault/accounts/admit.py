@@ -12,6 +12,7 @@ from services.token_vault.abilities import abilities_to_request, granted_before
 from services.token_vault.errors import (
     AbilitiesWouldBeLost,
     AccountMismatch,
+    MailboxConnectedOtherwise,
     RefreshTokenMissing,
     SealBroken,
     TenantDisconnected,
@@ -22,6 +23,8 @@ from services.token_vault.store import audit, authorization_flows, data_keys, en
 from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import (
     ACTIVE,
+    DELEGATED,
+    DISCONNECTED,
     DISCONNECTING,
     TenantRow,
     change_tenant,
@@ -87,10 +90,10 @@ class Admission:
         refresh_token = grant.tokens.refresh_token
         if refresh_token is None:
             raise RefreshTokenMissing
-        key = await self._data_key(connection, tenant_id)
+        key = await self.data_key(connection, tenant_id)
         await tokens.put_tokens(connection, tenant_id, self.cipher.sealed(key, grant.tokens, refresh_token, now))
 
-    async def _data_key(self, connection: db.Connection, tenant_id: str) -> DataKey:
+    async def data_key(self, connection: db.Connection, tenant_id: str) -> DataKey:
         """Return the tenant's data key; a new one if there is none, or if the stored one no longer opens."""
         wrapped = await data_keys.get_key(connection, tenant_id)
         if wrapped is not None:
@@ -107,8 +110,22 @@ class Admission:
 def _require_same_account(flow: FlowRow, found: TenantRow | None) -> None:
     if flow.tenant_id and (found is None or found.tenant_id != flow.tenant_id):
         raise AccountMismatch(subject=flow.tenant_id, metadata={"tenant_id": flow.tenant_id})
-    if found is not None and found.status == DISCONNECTING:
-        raise TenantDisconnected(subject=found.tenant_id, metadata={"tenant_id": found.tenant_id})
+    if found is not None:
+        require_token_type(found, DELEGATED)
+
+
+def require_token_type(found: TenantRow, token_type: str) -> None:
+    """Check that the tenant of an account may get tokens of a type: no connect replaces those of the other type.
+
+    Raises:
+        TenantDisconnected: It is being disconnected.
+        MailboxConnectedOtherwise: It is connected with the other type.
+    """
+    metadata = {"tenant_id": found.tenant_id}
+    if found.status == DISCONNECTING:
+        raise TenantDisconnected(subject=found.tenant_id, metadata=metadata)
+    if found.status != DISCONNECTED and found.token_type != token_type:
+        raise MailboxConnectedOtherwise(subject=found.tenant_id, metadata=metadata)
 
 
 def _require_nothing_lost(flow: FlowRow, grant: Grant, found: TenantRow | None) -> None:
@@ -158,6 +175,7 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
         "address": account.address or found.address,
         "display_name": flow.display_name or found.display_name,
         "requested_abilities": list(abilities_to_request(tuple(flow.abilities), found)),
+        "directory_id": None,
         "connected_at": now,
     }
 

@@ -12,21 +12,19 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
-from urllib.parse import quote
 
 import asyncpg
 import structlog
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
-from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.providers.abilities import asked_scopes, granted_abilities, lacking_scopes_of_all
+from services.providers.abilities import asked_scopes
 from services.token_vault.abilities import abilities_to_request, checked_abilities, granted_before
 from services.token_vault.accounts.admit import Admission, Admitted
+from services.token_vault.accounts.consent import Consents
 from services.token_vault.accounts.flow_secrets import (
     cookie_name,
     digest,
@@ -35,18 +33,17 @@ from services.token_vault.accounts.flow_secrets import (
     page_secret,
     proof_of,
 )
+from services.token_vault.accounts.flow_start import FlowStart, FlowStarter, require_enough
 from services.token_vault.accounts.flow_steps import Offered, Opened, Returned, Started, Wanted
 from services.token_vault.errors import (
     AccountMismatch,
     AdminConsentNeeded,
     IdentityUnproven,
     ProviderUnknown,
-    PublicUrlUnset,
-    ScopeNotGranted,
     ScopeTooWide,
     TenantDisconnected,
 )
-from services.token_vault.issuers.issuer import Account, Grant, Issuer, TokenRefused
+from services.token_vault.issuers.issuer import Account, Begun, Grant, Issuer, TokenRefused
 from services.token_vault.issuers.refusals import ADMIN_CONSENT
 from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
@@ -66,9 +63,10 @@ class Connector:
         pool: Connections to the database.
         admission: Makes tenants of accounts.
         issuers: By provider.
+        consents: Takes administrators' consents.
         clock: The time.
-        public_url: The address at which browsers reach us; empty when they cannot.
-        flow_life: Lifetime of a ticket, and then of a state.
+        starter: Starts flows.
+        flow_life: Lifetime of a state.
     """
 
     def __init__(
@@ -76,15 +74,17 @@ class Connector:
         pool: db.Pool,
         admission: Admission,
         issuers: dict[str, Issuer],
+        consents: Consents,
         clock: Clock,
-        public_url: str,
+        starter: FlowStarter,
         flow_life: timedelta,
     ) -> None:
         self._pool = pool
         self._admission = admission
         self._issuers = issuers
         self._clock = clock
-        self._public_url = public_url
+        self._consents = consents
+        self._starter = starter
         self._flow_life = flow_life
 
     async def start(self, caller: Caller, wanted: Wanted) -> Started:
@@ -98,40 +98,22 @@ class Connector:
                 that neither it has nor the tenant has granted.
             PublicUrlUnset: A browser could not return.
         """
-        if not self._public_url:
-            raise PublicUrlUnset(metadata={"setting": "MAILMESH_PUBLIC_URL"})
+        self._starter.require_public_url()
         named = checked_abilities(wanted.abilities)
         tenant = await self._checked_tenant(caller, wanted)
         provider = tenant.provider if tenant else wanted.provider
         self._issuer(provider)
         abilities = _askable(caller, named, tenant)
-        ticket, now, flow_id = secrets.token_urlsafe(_SECRET_BYTES), self._clock.now(), new_id()
-        flow = FlowRow(
-            flow_id=flow_id,
-            provider=provider,
-            tenant_id=wanted.tenant_id or None,
-            login_hint=wanted.login_hint,
-            display_name=wanted.display_name,
-            started_by=f"key:{caller.key_id}",
-            step=authorization_flows.STARTED,
-            ticket_digest=digest(ticket),
-            browser_digest=None,
-            state_digest=None,
-            kept=None,
-            reason="",
-            detail="",
-            created_at=now,
-            expires_at=now + self._flow_life,
-            correlation_id=correlation_id(),
-            abilities=abilities,
+        return await self._starter.start(
+            FlowStart(
+                provider,
+                f"key:{caller.key_id}",
+                wanted.tenant_id,
+                wanted.login_hint,
+                wanted.display_name,
+                abilities,
+            )
         )
-        facts = {"flow_id": flow_id, "provider": provider, "abilities": " ".join(flow.abilities)}
-        async with db.transaction(self._pool) as connection:
-            await authorization_flows.insert_flow(connection, flow)
-            entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=wanted.tenant_id, detail=facts)
-            await audit.append(connection, entry)
-        url = f"{self._public_url}/auth/oauth/{provider}/authorize?ticket={quote(ticket)}"
-        return Started(flow_id, url, flow.expires_at)
 
     async def offer(self, provider: str, ticket: str, cookies: Mapping[str, str]) -> Offered:
         """Check a ticket for the page with the button, and change nothing.
@@ -168,8 +150,7 @@ class Connector:
         if browser is None or not hmac.compare_digest(proof_of(browser, ticket).encode(), proof.encode()):
             raise invalid("other browser")
         state = Secret(secrets.token_urlsafe(_SECRET_BYTES))
-        scopes = asked_scopes(provider, flow.abilities)
-        begun = await self._issuer(provider).begin(state, flow.login_hint, scopes)
+        begun = await self._begun(flow, state)
         async with db.transaction(self._pool) as connection:
             is_ours = await authorization_flows.open_flow(
                 connection,
@@ -183,6 +164,12 @@ class Connector:
         if not is_ours:
             raise invalid("used")
         return Opened(begun.url, cookie_name(state.reveal()), browser)
+
+    async def _begun(self, flow: FlowRow, state: Secret) -> Begun:
+        if flow.directory_id:
+            return self._consents.begin(flow, state)
+        scopes = asked_scopes(flow.provider, flow.abilities)
+        return await self._issuer(flow.provider).begin(state, flow.login_hint, scopes)
 
     async def _flow_of(self, provider: str, ticket: str) -> FlowRow:
         async with db.connection(self._pool) as connection:
@@ -230,6 +217,10 @@ class Connector:
                 # The same browser returned twice at once: the first request decides the outcome.
                 await self._note_failure(flow, invalid("used"), is_end=False)
                 return
+            if flow.directory_id:
+                await self._consents.complete(flow, returned)
+                FLOWS.labels(flow.provider, "connected").inc()
+                return
             admitted = await self._admitted(flow, returned, browser)
         except MeshError as exc:
             await self._note_failure(flow, exc)
@@ -262,7 +253,7 @@ class Connector:
         kept = open_with(flow_key(Secret(browser)), flow.kept or b"", bound_to("flow", flow.flow_id)).decode()
         try:
             grant = await issuer.exchange(Secret(kept), Secret(returned.state), Secret(returned.code))
-            _require_enough(issuer, flow, grant)
+            require_enough(issuer, flow, grant)
             account = await issuer.who_is(grant.tokens.access_token)
         except TokenRefused as exc:
             if exc.cause == ADMIN_CONSENT:
@@ -332,16 +323,6 @@ def _askable(caller: Caller, named: tuple[str, ...], tenant: TenantRow | None) -
     if not askable or not set(named) <= set(askable):
         raise ScopeTooWide(metadata={"field": "abilities"})
     return askable
-
-
-def _require_enough(issuer: Issuer, flow: FlowRow, grant: Grant) -> None:
-    """Refuse a grant without the scopes of every account, or with too little for any of the requested abilities."""
-    granted = grant.tokens.scopes
-    missing = issuer.missing_scopes(granted)
-    if not missing and granted_abilities(flow.provider, flow.abilities, granted):
-        return
-    named = dict.fromkeys((*missing, *lacking_scopes_of_all(flow.provider, flow.abilities, granted)))
-    raise ScopeNotGranted(metadata={"scopes": " ".join(named)})
 
 
 def _detail(error: MeshError) -> str:

@@ -1,10 +1,11 @@
 """Examine an account at its provider: identity, scopes, and access to the mailbox."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
+from typing import Protocol
 
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
@@ -17,7 +18,7 @@ from services.token_vault.errors import (
     ScopeNotGranted,
     TenantNeedsReauthorization,
 )
-from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, GrantError, Issuer
+from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, AppIssuer, GrantError, Issuer
 from services.token_vault.store.tenants import ACTIVE, ERROR, NEEDS_REAUTHORIZATION, TenantRow
 from services.token_vault.tokens.grant_state import sentence
 from services.token_vault.tokens.issue import Lender
@@ -25,6 +26,35 @@ from services.token_vault.tokens.issue import Lender
 _MINIMUM_SECONDS = 60
 _CODES = {"FAILED_PRECONDITION", "DATA_LOSS"}
 """Codes of failures that concern the tenant and not the moment: they become findings instead of exceptions."""
+
+
+class _Examined(Protocol):
+    """The calls of an examination; a person's `Issuer` has them."""
+
+    def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]: ...
+
+    async def who_is(self, access_token: Secret) -> Account: ...
+
+    async def check_mailbox(self, access_token: Secret) -> None: ...
+
+
+@dataclass(frozen=True)
+class _AppMailbox:
+    """The same calls with the app's token, which names no account: the tenant does."""
+
+    app: AppIssuer
+    user_id: str
+
+    def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Return none: no scope is asked of every organisation."""
+        del granted, needed
+        return ()
+
+    async def who_is(self, access_token: Secret) -> Account:
+        return await self.app.who_is(access_token, self.user_id)
+
+    async def check_mailbox(self, access_token: Secret) -> None:
+        await self.app.check_mailbox(access_token, self.user_id)
 
 
 @dataclass(frozen=True)
@@ -63,12 +93,14 @@ class Examiner:
     Args:
         lender: Lends the token.
         issuers: By provider.
+        apps: The app's own access to organisations, by provider.
         clock: The time.
     """
 
-    def __init__(self, lender: Lender, issuers: dict[str, Issuer], clock: Clock) -> None:
+    def __init__(self, lender: Lender, issuers: dict[str, Issuer], apps: dict[str, AppIssuer], clock: Clock) -> None:
         self._lender = lender
         self._issuers = issuers
+        self._apps = apps
         self._clock = clock
 
     async def examine(self, tenant: TenantRow) -> Finding:
@@ -78,9 +110,7 @@ class Examiner:
             ProviderUnavailable, ProviderThrottled: The provider gave no answer.
             StoreUnavailable: The database is away.
         """
-        issuer = self._issuers.get(tenant.provider)
-        if issuer is None:
-            raise ProviderUnknown(metadata={"provider": tenant.provider})
+        issuer = self._examined(tenant)
         lacking = _lacking(tenant)
         missing = issuer.missing_scopes(tenant.scopes or ())
         named = tuple(dict.fromkeys((*missing, *chain(*lacking.values()))))
@@ -88,7 +118,14 @@ class Examiner:
         found = await self._tried(tenant, issuer, missing if tenant.granted_abilities else named)
         return replace(found, missing_scopes=named, missing_abilities=lacking)
 
-    async def _tried(self, tenant: TenantRow, issuer: Issuer, missing: tuple[str, ...]) -> Finding:
+    def _examined(self, tenant: TenantRow) -> _Examined:
+        app = self._apps.get(tenant.provider) if tenant.directory_id is not None else None
+        issuer = self._issuers.get(tenant.provider) if app is None else _AppMailbox(app, tenant.user_id)
+        if issuer is None:
+            raise ProviderUnknown(metadata={"provider": tenant.provider})
+        return issuer
+
+    async def _tried(self, tenant: TenantRow, issuer: _Examined, missing: tuple[str, ...]) -> Finding:
         try:
             if tenant.status in {ACTIVE, ERROR, NEEDS_REAUTHORIZATION}:
                 await self._lender.retry_refused(tenant.tenant_id)
@@ -104,7 +141,7 @@ class Examiner:
         found = self._found(error, account.address, milliseconds)
         return replace(found, is_same_account=account.user_id.lower() == tenant.user_id.lower())
 
-    async def _identified(self, tenant_id: str, issuer: Issuer) -> tuple[Secret, Account, int]:
+    async def _identified(self, tenant_id: str, issuer: _Examined) -> tuple[Secret, Account, int]:
         """Borrow a token and ask for its account. Return the token, the account, and the milliseconds that it took.
 
         A token that the provider refuses is exchanged for another, once. If the grant is broken, this exchange finds
@@ -134,7 +171,7 @@ class Examiner:
         return Finding(reason, detail, address, (), self._clock.now(), milliseconds)
 
 
-async def _asked(issuer: Issuer, token: Secret) -> tuple[Secret, Account, int]:
+async def _asked(issuer: _Examined, token: Secret) -> tuple[Secret, Account, int]:
     started = time.monotonic()
     account = await issuer.who_is(token)
     return token, account, round((time.monotonic() - started) * 1000)
@@ -165,7 +202,7 @@ def _lacking(tenant: TenantRow) -> dict[str, tuple[str, ...]]:
     return {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
 
 
-async def _mailbox(tenant: TenantRow, issuer: Issuer, token: Secret) -> MeshError | None:
+async def _mailbox(tenant: TenantRow, issuer: _Examined, token: Secret) -> MeshError | None:
     if OF_MAIL.isdisjoint(tenant.granted_abilities):
         return None
     try:

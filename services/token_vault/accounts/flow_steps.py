@@ -78,6 +78,8 @@ class Returned:
         code: Empty without one.
         refusal: The failure that the provider's error code stands for, or None.
         cookies: All cookies that the browser sent for this path.
+        is_admin_consent: Whether the provider says so; it says so of a refusal too.
+        directory_id: The organisation that the answer names, which proves nothing.
     """
 
     provider: str
@@ -85,3 +87,5 @@ class Returned:
     code: str = field(repr=False)
     refusal: MeshError | None
     cookies: Mapping[str, str] = field(repr=False)
+    is_admin_consent: bool = False
+    directory_id: str = ""

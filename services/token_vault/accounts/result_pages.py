@@ -73,6 +73,11 @@ _FAILURES = {
         "In your organisation, only an administrator can give apps access to mail. Ask your administrator to grant"
         " consent for this app, then ask for a new link.",
     ),
+    "MAILBOX_CONNECTED_OTHERWISE": Page(
+        "This mailbox is connected already",
+        "Your organisation has connected it for the app itself, so that it needs no sign-in. Ask the operator of"
+        " mailmesh to disconnect it first.",
+    ),
     "SCOPE_NOT_GRANTED": Page(
         "A required permission was not granted",
         "No account was connected. Ask for a new link, and leave every box ticked on the provider's page. Not granted:",
@@ -160,6 +165,9 @@ def of_flow(flow: FlowRow | None) -> Page:
 
 def _connected(flow: FlowRow) -> Page:
     provider = PRODUCTS.get(flow.provider, flow.provider)
+    if flow.directory_id:
+        text = f"mailmesh can now use the mailboxes of your {provider} organisation that its operator chooses"
+        return Page("Your organisation is connected", f"{text}. You can close this page.", is_good=True)
     text = f"mailmesh can now use your {provider} account"
     granted = [_USES[ability] for ability in flow.abilities if ability in _USES and ability not in flow.detail.split()]
     missing = [_USES.get(ability, ability) for ability in flow.detail.split()]

@@ -6,9 +6,10 @@ from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.issuers.google import GoogleIssuer, GoogleSettings
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
-from services.token_vault.issuers.issuer import Issuer
-from services.token_vault.issuers.microsoft import PROVIDER as MICROSOFT
-from services.token_vault.issuers.microsoft import MicrosoftIssuer, MicrosoftSettings
+from services.token_vault.issuers.issuer import AppIssuer, Issuer
+from services.token_vault.issuers.microsoft import MicrosoftIssuer
+from services.token_vault.issuers.microsoft_client import PROVIDER as MICROSOFT
+from services.token_vault.issuers.microsoft_client import MicrosoftSettings
 from services.token_vault.settings import VaultSettings
 
 
@@ -24,6 +25,11 @@ def configured_issuers(settings: VaultSettings) -> dict[str, Issuer]:
     if _is_configured("GOOGLEWS", settings.google_client_id, settings.google_client_secret):
         issuers[GOOGLE] = GoogleIssuer(_google(settings), *_transports(settings, GOOGLE))
     return issuers
+
+
+def app_issuers(issuers: dict[str, Issuer]) -> dict[str, AppIssuer]:
+    """Return the app's own access to organisations, at the providers that have one."""
+    return {name: issuer.app for name, issuer in issuers.items() if isinstance(issuer, MicrosoftIssuer)}
 
 
 def _is_configured(name: str, client_id: str, client_secret: Secret | None) -> bool:

@@ -177,3 +177,63 @@ class Issuer(Protocol):
 
     async def close(self) -> None:
         """Close connections and threads."""
+
+
+@dataclass(frozen=True)
+class DirectoryUser:
+    """A user of an organisation.
+
+    Args:
+        user_id: The provider's id, in lower case.
+        address: In lower case.
+        display_name: May be empty.
+        is_enabled: Whether the person may sign in.
+    """
+
+    user_id: str
+    address: str
+    display_name: str
+    is_enabled: bool
+
+
+class AppIssuer(Protocol):
+    """A provider whose organisations can admit the app itself. Calls raise as those of `Issuer` do."""
+
+    def consent_url(self, state: Secret, directory_id: str) -> str:
+        """Return the page on which an organisation's administrator consents."""
+
+    async def token(self, directory_id: str) -> TokenResponse:
+        """Get the app's own token for an organisation, proven to be for this one.
+
+        Raises:
+            GrantError: The organisation has not consented, or not any more.
+            IdentityUnproven: The token is for another organisation.
+        """
+
+    async def who_is(self, access_token: Secret, user_id: str) -> Account:
+        """Read a user of the token's organisation.
+
+        Raises:
+            MailboxUnavailable: The organisation has no such user.
+            GrantError: The provider refuses the token.
+        """
+
+    async def check_mailbox(self, access_token: Secret, user_id: str) -> None:
+        """Check that the token reaches a user's mailbox.
+
+        Raises:
+            MailboxUnavailable: The user has no mailbox that the API reaches.
+            ScopeNotGranted: A policy of the organisation, or a missing permission, keeps the app out.
+        """
+
+    async def users(self, access_token: Secret, behind: str, size: int) -> tuple[list[DirectoryUser], str]:
+        """Read a page of the organisation's users.
+
+        Args:
+            access_token: The app's token for the organisation.
+            behind: The provider's mark of the page, from the page before; empty for the first one.
+            size: The number of users.
+
+        Returns:
+            The users, and the mark of the next page, empty at the end.
+        """

@@ -3,65 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-
-import msal
+from typing import Any
 
 from services.meshkit.secret import Secret
 from services.providers.abilities import plain_scope
 from services.providers.failures import error_words
-from services.providers.names import MS365
-from services.token_vault.errors import (
-    InstallationMisconfigured,
-    MailboxUnavailable,
-    ProviderUnavailable,
-    RefreshTokenMissing,
-)
+from services.token_vault.errors import MailboxUnavailable, ProviderUnavailable, RefreshTokenMissing
 from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, unproven, verified_claims
-from services.token_vault.issuers.issuer import (
-    Account,
-    Begun,
-    Grant,
-    GrantError,
-    Identity,
-    PassingRefusal,
-    TokenResponse,
-)
-from services.token_vault.issuers.refusals import Kind, meaning_of
+from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.issuer import Account, Begun, Grant, Identity, TokenResponse
+from services.token_vault.issuers.microsoft_app import MicrosoftApp
+from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftSettings, failure_of, guarded, msal_app
 
-PROVIDER = MS365
 _RESERVED = frozenset({"openid", "profile", "offline_access"})
 _NOT_LISTED = _RESERVED | {"email"}
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
-_OK = 200
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class MicrosoftSettings:
-    """The app registration, and the addresses of its cloud.
-
-    Args:
-        authority: `https://<login host>/<organizations or a directory id>`.
-        graph_url: Graph with its version.
-        client_id: Application id.
-        client_secret: Its secret.
-        scopes: Scopes requested of every account, with `openid`, `profile` and `offline_access`.
-        redirect_uri: The address to which the browser returns.
-    """
-
-    authority: str
-    graph_url: str
-    client_id: str
-    client_secret: Secret
-    scopes: tuple[str, ...]
-    redirect_uri: str
+_NOT_FOUND = 404
 
 
 class MicrosoftIssuer:
@@ -86,6 +45,11 @@ class MicrosoftIssuer:
         self._api = api
         self._discovered: dict[str, Any] = {}
         self._keys = PublishedKeys(api, self._keys_url)
+
+    @property
+    def app(self) -> MicrosoftApp:
+        """The app's own access to organisations that admit it."""
+        return MicrosoftApp(self._settings, self._pool, self._http, self._api)
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
@@ -166,20 +130,12 @@ class MicrosoftIssuer:
         return [scope for scope in asked.values() if scope not in _RESERVED]
 
     async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        result = await self._pool.run(lambda: _guarded(lambda: use(self._app())))
-        if "error" in result:
-            raise _failure(result)
-        return result
-
-    def _app(self) -> Any:
-        return msal.ConfidentialClientApplication(
-            self._settings.client_id,
-            client_credential=self._settings.client_secret.reveal(),
-            authority=self._settings.authority,
-            instance_discovery=False,
-            http_client=self._http,
-            http_cache={},
+        result = await self._pool.run(
+            lambda: guarded(lambda: use(msal_app(self._settings, self._http, self._settings.authority)))
         )
+        if "error" in result:
+            raise failure_of(result)
+        return result
 
     def _tokens(self, result: Mapping[str, Any]) -> TokenResponse:
         access, refresh = result.get("access_token"), result.get("refresh_token")
@@ -211,30 +167,5 @@ class MicrosoftIssuer:
     async def _discovery(self) -> dict[str, Any]:
         url = f"{self._settings.authority}/v2.0/.well-known/openid-configuration"
         response = await self._pool.run(lambda: self._http.get(url))
-        found: dict[str, Any] = _guarded(response.json)
+        found: dict[str, Any] = guarded(response.json)
         return found
-
-
-def _guarded(use: Callable[[], Result]) -> Result:
-    """Translate msal's exceptions. Its messages may quote the answer, so none is passed on."""
-    try:
-        return use()
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER}) from exc
-    except RuntimeError as exc:  # the nonce is not the one that we sent
-        raise unproven(PROVIDER, "nonce") from exc
-
-
-def _failure(result: Mapping[str, Any]) -> Exception:
-    error, finer = str(result.get("error"))[:60], str(result.get("suberror") or "")
-    codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
-    refusal, named = meaning_of(PROVIDER, error, finer, codes), " ".join((error, *(str(code) for code in codes[:1])))
-    match refusal.kind:
-        case Kind.OUTAGE:
-            return ProviderUnavailable(metadata={"provider": PROVIDER})
-        case Kind.APP:
-            return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": named})
-        case Kind.PASSING:
-            return PassingRefusal(refusal.cause, named)
-        case Kind.GRANT:
-            return GrantError(refusal.cause, named)

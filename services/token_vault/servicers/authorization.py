@@ -22,6 +22,7 @@ from services.token_vault.servicers.cookies import presented_cookies
 _Context = grpc.aio.ServicerContext
 _MAX_CHARACTERS = 4096
 _MAX_FIELDS = 20
+_DIRECTORY_CHARACTERS = 100
 _COOKIE_PATH = "/auth/oauth"
 _COOKIE_SECONDS = 600
 
@@ -80,6 +81,8 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             request.code[:_MAX_CHARACTERS],
             refusal(request.provider, request.error, request.error_description, request.error_subcode),
             presented_cookies(context),
+            request.admin_consent.lower() == "true",
+            request.tenant[:_DIRECTORY_CHARACTERS],
         )
         flow_id = await self._connector.complete(returned)
         names = (cookie_name(returned.state), page_cookie_name(flow_id)) if flow_id else ()

@@ -17,7 +17,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class FlowRow:
-    """One attempt to connect an account."""
+    """One attempt to connect an account, or, with a `directory_id`, an organisation."""
 
     flow_id: str
     provider: str
@@ -36,18 +36,23 @@ class FlowRow:
     expires_at: datetime
     correlation_id: str
     abilities: tuple[str, ...]
+    directory_id: str = ""
+    allowed_addresses: tuple[str, ...] = ()
+    allows_all: bool = False
 
 
 _FIELDS = tuple(field.name for field in fields(FlowRow))
 _INSERT = """
 INSERT INTO vault.authorization_flows
   (flow_id, provider, tenant_id, login_hint, display_name, started_by, step, ticket_digest, browser_digest,
-   state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+   state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities,
+   directory_id, allowed_addresses, allows_all)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 """
 _SELECT = """
 SELECT flow_id::text AS flow_id, provider, tenant_id::text AS tenant_id, login_hint, display_name, started_by, step,
-  ticket_digest, browser_digest, state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities
+  ticket_digest, browser_digest, state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities,
+  directory_id, allowed_addresses, allows_all
 FROM vault.authorization_flows
 """
 _GET = f"{_SELECT} WHERE flow_id = $1"

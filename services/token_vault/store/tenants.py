@@ -22,6 +22,9 @@ DISCONNECTING = "disconnecting"
 DISCONNECTED = "disconnected"
 TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a status that is reported and never stored
 
+APP, DELEGATED = "app", "delegated"
+"""The types of tokens: the app's own, by an administrator's consent, and those that a person granted."""
+
 Scope = frozenset[str] | None
 """The tenants that a caller may see; None means all of them."""
 
@@ -48,6 +51,7 @@ class TenantRow:
     created_at: datetime
     updated_at: datetime
     requested_abilities: tuple[str, ...]
+    directory_id: str | None
     scopes: tuple[str, ...] | None
     expires_at: datetime | None
     last_refreshed_at: datetime | None
@@ -58,6 +62,11 @@ class TenantRow:
     def granted_abilities(self) -> tuple[str, ...]:
         """The requested abilities for which the granted scopes suffice, sorted."""
         return granted_abilities(self.provider, self.requested_abilities, self.scopes or ())
+
+    @property
+    def token_type(self) -> str:
+        """Whose tokens it has: "app" or "delegated"."""
+        return DELEGATED if self.directory_id is None else APP
 
     @property
     def missing_abilities(self) -> tuple[str, ...]:
@@ -84,7 +93,7 @@ _FIELDS = tuple(field.name for field in fields(TenantRow))
 TENANT_COLUMNS = """
   t.tenant_id::text AS tenant_id, t.provider, t.external_account, t.external_tenant_id, t.user_id, t.address,
   t.display_name, t.status, t.status_reason, t.status_detail, t.status_changed_at, t.grant_fault, t.probe_failures,
-  t.released_at, t.connected_at, t.created_at, t.updated_at, t.requested_abilities
+  t.released_at, t.connected_at, t.created_at, t.updated_at, t.requested_abilities, t.directory_id
 """
 """Columns of `vault.tenants t`. A row of them and of `REFRESH_COLUMNS` makes a `TenantRow`."""
 REFRESH_COLUMNS = "o.scopes, o.expires_at, o.last_refreshed_at, o.next_refresh_at, o.last_refresh_error"
@@ -128,6 +137,7 @@ def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
         last_refresh_error=row.last_refresh_error or "",
         requested_abilities=row.requested_abilities,
         granted_abilities=row.granted_abilities,
+        token_type=row.token_type,
         **times,
     )
 

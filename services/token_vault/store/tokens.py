@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.meshkit.db import Connection, affected
-from services.token_vault.store.tenants import ACTIVE, DISABLED, ERROR
+from services.token_vault.store.tenants import ACTIVE, DELEGATED, DISABLED, ERROR
 
 REFRESHED_STATUSES = (ACTIVE, DISABLED, ERROR)
 
@@ -57,9 +57,10 @@ _PUT = """
 INSERT INTO vault.tenant_tokens AS o
   (tenant_id, token_type, data_key_id, access_token, refresh_token, scopes, expires_at, refresh_expires_at,
    last_refreshed_at, next_refresh_at)
-VALUES ($1, 'delegated', $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $10, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (tenant_id) DO UPDATE
-SET data_key_id = excluded.data_key_id, access_token = excluded.access_token, refresh_token = excluded.refresh_token,
+SET token_type = excluded.token_type, data_key_id = excluded.data_key_id, access_token = excluded.access_token,
+  refresh_token = excluded.refresh_token,
   scopes = excluded.scopes, expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
   last_refreshed_at = excluded.last_refreshed_at, next_refresh_at = excluded.next_refresh_at,
   version = o.version + 1, refresh_owner = NULL, refresh_until = NULL, refresh_failures = 0, refresh_not_before = NULL,
@@ -139,9 +140,9 @@ async def was_limited_in_time(connection: Connection, tenant_id: str) -> bool:
     return bool(await connection.fetchval(_IS_LIMITED, tenant_id))
 
 
-async def put_tokens(connection: Connection, tenant_id: str, new: NewSealedTokens) -> None:
+async def put_tokens(connection: Connection, tenant_id: str, new: NewSealedTokens, token_type: str = DELEGATED) -> None:
     """Store the tokens of a connect. A refresh that runs for the tokens before can no longer write."""
-    await connection.execute(_PUT, tenant_id, *new.columns())
+    await connection.execute(_PUT, tenant_id, *new.columns(), token_type)
 
 
 async def destroy(connection: Connection, tenant_id: str) -> None:

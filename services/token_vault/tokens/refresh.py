@@ -19,7 +19,7 @@ from services.meshkit.errors import MeshError
 from services.providers.abilities import granted_abilities, scopes_to_keep
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
-from services.token_vault.issuers.issuer import GrantError, Issuer, PassingRefusal, TokenResponse
+from services.token_vault.issuers.issuer import AppIssuer, GrantError, Issuer, PassingRefusal, TokenResponse
 from services.token_vault.issuers.refusals import PASSING_CAUSES
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
@@ -64,6 +64,7 @@ class Refresher:
         read: Reads a current credential.
         cipher: Opens and seals tokens.
         issuers: By provider.
+        apps: The app's own access to organisations, by provider.
         clock: The time.
         process_id: Owner of the claims.
         bounds: Time limits.
@@ -75,6 +76,7 @@ class Refresher:
         read: Read,
         cipher: TokenCipher,
         issuers: Mapping[str, Issuer],
+        apps: Mapping[str, AppIssuer],
         clock: Clock,
         process_id: str,
         bounds: RefreshBounds,
@@ -83,6 +85,7 @@ class Refresher:
         self._read = read
         self._cipher = cipher
         self._issuers = issuers
+        self._apps = apps
         self._clock = clock
         self._process_id = process_id
         self._bounds = bounds
@@ -207,14 +210,9 @@ class Refresher:
 
     async def _claimed(self, credential: Credential) -> None:
         """Refresh at the provider. This process holds the claim."""
-        tenant, issuer = credential.tenant, self._issuers.get(credential.tenant.provider)
+        tenant = credential.tenant
         try:
-            if issuer is None:
-                raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
-            refresh_token = self._cipher.refresh_token(credential)
-            with REFRESH_SECONDS.labels(tenant.provider).time():
-                scopes = scopes_to_keep(tenant.provider, tenant.requested_abilities, tenant.scopes or ())
-                response = await issuer.refresh(refresh_token, scopes)
+            response = await (self._refreshed if tenant.directory_id is None else self._app_token)(credential)
             await self._store(credential, response)
             REFRESHES.labels(tenant.provider, audit.OK).inc()
         except GrantError as exc:
@@ -227,6 +225,23 @@ class Refresher:
             REFRESHES.labels(tenant.provider, exc.reason.lower()).inc()
             await self._failed(credential, exc)
             raise
+
+    async def _refreshed(self, credential: Credential) -> TokenResponse:
+        tenant, issuer = credential.tenant, self._issuers.get(credential.tenant.provider)
+        if issuer is None:
+            raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
+        refresh_token = self._cipher.refresh_token(credential)
+        with REFRESH_SECONDS.labels(tenant.provider).time():
+            scopes = scopes_to_keep(tenant.provider, tenant.requested_abilities, tenant.scopes or ())
+            return await issuer.refresh(refresh_token, scopes)
+
+    async def _app_token(self, credential: Credential) -> TokenResponse:
+        """Get the app's token for the tenant's own organisation; the database ties the one to the other."""
+        tenant, app = credential.tenant, self._apps.get(credential.tenant.provider)
+        if app is None or tenant.directory_id is None:
+            raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
+        with REFRESH_SECONDS.labels(tenant.provider).time():
+            return await app.token(tenant.directory_id)
 
     async def _store(self, credential: Credential, response: TokenResponse) -> None:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)

@@ -1,8 +1,10 @@
 """Microsoft's identity platform, met with the real MSAL."""
 
 import asyncio
+import base64
+import json
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import jwt
@@ -176,14 +178,51 @@ async def test_an_access_token_expires_by_the_simulated_clock(simulator, app, br
     assert (401, "InvalidAuthenticationToken") == (answer.status_code, answer.json()["error"]["code"])
 
 
-async def test_an_application_gets_tokens_of_its_own_for_one_tenant(simulator, control, browser, app):
+async def own_token(simulator: RunningSimulator, directory: str) -> dict[str, Any]:
+    """What msal gets for the application itself."""
+    daemon = await asyncio.to_thread(application, simulator, "", directory)
+    result: dict[str, Any] = await asyncio.to_thread(
+        daemon.acquire_token_for_client, ["https://graph.microsoft.com/.default"]
+    )
+    return result
+
+
+async def test_an_application_gets_tokens_of_its_own_for_a_tenant_whose_administrator_consents(
+    simulator, control, browser, app
+):
     facts = (await control.accounts("ms365"))[0]
-    daemon = await asyncio.to_thread(application, simulator, "", facts["directory"])
-    result = await asyncio.to_thread(daemon.acquire_token_for_client, ["https://graph.microsoft.com/.default"])
+    others = await control.create_account("ms365", "boss@elsewhere.test")
+    query = {
+        "client_id": app.client_id,
+        "redirect_uri": REDIRECT,
+        "state": "s1",
+        "scope": f"{simulator.microsoft}/.default",
+    }
+    url = f"{simulator.microsoft}/{facts['directory']}/v2.0/adminconsent?{urlencode(query)}"
+    walk = {"account": facts["address"], "ca": str(simulator.ca_file), "stop_at": REDIRECT}
+    before = await own_token(simulator, facts["directory"])
+    denied = landing(await consent(url, action="deny", **walk))
+    after_denial = await own_token(simulator, facts["directory"])
+    accepted = landing(await consent(url, **walk))
+    result = await own_token(simulator, facts["directory"])
+    elsewhere = await own_token(simulator, others["directory"])
+
+    assert (["unauthorized_client"] * 3, 700016) == (
+        [before["error"], after_denial["error"], elsewhere["error"]], before["error_codes"][0]
+    )  # fmt: skip
+    assert ("True", "access_denied", "s1") == (denied["admin_consent"], denied["error"], denied["state"])
+    assert ("True", facts["directory"], "s1") == (accepted["admin_consent"], accepted["tenant"], accepted["state"])
+    claims = json.loads(base64.urlsafe_b64decode(result["access_token"].split(".")[1] + "=="))
+    assert (facts["directory"], True) == (claims["tid"], "Mail.Read" in claims["roles"])
     headers = {"authorization": f"Bearer {result['access_token']}"}
     base = f"{simulator.microsoft}/graph/v1.0"
     assert 400 == (await browser.get(f"{base}/me", headers=headers)).status_code
     assert 200 == (await browser.get(f"{base}/users/{facts['id']}/messages", headers=headers)).status_code
+    assert 404 == (await browser.get(f"{base}/users/{others['id']}/messages", headers=headers)).status_code
+    page = (await browser.get(f"{base}/users?$select=id,mail&$top=1", headers=headers)).json()
+    assert {facts["directory"]} == {
+        one["directory"] for one in await control.accounts("ms365") if one["id"] in str(page)
+    }
 
 
 async def test_an_unknown_client_and_an_unregistered_page_get_no_redirect(simulator, browser):

@@ -1,4 +1,4 @@
-"""The use cases of callers: begin a backfill, and read its progress."""
+"""The use cases of callers: begin a backfill, read its progress, and cancel it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ _TIMES = ("since", "until", "reached_at", "finished_at")
 
 
 class Backfills:
-    """Begins backfills.
+    """Begins, shows and cancels backfills.
 
     Args:
         pool: Connections to PostgreSQL.
@@ -76,9 +76,23 @@ class Backfills:
             TenantNotFound: There is no such tenant.
         """
         async with db.connection(self._pool) as connection:
-            if await tenants.granted(connection, tenant_id) is None:
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
-            return await backfills.read(connection, tenant_id)
+            return await _existing(connection, tenant_id)
+
+    async def cancel(self, tenant_id: str) -> BackfillRow | None:
+        """End the running backfill of a tenant; return it, or the last one as it is. Safe to call again.
+
+        Raises:
+            TenantNotFound: There is no such tenant.
+        """
+        async with db.transaction(self._pool) as connection:
+            await backfills.cancel(connection, tenant_id, self._clock.now())
+            return await _existing(connection, tenant_id)
+
+
+async def _existing(connection: db.Connection, tenant_id: str) -> BackfillRow | None:
+    if await tenants.granted(connection, tenant_id) is None:
+        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+    return await backfills.read(connection, tenant_id)
 
 
 async def _readable(connection: db.Connection, tenant_id: str) -> str:

@@ -24,9 +24,15 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """The message exists."""
+    """The message exists.
+
+    Args:
+        mapped: The message.
+        unread: The failure that kept its report of a bounce or complaint from being read; None without one.
+    """
 
     mapped: MappedMessage
+    unread: SourceError | None = None
 
 
 @dataclass(frozen=True)

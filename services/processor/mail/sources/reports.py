@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import structlog
 
@@ -13,15 +14,14 @@ from services.message.reports import read_report
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Finding, Found
 from services.processor.mailbox.decoding import NotDecodableError
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, Rule, SourceError
 
 logger = structlog.get_logger(__name__)
 
 _KINDS = frozenset({message_pb2.AUTOMATION_KIND_BOUNCE, message_pb2.AUTOMATION_KIND_COMPLAINT})
-_TRIES = 3
-_PAUSE_SECONDS = 1.0
 _READ_SECONDS = 30.0
 """The mailbox's other mail waits for a read, so it ends before the provider's stream would."""
+_LATER = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
 
 
 async def with_report(
@@ -32,7 +32,8 @@ async def with_report(
 ) -> Finding:
     """Add its report to a mail that is a bounce or a complaint; any other finding is returned as it is.
 
-    A mail whose MIME cannot be read goes out without a report: it must not hold its mailbox back.
+    A mail whose MIME cannot be read goes on without a report, and with the failure: it must not hold its mailbox back.
+    The report is read once, for at most 30 seconds; the lookups of the mailbox retry it.
 
     Args:
         finding: The result of the fetch.
@@ -46,22 +47,23 @@ async def with_report(
     if not isinstance(finding, Found) or finding.mapped.message.automation not in _KINDS:
         return finding
     key = f"report:{message_id}"  # the mail itself is fetched between two throttled reads of its report
-    for number in range(_TRIES):
-        await asyncio.sleep(_PAUSE_SECONDS if number else 0)
-        try:
-            raw = await _beginning(open_raw)
-        except SourceError as exc:
-            await scope.finding_of(key, exc)
-            logger.warning("report not read", error=exc.reason, detail=exc.detail)
-        except NotDecodableError:
-            logger.warning("report not read", error="answer_is_no_content")
-        except TimeoutError:
-            logger.warning("report not read", error="too_slow")
-        else:
-            scope.succeeded(key)
-            _add(finding, raw)
-            break
+    try:
+        raw = await _beginning(open_raw)
+    except SourceError as exc:
+        await scope.finding_of(key, exc)
+        return _unread(finding, exc)
+    except NotDecodableError:
+        return _unread(finding, SourceError(_LATER, "the mail in MIME is no content", code="answer_is_no_content"))
+    except TimeoutError:
+        return _unread(finding, SourceError(_LATER, "the mail in MIME came too slowly", code="too_slow"))
+    scope.succeeded(key)
+    _add(finding, raw)
     return finding
+
+
+def _unread(finding: Found, error: SourceError) -> Found:
+    logger.warning("report not read", error=error.reason, detail=error.detail)
+    return replace(finding, unread=error)
 
 
 def _add(finding: Found, raw: bytes) -> None:

@@ -9,10 +9,11 @@ from mailmesh.processor.v1 import processor_service_pb2 as pb2
 from services.meshkit import db
 from services.processor.mailbox.store.due_queues import DueQueue
 
-RUNNING, FINISHED, FAILED = (
+RUNNING, FINISHED, FAILED, CANCELLED = (
     pb2.BACKFILL_STATE_RUNNING,
     pb2.BACKFILL_STATE_FINISHED,
     pb2.BACKFILL_STATE_FAILED,
+    pb2.BACKFILL_STATE_CANCELLED,
 )
 DUE = DueQueue("backfills", "SELECT tenant_id, due_at FROM processor.backfills WHERE due_at <= now()")
 """The backfills whose next step is due."""
@@ -25,7 +26,7 @@ class BackfillRow:
     Args:
         tenant_id: The tenant.
         provider: "ms365" or "googlews".
-        state: RUNNING, FINISHED or FAILED.
+        state: RUNNING, FINISHED, FAILED or CANCELLED.
         since: The time from which mail is published.
         until: When it was begun; newer mail is that of the subscriptions.
         reached_at: Everything newer was read, up to `until`.
@@ -99,6 +100,18 @@ async def read(connection: db.Connection, tenant_id: str) -> BackfillRow | None:
     """Read the tenant's backfill; None where there was none yet."""
     found = await connection.fetchrow(f"SELECT {_COLUMNS} FROM processor.backfills WHERE tenant_id = $1", tenant_id)  # noqa: S608
     return None if found is None else BackfillRow(**{**found, "tenant_id": str(found["tenant_id"])})
+
+
+async def cancel(connection: db.Connection, tenant_id: str, now: datetime) -> bool:
+    """End the running backfill of a tenant; return whether there was one. A worker's later change finds none."""
+    found = await connection.execute(
+        "UPDATE processor.backfills SET state = $2, due_at = NULL, finished_at = $3, reason = '', detail = '',"
+        " link = '' WHERE tenant_id = $1 AND finished_at IS NULL",
+        tenant_id,
+        CANCELLED,
+        now,
+    )
+    return db.affected(found) > 0
 
 
 async def change(connection: db.Connection, row: BackfillRow, values: Mapping[str, Any]) -> None:

@@ -9,8 +9,12 @@ import pytest
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.meshkit.queue import WakeQueue
+from services.processor.errors import TenantNotFound
+from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.store import backfills
-from services.processor.mail.store.backfills import FAILED, FINISHED, BackfillRow
+from services.processor.mail.store.backfills import CANCELLED, FAILED, FINISHED, BackfillRow
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
@@ -156,3 +160,50 @@ async def test_only_a_backfill_that_has_not_got_on_for_seven_days_fails(
         done = await ended(ground, tenant)
 
     assert (state, "PROVIDER_UNAVAILABLE" if state == FAILED else "") == (done.state, done.reason)
+
+
+async def cancelling(ground: Ground) -> Backfills:
+    """Return the use cases, without wake-ups."""
+    async with WakeQueue.open(None, "processor") as wakes:
+        return Backfills(ground.processor, wakes, ground.worker_settings(), SystemClock())
+
+
+@PROVIDERS
+async def test_a_cancelled_backfill_ends_at_once_stays_cancelled_and_leaves_room_for_another(
+    ground: Ground, provider: str
+) -> None:
+    tenant = await ground.tenant(provider)
+    await ground.control.load_old(tenant.address, 12, days=20)
+    slow = {"endpoint": LISTS[provider], "account": tenant.address, "seconds": 2.0}
+    requests = await cancelling(ground)
+    async with running(ground.worker_settings(**SMALL)):
+        await ground.control.add_fault("latency", **slow)
+        await begin(ground, tenant)
+
+        async def is_listing() -> bool:
+            return await ground.control.call_count(endpoint=LISTS[provider], account=tenant.address) > 0
+
+        await ground.until(is_listing, what="a worker lists")
+        first = await requests.cancel(tenant.tenant_id)
+        again = await requests.cancel(tenant.tenant_id)
+        await ground.settled()
+        left = await read(ground, tenant)
+        await ground.control.clear_faults()
+        await begin(ground, tenant)
+        done = await ended(ground, tenant)
+        late = await requests.cancel(tenant.tenant_id)
+    ids = [mail["id"] for mail in (await ground.control.truth(tenant.address))["messages"]]
+
+    assert first is not None
+    assert (CANCELLED, first, first) == (first.state, again, left)
+    assert (FINISHED, done) == (done.state, late)
+    assert Counter(ids) == await created(ground, tenant)
+
+
+async def test_cancelling_asks_for_a_tenant_and_needs_no_backfill(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    requests = await cancelling(ground)
+
+    assert None is await requests.cancel(tenant.tenant_id)
+    with pytest.raises(TenantNotFound):
+        await requests.cancel("019a9f0e-7c1e-7000-8000-00000000abcd")

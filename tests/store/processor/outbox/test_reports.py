@@ -1,5 +1,6 @@
 """A bounce or a complaint counts once, and only for a mail that we sent and a recipient to whom we sent it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,8 @@ from mailmesh.mail.v1 import message_pb2
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.processor.outbox.retention import SendRetention
-from services.processor.outbox.rows import SendRow, State
-from services.processor.outbox.store import waiting_reports
+from services.processor.outbox.rows import ReportRow, SendRow, State
+from services.processor.outbox.store import reports, waiting_reports
 from services.processor.worker import running
 from simulator.bounces import FORMS, report
 from tests.store.processor.ground import Ground
@@ -19,6 +20,11 @@ from tests.store.processor.outbox.sending import HASTE, Outgoing
 
 pytestmark = pytest.mark.timeout(300)
 HARD = message_pb2.BOUNCE_KIND_HARD
+MANY_SENDS = """
+    INSERT INTO processor.sends SELECT (jsonb_populate_record(one, jsonb_build_object('send_id', gen_random_uuid(),
+        'idempotency_key', number::text, 'internet_message_id', number::text))).*
+    FROM processor.sends one, generate_series(1, 5000) AS number WHERE one.send_id = $1
+"""
 
 
 async def sent(outgoing: Outgoing, recipient: str) -> SendRow:
@@ -113,6 +119,55 @@ async def test_a_bounce_whose_mime_is_never_given_holds_no_mail_back(ground: Gro
     assert all(mail.subject and not mail.HasField("report") for mail in mails.values())
 
 
+async def test_a_bounce_counts_although_reads_of_its_mime_fail_in_a_row(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    tenant = outgoing.tenant
+    await ground.control.add_fault(
+        "status", endpoint="graph.messages.mime", account=tenant.address, status=503, count=4
+    )
+    async with running(ground.worker_settings(**HASTE, retry_base_seconds=0.1)):
+        row = await sent(outgoing, "gone@undeliverable.test")
+        for mail in await outgoing.own(drafts=False):
+            await ground.notify(tenant, "created", mail)
+        await ground.settled()
+
+    assert [("send.bounced", row.send_id, "gone@undeliverable.test", HARD, "5.1.1")] == await bounces(outgoing)
+    assert 5 == await ground.control.call_count(endpoint="graph.messages.mime", account=tenant.address)
+    told_ids = [one.message_id for one in await ground.events(tenant) if one.event_type == "mail.created"]
+    assert len(told_ids) == len(set(told_ids))
+
+
+async def test_reports_about_many_recipients_are_one_statement_and_each_counts_once(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await unstamped(outgoing, "fine@elsewhere.test")
+    now = SystemClock().now()
+    first = ReportRow(row.send_id, "r0@x.test", is_complaint=False, bounce=HARD, status="5.1.1", diagnostic="",
+        reported_at=now, report_message_id="m")  # fmt: skip
+    made = [replace(first, recipient=f"r{number}@x.test") for number in range(100)]
+    async with db.connection(ground.processor) as connection:
+        before = await reports.add(connection, row.tenant_id, made[:40])
+        statements: list[Any] = []
+        with connection.query_logger(statements.append):
+            after = await reports.add(connection, row.tenant_id, made)
+
+    assert (made[:40], made[40:], 1) == (before, after, len(statements))
+    assert 100 == len(await outgoing.sends().reports(row.send_id))
+
+
+async def test_whether_a_report_might_fit_is_read_from_an_index(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await unstamped(outgoing, "fine@elsewhere.test")
+    async with db.connection(ground.processor) as connection:
+        change = connection.transaction()
+        await change.start()
+        await connection.execute(MANY_SENDS, row.send_id)
+        await connection.execute("ANALYZE processor.sends")
+        plan = await connection.fetch(f"EXPLAIN {waiting_reports._MIGHT_FIT}", row.tenant_id)
+        await change.rollback()
+
+    assert any("sends_unstamped" in line[0] for line in plan), plan
+
+
 async def test_a_complaint_is_an_event_beside_a_bounce_of_the_same_recipient(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     async with running(ground.worker_settings(**HASTE)):
@@ -164,8 +219,8 @@ async def test_a_bounce_counts_once_on_either_side_of_the_stamped_id(ground: Gro
     await told_of(outgoing, reports=order[0])
     assert order[0] == await waiting(outgoing)
     assert [] == await bounces(outgoing)
-    for reports in order[1:]:
-        await told_of(outgoing, reports=reports)
+    for is_report in order[1:]:
+        await told_of(outgoing, reports=is_report)
 
     assert [("send.bounced", row.send_id, "gone@undeliverable.test", HARD, "5.1.1")] == await bounces(outgoing)
     assert (await outgoing.read(row.send_id)).internet_message_id

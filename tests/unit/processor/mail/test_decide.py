@@ -12,7 +12,7 @@ from services.processor.mail.decision import NOTHING, Decision
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
 from services.processor.mail.state import MessageState, State
-from services.processor.mailbox.failures import classify
+from services.processor.mailbox.failures import SourceError, classify
 from services.providers.names import GOOGLEWS, MS365
 from tests.unit.processor.makers import NOW, make_hint, make_known, make_mapped, make_patience, make_watch
 
@@ -343,3 +343,26 @@ def test_a_deleted_message_keeps_the_version_of_the_report(known: MessageState |
 
     assert decision.known is not None
     assert (State.DELETED, "60") == (decision.known.state, decision.known.version)
+
+
+def test_a_mail_waits_for_its_report_a_bounded_number_of_times() -> None:
+    late = classify(MS365, 503, [])
+    decisions = [
+        decide(make_hint(attempts=attempts), Found(make_mapped(), late), None, INBOX, PATIENCE) for attempts in range(4)
+    ]
+
+    assert [[], [], ["mail.created"], ["mail.created"]] == [types(one) for one in decisions]
+    assert [1, 2] == [one.reported.attempts for one in decisions if one.reported]
+    assert [True, True, False, False] == [one.again_at is not None for one in decisions]
+
+
+@pytest.mark.parametrize(
+    "error", [classify(MS365, 400, ["ErrorInvalidRequest"]), classify(MS365, 503, [], timedelta(hours=1))]
+)
+def test_a_mail_does_not_wait_for_a_report_that_comes_never_or_too_late(error: SourceError) -> None:
+    assert ["mail.created"] == types(decide(make_hint(), Found(make_mapped(), error), None, INBOX, PATIENCE))
+
+
+def test_a_known_mail_does_not_wait_for_its_report() -> None:
+    late = classify(MS365, 503, [])
+    assert NOTHING == decide(make_hint("updated"), Found(make_mapped(), late), make_known(), INBOX, PATIENCE)

@@ -748,6 +748,24 @@ const (
 	// Do: Wait until the claim ends, at most 120 seconds.
 	// Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
 	ErrorReason_ERROR_REASON_CONVERSATION_CLAIMED ErrorReason = 214
+	// DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: No administrator of the organisation has consented through this installation.
+	// Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+	// Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_DIRECTORY_NOT_FOUND ErrorReason = 215
+	// MAILBOX_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The allow-list of the organisation does not contain the mailbox.
+	// Do: Have an admin key call `SetAllowedMailboxes`, or choose a mailbox that `ListMailboxes` shows.
+	// Sample: {"reason": "MAILBOX_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_MAILBOX_NOT_ALLOWED ErrorReason = 216
+	// MAILBOX_CONNECTED_OTHERWISE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
+	// Do: Disconnect the tenant first; then connect the mailbox the other way.
+	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -909,6 +927,9 @@ var (
 		212: "ERROR_REASON_CONVERSATION_FINAL",
 		213: "ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER",
 		214: "ERROR_REASON_CONVERSATION_CLAIMED",
+		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
+		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
+		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -1037,6 +1058,9 @@ var (
 		"ERROR_REASON_CONVERSATION_FINAL":             212,
 		"ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER": 213,
 		"ERROR_REASON_CONVERSATION_CLAIMED":           214,
+		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
+		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
+		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1077,7 +1101,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3%\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb0&\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1199,7 +1223,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CHANGED\x10\xd3\x01\x12$\n" +
 	"\x1fERROR_REASON_CONVERSATION_FINAL\x10\xd4\x01\x120\n" +
 	"+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER\x10\xd5\x01\x12&\n" +
-	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12$\n" +
+	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
+	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
+	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +

@@ -36,6 +36,8 @@ const (
 	BackfillState_BACKFILL_STATE_FINISHED BackfillState = 2
 	// BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why.
 	BackfillState_BACKFILL_STATE_FAILED BackfillState = 3
+	// BACKFILL_STATE_CANCELLED means that `CancelBackfill` has ended it. Final.
+	BackfillState_BACKFILL_STATE_CANCELLED BackfillState = 4
 )
 
 // Enum value maps for BackfillState.
@@ -45,12 +47,14 @@ var (
 		1: "BACKFILL_STATE_RUNNING",
 		2: "BACKFILL_STATE_FINISHED",
 		3: "BACKFILL_STATE_FAILED",
+		4: "BACKFILL_STATE_CANCELLED",
 	}
 	BackfillState_value = map[string]int32{
 		"BACKFILL_STATE_UNSPECIFIED": 0,
 		"BACKFILL_STATE_RUNNING":     1,
 		"BACKFILL_STATE_FINISHED":    2,
 		"BACKFILL_STATE_FAILED":      3,
+		"BACKFILL_STATE_CANCELLED":   4,
 	}
 )
 
@@ -705,6 +709,98 @@ func (x *GetBackfillResponse) GetBackfill() *Backfill {
 	return nil
 }
 
+// CancelBackfillRequest identifies a tenant.
+type CancelBackfillRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelBackfillRequest) Reset() {
+	*x = CancelBackfillRequest{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelBackfillRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelBackfillRequest) ProtoMessage() {}
+
+func (x *CancelBackfillRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelBackfillRequest.ProtoReflect.Descriptor instead.
+func (*CancelBackfillRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelBackfillRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// CancelBackfillResponse contains the backfill.
+type CancelBackfillResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// backfill is the backfill that was cancelled, or that had ended before. Absent when there was none.
+	Backfill      *Backfill `protobuf:"bytes,1,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelBackfillResponse) Reset() {
+	*x = CancelBackfillResponse{}
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelBackfillResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelBackfillResponse) ProtoMessage() {}
+
+func (x *CancelBackfillResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelBackfillResponse.ProtoReflect.Descriptor instead.
+func (*CancelBackfillResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CancelBackfillResponse) GetBackfill() *Backfill {
+	if x != nil {
+		return x.Backfill
+	}
+	return nil
+}
+
 // GetPipelineStatusRequest requests the state of the pipeline.
 type GetPipelineStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -716,7 +812,7 @@ type GetPipelineStatusRequest struct {
 
 func (x *GetPipelineStatusRequest) Reset() {
 	*x = GetPipelineStatusRequest{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +824,7 @@ func (x *GetPipelineStatusRequest) String() string {
 func (*GetPipelineStatusRequest) ProtoMessage() {}
 
 func (x *GetPipelineStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +837,7 @@ func (x *GetPipelineStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPipelineStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetPipelineStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetPipelineStatusRequest) GetMaxTenants() int32 {
@@ -790,7 +886,7 @@ type GetPipelineStatusResponse struct {
 
 func (x *GetPipelineStatusResponse) Reset() {
 	*x = GetPipelineStatusResponse{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +898,7 @@ func (x *GetPipelineStatusResponse) String() string {
 func (*GetPipelineStatusResponse) ProtoMessage() {}
 
 func (x *GetPipelineStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +911,7 @@ func (x *GetPipelineStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPipelineStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetPipelineStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPipelineStatusResponse) GetMeasuredAt() *timestamppb.Timestamp {
@@ -940,7 +1036,7 @@ type WorkerStatus struct {
 
 func (x *WorkerStatus) Reset() {
 	*x = WorkerStatus{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1048,7 @@ func (x *WorkerStatus) String() string {
 func (*WorkerStatus) ProtoMessage() {}
 
 func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1061,7 @@ func (x *WorkerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStatus.ProtoReflect.Descriptor instead.
 func (*WorkerStatus) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WorkerStatus) GetWorkerId() string {
@@ -1023,7 +1119,7 @@ type TenantLag struct {
 
 func (x *TenantLag) Reset() {
 	*x = TenantLag{}
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1131,7 @@ func (x *TenantLag) String() string {
 func (*TenantLag) ProtoMessage() {}
 
 func (x *TenantLag) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_processor_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1144,7 @@ func (x *TenantLag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantLag.ProtoReflect.Descriptor instead.
 func (*TenantLag) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TenantLag) GetTenantId() string {
@@ -1166,6 +1262,10 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\x12GetBackfillRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"R\n" +
 	"\x13GetBackfillResponse\x12;\n" +
+	"\bbackfill\x18\x01 \x01(\v2\x1f.mailmesh.processor.v1.BackfillR\bbackfill\":\n" +
+	"\x15CancelBackfillRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"U\n" +
+	"\x16CancelBackfillResponse\x12;\n" +
 	"\bbackfill\x18\x01 \x01(\v2\x1f.mailmesh.processor.v1.BackfillR\bbackfill\"A\n" +
 	"\x18GetPipelineStatusRequest\x12%\n" +
 	"\vmax_tenants\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\n" +
@@ -1210,17 +1310,19 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\x14last_notification_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastNotificationAt\x12H\n" +
 	"\x12last_reconciled_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x10lastReconciledAt\x12C\n" +
 	"\x0fthrottled_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0ethrottledUntil\x121\n" +
-	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson*\x83\x01\n" +
+	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson*\xa1\x01\n" +
 	"\rBackfillState\x12\x1e\n" +
 	"\x1aBACKFILL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BACKFILL_STATE_RUNNING\x10\x01\x12\x1b\n" +
 	"\x17BACKFILL_STATE_FINISHED\x10\x02\x12\x19\n" +
-	"\x15BACKFILL_STATE_FAILED\x10\x032\xcc\x06\n" +
+	"\x15BACKFILL_STATE_FAILED\x10\x03\x12\x1c\n" +
+	"\x18BACKFILL_STATE_CANCELLED\x10\x042\x81\b\n" +
 	"\x10ProcessorService\x12\x96\x01\n" +
 	"\fReplayEvents\x12*.mailmesh.processor.v1.ReplayEventsRequest\x1a+.mailmesh.processor.v1.ReplayEventsResponse\"-\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:replay\x12\xb2\x01\n" +
 	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\xae\x01\n" +
 	"\x0fBackfillMailbox\x12-.mailmesh.processor.v1.BackfillMailboxRequest\x1a..mailmesh.processor.v1.BackfillMailboxResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%:\x01*\" /v1/tenants/{tenant_id}:backfill\x12\x9f\x01\n" +
-	"\vGetBackfill\x12).mailmesh.processor.v1.GetBackfillRequest\x1a*.mailmesh.processor.v1.GetBackfillResponse\"9\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\x12 /v1/tenants/{tenant_id}/backfill\x12\x90\x01\n" +
+	"\vGetBackfill\x12).mailmesh.processor.v1.GetBackfillRequest\x1a*.mailmesh.processor.v1.GetBackfillResponse\"9\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\x12 /v1/tenants/{tenant_id}/backfill\x12\xb2\x01\n" +
+	"\x0eCancelBackfill\x12,.mailmesh.processor.v1.CancelBackfillRequest\x1a-.mailmesh.processor.v1.CancelBackfillResponse\"C\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/tenants/{tenant_id}/backfill:cancel\x12\x90\x01\n" +
 	"\x11GetPipelineStatus\x12/.mailmesh.processor.v1.GetPipelineStatusRequest\x1a0.mailmesh.processor.v1.GetPipelineStatusResponse\"\x18\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/pipeline\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
@@ -1237,7 +1339,7 @@ func file_mailmesh_processor_v1_processor_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_processor_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_processor_v1_processor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_mailmesh_processor_v1_processor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_mailmesh_processor_v1_processor_service_proto_goTypes = []any{
 	(BackfillState)(0),                // 0: mailmesh.processor.v1.BackfillState
 	(*ReplayEventsRequest)(nil),       // 1: mailmesh.processor.v1.ReplayEventsRequest
@@ -1249,54 +1351,59 @@ var file_mailmesh_processor_v1_processor_service_proto_goTypes = []any{
 	(*BackfillMailboxResponse)(nil),   // 7: mailmesh.processor.v1.BackfillMailboxResponse
 	(*GetBackfillRequest)(nil),        // 8: mailmesh.processor.v1.GetBackfillRequest
 	(*GetBackfillResponse)(nil),       // 9: mailmesh.processor.v1.GetBackfillResponse
-	(*GetPipelineStatusRequest)(nil),  // 10: mailmesh.processor.v1.GetPipelineStatusRequest
-	(*GetPipelineStatusResponse)(nil), // 11: mailmesh.processor.v1.GetPipelineStatusResponse
-	(*WorkerStatus)(nil),              // 12: mailmesh.processor.v1.WorkerStatus
-	(*TenantLag)(nil),                 // 13: mailmesh.processor.v1.TenantLag
-	nil,                               // 14: mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
-	nil,                               // 15: mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
-	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
-	(*EventFilter)(nil),               // 17: mailmesh.processor.v1.EventFilter
+	(*CancelBackfillRequest)(nil),     // 10: mailmesh.processor.v1.CancelBackfillRequest
+	(*CancelBackfillResponse)(nil),    // 11: mailmesh.processor.v1.CancelBackfillResponse
+	(*GetPipelineStatusRequest)(nil),  // 12: mailmesh.processor.v1.GetPipelineStatusRequest
+	(*GetPipelineStatusResponse)(nil), // 13: mailmesh.processor.v1.GetPipelineStatusResponse
+	(*WorkerStatus)(nil),              // 14: mailmesh.processor.v1.WorkerStatus
+	(*TenantLag)(nil),                 // 15: mailmesh.processor.v1.TenantLag
+	nil,                               // 16: mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
+	nil,                               // 17: mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
+	(*timestamppb.Timestamp)(nil),     // 18: google.protobuf.Timestamp
+	(*EventFilter)(nil),               // 19: mailmesh.processor.v1.EventFilter
 }
 var file_mailmesh_processor_v1_processor_service_proto_depIdxs = []int32{
-	16, // 0: mailmesh.processor.v1.ReplayEventsRequest.received_from:type_name -> google.protobuf.Timestamp
-	16, // 1: mailmesh.processor.v1.ReplayEventsRequest.received_before:type_name -> google.protobuf.Timestamp
-	17, // 2: mailmesh.processor.v1.ReplayEventsRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	16, // 3: mailmesh.processor.v1.ReconcileMailboxRequest.since:type_name -> google.protobuf.Timestamp
+	18, // 0: mailmesh.processor.v1.ReplayEventsRequest.received_from:type_name -> google.protobuf.Timestamp
+	18, // 1: mailmesh.processor.v1.ReplayEventsRequest.received_before:type_name -> google.protobuf.Timestamp
+	19, // 2: mailmesh.processor.v1.ReplayEventsRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	18, // 3: mailmesh.processor.v1.ReconcileMailboxRequest.since:type_name -> google.protobuf.Timestamp
 	0,  // 4: mailmesh.processor.v1.Backfill.state:type_name -> mailmesh.processor.v1.BackfillState
-	16, // 5: mailmesh.processor.v1.Backfill.since:type_name -> google.protobuf.Timestamp
-	16, // 6: mailmesh.processor.v1.Backfill.until:type_name -> google.protobuf.Timestamp
-	16, // 7: mailmesh.processor.v1.Backfill.reached_at:type_name -> google.protobuf.Timestamp
-	16, // 8: mailmesh.processor.v1.Backfill.finished_at:type_name -> google.protobuf.Timestamp
-	16, // 9: mailmesh.processor.v1.BackfillMailboxRequest.since:type_name -> google.protobuf.Timestamp
+	18, // 5: mailmesh.processor.v1.Backfill.since:type_name -> google.protobuf.Timestamp
+	18, // 6: mailmesh.processor.v1.Backfill.until:type_name -> google.protobuf.Timestamp
+	18, // 7: mailmesh.processor.v1.Backfill.reached_at:type_name -> google.protobuf.Timestamp
+	18, // 8: mailmesh.processor.v1.Backfill.finished_at:type_name -> google.protobuf.Timestamp
+	18, // 9: mailmesh.processor.v1.BackfillMailboxRequest.since:type_name -> google.protobuf.Timestamp
 	5,  // 10: mailmesh.processor.v1.BackfillMailboxResponse.backfill:type_name -> mailmesh.processor.v1.Backfill
 	5,  // 11: mailmesh.processor.v1.GetBackfillResponse.backfill:type_name -> mailmesh.processor.v1.Backfill
-	16, // 12: mailmesh.processor.v1.GetPipelineStatusResponse.measured_at:type_name -> google.protobuf.Timestamp
-	14, // 13: mailmesh.processor.v1.GetPipelineStatusResponse.subscriptions_by_state:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
-	15, // 14: mailmesh.processor.v1.GetPipelineStatusResponse.tenants_by_status:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
-	12, // 15: mailmesh.processor.v1.GetPipelineStatusResponse.workers:type_name -> mailmesh.processor.v1.WorkerStatus
-	13, // 16: mailmesh.processor.v1.GetPipelineStatusResponse.tenants:type_name -> mailmesh.processor.v1.TenantLag
-	16, // 17: mailmesh.processor.v1.WorkerStatus.seen_at:type_name -> google.protobuf.Timestamp
-	16, // 18: mailmesh.processor.v1.WorkerStatus.started_at:type_name -> google.protobuf.Timestamp
-	16, // 19: mailmesh.processor.v1.TenantLag.last_event_at:type_name -> google.protobuf.Timestamp
-	16, // 20: mailmesh.processor.v1.TenantLag.last_notification_at:type_name -> google.protobuf.Timestamp
-	16, // 21: mailmesh.processor.v1.TenantLag.last_reconciled_at:type_name -> google.protobuf.Timestamp
-	16, // 22: mailmesh.processor.v1.TenantLag.throttled_until:type_name -> google.protobuf.Timestamp
-	1,  // 23: mailmesh.processor.v1.ProcessorService.ReplayEvents:input_type -> mailmesh.processor.v1.ReplayEventsRequest
-	3,  // 24: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:input_type -> mailmesh.processor.v1.ReconcileMailboxRequest
-	6,  // 25: mailmesh.processor.v1.ProcessorService.BackfillMailbox:input_type -> mailmesh.processor.v1.BackfillMailboxRequest
-	8,  // 26: mailmesh.processor.v1.ProcessorService.GetBackfill:input_type -> mailmesh.processor.v1.GetBackfillRequest
-	10, // 27: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:input_type -> mailmesh.processor.v1.GetPipelineStatusRequest
-	2,  // 28: mailmesh.processor.v1.ProcessorService.ReplayEvents:output_type -> mailmesh.processor.v1.ReplayEventsResponse
-	4,  // 29: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:output_type -> mailmesh.processor.v1.ReconcileMailboxResponse
-	7,  // 30: mailmesh.processor.v1.ProcessorService.BackfillMailbox:output_type -> mailmesh.processor.v1.BackfillMailboxResponse
-	9,  // 31: mailmesh.processor.v1.ProcessorService.GetBackfill:output_type -> mailmesh.processor.v1.GetBackfillResponse
-	11, // 32: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:output_type -> mailmesh.processor.v1.GetPipelineStatusResponse
-	28, // [28:33] is the sub-list for method output_type
-	23, // [23:28] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	5,  // 12: mailmesh.processor.v1.CancelBackfillResponse.backfill:type_name -> mailmesh.processor.v1.Backfill
+	18, // 13: mailmesh.processor.v1.GetPipelineStatusResponse.measured_at:type_name -> google.protobuf.Timestamp
+	16, // 14: mailmesh.processor.v1.GetPipelineStatusResponse.subscriptions_by_state:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.SubscriptionsByStateEntry
+	17, // 15: mailmesh.processor.v1.GetPipelineStatusResponse.tenants_by_status:type_name -> mailmesh.processor.v1.GetPipelineStatusResponse.TenantsByStatusEntry
+	14, // 16: mailmesh.processor.v1.GetPipelineStatusResponse.workers:type_name -> mailmesh.processor.v1.WorkerStatus
+	15, // 17: mailmesh.processor.v1.GetPipelineStatusResponse.tenants:type_name -> mailmesh.processor.v1.TenantLag
+	18, // 18: mailmesh.processor.v1.WorkerStatus.seen_at:type_name -> google.protobuf.Timestamp
+	18, // 19: mailmesh.processor.v1.WorkerStatus.started_at:type_name -> google.protobuf.Timestamp
+	18, // 20: mailmesh.processor.v1.TenantLag.last_event_at:type_name -> google.protobuf.Timestamp
+	18, // 21: mailmesh.processor.v1.TenantLag.last_notification_at:type_name -> google.protobuf.Timestamp
+	18, // 22: mailmesh.processor.v1.TenantLag.last_reconciled_at:type_name -> google.protobuf.Timestamp
+	18, // 23: mailmesh.processor.v1.TenantLag.throttled_until:type_name -> google.protobuf.Timestamp
+	1,  // 24: mailmesh.processor.v1.ProcessorService.ReplayEvents:input_type -> mailmesh.processor.v1.ReplayEventsRequest
+	3,  // 25: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:input_type -> mailmesh.processor.v1.ReconcileMailboxRequest
+	6,  // 26: mailmesh.processor.v1.ProcessorService.BackfillMailbox:input_type -> mailmesh.processor.v1.BackfillMailboxRequest
+	8,  // 27: mailmesh.processor.v1.ProcessorService.GetBackfill:input_type -> mailmesh.processor.v1.GetBackfillRequest
+	10, // 28: mailmesh.processor.v1.ProcessorService.CancelBackfill:input_type -> mailmesh.processor.v1.CancelBackfillRequest
+	12, // 29: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:input_type -> mailmesh.processor.v1.GetPipelineStatusRequest
+	2,  // 30: mailmesh.processor.v1.ProcessorService.ReplayEvents:output_type -> mailmesh.processor.v1.ReplayEventsResponse
+	4,  // 31: mailmesh.processor.v1.ProcessorService.ReconcileMailbox:output_type -> mailmesh.processor.v1.ReconcileMailboxResponse
+	7,  // 32: mailmesh.processor.v1.ProcessorService.BackfillMailbox:output_type -> mailmesh.processor.v1.BackfillMailboxResponse
+	9,  // 33: mailmesh.processor.v1.ProcessorService.GetBackfill:output_type -> mailmesh.processor.v1.GetBackfillResponse
+	11, // 34: mailmesh.processor.v1.ProcessorService.CancelBackfill:output_type -> mailmesh.processor.v1.CancelBackfillResponse
+	13, // 35: mailmesh.processor.v1.ProcessorService.GetPipelineStatus:output_type -> mailmesh.processor.v1.GetPipelineStatusResponse
+	30, // [30:36] is the sub-list for method output_type
+	24, // [24:30] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_processor_service_proto_init() }
@@ -1311,7 +1418,7 @@ func file_mailmesh_processor_v1_processor_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_processor_service_proto_rawDesc), len(file_mailmesh_processor_v1_processor_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	ProcessorService_ReconcileMailbox_FullMethodName  = "/mailmesh.processor.v1.ProcessorService/ReconcileMailbox"
 	ProcessorService_BackfillMailbox_FullMethodName   = "/mailmesh.processor.v1.ProcessorService/BackfillMailbox"
 	ProcessorService_GetBackfill_FullMethodName       = "/mailmesh.processor.v1.ProcessorService/GetBackfill"
+	ProcessorService_CancelBackfill_FullMethodName    = "/mailmesh.processor.v1.ProcessorService/CancelBackfill"
 	ProcessorService_GetPipelineStatus_FullMethodName = "/mailmesh.processor.v1.ProcessorService/GetPipelineStatus"
 )
 
@@ -47,6 +48,9 @@ type ProcessorServiceClient interface {
 	BackfillMailbox(ctx context.Context, in *BackfillMailboxRequest, opts ...grpc.CallOption) (*BackfillMailboxResponse, error)
 	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	GetBackfill(ctx context.Context, in *GetBackfillRequest, opts ...grpc.CallOption) (*GetBackfillResponse, error)
+	// CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+	// published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	CancelBackfill(ctx context.Context, in *CancelBackfillRequest, opts ...grpc.CallOption) (*CancelBackfillResponse, error)
 	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
 	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(ctx context.Context, in *GetPipelineStatusRequest, opts ...grpc.CallOption) (*GetPipelineStatusResponse, error)
@@ -100,6 +104,16 @@ func (c *processorServiceClient) GetBackfill(ctx context.Context, in *GetBackfil
 	return out, nil
 }
 
+func (c *processorServiceClient) CancelBackfill(ctx context.Context, in *CancelBackfillRequest, opts ...grpc.CallOption) (*CancelBackfillResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelBackfillResponse)
+	err := c.cc.Invoke(ctx, ProcessorService_CancelBackfill_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *processorServiceClient) GetPipelineStatus(ctx context.Context, in *GetPipelineStatusRequest, opts ...grpc.CallOption) (*GetPipelineStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPipelineStatusResponse)
@@ -131,6 +145,9 @@ type ProcessorServiceServer interface {
 	BackfillMailbox(context.Context, *BackfillMailboxRequest) (*BackfillMailboxResponse, error)
 	// GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	GetBackfill(context.Context, *GetBackfillRequest) (*GetBackfillResponse, error)
+	// CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+	// published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	CancelBackfill(context.Context, *CancelBackfillRequest) (*CancelBackfillResponse, error)
 	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
 	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(context.Context, *GetPipelineStatusRequest) (*GetPipelineStatusResponse, error)
@@ -155,6 +172,9 @@ func (UnimplementedProcessorServiceServer) BackfillMailbox(context.Context, *Bac
 }
 func (UnimplementedProcessorServiceServer) GetBackfill(context.Context, *GetBackfillRequest) (*GetBackfillResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBackfill not implemented")
+}
+func (UnimplementedProcessorServiceServer) CancelBackfill(context.Context, *CancelBackfillRequest) (*CancelBackfillResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelBackfill not implemented")
 }
 func (UnimplementedProcessorServiceServer) GetPipelineStatus(context.Context, *GetPipelineStatusRequest) (*GetPipelineStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPipelineStatus not implemented")
@@ -252,6 +272,24 @@ func _ProcessorService_GetBackfill_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProcessorService_CancelBackfill_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelBackfillRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProcessorServiceServer).CancelBackfill(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProcessorService_CancelBackfill_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProcessorServiceServer).CancelBackfill(ctx, req.(*CancelBackfillRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProcessorService_GetPipelineStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPipelineStatusRequest)
 	if err := dec(in); err != nil {
@@ -292,6 +330,10 @@ var ProcessorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetBackfill",
 			Handler:    _ProcessorService_GetBackfill_Handler,
+		},
+		{
+			MethodName: "CancelBackfill",
+			Handler:    _ProcessorService_CancelBackfill_Handler,
 		},
 		{
 			MethodName: "GetPipelineStatus",

@@ -240,7 +240,11 @@ type CompleteAuthorizationRequest struct {
 	// error_description is the provider's description. It is truncated in the log and never shown as HTML.
 	ErrorDescription string `protobuf:"bytes,5,opt,name=error_description,json=errorDescription,proto3" json:"error_description,omitempty"`
 	// error_subcode is Microsoft's more specific code, such as "cancel".
-	ErrorSubcode  string `protobuf:"bytes,6,opt,name=error_subcode,json=errorSubcode,proto3" json:"error_subcode,omitempty"`
+	ErrorSubcode string `protobuf:"bytes,6,opt,name=error_subcode,json=errorSubcode,proto3" json:"error_subcode,omitempty"`
+	// admin_consent is "True" when Microsoft returns from the consent of an administrator, also when the administrator declined.
+	AdminConsent string `protobuf:"bytes,7,opt,name=admin_consent,json=adminConsent,proto3" json:"admin_consent,omitempty"`
+	// tenant is the directory that Microsoft names beside `admin_consent`. It proves nothing: the flow's own directory decides.
+	Tenant        string `protobuf:"bytes,8,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +317,20 @@ func (x *CompleteAuthorizationRequest) GetErrorDescription() string {
 func (x *CompleteAuthorizationRequest) GetErrorSubcode() string {
 	if x != nil {
 		return x.ErrorSubcode
+	}
+	return ""
+}
+
+func (x *CompleteAuthorizationRequest) GetAdminConsent() string {
+	if x != nil {
+		return x.AdminConsent
+	}
+	return ""
+}
+
+func (x *CompleteAuthorizationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -469,14 +487,16 @@ const file_mailmesh_vault_v1_authorization_service_proto_rawDesc = "" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bprovider\x121\n" +
 	"\x04form\x18\x02 \x01(\v2\x14.google.api.HttpBodyB\a\xe2A\x01\x02\x80\x01\x01R\x04form\"H\n" +
 	"\x1cConfirmAuthorizationResponse\x12(\n" +
-	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"\xf6\x01\n" +
+	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"\xbf\x02\n" +
 	"\x1cCompleteAuthorizationRequest\x12 \n" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bprovider\x12\x1b\n" +
 	"\x04code\x18\x02 \x01(\tB\a\xe2A\x01\x01\x80\x01\x01R\x04code\x12\x1d\n" +
 	"\x05state\x18\x03 \x01(\tB\a\xe2A\x01\x01\x80\x01\x01R\x05state\x12\x1a\n" +
 	"\x05error\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x05error\x121\n" +
 	"\x11error_description\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x10errorDescription\x12)\n" +
-	"\rerror_subcode\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\ferrorSubcode\"I\n" +
+	"\rerror_subcode\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\ferrorSubcode\x12)\n" +
+	"\radmin_consent\x18\a \x01(\tB\x04\xe2A\x01\x01R\fadminConsent\x12\x1c\n" +
+	"\x06tenant\x18\b \x01(\tB\x04\xe2A\x01\x01R\x06tenant\"I\n" +
 	"\x1dCompleteAuthorizationResponse\x12(\n" +
 	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"?\n" +
 	"\x1eShowAuthorizationResultRequest\x12\x1d\n" +

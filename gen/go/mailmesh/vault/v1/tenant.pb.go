@@ -147,8 +147,11 @@ type Tenant struct {
 	// granted_abilities are the requested abilities whose scopes were all granted, sorted. `StartAuthorization` with this tenant asks for
 	// the others again, and for more.
 	GrantedAbilities []string `protobuf:"bytes,20,rep,name=granted_abilities,json=grantedAbilities,proto3" json:"granted_abilities,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// token_type is "delegated" if a person granted the access, and "app" if the tokens belong to the app, by the consent of the
+	// organisation's administrator; see `DirectoryService`.
+	TokenType     string `protobuf:"bytes,21,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tenant) Reset() {
@@ -321,11 +324,18 @@ func (x *Tenant) GetGrantedAbilities() []string {
 	return nil
 }
 
+func (x *Tenant) GetTokenType() string {
+	if x != nil {
+		return x.TokenType
+	}
+	return ""
+}
+
 var File_mailmesh_vault_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\n" +
-	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\a\n" +
+	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\a\n" +
 	"\x06Tenant\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12,\n" +
@@ -349,7 +359,9 @@ const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12/\n" +
 	"\x13requested_abilities\x18\x13 \x03(\tR\x12requestedAbilities\x12+\n" +
-	"\x11granted_abilities\x18\x14 \x03(\tR\x10grantedAbilities*\x87\x02\n" +
+	"\x11granted_abilities\x18\x14 \x03(\tR\x10grantedAbilities\x12\x1d\n" +
+	"\n" +
+	"token_type\x18\x15 \x01(\tR\ttokenType*\x87\x02\n" +
 	"\fTenantStatus\x12\x1d\n" +
 	"\x19TENANT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TENANT_STATUS_ACTIVE\x10\x01\x12\x1f\n" +

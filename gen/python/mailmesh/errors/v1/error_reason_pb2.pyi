@@ -863,6 +863,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Wait until the claim ends, at most 120 seconds.
     Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
     """
+    ERROR_REASON_DIRECTORY_NOT_FOUND: _ErrorReason.ValueType  # 215
+    """DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: No administrator of the organisation has consented through this installation.
+    Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+    Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
+    ERROR_REASON_MAILBOX_NOT_ALLOWED: _ErrorReason.ValueType  # 216
+    """MAILBOX_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+
+    When: The allow-list of the organisation does not contain the mailbox.
+    Do: Have an admin key call `SetAllowedMailboxes`, or choose a mailbox that `ListMailboxes` shows.
+    Sample: {"reason": "MAILBOX_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
+    ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: _ErrorReason.ValueType  # 217
+    """MAILBOX_CONNECTED_OTHERWISE has the gRPC code FAILED_PRECONDITION.
+
+    When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
+    Do: Disconnect the tenant first; then connect the mailbox the other way.
+    Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1747,6 +1768,27 @@ ERROR_REASON_CONVERSATION_CLAIMED: ErrorReason.ValueType  # 214
 When: Another name has claimed the conversation.
 Do: Wait until the claim ends, at most 120 seconds.
 Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
+"""
+ERROR_REASON_DIRECTORY_NOT_FOUND: ErrorReason.ValueType  # 215
+"""DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: No administrator of the organisation has consented through this installation.
+Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_MAILBOX_NOT_ALLOWED: ErrorReason.ValueType  # 216
+"""MAILBOX_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+
+When: The allow-list of the organisation does not contain the mailbox.
+Do: Have an admin key call `SetAllowedMailboxes`, or choose a mailbox that `ListMailboxes` shows.
+Sample: {"reason": "MAILBOX_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: ErrorReason.ValueType  # 217
+"""MAILBOX_CONNECTED_OTHERWISE has the gRPC code FAILED_PRECONDITION.
+
+When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
+Do: Disconnect the tenant first; then connect the mailbox the other way.
+Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.

@@ -35,6 +35,8 @@ class _BackfillStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Backfil
     """BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails."""
     BACKFILL_STATE_FAILED: _BackfillState.ValueType  # 3
     """BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why."""
+    BACKFILL_STATE_CANCELLED: _BackfillState.ValueType  # 4
+    """BACKFILL_STATE_CANCELLED means that `CancelBackfill` has ended it. Final."""
 
 class BackfillState(_BackfillState, metaclass=_BackfillStateEnumTypeWrapper):
     """BackfillState is the state of a backfill."""
@@ -47,6 +49,8 @@ BACKFILL_STATE_FINISHED: BackfillState.ValueType  # 2
 """BACKFILL_STATE_FINISHED means that it has reached its beginning, or its bound of mails."""
 BACKFILL_STATE_FAILED: BackfillState.ValueType  # 3
 """BACKFILL_STATE_FAILED means that it has not got on for seven days; `reason` tells why."""
+BACKFILL_STATE_CANCELLED: BackfillState.ValueType  # 4
+"""BACKFILL_STATE_CANCELLED means that `CancelBackfill` has ended it. Final."""
 Global___BackfillState: _TypeAlias = BackfillState  # noqa: Y015
 
 @_typing.final
@@ -366,6 +370,52 @@ class GetBackfillResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBackfillResponse: _TypeAlias = GetBackfillResponse  # noqa: Y015
+
+@_typing.final
+class CancelBackfillRequest(_message.Message):
+    """CancelBackfillRequest identifies a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelBackfillRequest: _TypeAlias = CancelBackfillRequest  # noqa: Y015
+
+@_typing.final
+class CancelBackfillResponse(_message.Message):
+    """CancelBackfillResponse contains the backfill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backfill(self) -> Global___Backfill:
+        """backfill is the backfill that was cancelled, or that had ended before. Absent when there was none."""
+
+    def __init__(
+        self,
+        *,
+        backfill: Global___Backfill | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelBackfillResponse: _TypeAlias = CancelBackfillResponse  # noqa: Y015
 
 @_typing.final
 class GetPipelineStatusRequest(_message.Message):

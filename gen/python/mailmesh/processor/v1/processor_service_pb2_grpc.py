@@ -55,6 +55,11 @@ class ProcessorServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.FromString,
                 _registered_method=True)
+        self.CancelBackfill = channel.unary_unary(
+                '/mailmesh.processor.v1.ProcessorService/CancelBackfill',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillResponse.FromString,
+                _registered_method=True)
         self.GetPipelineStatus = channel.unary_unary(
                 '/mailmesh.processor.v1.ProcessorService/GetPipelineStatus',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetPipelineStatusRequest.SerializeToString,
@@ -101,6 +106,14 @@ class ProcessorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelBackfill(self, request, context):
+        """CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+        published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPipelineStatus(self, request, context):
         """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
         are absent, and `unavailable` names the service. Safe to repeat.
@@ -131,6 +144,11 @@ def add_ProcessorServiceServicer_to_server(servicer, server):
                     servicer.GetBackfill,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.SerializeToString,
+            ),
+            'CancelBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBackfill,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillResponse.SerializeToString,
             ),
             'GetPipelineStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPipelineStatus,
@@ -247,6 +265,33 @@ class ProcessorService:
             '/mailmesh.processor.v1.ProcessorService/GetBackfill',
             mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.GetBackfillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.ProcessorService/CancelBackfill',
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_processor__service__pb2.CancelBackfillResponse.FromString,
             options,
             channel_credentials,
             insecure,

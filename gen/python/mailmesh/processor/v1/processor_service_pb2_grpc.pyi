@@ -51,6 +51,10 @@ class ProcessorServiceStub:
     """
     GetBackfill: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]
     """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
+    CancelBackfill: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.CancelBackfillRequest, _processor_service_pb2.CancelBackfillResponse]
+    """CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+    published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """
     GetPipelineStatus: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]
     """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
     are absent, and `unavailable` names the service. Safe to repeat.
@@ -79,6 +83,10 @@ class ProcessorServiceAsyncStub(ProcessorServiceStub):
     """
     GetBackfill: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetBackfillRequest, _processor_service_pb2.GetBackfillResponse]  # type: ignore[assignment]
     """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
+    CancelBackfill: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.CancelBackfillRequest, _processor_service_pb2.CancelBackfillResponse]  # type: ignore[assignment]
+    """CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+    published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """
     GetPipelineStatus: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]  # type: ignore[assignment]
     """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
     are absent, and `unavailable` names the service. Safe to repeat.
@@ -128,6 +136,16 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_processor_service_pb2.GetBackfillResponse, _abc.Awaitable[_processor_service_pb2.GetBackfillResponse]]:
         """GetBackfill returns the backfill of a tenant that is running or was the last. Safe to repeat. Reasons: TENANT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def CancelBackfill(
+        self,
+        request: _processor_service_pb2.CancelBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_processor_service_pb2.CancelBackfillResponse, _abc.Awaitable[_processor_service_pb2.CancelBackfillResponse]]:
+        """CancelBackfill ends the running backfill of a tenant. A page that a worker has begun may still be published; its mails count as
+        published. A backfill that has ended stays as it is. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetPipelineStatus(

@@ -28,7 +28,7 @@ from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-mailmesh/vault/v1/authorization_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"K\n\x18OpenAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x06ticket\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\"?\n\x19OpenAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"b\n\x1b\x43onfirmAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x04\x66orm\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x07\x80\x01\x01\xe2\x41\x01\x02\"B\n\x1c\x43onfirmAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\xb8\x01\n\x1c\x43ompleteAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x16\n\x05state\x18\x03 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x13\n\x05\x65rror\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11\x65rror_description\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rerror_subcode\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x1d\x43ompleteAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"7\n\x1eShowAuthorizationResultRequest\x12\x15\n\x07\x66low_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"E\n\x1fShowAuthorizationResultResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\xbe\x05\n\x14\x41uthorizationService\x12\x9e\x01\n\x11OpenAuthorization\x12+.mailmesh.vault.v1.OpenAuthorizationRequest\x1a,.mailmesh.vault.v1.OpenAuthorizationResponse\".\x82\xd3\xe4\x93\x02(\x12 /auth/oauth/{provider}/authorizeb\x04page\x12\xad\x01\n\x14\x43onfirmAuthorization\x12..mailmesh.vault.v1.ConfirmAuthorizationRequest\x1a/.mailmesh.vault.v1.ConfirmAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.\" /auth/oauth/{provider}/authorize:\x04\x66ormb\x04page\x12\xa9\x01\n\x15\x43ompleteAuthorization\x12/.mailmesh.vault.v1.CompleteAuthorizationRequest\x1a\x30.mailmesh.vault.v1.CompleteAuthorizationResponse\"-\x82\xd3\xe4\x93\x02\'\x12\x1f/auth/oauth/{provider}/callbackb\x04page\x12\xa2\x01\n\x17ShowAuthorizationResult\x12\x31.mailmesh.vault.v1.ShowAuthorizationResultRequest\x1a\x32.mailmesh.vault.v1.ShowAuthorizationResultResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x12/auth/oauth/resultb\x04page\x1a\x04\x88\xce\x18\x03\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-mailmesh/vault/v1/authorization_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"K\n\x18OpenAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x06ticket\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\"?\n\x19OpenAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"b\n\x1b\x43onfirmAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x04\x66orm\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x07\x80\x01\x01\xe2\x41\x01\x02\"B\n\x1c\x43onfirmAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\xeb\x01\n\x1c\x43ompleteAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x16\n\x05state\x18\x03 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x13\n\x05\x65rror\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11\x65rror_description\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rerror_subcode\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\radmin_consent\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06tenant\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x1d\x43ompleteAuthorizationResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"7\n\x1eShowAuthorizationResultRequest\x12\x15\n\x07\x66low_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"E\n\x1fShowAuthorizationResultResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\xbe\x05\n\x14\x41uthorizationService\x12\x9e\x01\n\x11OpenAuthorization\x12+.mailmesh.vault.v1.OpenAuthorizationRequest\x1a,.mailmesh.vault.v1.OpenAuthorizationResponse\".\x82\xd3\xe4\x93\x02(\x12 /auth/oauth/{provider}/authorizeb\x04page\x12\xad\x01\n\x14\x43onfirmAuthorization\x12..mailmesh.vault.v1.ConfirmAuthorizationRequest\x1a/.mailmesh.vault.v1.ConfirmAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.\" /auth/oauth/{provider}/authorize:\x04\x66ormb\x04page\x12\xa9\x01\n\x15\x43ompleteAuthorization\x12/.mailmesh.vault.v1.CompleteAuthorizationRequest\x1a\x30.mailmesh.vault.v1.CompleteAuthorizationResponse\"-\x82\xd3\xe4\x93\x02\'\x12\x1f/auth/oauth/{provider}/callbackb\x04page\x12\xa2\x01\n\x17ShowAuthorizationResult\x12\x31.mailmesh.vault.v1.ShowAuthorizationResultRequest\x1a\x32.mailmesh.vault.v1.ShowAuthorizationResultResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x12/auth/oauth/resultb\x04page\x1a\x04\x88\xce\x18\x03\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['error_description']._serialized_options = b'\342A\001\001'
   _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['error_subcode']._loaded_options = None
   _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['error_subcode']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['admin_consent']._loaded_options = None
+  _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['admin_consent']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_COMPLETEAUTHORIZATIONREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\001'
   _globals['_SHOWAUTHORIZATIONRESULTREQUEST'].fields_by_name['flow_id']._loaded_options = None
   _globals['_SHOWAUTHORIZATIONRESULTREQUEST'].fields_by_name['flow_id']._serialized_options = b'\342A\001\001'
   _globals['_AUTHORIZATIONSERVICE']._loaded_options = None
@@ -77,13 +81,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_start=433
   _globals['_CONFIRMAUTHORIZATIONRESPONSE']._serialized_end=499
   _globals['_COMPLETEAUTHORIZATIONREQUEST']._serialized_start=502
-  _globals['_COMPLETEAUTHORIZATIONREQUEST']._serialized_end=686
-  _globals['_COMPLETEAUTHORIZATIONRESPONSE']._serialized_start=688
-  _globals['_COMPLETEAUTHORIZATIONRESPONSE']._serialized_end=755
-  _globals['_SHOWAUTHORIZATIONRESULTREQUEST']._serialized_start=757
-  _globals['_SHOWAUTHORIZATIONRESULTREQUEST']._serialized_end=812
-  _globals['_SHOWAUTHORIZATIONRESULTRESPONSE']._serialized_start=814
-  _globals['_SHOWAUTHORIZATIONRESULTRESPONSE']._serialized_end=883
-  _globals['_AUTHORIZATIONSERVICE']._serialized_start=886
-  _globals['_AUTHORIZATIONSERVICE']._serialized_end=1588
+  _globals['_COMPLETEAUTHORIZATIONREQUEST']._serialized_end=737
+  _globals['_COMPLETEAUTHORIZATIONRESPONSE']._serialized_start=739
+  _globals['_COMPLETEAUTHORIZATIONRESPONSE']._serialized_end=806
+  _globals['_SHOWAUTHORIZATIONRESULTREQUEST']._serialized_start=808
+  _globals['_SHOWAUTHORIZATIONRESULTREQUEST']._serialized_end=863
+  _globals['_SHOWAUTHORIZATIONRESULTRESPONSE']._serialized_start=865
+  _globals['_SHOWAUTHORIZATIONRESULTRESPONSE']._serialized_end=934
+  _globals['_AUTHORIZATIONSERVICE']._serialized_start=937
+  _globals['_AUTHORIZATIONSERVICE']._serialized_end=1639
 # @@protoc_insertion_point(module_scope)

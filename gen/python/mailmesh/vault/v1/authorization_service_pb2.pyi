@@ -131,6 +131,8 @@ class CompleteAuthorizationRequest(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     ERROR_DESCRIPTION_FIELD_NUMBER: _builtins.int
     ERROR_SUBCODE_FIELD_NUMBER: _builtins.int
+    ADMIN_CONSENT_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     code: _builtins.str
@@ -143,6 +145,10 @@ class CompleteAuthorizationRequest(_message.Message):
     """error_description is the provider's description. It is truncated in the log and never shown as HTML."""
     error_subcode: _builtins.str
     """error_subcode is Microsoft's more specific code, such as "cancel"."""
+    admin_consent: _builtins.str
+    """admin_consent is "True" when Microsoft returns from the consent of an administrator, also when the administrator declined."""
+    tenant: _builtins.str
+    """tenant is the directory that Microsoft names beside `admin_consent`. It proves nothing: the flow's own directory decides."""
     def __init__(
         self,
         *,
@@ -152,10 +158,12 @@ class CompleteAuthorizationRequest(_message.Message):
         error: _builtins.str = ...,
         error_description: _builtins.str = ...,
         error_subcode: _builtins.str = ...,
+        admin_consent: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "error", b"error", "error_description", b"error_description", "error_subcode", b"error_subcode", "provider", b"provider", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_consent", b"admin_consent", "code", b"code", "error", b"error", "error_description", b"error_description", "error_subcode", b"error_subcode", "provider", b"provider", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

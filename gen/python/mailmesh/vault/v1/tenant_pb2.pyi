@@ -106,6 +106,7 @@ class Tenant(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     REQUESTED_ABILITIES_FIELD_NUMBER: _builtins.int
     GRANTED_ABILITIES_FIELD_NUMBER: _builtins.int
+    TOKEN_TYPE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it."""
     provider: _builtins.str
@@ -130,6 +131,10 @@ class Tenant(_message.Message):
     """status_detail is a sentence that a person can act on. Empty while active."""
     last_refresh_error: _builtins.str
     """last_refresh_error is the failure of the last refresh, as a machine-readable word. Empty after a success."""
+    token_type: _builtins.str
+    """token_type is "delegated" if a person granted the access, and "app" if the tokens belong to the app, by the consent of the
+    organisation's administrator; see `DirectoryService`.
+    """
     @_builtins.property
     def status_changed_at(self) -> _timestamp_pb2.Timestamp:
         """status_changed_at is the time when the status was last changed."""
@@ -195,10 +200,11 @@ class Tenant(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         requested_abilities: _abc.Iterable[_builtins.str] | None = ...,
         granted_abilities: _abc.Iterable[_builtins.str] | None = ...,
+        token_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "created_at", b"created_at", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "status_changed_at", b"status_changed_at", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_abilities", b"granted_abilities", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "provider", b"provider", "requested_abilities", b"requested_abilities", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_abilities", b"granted_abilities", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "provider", b"provider", "requested_abilities", b"requested_abilities", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "token_type", b"token_type", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,150 @@
+"""The app's own access to organisations at Microsoft: administrators' consent, client credentials, users of Graph.
+
+A token is asked for at one organisation's own address, and its claim `tid` must name that organisation. Nothing else
+tells whose it is: the parameter `tenant` of the consent's answer is the browser's word.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from services.meshkit.secret import Secret
+from services.providers.failures import error_words
+from services.token_vault.errors import IdentityUnproven, MailboxUnavailable, ProviderUnavailable
+from services.token_vault.issuers.answers import raise_for
+from services.token_vault.issuers.blocking_pool import BlockingPool
+from services.token_vault.issuers.http import LibraryHttp, ProviderApi
+from services.token_vault.issuers.issuer import Account, DirectoryUser, GrantError, TokenResponse
+from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftSettings, failure_of, guarded, msal_app
+
+_NOT_FOUND = 404
+_ROLES_MAX = 200
+_CONSENT_GONE = frozenset({65001, 90002, 700016, 7000112, 7000229})
+"""The organisation is gone, or has not admitted the app, or has removed or blocked it."""
+_USER = "id,displayName,mail,userPrincipalName,accountEnabled"
+
+
+class MicrosoftApp:
+    """Implements `AppIssuer`.
+
+    Args:
+        settings: The app registration.
+        pool: Threads for msal.
+        http: Transport of msal.
+        api: For Graph.
+    """
+
+    def __init__(self, settings: MicrosoftSettings, pool: BlockingPool, http: LibraryHttp, api: ProviderApi) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._http = http
+        self._api = api
+        self._login = settings.authority.rpartition("/")[0]
+        graph = urlsplit(settings.graph_url)
+        self._scope = f"{graph.scheme}://{graph.netloc}/.default"
+
+    def consent_url(self, state: Secret, directory_id: str) -> str:
+        """See `AppIssuer.consent_url`. App permissions need the scope `/.default`."""
+        query = {
+            "client_id": self._settings.client_id,
+            "scope": self._scope,
+            "redirect_uri": self._settings.redirect_uri,
+            "state": state.reveal(),
+        }
+        return f"{self._login}/{quote(directory_id, safe='')}/v2.0/adminconsent?{urlencode(query)}"
+
+    async def token(self, directory_id: str) -> TokenResponse:
+        """See `AppIssuer.token`."""
+        authority = f"{self._login}/{quote(directory_id, safe='')}"
+
+        def ask() -> dict[str, Any]:
+            app = msal_app(self._settings, self._http, authority)
+            answer: dict[str, Any] = app.acquire_token_for_client([self._scope])
+            return answer
+
+        result = await self._pool.run(lambda: guarded(ask))
+        if "error" in result:
+            raise _failure(result)
+        access = result.get("access_token")
+        if not isinstance(access, str) or not access:
+            raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
+        roles = _roles(_claims(access), directory_id)
+        expires_at = datetime.now(UTC) + timedelta(seconds=int(result.get("expires_in") or 0))
+        return TokenResponse(Secret(access), None, roles, expires_at)
+
+    async def who_is(self, access_token: Secret, user_id: str) -> Account:
+        """See `AppIssuer.who_is`."""
+        answer = await self._api.get(f"{self._user(user_id)}?$select={_USER}", access_token)
+        _raise_for(answer.status, answer.document)
+        found = _user(answer.document)
+        if found is None or found.user_id != user_id.lower():
+            raise ProviderUnavailable("The provider answers about another user.", metadata={"provider": PROVIDER})
+        return Account(found.user_id, found.address, found.display_name)
+
+    async def check_mailbox(self, access_token: Secret, user_id: str) -> None:
+        """See `AppIssuer.check_mailbox`: read the inbox's folder."""
+        answer = await self._api.get(f"{self._user(user_id)}/mailFolders/inbox?$select=id", access_token)
+        _raise_for(answer.status, answer.document)
+
+    async def users(self, access_token: Secret, behind: str, size: int) -> tuple[list[DirectoryUser], str]:
+        """See `AppIssuer.users`. The link of the next page is never followed: only its mark is taken out of it."""
+        query = {"$select": _USER, "$top": str(size)} | ({"$skiptoken": behind} if behind else {})
+        answer = await self._api.get(f"{self._settings.graph_url}/users?{urlencode(query)}", access_token)
+        _raise_for(answer.status, answer.document)
+        listed = answer.document.get("value")
+        users = [_user(one) for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
+        link = str(answer.document.get("@odata.nextLink") or "")
+        mark = next(iter(parse_qs(urlsplit(link).query).get("$skiptoken", [])), "")
+        return [user for user in users if user is not None], mark
+
+    def _user(self, user_id: str) -> str:
+        return f"{self._settings.graph_url}/users/{quote(user_id, safe='')}"
+
+
+def _user(found: Mapping[str, Any]) -> DirectoryUser | None:
+    user_id = found.get("id")
+    if not isinstance(user_id, str) or not user_id:
+        return None
+    address = str(found.get("mail") or found.get("userPrincipalName") or "").lower()
+    return DirectoryUser(
+        user_id.lower(), address, str(found.get("displayName") or ""), bool(found.get("accountEnabled", True))
+    )
+
+
+def _raise_for(status: int, document: Mapping[str, Any]) -> None:
+    if status == _NOT_FOUND:
+        raise MailboxUnavailable(metadata={"detail": next(iter(error_words(document)), "404")})
+    raise_for(PROVIDER, status, document)
+
+
+def _roles(claims: Mapping[str, Any], directory_id: str) -> tuple[str, ...]:
+    """Return the app's permissions; refuse a token of another organisation, or without any permission."""
+    if str(claims.get("tid", "")).lower() != directory_id.lower():
+        raise IdentityUnproven(metadata={"provider": PROVIDER, "detail": "directory"})
+    named = claims.get("roles")
+    roles: Iterable[object] = named if isinstance(named, list) else ()
+    found = tuple(sorted({role for role in roles if isinstance(role, str)}))[:_ROLES_MAX]
+    if not found:
+        raise GrantError("consent_missing", "no roles")
+    return found
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Read the claims of a token that came from the token endpoint itself, over TLS; Graph alone verifies it."""
+    payload = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004 - header, payload, signature
+    try:
+        found = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, binascii.Error):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _failure(result: Mapping[str, Any]) -> Exception:
+    codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
+    if _CONSENT_GONE & set(codes):
+        return GrantError("consent_missing", f"{str(result.get('error'))[:60]} {codes[0]}")
+    return failure_of(result)
