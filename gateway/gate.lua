@@ -34,9 +34,12 @@ local function is_text(text)
   return not text:find("[\128-\255]")
 end
 
+-- `named` has the routes without variables by method and path, the lists of `bindings` those with variables by method.
 local function binding_of(method, path)
-  for _, binding in ipairs(bindings) do
-    if binding.method == method and path:find(binding.pattern) then return binding end
+  local binding = named[method .. path]
+  if binding then return binding end
+  for _, one in ipairs(bindings[method] or {}) do
+    if path:find(one.pattern) then return one end
   end
 end
 
@@ -70,7 +73,7 @@ end
 local MAX_PARAMETERS, MAX_PARAMETERS_OF_STRANGERS = 1500, 100
 
 -- Return a name as it is shown, its canonical path, and whether it may come again.
-local function named(binding, raw)
+local function looked_up(binding, raw)
   local name = decoded(raw)
   if not is_text(name) then refuse(name, "must be UTF-8 without U+0000") end
   local path, repeated
@@ -99,7 +102,7 @@ local function read_query(binding, query, bound)
     end
     -- The transcoder passes over a pair without a value, and the request would mean something else than it says.
     if binding.strict and not pair:find("=", 1, true) then refuse(decoded(raw), "has no value") end
-    local name = names[raw] or named(binding, raw)
+    local name = names[raw] or looked_up(binding, raw)
     names[raw] = name
     if name.path then
       if bound[name.path] and not name.repeated then refuse(name.shown, "is set twice") end
@@ -240,15 +243,17 @@ local function check(handle, binding, path, query)
   read_body(binding, body:getBytes(0, body:length()), bound)
 end
 
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+-- The first segments of the contract's paths. The transcoder never sees a path below them that the contract does not name:
+-- it cannot know a route that the gate does not.
+local ROOTS = {v1 = true, api = true, auth = true}
+
+local function gate(handle, method, path, query, root)
+  if not ROOTS[root] then return end
   -- The transcoder ignores slashes at the end, too.
   path = path:gsub("/+$", "")
-  local binding = binding_of(headers:get(":method"), path)
+  local binding = binding_of(method, path)
   if not binding then
-    -- What the contract does not name, the transcoder never sees: it cannot know a route that the gate does not.
-    if path:find("^/v1/") or path:find("^/api/") or path:find("^/auth/") then answer(handle, replies.unknown) end
+    if path ~= "/" .. root then answer(handle, replies.unknown) end
     return
   end
   local passed, outcome = pcall(check, handle, binding, path, query)

@@ -1,4 +1,4 @@
-"""Writes the gate's Lua program: the routes and names of the contract, and the program `gate.lua` that checks them."""
+"""Writes the Lua program for requests: the routes and names of the contract, and the programs that check by them."""
 
 import json
 import re
@@ -16,14 +16,17 @@ from google.protobuf.descriptor_pb2 import (
 from google.rpc import code_pb2
 
 from gateway.contract import edge_services
-from gateway.replies import DOMAIN, ERROR_INFO, LOCAL_REPLIES
+from gateway.replies import DOMAIN, ERROR_INFO, HEADERS_TOO_LARGE, LOCAL_REPLIES, NOT_ONE_MESSAGE, LocalReply
+from services.meshkit import header_bounds
 
-PROGRAM_PATH = Path(__file__).with_name("gate.lua")
+PROGRAM_PATHS = tuple(Path(__file__).with_name(name) for name in ("gate.lua", "requests.lua"))
 STRANGERS = ("/api/ms365/webhook", "/api/ms365/lifecycle", "/api/googlews/webhook", "/auth/oauth/")
 """Routes that the providers and browsers call. They append parameters of their own."""
 UNPACKED = ("gzip", "x-gzip", "deflate")
 """The values of `Content-Encoding` that Ingest unpacks."""
 PAGES = "/auth/oauth/"
+ROOTS = ("/v1/", "/api/", "/auth/")
+"""The beginnings of all paths of the contract."""
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _VARIABLE = re.compile(r"\\?\{([a-z_.]+)\\?\}")
 _VERBS = ("get", "put", "post", "delete", "patch")
@@ -33,8 +36,16 @@ _PAGE = (
 )
 
 
-def program(descriptor_set: Path) -> str:
-    """Return the program of the gate for the contract in a descriptor set."""
+def program(descriptor_set: Path, conversations: Iterable[str]) -> str:
+    """Return the program for requests, with the gate for the contract in a descriptor set.
+
+    Args:
+        descriptor_set: The file with the contract.
+        conversations: The services whose RPCs take a stream of messages.
+
+    Raises:
+        ValueError: A path of the contract begins otherwise than the gate expects.
+    """
     files = FileDescriptorSet.FromString(descriptor_set.read_bytes())
     served = {service.name for service in edge_services(descriptor_set)}
     methods = [
@@ -47,14 +58,37 @@ def program(descriptor_set: Path) -> str:
     bindings = [binding for method in methods for binding in _bindings(method)]
     # `{tenant_id}` matches "x:enable" too, so a route with a verb comes first.
     bindings.sort(key=lambda binding: ":" not in binding["pattern"])
+    if strange := [path for path in (binding["path"] for binding in bindings) if not path.startswith(ROOTS)]:
+        raise ValueError(f"gate.lua knows no root of {strange}")
     tables = {
-        "bindings": bindings,
+        "named": {binding["method"] + binding["path"]: binding for binding in bindings if "{" not in binding["path"]},
+        "bindings": _by_method([binding for binding in bindings if "{" in binding["path"]]),
         "types": _types(files, (method.input_type for method in methods)),
         "unpacked": dict.fromkeys(UNPACKED, True),
         "replies": _replies(),
+        "max_header_bytes": header_bounds.EDGE_KIB * 1024,
+        "max_headers": header_bounds.EDGE_HEADERS,
+        "conversations": dict.fromkeys(conversations, True),
+        "refusals": {"headers": _refusal(HEADERS_TOO_LARGE), "framing": _refusal(NOT_ONE_MESSAGE)},
     }
     head = "".join(f"local {name} = {_lua(table)}\n" for name, table in tables.items())
-    return head + PROGRAM_PATH.read_text()
+    return head + "\n".join(path.read_text() for path in PROGRAM_PATHS)
+
+
+def _by_method(bindings: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for binding in bindings:
+        found.setdefault(binding["method"], []).append(binding)
+    return found
+
+
+def _refusal(reply: LocalReply) -> dict[str, Any]:
+    """Return the headers of a refusal for callers by gRPC, and the headers and the body for others."""
+    return {
+        "grpc": {":status": "200", "content-type": "application/grpc", **reply.grpc_headers},
+        "rest": {":status": str(reply.status), "content-type": "application/json"},
+        "text": reply.text,
+    }
 
 
 def _bindings(method: MethodDescriptorProto) -> Iterator[dict[str, Any]]:
@@ -70,6 +104,7 @@ def _binding(method: MethodDescriptorProto, rule: http_pb2.HttpRule) -> Iterator
     path = getattr(rule, verb)
     yield {
         "method": verb.upper(),
+        "path": path,
         "pattern": _pattern(path),
         "type": method.input_type.lstrip("."),
         "vars": dict.fromkeys(_VARIABLE.findall(path), True),
@@ -156,6 +191,8 @@ def _lua(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case int():
+            return str(value)
         case dict():
             return "{" + ", ".join(f"[{_lua(key)}] = {_lua(one)}" for key, one in value.items()) + "}"
         case list():

@@ -21,12 +21,9 @@ from gateway.contract import ContractService, descriptor_path, edge_services, ke
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
 from gateway.replies import (
-    HEADERS_TOO_LARGE,
     LOCAL_REPLIES,
-    NOT_ONE_MESSAGE,
     PROTOCOL_HEADER,
     PUSH_REFUSED,
-    LocalReply,
 )
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
@@ -101,7 +98,6 @@ class _Headers:
 
     kib: int = header_bounds.EDGE_KIB
     count: int = header_bounds.EDGE_HEADERS
-    refusal: LocalReply = HEADERS_TOO_LARGE
 
 
 @dataclass(frozen=True)
@@ -197,7 +193,7 @@ def _configuration(
     services = [_edge_service(service) for service in edge_services(path)]
     return template.render(
         descriptor_path=str(path),
-        gate=program(path),
+        requests=program(path, (name for name, body_bytes in PUBLIC_SERVICES.items() if not body_bytes)),
         console=files,
         console_prefix=PREFIX,
         console_types=CONTENT_TYPES,
@@ -209,7 +205,6 @@ def _configuration(
         public_services=PUBLIC_SERVICES,
         grpc_types=GRPC_TYPES,
         headers=_Headers(),
-        not_one_message=NOT_ONE_MESSAGE,
         security_headers=SECURITY_HEADERS | (TLS_ONLY if settings.is_reached_by_tls else {}),
         source_header=SOURCE_HEADER,
         protocol_header=PROTOCOL_HEADER,

@@ -1,0 +1,53 @@
+-- The checks of a request from outside, when its body is whole: bounds of its headers, the framing of gRPC, the gate.
+--
+-- One script makes all of them, because each script costs a request a coroutine of its own, and that more than the checks.
+-- `max_header_bytes`, `max_headers`, `conversations` and `refusals` stand before this text (gateway/gate.py).
+
+local function are_bounded(headers)
+  local size, count = 0, 0
+  for name, value in pairs(headers) do
+    size, count = size + #name + #value, count + 1
+  end
+  return size <= max_header_bytes and count <= max_headers
+end
+
+-- Take off headers of gRPC for which a service would end its connection to us, and with it others' calls.
+local function clear_timeout(headers)
+  local timeout = headers:get("grpc-timeout")
+  if timeout and (not timeout:find("^%d+[HMSm]$") or #timeout > 9 or not timeout:find("[1-9]")) then
+    headers:remove("grpc-timeout")
+  end
+end
+
+-- Tell whether a body is one message, without which gRPC in Python would wait in vain.
+local function is_one_message(handle, encoding)
+  local body = handle:body()
+  if not body or body:length() < 5 then return false end
+  local flag, a, b, c, d = body:getBytes(0, 5):byte(1, 5)
+  -- A compressed message could unpack to a thousand times its size before gRPC counts it.
+  return flag == 0 and encoding == "identity" and ((a * 256 + b) * 256 + c) * 256 + d == body:length() - 5
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local is_grpc = ((headers:get("content-type") or "") .. ";"):find("^application/grpc[-+;]")
+  if not are_bounded(headers) then
+    local refusal = refusals.headers
+    if is_grpc then handle:respond(refusal.grpc) else handle:respond(refusal.rest, refusal.text) end
+    return
+  end
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  -- The wait for a body ends the life of the headers: all that is read of them is read before.
+  local method, root = headers:get(":method"), path:match("^/([^/]*)")
+  if not conversations[root] then
+    clear_timeout(headers)
+    if is_grpc then
+      headers:replace("te", "trailers")
+      if not is_one_message(handle, headers:get("grpc-encoding") or "identity") then handle:respond(refusals.framing.grpc) end
+    else
+      headers:remove("grpc-timeout")
+      headers:remove("grpc-encoding")
+    end
+  end
+  gate(handle, method, path, query, root)
+end
