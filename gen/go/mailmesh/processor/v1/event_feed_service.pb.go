@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
 	reflect "reflect"
 	sync "sync"
@@ -170,6 +171,125 @@ func (x *ReadFeedResponse) GetHasMore() bool {
 	return false
 }
 
+// LocateFeedRequest names a time.
+type LocateFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest".
+	EventsFrom *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
+	// cursor is the reader's own position. The answer is never after it. Empty means "latest".
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// filter selects the events that are counted.
+	Filter        *EventFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateFeedRequest) Reset() {
+	*x = LocateFeedRequest{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateFeedRequest) ProtoMessage() {}
+
+func (x *LocateFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateFeedRequest.ProtoReflect.Descriptor instead.
+func (*LocateFeedRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LocateFeedRequest) GetEventsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventsFrom
+	}
+	return nil
+}
+
+func (x *LocateFeedRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *LocateFeedRequest) GetFilter() *EventFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// LocateFeedResponse contains the place.
+type LocateFeedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// cursor is the position before the first of these events.
+	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// events is the number of events after it that the filter selects, 100,000 at most.
+	Events        int64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateFeedResponse) Reset() {
+	*x = LocateFeedResponse{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateFeedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateFeedResponse) ProtoMessage() {}
+
+func (x *LocateFeedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateFeedResponse.ProtoReflect.Descriptor instead.
+func (*LocateFeedResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LocateFeedResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *LocateFeedResponse) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
 // GetFeedEventRequest identifies an event.
 type GetFeedEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -183,7 +303,7 @@ type GetFeedEventRequest struct {
 
 func (x *GetFeedEventRequest) Reset() {
 	*x = GetFeedEventRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +315,7 @@ func (x *GetFeedEventRequest) String() string {
 func (*GetFeedEventRequest) ProtoMessage() {}
 
 func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +328,7 @@ func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventRequest.ProtoReflect.Descriptor instead.
 func (*GetFeedEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetFeedEventRequest) GetEventId() string {
@@ -236,7 +356,7 @@ type GetFeedEventResponse struct {
 
 func (x *GetFeedEventResponse) Reset() {
 	*x = GetFeedEventResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -248,7 +368,7 @@ func (x *GetFeedEventResponse) String() string {
 func (*GetFeedEventResponse) ProtoMessage() {}
 
 func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -261,7 +381,7 @@ func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventResponse.ProtoReflect.Descriptor instead.
 func (*GetFeedEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetFeedEventResponse) GetEvent() *Event {
@@ -275,7 +395,7 @@ var File_mailmesh_processor_v1_event_feed_service_proto protoreflect.FileDescrip
 
 const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\n" +
-	".mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"\xf9\x01\n" +
+	".mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"\xf9\x01\n" +
 	"\x0fReadFeedRequest\x12!\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12\x1c\n" +
 	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
@@ -286,14 +406,24 @@ const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\x06events\x18\x01 \x03(\v2\x1c.mailmesh.processor.v1.EventR\x06events\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
 	"nextCursor\x12\x19\n" +
-	"\bhas_more\x18\x03 \x01(\bR\ahasMore\"r\n" +
+	"\bhas_more\x18\x03 \x01(\bR\ahasMore\"\xb6\x01\n" +
+	"\x11LocateFeedRequest\x12A\n" +
+	"\vevents_from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\n" +
+	"eventsFrom\x12\x1c\n" +
+	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
+	"\x06filter\x18\x03 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\"D\n" +
+	"\x12LocateFeedResponse\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x03R\x06events\"r\n" +
 	"\x13GetFeedEventRequest\x12\x1f\n" +
 	"\bevent_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aeventId\x12:\n" +
 	"\x04view\x18\x02 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\"J\n" +
 	"\x14GetFeedEventResponse\x122\n" +
-	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xfa\x01\n" +
+	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xeb\x02\n" +
 	"\x10EventFeedService\x12i\n" +
-	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\f\x9a\xce\x18\bdelivery\x12u\n" +
+	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\f\x9a\xce\x18\bdelivery\x12o\n" +
+	"\n" +
+	"LocateFeed\x12(.mailmesh.processor.v1.LocateFeedRequest\x1a).mailmesh.processor.v1.LocateFeedResponse\"\f\x9a\xce\x18\bdelivery\x12u\n" +
 	"\fGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\f\x9a\xce\x18\bdelivery\x1a\x04\x88\xce\x18\x01B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
@@ -309,31 +439,38 @@ func file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_mailmesh_processor_v1_event_feed_service_proto_goTypes = []any{
-	(*ReadFeedRequest)(nil),      // 0: mailmesh.processor.v1.ReadFeedRequest
-	(*ReadFeedResponse)(nil),     // 1: mailmesh.processor.v1.ReadFeedResponse
-	(*GetFeedEventRequest)(nil),  // 2: mailmesh.processor.v1.GetFeedEventRequest
-	(*GetFeedEventResponse)(nil), // 3: mailmesh.processor.v1.GetFeedEventResponse
-	(*EventFilter)(nil),          // 4: mailmesh.processor.v1.EventFilter
-	(EventView)(0),               // 5: mailmesh.processor.v1.EventView
-	(*Event)(nil),                // 6: mailmesh.processor.v1.Event
+	(*ReadFeedRequest)(nil),       // 0: mailmesh.processor.v1.ReadFeedRequest
+	(*ReadFeedResponse)(nil),      // 1: mailmesh.processor.v1.ReadFeedResponse
+	(*LocateFeedRequest)(nil),     // 2: mailmesh.processor.v1.LocateFeedRequest
+	(*LocateFeedResponse)(nil),    // 3: mailmesh.processor.v1.LocateFeedResponse
+	(*GetFeedEventRequest)(nil),   // 4: mailmesh.processor.v1.GetFeedEventRequest
+	(*GetFeedEventResponse)(nil),  // 5: mailmesh.processor.v1.GetFeedEventResponse
+	(*EventFilter)(nil),           // 6: mailmesh.processor.v1.EventFilter
+	(EventView)(0),                // 7: mailmesh.processor.v1.EventView
+	(*Event)(nil),                 // 8: mailmesh.processor.v1.Event
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_feed_service_proto_depIdxs = []int32{
-	4, // 0: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	5, // 1: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
-	6, // 2: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
-	5, // 3: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
-	6, // 4: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
-	0, // 5: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
-	2, // 6: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
-	1, // 7: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
-	3, // 8: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6,  // 0: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	7,  // 1: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
+	8,  // 2: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
+	9,  // 3: mailmesh.processor.v1.LocateFeedRequest.events_from:type_name -> google.protobuf.Timestamp
+	6,  // 4: mailmesh.processor.v1.LocateFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	7,  // 5: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
+	8,  // 6: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
+	0,  // 7: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
+	2,  // 8: mailmesh.processor.v1.EventFeedService.LocateFeed:input_type -> mailmesh.processor.v1.LocateFeedRequest
+	4,  // 9: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
+	1,  // 10: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
+	3,  // 11: mailmesh.processor.v1.EventFeedService.LocateFeed:output_type -> mailmesh.processor.v1.LocateFeedResponse
+	5,  // 12: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
+	10, // [10:13] is the sub-list for method output_type
+	7,  // [7:10] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_feed_service_proto_init() }
@@ -349,7 +486,7 @@ func file_mailmesh_processor_v1_event_feed_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc), len(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	EventFeedService_ReadFeed_FullMethodName     = "/mailmesh.processor.v1.EventFeedService/ReadFeed"
+	EventFeedService_LocateFeed_FullMethodName   = "/mailmesh.processor.v1.EventFeedService/LocateFeed"
 	EventFeedService_GetFeedEvent_FullMethodName = "/mailmesh.processor.v1.EventFeedService/GetFeedEvent"
 )
 
@@ -33,6 +34,9 @@ type EventFeedServiceClient interface {
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
 	// CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ReadFeed(ctx context.Context, in *ReadFeedRequest, opts ...grpc.CallOption) (*ReadFeedResponse, error)
+	// LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+	// Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	LocateFeed(ctx context.Context, in *LocateFeedRequest, opts ...grpc.CallOption) (*LocateFeedResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(ctx context.Context, in *GetFeedEventRequest, opts ...grpc.CallOption) (*GetFeedEventResponse, error)
 }
@@ -49,6 +53,16 @@ func (c *eventFeedServiceClient) ReadFeed(ctx context.Context, in *ReadFeedReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadFeedResponse)
 	err := c.cc.Invoke(ctx, EventFeedService_ReadFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventFeedServiceClient) LocateFeed(ctx context.Context, in *LocateFeedRequest, opts ...grpc.CallOption) (*LocateFeedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LocateFeedResponse)
+	err := c.cc.Invoke(ctx, EventFeedService_LocateFeed_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +89,9 @@ type EventFeedServiceServer interface {
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
 	// CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ReadFeed(context.Context, *ReadFeedRequest) (*ReadFeedResponse, error)
+	// LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+	// Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	LocateFeed(context.Context, *LocateFeedRequest) (*LocateFeedResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error)
 	mustEmbedUnimplementedEventFeedServiceServer()
@@ -89,6 +106,9 @@ type UnimplementedEventFeedServiceServer struct{}
 
 func (UnimplementedEventFeedServiceServer) ReadFeed(context.Context, *ReadFeedRequest) (*ReadFeedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadFeed not implemented")
+}
+func (UnimplementedEventFeedServiceServer) LocateFeed(context.Context, *LocateFeedRequest) (*LocateFeedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LocateFeed not implemented")
 }
 func (UnimplementedEventFeedServiceServer) GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetFeedEvent not implemented")
@@ -132,6 +152,24 @@ func _EventFeedService_ReadFeed_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventFeedService_LocateFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LocateFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventFeedServiceServer).LocateFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventFeedService_LocateFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventFeedServiceServer).LocateFeed(ctx, req.(*LocateFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventFeedService_GetFeedEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetFeedEventRequest)
 	if err := dec(in); err != nil {
@@ -160,6 +198,10 @@ var EventFeedService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadFeed",
 			Handler:    _EventFeedService_ReadFeed_Handler,
+		},
+		{
+			MethodName: "LocateFeed",
+			Handler:    _EventFeedService_LocateFeed_Handler,
 		},
 		{
 			MethodName: "GetFeedEvent",

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mailmesh.processor.v1 import event_pb2 as _event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as _event_service_pb2
@@ -93,6 +94,66 @@ class ReadFeedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadFeedResponse: _TypeAlias = ReadFeedResponse  # noqa: Y015
+
+@_typing.final
+class LocateFeedRequest(_message.Message):
+    """LocateFeedRequest names a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FROM_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """cursor is the reader's own position. The answer is never after it. Empty means "latest"."""
+    @_builtins.property
+    def events_from(self) -> _timestamp_pb2.Timestamp:
+        """events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest"."""
+
+    @_builtins.property
+    def filter(self) -> _event_service_pb2.EventFilter:
+        """filter selects the events that are counted."""
+
+    def __init__(
+        self,
+        *,
+        events_from: _timestamp_pb2.Timestamp | None = ...,
+        cursor: _builtins.str = ...,
+        filter: _event_service_pb2.EventFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events_from", b"events_from", "filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events_from", b"events_from", "filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFeedRequest: _TypeAlias = LocateFeedRequest  # noqa: Y015
+
+@_typing.final
+class LocateFeedResponse(_message.Message):
+    """LocateFeedResponse contains the place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """cursor is the position before the first of these events."""
+    events: _builtins.int
+    """events is the number of events after it that the filter selects, 100,000 at most."""
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFeedResponse: _TypeAlias = LocateFeedResponse  # noqa: Y015
 
 @_typing.final
 class GetFeedEventRequest(_message.Message):

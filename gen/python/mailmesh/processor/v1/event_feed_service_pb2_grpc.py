@@ -40,6 +40,11 @@ class EventFeedServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.FromString,
                 _registered_method=True)
+        self.LocateFeed = channel.unary_unary(
+                '/mailmesh.processor.v1.EventFeedService/LocateFeed',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
+                _registered_method=True)
         self.GetFeedEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.EventFeedService/GetFeedEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.SerializeToString,
@@ -60,6 +65,14 @@ class EventFeedServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateFeed(self, request, context):
+        """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+        Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetFeedEvent(self, request, context):
         """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
         """
@@ -74,6 +87,11 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
                     servicer.ReadFeed,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.SerializeToString,
+            ),
+            'LocateFeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateFeed,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.SerializeToString,
             ),
             'GetFeedEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFeedEvent,
@@ -109,6 +127,33 @@ class EventFeedService:
             '/mailmesh.processor.v1.EventFeedService/ReadFeed',
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.EventFeedService/LocateFeed',
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,10 @@ class EventFeedServiceStub:
     its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
     CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
+    LocateFeed: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.LocateFeedRequest, _event_feed_service_pb2.LocateFeedResponse]
+    """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+    Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    """
     GetFeedEvent: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
 
@@ -50,6 +54,10 @@ class EventFeedServiceAsyncStub(EventFeedServiceStub):
     """ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
     its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
     CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    """
+    LocateFeed: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.LocateFeedRequest, _event_feed_service_pb2.LocateFeedResponse]  # type: ignore[assignment]
+    """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+    Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
     GetFeedEvent: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]  # type: ignore[assignment]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
@@ -66,6 +74,16 @@ class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
         its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
         CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateFeed(
+        self,
+        request: _event_feed_service_pb2.LocateFeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_feed_service_pb2.LocateFeedResponse, _abc.Awaitable[_event_feed_service_pb2.LocateFeedResponse]]:
+        """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+        Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

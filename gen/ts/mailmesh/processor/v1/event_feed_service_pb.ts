@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
 import type { Event, EventView } from "./event_pb.js";
 import { file_mailmesh_processor_v1_event } from "./event_pb.js";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event_feed_service.proto.
  */
 export const file_mailmesh_processor_v1_event_feed_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEizAEKD1JlYWRGZWVkUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBARI0CgR2aWV3GAQgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBARIaCgx3YWl0X3NlY29uZHMYBSABKAVCBOJBAQEiZwoQUmVhZEZlZWRSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEAoIaGFzX21vcmUYAyABKAgiYwoTR2V0RmVlZEV2ZW50UmVxdWVzdBIWCghldmVudF9pZBgBIAEoCUIE4kEBAhI0CgR2aWV3GAIgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBASJDChRHZXRGZWVkRXZlbnRSZXNwb25zZRIrCgVldmVudBgBIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudDL6AQoQRXZlbnRGZWVkU2VydmljZRJpCghSZWFkRmVlZBImLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlcXVlc3QaJy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVhZEZlZWRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EnUKDEdldEZlZWRFdmVudBIqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXF1ZXN0GisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEZlZWRFdmVudFJlc3BvbnNlIgyazhgIZGVsaXZlcnkaBIjOGAFCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEizAEKD1JlYWRGZWVkUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBARI0CgR2aWV3GAQgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBARIaCgx3YWl0X3NlY29uZHMYBSABKAVCBOJBAQEiZwoQUmVhZEZlZWRSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEAoIaGFzX21vcmUYAyABKAgimgEKEUxvY2F0ZUZlZWRSZXF1ZXN0EjUKC2V2ZW50c19mcm9tGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhIUCgZjdXJzb3IYAiABKAlCBOJBAQESOAoGZmlsdGVyGAMgASgLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50RmlsdGVyQgTiQQEBIjQKEkxvY2F0ZUZlZWRSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSDgoGZXZlbnRzGAIgASgDImMKE0dldEZlZWRFdmVudFJlcXVlc3QSFgoIZXZlbnRfaWQYASABKAlCBOJBAQISNAoEdmlldxgCIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQEiQwoUR2V0RmVlZEV2ZW50UmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQy6wIKEEV2ZW50RmVlZFNlcnZpY2USaQoIUmVhZEZlZWQSJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVhZEZlZWRSZXF1ZXN0GicubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlYWRGZWVkUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRJvCgpMb2NhdGVGZWVkEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EnUKDEdldEZlZWRFdmVudBIqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXF1ZXN0GisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEZlZWRFdmVudFJlc3BvbnNlIgyazhgIZGVsaXZlcnkaBIjOGAFCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
 
 /**
  * ReadFeedRequest requests a page of events.
@@ -104,6 +106,69 @@ export const ReadFeedResponseSchema: GenMessage<ReadFeedResponse> = /*@__PURE__*
   messageDesc(file_mailmesh_processor_v1_event_feed_service, 1);
 
 /**
+ * LocateFeedRequest names a time.
+ *
+ * @generated from message mailmesh.processor.v1.LocateFeedRequest
+ */
+export type LocateFeedRequest = Message<"mailmesh.processor.v1.LocateFeedRequest"> & {
+  /**
+   * events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest".
+   *
+   * @generated from field: google.protobuf.Timestamp events_from = 1;
+   */
+  eventsFrom?: Timestamp | undefined;
+
+  /**
+   * cursor is the reader's own position. The answer is never after it. Empty means "latest".
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
+
+  /**
+   * filter selects the events that are counted.
+   *
+   * @generated from field: mailmesh.processor.v1.EventFilter filter = 3;
+   */
+  filter?: EventFilter | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.LocateFeedRequest.
+ * Use `create(LocateFeedRequestSchema)` to create a new message.
+ */
+export const LocateFeedRequestSchema: GenMessage<LocateFeedRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
+
+/**
+ * LocateFeedResponse contains the place.
+ *
+ * @generated from message mailmesh.processor.v1.LocateFeedResponse
+ */
+export type LocateFeedResponse = Message<"mailmesh.processor.v1.LocateFeedResponse"> & {
+  /**
+   * cursor is the position before the first of these events.
+   *
+   * @generated from field: string cursor = 1;
+   */
+  cursor: string;
+
+  /**
+   * events is the number of events after it that the filter selects, 100,000 at most.
+   *
+   * @generated from field: int64 events = 2;
+   */
+  events: bigint;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.LocateFeedResponse.
+ * Use `create(LocateFeedResponseSchema)` to create a new message.
+ */
+export const LocateFeedResponseSchema: GenMessage<LocateFeedResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+
+/**
  * GetFeedEventRequest identifies an event.
  *
  * @generated from message mailmesh.processor.v1.GetFeedEventRequest
@@ -129,7 +194,7 @@ export type GetFeedEventRequest = Message<"mailmesh.processor.v1.GetFeedEventReq
  * Use `create(GetFeedEventRequestSchema)` to create a new message.
  */
 export const GetFeedEventRequestSchema: GenMessage<GetFeedEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
 
 /**
  * GetFeedEventResponse contains the event.
@@ -150,7 +215,7 @@ export type GetFeedEventResponse = Message<"mailmesh.processor.v1.GetFeedEventRe
  * Use `create(GetFeedEventResponseSchema)` to create a new message.
  */
 export const GetFeedEventResponseSchema: GenMessage<GetFeedEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
 
 /**
  * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
@@ -169,6 +234,17 @@ export const EventFeedService: GenService<{
     methodKind: "unary";
     input: typeof ReadFeedRequestSchema;
     output: typeof ReadFeedResponseSchema;
+  },
+  /**
+   * LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+   * Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.processor.v1.EventFeedService.LocateFeed
+   */
+  locateFeed: {
+    methodKind: "unary";
+    input: typeof LocateFeedRequestSchema;
+    output: typeof LocateFeedResponseSchema;
   },
   /**
    * GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
