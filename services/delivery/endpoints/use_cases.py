@@ -193,7 +193,7 @@ class Endpoints:
             values: dict[str, Any] = {"position": position} if cursor else {}
             if row.state not in DELIVERING:
                 values |= {"state": State.ACTIVE, "reason": "", "failures": 0}
-                values |= {"failing_since": None, "throttled_until": None}
+                values |= {"failing_since": None, "throttled_until": None, "warnings": 0}
                 await deliveries.let_go(connection, endpoint_id)
             return await endpoints.change(connection, endpoint_id, values) if values else row
 

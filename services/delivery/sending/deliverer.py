@@ -11,6 +11,7 @@ from services.delivery.endpoints import conditions
 from services.delivery.sending import bodies
 from services.delivery.sending.attempt import Attempts, Tried
 from services.delivery.sending.feed import Feed
+from services.delivery.sending.notices import note_change
 from services.delivery.sending.pace import Pace
 from services.delivery.sending.results import record
 from services.delivery.sending.schedule import Schedule
@@ -185,8 +186,11 @@ class Deliverer:
 
     async def _disable(self, reason: str) -> None:
         async with db.transaction(self._means.pool) as connection:
-            if await leases.held(connection, self._lease_id, self._endpoint_id, lock=True) is not None:
-                await endpoints.note(connection, self._endpoint_id, {"state": State.DISABLED, "reason": reason})
+            row = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
+            if row is not None:
+                ended = {"state": State.DISABLED, "reason": reason}
+                changed = await endpoints.note(connection, self._endpoint_id, ended)
+                await note_change(connection, row, changed, self._means.clock.now())
         logger.warning("endpoint lost its position", endpoint_id=self._endpoint_id, reason=reason)
         self._nudged.set()
 

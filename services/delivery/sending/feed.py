@@ -10,7 +10,7 @@ from services.delivery.sending.bodies import delivery_of
 from services.delivery.store.rows import Delivery, EndpointRow
 
 FEED = "/mailmesh.processor.v1.EventFeedService"
-RETRY_SAFE = (f"{FEED}/ReadFeed", f"{FEED}/LocateFeed", f"{FEED}/GetFeedEvent")
+RETRY_SAFE = tuple(f"{FEED}/{name}" for name in ("ReadFeed", "LocateFeed", "GetFeedEvent", "PublishEndpointEvents"))
 EARLIEST, LATEST = "earliest", "latest"
 _CALL_SECONDS = 10.0
 
@@ -68,6 +68,14 @@ class Feed:
         chosen = event_service_pb2.EventFilter(event_types=[f"{kind}.*" for kind in kinds])
         request = pb2.ReadFeedRequest(cursor=cursor, page_size=count, filter=chosen, wait_seconds=wait_seconds)
         return await self._stub.ReadFeed(request, timeout=_CALL_SECONDS + wait_seconds)
+
+    async def publish(self, notices: Sequence[pb2.EndpointNotice]) -> None:
+        """Append warnings about endpoints to the stream. Safe to call again.
+
+        Raises:
+            MeshError: Processor is away.
+        """
+        await self._stub.PublishEndpointEvents(pb2.PublishEndpointEventsRequest(notices=notices), timeout=_CALL_SECONDS)
 
     async def delivery(self, event_id: str) -> Delivery:
         """Return the delivery of an event that is still in the stream.

@@ -1,4 +1,4 @@
-"""EventFeedService: other services of the mesh read events here."""
+"""EventFeedService: other services of the mesh read events here, and Delivery publishes its own."""
 
 import asyncio
 import time
@@ -12,11 +12,13 @@ from typing_extensions import override
 from mailmesh.processor.v1 import event_feed_service_pb2 as pb2
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceServicer as Base
 from mailmesh.processor.v1.event_service_pb2 import EventFilter
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.stream.cursor import Cursor
+from services.processor.stream.endpoint_events import publish_notices
 from services.processor.stream.filter import Selection, select
 from services.processor.stream.live import basic_by_default, full_by_default
 from services.processor.stream.pages import LATEST, EventReader, EventView, Page
@@ -35,9 +37,11 @@ class EventFeedServicer(Base):
         events: The reader of pages.
         tail: The newest events in memory.
         stopping: Set when the server stops: then no call waits.
+        pool: Connections to PostgreSQL.
     """
 
-    def __init__(self, events: EventReader, tail: Tail, stopping: asyncio.Event) -> None:
+    def __init__(self, events: EventReader, tail: Tail, stopping: asyncio.Event, pool: db.Pool) -> None:
+        self._pool = pool
         self._events = events
         self._tail = tail
         self._stopping = stopping
@@ -69,6 +73,14 @@ class EventFeedServicer(Base):
         place = min(own, there, key=lambda one: one.position)
         count = await self._events.count(place, _selected(request.filter), MAX_COUNTED)
         return pb2.LocateFeedResponse(cursor=place.write(), events=count)
+
+    @override
+    async def PublishEndpointEvents(
+        self, request: pb2.PublishEndpointEventsRequest, context: "Context"
+    ) -> pb2.PublishEndpointEventsResponse:
+        """Append warnings about endpoints."""
+        await publish_notices(self._pool, request.notices)
+        return pb2.PublishEndpointEventsResponse()
 
     @override
     async def GetFeedEvent(self, request: pb2.GetFeedEventRequest, context: "Context") -> pb2.GetFeedEventResponse:

@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from mailmesh.processor.v1 import event_feed_service_pb2 as feed_pb2
+from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from services.delivery import server as delivery_server
 from services.delivery.egress.client import EgressClient
@@ -28,6 +29,7 @@ from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
@@ -322,6 +324,48 @@ async def test_calendars_and_conversations_go_to_keys_of_their_ability(
         with pytest.raises(grpc.RpcError) as hidden:
             await delivery.get(endpoint)
         assert "ENDPOINT_NOT_FOUND" in str(hidden.value.trailing_metadata())
+
+
+async def test_a_gone_endpoint_warns_operators_once_and_no_tenant_sees_it(
+    processor: Processor, start_delivery: Start, delivery_database: TestDatabase, tls: Tls
+) -> None:
+    async with receiving() as receiver:
+
+        async def gone(_content: dict[str, Any]) -> int:
+            return 410
+
+        receiver.answer = gone
+        delivery = await start_delivery()
+        endpoint = await delivery.create(receiver.url)
+        await processor.publish(mail_draft())
+        while not (found := await _warnings(processor)):
+            await asyncio.sleep(0.05)
+
+        assert [("endpoint.gone", endpoint.endpoint_id, "", "GONE")] == [
+            (one.event_type, one.endpoint_id, one.tenant_id, one.reason) for one in found
+        ]
+        assert [] == await _warnings(processor, TENANT)
+
+        # A process that is killed after the stream has the warning, and before it forgets it, gives it once more.
+        notice = feed_pb2.EndpointNotice(notice_id=new_id(), event=found[0])
+        async with mesh_channel(f"127.0.0.1:{processor.server.port}", "processor", tls("delivery")) as channel:
+            feed = Feed(EventFeedServiceStub(channel))
+            for _ in range(2):
+                await feed.publish([notice])
+            with pytest.raises(MeshError):
+                await feed.publish([feed_pb2.EndpointNotice(notice_id=new_id(), event=event_pb2.EndpointEvent())])
+        assert 2 == len(await _warnings(processor))
+        async with open_pool(Secret(delivery_database.url), "test", DatabaseLimits(connections=1)) as pool:
+            while await pool.fetchval("SELECT count(*) FROM delivery.notices"):
+                await asyncio.sleep(0.05)
+
+
+async def _warnings(processor: Processor, tenants: str = "*") -> list[event_pb2.EndpointEvent]:
+    """Returns the warnings that a key reads in the stream."""
+    chosen = event_service_pb2.EventFilter(event_types=["endpoint.*"])
+    request = event_service_pb2.ListEventsRequest(cursor="earliest", filter=chosen)
+    page = await processor.events.ListEvents(request, metadata=processor.key(tenants))
+    return [one.endpoint for one in page.events]
 
 
 async def test_a_queue_is_bounded_and_what_does_not_fit_stays_in_the_stream(

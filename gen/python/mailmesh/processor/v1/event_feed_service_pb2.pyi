@@ -22,6 +22,75 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class PublishEndpointEventsRequest(_message.Message):
+    """PublishEndpointEventsRequest contains warnings about endpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointNotice]:
+        """notices are the warnings, 1 to 100, in the order in which they are to be read."""
+
+    def __init__(
+        self,
+        *,
+        notices: _abc.Iterable[Global___EndpointNotice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notices", b"notices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishEndpointEventsRequest: _TypeAlias = PublishEndpointEventsRequest  # noqa: Y015
+
+@_typing.final
+class EndpointNotice(_message.Message):
+    """EndpointNotice is one warning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    notice_id: _builtins.str
+    """notice_id is a UUID that Delivery derives from the change, so that a repeated call publishes nothing twice."""
+    @_builtins.property
+    def event(self) -> _event_pb2.EndpointEvent:
+        """event is the event, without its id and its position."""
+
+    def __init__(
+        self,
+        *,
+        notice_id: _builtins.str = ...,
+        event: _event_pb2.EndpointEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "notice_id", b"notice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointNotice: _TypeAlias = EndpointNotice  # noqa: Y015
+
+@_typing.final
+class PublishEndpointEventsResponse(_message.Message):
+    """PublishEndpointEventsResponse is empty: all warnings are published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishEndpointEventsResponse: _TypeAlias = PublishEndpointEventsResponse  # noqa: Y015
+
+@_typing.final
 class ReadFeedRequest(_message.Message):
     """ReadFeedRequest requests a page of events."""
 

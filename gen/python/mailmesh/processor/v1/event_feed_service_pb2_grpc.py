@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class EventFeedServiceStub:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     def __init__(self, channel):
@@ -45,6 +46,11 @@ class EventFeedServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
                 _registered_method=True)
+        self.PublishEndpointEvents = channel.unary_unary(
+                '/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
+                _registered_method=True)
         self.GetFeedEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.EventFeedService/GetFeedEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.SerializeToString,
@@ -53,7 +59,8 @@ class EventFeedServiceStub:
 
 
 class EventFeedServiceServicer:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     def ReadFeed(self, request, context):
@@ -68,6 +75,14 @@ class EventFeedServiceServicer:
     def LocateFeed(self, request, context):
         """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
         Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishEndpointEvents(self, request, context):
+        """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+        STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,6 +108,11 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.SerializeToString,
             ),
+            'PublishEndpointEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishEndpointEvents,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.SerializeToString,
+            ),
             'GetFeedEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFeedEvent,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.FromString,
@@ -107,7 +127,8 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventFeedService:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     @staticmethod
@@ -154,6 +175,33 @@ class EventFeedService:
             '/mailmesh.processor.v1.EventFeedService/LocateFeed',
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishEndpointEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents',
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { Event, EventView } from "./event_pb.js";
+import type { EndpointEvent, Event, EventView } from "./event_pb.js";
 import { file_mailmesh_processor_v1_event } from "./event_pb.js";
 import type { EventFilter } from "./event_service_pb.js";
 import { file_mailmesh_processor_v1_event_service } from "./event_service_pb.js";
@@ -18,7 +18,71 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event_feed_service.proto.
  */
 export const file_mailmesh_processor_v1_event_feed_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEizAEKD1JlYWRGZWVkUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBARI0CgR2aWV3GAQgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBARIaCgx3YWl0X3NlY29uZHMYBSABKAVCBOJBAQEiZwoQUmVhZEZlZWRSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEAoIaGFzX21vcmUYAyABKAgimgEKEUxvY2F0ZUZlZWRSZXF1ZXN0EjUKC2V2ZW50c19mcm9tGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhIUCgZjdXJzb3IYAiABKAlCBOJBAQESOAoGZmlsdGVyGAMgASgLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50RmlsdGVyQgTiQQEBIjQKEkxvY2F0ZUZlZWRSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSDgoGZXZlbnRzGAIgASgDImMKE0dldEZlZWRFdmVudFJlcXVlc3QSFgoIZXZlbnRfaWQYASABKAlCBOJBAQISNAoEdmlldxgCIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQEiQwoUR2V0RmVlZEV2ZW50UmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQy6wIKEEV2ZW50RmVlZFNlcnZpY2USaQoIUmVhZEZlZWQSJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVhZEZlZWRSZXF1ZXN0GicubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlYWRGZWVkUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRJvCgpMb2NhdGVGZWVkEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EnUKDEdldEZlZWRFdmVudBIqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXF1ZXN0GisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEZlZWRFdmVudFJlc3BvbnNlIgyazhgIZGVsaXZlcnkaBIjOGAFCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiXAocUHVibGlzaEVuZHBvaW50RXZlbnRzUmVxdWVzdBI8Cgdub3RpY2VzGAEgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50Tm90aWNlQgTiQQECImQKDkVuZHBvaW50Tm90aWNlEhcKCW5vdGljZV9pZBgBIAEoCUIE4kEBAhI5CgVldmVudBgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FbmRwb2ludEV2ZW50QgTiQQECIh8KHVB1Ymxpc2hFbmRwb2ludEV2ZW50c1Jlc3BvbnNlIswBCg9SZWFkRmVlZFJlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhQKBmN1cnNvchgCIAEoCUIE4kEBARI4CgZmaWx0ZXIYAyABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESNAoEdmlldxgEIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQESGgoMd2FpdF9zZWNvbmRzGAUgASgFQgTiQQEBImcKEFJlYWRGZWVkUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50EhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIpoBChFMb2NhdGVGZWVkUmVxdWVzdBI1CgtldmVudHNfZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBASI0ChJMb2NhdGVGZWVkUmVzcG9uc2USDgoGY3Vyc29yGAEgASgJEg4KBmV2ZW50cxgCIAEoAyJjChNHZXRGZWVkRXZlbnRSZXF1ZXN0EhYKCGV2ZW50X2lkGAEgASgJQgTiQQECEjQKBHZpZXcYAiABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRWaWV3QgTiQQEBIkMKFEdldEZlZWRFdmVudFJlc3BvbnNlEisKBWV2ZW50GAEgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Mv4DChBFdmVudEZlZWRTZXJ2aWNlEmkKCFJlYWRGZWVkEiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlYWRGZWVkUmVxdWVzdBonLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlc3BvbnNlIgyazhgIZGVsaXZlcnkSbwoKTG9jYXRlRmVlZBIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRKQAQoVUHVibGlzaEVuZHBvaW50RXZlbnRzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlB1Ymxpc2hFbmRwb2ludEV2ZW50c1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHVibGlzaEVuZHBvaW50RXZlbnRzUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRJ1CgxHZXRGZWVkRXZlbnQSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0RmVlZEV2ZW50UmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5GgSIzhgBQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+
+/**
+ * PublishEndpointEventsRequest contains warnings about endpoints.
+ *
+ * @generated from message mailmesh.processor.v1.PublishEndpointEventsRequest
+ */
+export type PublishEndpointEventsRequest = Message<"mailmesh.processor.v1.PublishEndpointEventsRequest"> & {
+  /**
+   * notices are the warnings, 1 to 100, in the order in which they are to be read.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.EndpointNotice notices = 1;
+   */
+  notices: EndpointNotice[];
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishEndpointEventsRequest.
+ * Use `create(PublishEndpointEventsRequestSchema)` to create a new message.
+ */
+export const PublishEndpointEventsRequestSchema: GenMessage<PublishEndpointEventsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 0);
+
+/**
+ * EndpointNotice is one warning.
+ *
+ * @generated from message mailmesh.processor.v1.EndpointNotice
+ */
+export type EndpointNotice = Message<"mailmesh.processor.v1.EndpointNotice"> & {
+  /**
+   * notice_id is a UUID that Delivery derives from the change, so that a repeated call publishes nothing twice.
+   *
+   * @generated from field: string notice_id = 1;
+   */
+  noticeId: string;
+
+  /**
+   * event is the event, without its id and its position.
+   *
+   * @generated from field: mailmesh.processor.v1.EndpointEvent event = 2;
+   */
+  event?: EndpointEvent | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.EndpointNotice.
+ * Use `create(EndpointNoticeSchema)` to create a new message.
+ */
+export const EndpointNoticeSchema: GenMessage<EndpointNotice> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 1);
+
+/**
+ * PublishEndpointEventsResponse is empty: all warnings are published.
+ *
+ * @generated from message mailmesh.processor.v1.PublishEndpointEventsResponse
+ */
+export type PublishEndpointEventsResponse = Message<"mailmesh.processor.v1.PublishEndpointEventsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishEndpointEventsResponse.
+ * Use `create(PublishEndpointEventsResponseSchema)` to create a new message.
+ */
+export const PublishEndpointEventsResponseSchema: GenMessage<PublishEndpointEventsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
 
 /**
  * ReadFeedRequest requests a page of events.
@@ -68,7 +132,7 @@ export type ReadFeedRequest = Message<"mailmesh.processor.v1.ReadFeedRequest"> &
  * Use `create(ReadFeedRequestSchema)` to create a new message.
  */
 export const ReadFeedRequestSchema: GenMessage<ReadFeedRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 0);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
 
 /**
  * ReadFeedResponse is a page of events.
@@ -103,7 +167,7 @@ export type ReadFeedResponse = Message<"mailmesh.processor.v1.ReadFeedResponse">
  * Use `create(ReadFeedResponseSchema)` to create a new message.
  */
 export const ReadFeedResponseSchema: GenMessage<ReadFeedResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 1);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
 
 /**
  * LocateFeedRequest names a time.
@@ -138,7 +202,7 @@ export type LocateFeedRequest = Message<"mailmesh.processor.v1.LocateFeedRequest
  * Use `create(LocateFeedRequestSchema)` to create a new message.
  */
 export const LocateFeedRequestSchema: GenMessage<LocateFeedRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
 
 /**
  * LocateFeedResponse contains the place.
@@ -166,7 +230,7 @@ export type LocateFeedResponse = Message<"mailmesh.processor.v1.LocateFeedRespon
  * Use `create(LocateFeedResponseSchema)` to create a new message.
  */
 export const LocateFeedResponseSchema: GenMessage<LocateFeedResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 6);
 
 /**
  * GetFeedEventRequest identifies an event.
@@ -194,7 +258,7 @@ export type GetFeedEventRequest = Message<"mailmesh.processor.v1.GetFeedEventReq
  * Use `create(GetFeedEventRequestSchema)` to create a new message.
  */
 export const GetFeedEventRequestSchema: GenMessage<GetFeedEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 7);
 
 /**
  * GetFeedEventResponse contains the event.
@@ -215,10 +279,11 @@ export type GetFeedEventResponse = Message<"mailmesh.processor.v1.GetFeedEventRe
  * Use `create(GetFeedEventResponseSchema)` to create a new message.
  */
 export const GetFeedEventResponseSchema: GenMessage<GetFeedEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 8);
 
 /**
- * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+ * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+ * own events.
  *
  * @generated from service mailmesh.processor.v1.EventFeedService
  */
@@ -245,6 +310,17 @@ export const EventFeedService: GenService<{
     methodKind: "unary";
     input: typeof LocateFeedRequestSchema;
     output: typeof LocateFeedResponseSchema;
+  },
+  /**
+   * PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+   * STORE_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.processor.v1.EventFeedService.PublishEndpointEvents
+   */
+  publishEndpointEvents: {
+    methodKind: "unary";
+    input: typeof PublishEndpointEventsRequestSchema;
+    output: typeof PublishEndpointEventsResponseSchema;
   },
   /**
    * GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
