@@ -32,6 +32,7 @@ function about(kind: Event["kind"]): string {
     case "send": return kind.value.detail || kind.value.idempotencyKey;
     case "calendarEvent": return kind.value.event?.subject ?? "";
     case "conversation": return kind.value.conversation?.subject ?? "";
+    case "endpoint": return `${kind.value.endpointId} ${kind.value.reason}`;
     default: return "";
   }
 }

@@ -21,6 +21,7 @@ from services.delivery.sending.deliverer import Means
 from services.delivery.sending.feed import RETRY_SAFE, Feed
 from services.delivery.sending.holder import Holder
 from services.delivery.sending.news import News
+from services.delivery.sending.notices import Notices
 from services.delivery.sending.retention import Retention
 from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
@@ -44,6 +45,7 @@ _IDLE_FACTOR = 5.0
 _RETENTION_SECONDS = 60.0
 _ERASE_SECONDS = 5.0
 _ERASE_IDLE_FACTOR = 3.0
+_NOTICE_SECONDS = 2.0
 _VAULT_RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
     "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure",
@@ -107,7 +109,8 @@ async def serving(
         endpoint_service_pb2.DESCRIPTOR.services_by_name["EndpointService"],
     )
     retention = PeriodicLoop("retention", _RETENTION_SECONDS, Retention(pool, settings.retention_days, clock).round)
-    async with background(holding.run(), News(feed, holder).run(), retention.run()):
+    notices = PeriodicLoop("notices", _NOTICE_SECONDS, Notices(pool, feed).round)
+    async with background(holding.run(), News(feed, holder).run(), retention.run(), notices.run()):
         try:
             yield
         finally:

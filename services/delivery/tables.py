@@ -3,6 +3,7 @@
 endpoints             addresses, their filters and sealed secrets, their state, position and lease
 deliveries            events that wait to be delivered, and exhausted ones
 attempts              every request to a receiver, and the beginning of its answer
+notices               events about endpoints that Processor has not published yet
 erased_tenants        marks of erased tenants, and the counts of their removed rows
 """
 
@@ -44,6 +45,20 @@ endpoints = Table(
     required("revision", BigInteger()),
     Column("lease_id", ID),
     Column("leased_until", TIME),
+    required("rate", Integer()),
+    required("conditions", LargeBinary()),
+    required("sealed_certificate", LargeBinary()),
+    Column("certificate_expires_at", TIME),
+    required("warnings", SmallInteger()),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    required("notice_id", ID, primary_key=True),
+    Column("sequence", BigInteger(), Identity(always=True), nullable=False),
+    required("endpoint_id", ID),
+    required("content", LargeBinary()),
 )
 
 deliveries = Table(

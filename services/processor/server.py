@@ -171,7 +171,7 @@ async def serving(
     )
     server.add(
         add_EventFeedServiceServicer_to_server,
-        EventFeedServicer(reader, tail, server.stopping),
+        EventFeedServicer(reader, tail, server.stopping, pool),
         event_feed_service_pb2.DESCRIPTOR.services_by_name["EventFeedService"],
     )
     server.add(

@@ -114,16 +114,24 @@ def recover(
     endpoint_id: EndpointArgument,
     *,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those exhausted since then.")] = None,
+    events_from: Annotated[
+        str | None,
+        typer.Option("--events-from", metavar="TIME", help="Every event from then on, delivered ones too."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Deliver exhausted events again, with a new schedule.
+    """Deliver exhausted events again, with a new schedule; or all events from a time on.
 
     Examples:
       mailmesh endpoints recover 019a9f0e-7c1e-7000-8000-00000000000b --dry-run
+      mailmesh endpoints recover 019a9f0e-7c1e-7000-8000-00000000000b --events-from 2026-11-27T08:00:00Z
     """
     request = messages.RecoverEndpointRequest(
-        endpoint_id=endpoint_id, exhausted_from=parse_time(since), dry_run=dry_run
+        endpoint_id=endpoint_id,
+        exhausted_from=parse_time(since),
+        events_from=parse_time(events_from),
+        dry_run=dry_run,
     )
     with channel(context) as opened:
         found = services.EndpointServiceStub(opened).RecoverEndpoint(request)

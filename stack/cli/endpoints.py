@@ -6,6 +6,7 @@ import typer
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as messages
 from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as services
+from stack.cli.conditions import condition_text, read_conditions
 from stack.cli.connection import channel
 from stack.cli.output import (
     JsonOption,
@@ -34,6 +35,17 @@ TypeOption = Annotated[
 HeaderOption = Annotated[
     list[str] | None, typer.Option(metavar="NAME:VALUE", help="Header of the endpoint's own; repeatable.")
 ]
+ConditionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        metavar="[not:]FIELD[:TEST:VALUE]",
+        help="Deliver only mails whose field equals, contains or ends-with the value; repeatable, all have to hold.",
+    ),
+]
+RateOption = Annotated[
+    int | None, typer.Option(min=0, max=1000, help="Largest number of requests in a second; 0 means no bound.")
+]
 ViewOption = Annotated[str, typer.Option(metavar="thin|full", help="Content of webhooks.")]
 
 
@@ -45,6 +57,8 @@ def create(
     name: Annotated[str, typer.Option(help="Name for people.")] = "",
     tenant: TenantOption = None,
     event_type: TypeOption = None,
+    condition: ConditionOption = None,
+    rate: RateOption = None,
     view: ViewOption = "thin",
     header: HeaderOption = None,
     signature: Annotated[str, typer.Option(metavar="v1|v1a", help="Shared key (v1), or key pair (v1a).")] = "v1",
@@ -56,11 +70,15 @@ def create(
     Examples:
       mailmesh endpoints create https://example.com/hooks/mail
       mailmesh endpoints create https://example.com/hooks/mail --event-type mail.created --view full --signature v1a
+      mailmesh endpoints create https://example.com/hooks/mail --condition sender:ends-with:@example.com --rate 10
     """
     request = messages.CreateEndpointRequest(
         url=url,
         display_name=name,
-        filter=messages.EndpointFilter(tenant_ids=tenant, event_types=event_type),
+        filter=messages.EndpointFilter(
+            tenant_ids=tenant, event_types=event_type, conditions=read_conditions(condition)
+        ),
+        rate=rate or 0,
         view=enum_value(messages.EndpointView, VIEW, view),
         headers=_headers(header),
         signature=enum_value(messages.EndpointSignature, SIGNATURE, signature),
@@ -132,6 +150,8 @@ def update(
     name: Annotated[str, typer.Option(help="New name for people.")] = "",
     tenant: TenantOption = None,
     event_type: TypeOption = None,
+    condition: ConditionOption = None,
+    rate: RateOption = None,
     view: Annotated[str, typer.Option(metavar="thin|full", help="New content of webhooks.")] = "",
     header: HeaderOption = None,
     json: JsonOption = False,
@@ -148,8 +168,16 @@ def update(
         view=enum_value(messages.EndpointView, VIEW, view) if view else messages.ENDPOINT_VIEW_UNSPECIFIED,
         headers=_headers(header),
     )
-    if tenant or event_type:
-        request.filter.CopyFrom(messages.EndpointFilter(tenant_ids=tenant, event_types=event_type))
+    if tenant or event_type or condition:
+        chosen = messages.EndpointFilter(
+            tenant_ids=tenant, event_types=event_type, conditions=read_conditions(condition)
+        )
+        request.filter.CopyFrom(chosen)
+    if rate is not None:
+        # Only a mask distinguishes a rate of 0, which removes the bound, from one that is not given.
+        request.update_mask.paths.extend(field.name for field, _ in request.ListFields() if field.name != "endpoint_id")
+        request.update_mask.paths.append("rate")
+        request.rate = rate
     with channel(context) as opened:
         found = services.EndpointServiceStub(opened).UpdateEndpoint(request).endpoint
     _print(found, json=json)
@@ -246,6 +274,8 @@ def _print(found: messages.Endpoint, *, json: bool) -> None:
         ("reason", found.reason),
         ("tenants", ", ".join(found.filter.tenant_ids) or "all"),
         ("types", ", ".join(found.filter.event_types)),
+        ("conditions", ", ".join(map(condition_text, found.filter.conditions))),
+        ("rate", str(found.rate or "")),
         ("view", word(messages.EndpointView.Name(found.view), VIEW)),
         ("headers", ", ".join(found.header_names)),
         ("signature", word(messages.EndpointSignature.Name(found.signature), SIGNATURE)),

@@ -56,6 +56,17 @@ def event_filter(
 
 def row_of(event: event_pb2.Event) -> tuple[str, ...]:
     """Returns an event's cells for a table."""
+    if event.HasField("endpoint"):
+        return _endpoint_row(event.endpoint)
+    return _row_of_tenant(event)
+
+
+def _endpoint_row(told: event_pb2.EndpointEvent) -> tuple[str, ...]:
+    detail = f"{told.endpoint_id} {told.reason}".strip()
+    return (when(told.received_at), told.event_type, "", "", detail, told.event_id)
+
+
+def _row_of_tenant(event: event_pb2.Event) -> tuple[str, ...]:
     if event.HasField("mail"):
         mail = event.mail
         sender = mail.message.from_address.address if mail.HasField("message") else ""

@@ -18,7 +18,7 @@ MATCHING = {
     r"^https?://[!-~]{1,2040}$": "https://receiver.example.com/hooks",
     r"^([1-9]|[12][0-9]|30)s$": "15s",
     r"^[1-9][0-9]{0,4}s$": "3600s",
-    r"^(mail|send|tenant)\.[a-z_.*]{1,90}$": "mail.created",
+    r"^(mail|send|tenant|calendar|conversation)\.[a-z_.*]{1,90}$": "mail.created",
     r"^[0-9]{1,18}$": "1",
     r"^[1-9][0-9]{0,17}$": "1",
     r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",

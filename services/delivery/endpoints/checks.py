@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,14 +12,19 @@ from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.headers import headers_fault
 from services.delivery.egress.urls import url_fault
+from services.delivery.endpoints import conditions
 from services.delivery.errors import TenantNotFound
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.meshkit.secret import Secret
+from services.providers.abilities import CALENDAR_READ, CONVERSATION_READ
 
-KINDS = ("mail", "send", "tenant")
-"""The kinds of events that endpoints get: those that the ability mail.read covers."""
+USUAL_KINDS = ("mail", "send", "tenant")
+"""The kinds of events that an endpoint gets without a choice: those that the ability mail.read covers."""
+NEEDED: Final = {"calendar": CALENDAR_READ, "conversation": CONVERSATION_READ}
+"""The ability that a key needs for an endpoint with events of another kind, beside mail.read."""
+KINDS = (*USUAL_KINDS, *NEEDED)
 MAX_NAME = 200
 MAX_TENANTS = 1000
 MAX_VALUES = 100
@@ -27,6 +33,7 @@ MAX_HEADER_BYTES = 8 * 1024
 SHORTEST, LONGEST, USUAL = timedelta(seconds=1), timedelta(seconds=30), timedelta(seconds=15)
 LONGEST_OVERLAP, USUAL_OVERLAP = timedelta(days=7), timedelta(days=1)
 MAX_CONCURRENCY, USUAL_CONCURRENCY = 50, 8
+MAX_RATE = 1000
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Selection:
     tenant_ids: list[str]
     providers: list[str]
     event_types: list[str]
+    conditions: bytes = b""
 
 
 def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
@@ -45,6 +53,7 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
         FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given; or the
             caller's key is limited to tenants and has none.
         TenantNotFound: The caller may not see a tenant.
+        KeyLacksAbility: The caller's key may not read events of a kind.
     """
     _bound("filter.tenant_ids", asked.tenant_ids, MAX_TENANTS)
     tenants = {check_id(f"filter.tenant_ids[{at}]", one) for at, one in enumerate(asked.tenant_ids)}
@@ -59,7 +68,8 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
     return Selection(
         sorted(tenants),
         _values("filter.providers", asked.providers),
-        _types(asked.event_types),
+        _types(asked.event_types, caller),
+        conditions.checked(asked.conditions),
     )
 
 
@@ -147,6 +157,17 @@ def concurrency(value: int) -> int:
     return value or USUAL_CONCURRENCY
 
 
+def rate(value: int) -> int:
+    """Check the number of requests in a second; 0 means no bound.
+
+    Raises:
+        FieldInvalid: It is out of its range.
+    """
+    if not 0 <= value <= MAX_RATE:
+        raise FieldInvalid.of("rate", f"must be from 0 to {MAX_RATE}")
+    return value
+
+
 def url(value: str, rules: EgressRules) -> str:
     """Check an address as it is written; each dial is judged again when it is made.
 
@@ -174,11 +195,19 @@ def headers(asked: Sequence[pb2.EndpointHeader]) -> dict[str, Secret]:
     return found
 
 
-def _types(values: Sequence[str]) -> list[str]:
-    types = _values("filter.event_types", values) or [f"{kind}.*" for kind in KINDS]
+def hidden_kinds(caller: Caller) -> list[str]:
+    """Return the kinds of events that a caller's key may not read: endpoints that get them do not exist for it."""
+    return [kind for kind, ability in NEEDED.items() if not caller.has_ability(ability)]
+
+
+def _types(values: Sequence[str], caller: Caller) -> list[str]:
+    types = _values("filter.event_types", values) or [f"{kind}.*" for kind in USUAL_KINDS]
     for at, value in enumerate(types):
-        if value.partition(".")[0] not in KINDS:
+        kind = value.partition(".")[0]
+        if kind not in KINDS:
             raise FieldInvalid.of(f"filter.event_types[{at}]", f"must be of a kind that is one of {', '.join(KINDS)}")
+        if kind in NEEDED:
+            caller.require_ability(NEEDED[kind])
     return types
 
 

@@ -1,7 +1,7 @@
 """The use cases of callers: create, read, change, pause, resume and delete endpoints."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -16,8 +16,18 @@ from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 
-Scope = list[str] | None
-"""The tenants of the caller; None means all."""
+
+@dataclass(frozen=True)
+class Scope:
+    """The endpoints that exist for a caller.
+
+    Args:
+        tenants: The tenants of its key; None means all.
+        hidden: The kinds of events that its key may not read.
+    """
+
+    tenants: list[str] | None = None
+    hidden: Sequence[str] = ()
 
 
 class Stream(Protocol):
@@ -25,6 +35,9 @@ class Stream(Protocol):
 
     async def position(self, cursor: str) -> str:
         """Return the cursor that a word such as "latest" stands for, after checking that it can be read from."""
+
+    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
+        """Return the earlier of an endpoint's position and the place of a time, and the number of events after it."""
 
     async def delivery(self, event_id: str) -> Delivery:
         """Return the delivery of an event that is still in the stream."""
@@ -100,12 +113,12 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
         """
         async with db.connection(self._pool) as connection:
-            return found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+            return found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
 
     async def page(self, scope: Scope, before: str | None, url: str, limit: int) -> list[EndpointRow]:
         """Read a page of endpoints, newest first."""
         async with db.connection(self._pool) as connection:
-            return await endpoints.page(connection, scope, before, url, limit)
+            return await endpoints.page(connection, scope.tenants, scope.hidden, before, url, limit)
 
     async def counts(self, rows: list[EndpointRow]) -> dict[str, tuple[int, int]]:
         """Count the waiting and the exhausted deliveries of endpoints."""
@@ -121,7 +134,7 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
         """
         async with db.connection(self._pool) as connection:
-            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
             return await attempts.page(connection, endpoint_id, event_id, before, limit)
 
     async def update(
@@ -134,7 +147,7 @@ class Endpoints:
 
         Args:
             endpoint_id: The endpoint.
-            scope: The caller's tenants.
+            scope: The endpoints that exist for the caller.
             values: Checked values by column.
             headers: All headers, checked; None leaves them as they are.
 
@@ -180,7 +193,7 @@ class Endpoints:
             values: dict[str, Any] = {"position": position} if cursor else {}
             if row.state not in DELIVERING:
                 values |= {"state": State.ACTIVE, "reason": "", "failures": 0}
-                values |= {"failing_since": None, "throttled_until": None}
+                values |= {"failing_since": None, "throttled_until": None, "warnings": 0}
                 await deliveries.let_go(connection, endpoint_id)
             return await endpoints.change(connection, endpoint_id, values) if values else row
 
@@ -191,7 +204,7 @@ class Endpoints:
 
         Args:
             endpoint_id: The endpoint.
-            scope: The caller's tenants.
+            scope: The endpoints that exist for the caller.
             overlap: How long the previous key still signs.
 
         Returns:
@@ -220,7 +233,7 @@ class Endpoints:
             EventNotFound: As Processor answers: the event is past retention.
         """
         async with db.connection(self._pool) as connection:
-            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
             event_id = await attempts.event_of(connection, endpoint_id, attempt_id)
             if event_id is None:
                 raise _no_attempt(attempt_id)
@@ -228,7 +241,9 @@ class Endpoints:
         if not is_queued:
             again = await self._stream.delivery(event_id)
             async with db.transaction(self._pool) as connection:
-                row = found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+                row = found(
+                    endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden, lock=True)
+                )
                 if not row.covers(again.tenant_id):
                     raise _no_attempt(attempt_id)
                 await deliveries.insert(connection, endpoint_id, [again])
@@ -239,7 +254,7 @@ class Endpoints:
 
         Args:
             endpoint_id: The endpoint.
-            scope: The caller's tenants.
+            scope: The endpoints that exist for the caller.
             since: Only those that were exhausted then or later; None means all.
             is_dry: Only count them.
 
@@ -259,6 +274,30 @@ class Endpoints:
 
         await self._with_locked(endpoint_id, scope, revived)
         return recovered
+
+    async def recover_events(self, endpoint_id: str, scope: Scope, moment: datetime, *, is_dry: bool) -> int:
+        """Deliver the events from a time on once more; return their number. Safe to call again.
+
+        Args:
+            endpoint_id: The endpoint.
+            scope: The endpoints that exist for the caller.
+            moment: Events that came into the stream then or later are delivered; a position before it stays.
+            is_dry: Only count them.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+            CursorExpired, CursorEpochChanged: As Processor answers for the endpoint's position.
+        """
+        position, count = await self._stream.since(await self.get(endpoint_id, scope), moment)
+
+        async def moved(connection: db.Connection, _row: EndpointRow) -> EndpointRow:
+            # An exhausted delivery keeps its event from being queued: those of the chosen time ended after it.
+            await deliveries.recover(connection, endpoint_id, moment)
+            return await endpoints.change(connection, endpoint_id, {"position": position})
+
+        if not is_dry:
+            await self._with_locked(endpoint_id, scope, moved)
+        return count
 
     async def delete(self, endpoint_id: str, scope: Scope) -> None:
         """Delete an endpoint and its secrets at once, and the rest of it in the background.
@@ -281,7 +320,10 @@ class Endpoints:
     ) -> EndpointRow:
         async with db.transaction(self._pool) as connection:
             row = await work(
-                connection, found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+                connection,
+                found(
+                    endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden, lock=True)
+                ),
             )
         self._changed()
         return row

@@ -5,12 +5,20 @@ from typing import Any, TypeAlias
 
 from google.protobuf.json_format import MessageToDict
 
+from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.delivery.store.rows import Delivery, EndpointRow
 
-Content: TypeAlias = mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent
-_IDS = ("eventId", "tenantId", "provider", "messageId", "sendId", "isReplay")
+Content: TypeAlias = (
+    mail_pb2.NormalizedMailEvent
+    | event_pb2.TenantEvent
+    | event_pb2.SendEvent
+    | calendar_pb2.NormalizedCalendarEvent
+    | conversation_pb2.ConversationEvent
+)
+_IDS = ("eventId", "tenantId", "provider", "messageId", "sendId", "calendarEventId", "calendarWriteId", "isReplay")
 TEST_TYPE = "endpoint.test"
 
 
@@ -25,6 +33,10 @@ def delivery_of(event: event_pb2.Event) -> Delivery:
     content = content_of(event)
     known = _json(content)
     data = {name: known[name] for name in _IDS if name in known}
+    if isinstance(content, conversation_pb2.ConversationEvent):
+        data["conversationId"] = content.conversation.conversation_id
+    if isinstance(content, calendar_pb2.NormalizedCalendarEvent):
+        data["calendarId"] = content.calendar.calendar_id
     data["href"] = f"/v1/events/{content.event_id}"
     body = _body(known, data)
     return Delivery(content.event_id, content.tenant_id, content.event_type, _order_key(content), body)
@@ -63,9 +75,13 @@ def _body(known: dict[str, Any], data: dict[str, Any]) -> bytes:
 
 
 def _order_key(content: Content) -> str:
-    """Return what the order holds for: the message, else the send, else the tenant."""
+    """Return what the order holds for: the message, send, calendar event, calendar or conversation, else the tenant."""
     if isinstance(content, mail_pb2.NormalizedMailEvent) and content.message_id:
         return f"{content.tenant_id}/{content.message_id}"
     if isinstance(content, event_pb2.SendEvent):
         return f"{content.tenant_id}/send/{content.send_id}"
+    if isinstance(content, calendar_pb2.NormalizedCalendarEvent):
+        return f"{content.tenant_id}/calendar/{content.calendar_event_id or content.calendar.calendar_id}"
+    if isinstance(content, conversation_pb2.ConversationEvent):
+        return f"{content.tenant_id}/conversation/{content.conversation.conversation_id}"
     return content.tenant_id

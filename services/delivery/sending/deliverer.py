@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.delivery.endpoints import conditions
 from services.delivery.sending import bodies
 from services.delivery.sending.attempt import Attempts, Tried
 from services.delivery.sending.feed import Feed
+from services.delivery.sending.notices import note_change
+from services.delivery.sending.pace import Pace
 from services.delivery.sending.results import record
 from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
@@ -74,6 +77,7 @@ class Deliverer:
         self._running: dict[asyncio.Task[Tried], Delivery] = {}
         self._unrecorded: list[Tried] = []
         self._nudged = asyncio.Event()
+        self._pace = Pace()
         self._next_look = 0.0
         self._is_stopping = False
         self._is_over = False
@@ -162,7 +166,9 @@ class Deliverer:
             self._next_look = time.monotonic() + _AWAY_SECONDS
             return _AWAY_SECONDS
         if page.next_cursor != row.position:
-            await self._keep(row, [bodies.delivery_of(event) for event in page.events], page.next_cursor)
+            chosen = conditions.read(row.conditions)
+            new = [bodies.delivery_of(event) for event in page.events if conditions.hold(chosen, event)]
+            await self._keep(row, new, page.next_cursor)
         if page.has_more:
             self._next_look = 0.0
         return max(self._next_look - time.monotonic(), 0.0)
@@ -180,8 +186,11 @@ class Deliverer:
 
     async def _disable(self, reason: str) -> None:
         async with db.transaction(self._means.pool) as connection:
-            if await leases.held(connection, self._lease_id, self._endpoint_id, lock=True) is not None:
-                await endpoints.note(connection, self._endpoint_id, {"state": State.DISABLED, "reason": reason})
+            row = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
+            if row is not None:
+                ended = {"state": State.DISABLED, "reason": reason}
+                changed = await endpoints.note(connection, self._endpoint_id, ended)
+                await note_change(connection, row, changed, self._means.clock.now())
         logger.warning("endpoint lost its position", endpoint_id=self._endpoint_id, reason=reason)
         self._nudged.set()
 
@@ -193,17 +202,21 @@ class Deliverer:
         free = (1 if row.state is State.FAILING else row.concurrency) - len(self._running)
         if free <= 0:
             return _LOOK_SECONDS
+        paced = min(free, self._pace.ready(row.rate)) if row.rate else free
+        if not paced:
+            return self._pace.seconds(row.rate)
         busy = [one.order_key for one in self._running.values()]
         async with db.connection(self._means.pool) as connection:
             # A new event tells whether the receiver is back; one that it refused before may be refused for what it is.
             probes = row.state is State.FAILING
-            found = await deliveries.following(connection, self._endpoint_id, busy, free, prefers_new=probes)
+            found = await deliveries.following(connection, self._endpoint_id, busy, paced, prefers_new=probes)
         for delivery in found:
             if delivery.wait_seconds > 0:
                 return delivery.wait_seconds
             if not self._launch(row, delivery):
                 return _BUSY_SECONDS
-        return _LOOK_SECONDS
+            self._pace.take()
+        return self._pace.seconds(row.rate) if paced < free and found else _LOOK_SECONDS
 
     def _launch(self, row: EndpointRow, delivery: Delivery) -> bool:
         needs_slot = bool(self._running)

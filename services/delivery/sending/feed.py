@@ -1,6 +1,7 @@
 """The event stream, as Processor's mesh door serves it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from mailmesh.processor.v1 import event_feed_service_pb2 as pb2
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
@@ -9,7 +10,7 @@ from services.delivery.sending.bodies import delivery_of
 from services.delivery.store.rows import Delivery, EndpointRow
 
 FEED = "/mailmesh.processor.v1.EventFeedService"
-RETRY_SAFE = (f"{FEED}/ReadFeed", f"{FEED}/GetFeedEvent")
+RETRY_SAFE = tuple(f"{FEED}/{name}" for name in ("ReadFeed", "LocateFeed", "GetFeedEvent", "PublishEndpointEvents"))
 EARLIEST, LATEST = "earliest", "latest"
 _CALL_SECONDS = 10.0
 
@@ -42,13 +43,21 @@ class Feed:
         Raises:
             MeshError: Processor refuses the cursor, or is away.
         """
-        chosen = event_service_pb2.EventFilter(
-            tenant_ids=row.tenant_ids, providers=row.providers, event_types=row.event_types
-        )
         request = pb2.ReadFeedRequest(
-            cursor=row.position, page_size=count, filter=chosen, view=event_pb2.EVENT_VIEW_BASIC
+            cursor=row.position, page_size=count, filter=_filter(row), view=event_pb2.EVENT_VIEW_BASIC
         )
         return await self._stub.ReadFeed(request, timeout=_CALL_SECONDS)
+
+    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
+        """Return the earlier of an endpoint's position and the place of a time, and the number of its events after it.
+
+        Raises:
+            MeshError: Processor refuses the position, or is away.
+        """
+        request = pb2.LocateFeedRequest(cursor=row.position, filter=_filter(row))
+        request.events_from.FromDatetime(moment)
+        found = await self._stub.LocateFeed(request, timeout=_CALL_SECONDS)
+        return found.cursor, found.events
 
     async def news(self, cursor: str, kinds: Sequence[str], count: int, wait_seconds: int) -> pb2.ReadFeedResponse:
         """Wait for new events of any tenant.
@@ -59,6 +68,14 @@ class Feed:
         chosen = event_service_pb2.EventFilter(event_types=[f"{kind}.*" for kind in kinds])
         request = pb2.ReadFeedRequest(cursor=cursor, page_size=count, filter=chosen, wait_seconds=wait_seconds)
         return await self._stub.ReadFeed(request, timeout=_CALL_SECONDS + wait_seconds)
+
+    async def publish(self, notices: Sequence[pb2.EndpointNotice]) -> None:
+        """Append warnings about endpoints to the stream. Safe to call again.
+
+        Raises:
+            MeshError: Processor is away.
+        """
+        await self._stub.PublishEndpointEvents(pb2.PublishEndpointEventsRequest(notices=notices), timeout=_CALL_SECONDS)
 
     async def delivery(self, event_id: str) -> Delivery:
         """Return the delivery of an event that is still in the stream.
@@ -76,3 +93,9 @@ class Feed:
         """
         request = pb2.GetFeedEventRequest(event_id=event_id, view=event_pb2.EVENT_VIEW_FULL)
         return (await self._stub.GetFeedEvent(request, timeout=_CALL_SECONDS)).event
+
+
+def _filter(row: EndpointRow) -> event_service_pb2.EventFilter:
+    return event_service_pb2.EventFilter(
+        tenant_ids=row.tenant_ids, providers=row.providers, event_types=row.event_types
+    )

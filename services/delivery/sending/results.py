@@ -8,6 +8,7 @@ import structlog
 
 from services.delivery import metrics
 from services.delivery.sending.attempt import Tried
+from services.delivery.sending.notices import note_change
 from services.delivery.sending.schedule import Schedule, after, ended_outage
 from services.delivery.store import attempts, deliveries, endpoints, leases
 from services.delivery.store.rows import AttemptRow, EndpointRow, State
@@ -50,6 +51,7 @@ async def record(
             # keep their schedule: they would use up their attempts.
             await deliveries.let_go_since(connection, endpoint_id, since)
         changed = await endpoints.note(connection, endpoint_id, values)
+        await note_change(connection, row, changed, now)
     _tell(row, changed)
     return changed
 

@@ -15,6 +15,7 @@ _FIRST_PAUSE_SECONDS = 5.0
 _DOUBLINGS = 10
 _OUTAGE = timedelta(minutes=10)
 """So long without a success a receiver was away, and did not refuse a few events only."""
+FIRST_WARNING, LAST_WARNING = 2, 3
 DISABLED_REASON = "NO_SUCCESS"
 GONE_REASON = "GONE"
 
@@ -113,7 +114,14 @@ def after(row: EndpointRow, outcomes: list[Outcome], schedule: Schedule, now: da
         "throttled_until": schedule.throttled_until(failures, now, asked),
         "state": state,
         "reason": reason,
+        "warnings": max(row.warnings if since == row.failing_since else 0, _quarters(since, schedule, now)),
     }
+
+
+def _quarters(since: datetime | None, schedule: Schedule, now: datetime) -> int:
+    """Return the quarters of the time to the end of which operators are warned: two or three, or 0."""
+    passed = 0 if since is None else int((now - since) * 4 / schedule.disable_after)
+    return min(passed, LAST_WARNING) if passed >= FIRST_WARNING else 0
 
 
 def ended_outage(row: EndpointRow, outcomes: list[Outcome], now: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceServicer as Base
 from services.delivery.egress.addresses import EgressRules
-from services.delivery.endpoints import checks
+from services.delivery.endpoints import checks, conditions
 from services.delivery.endpoints.use_cases import Endpoints, Scope
 from services.delivery.sending.attempt import Attempts
 from services.delivery.store.rows import AttemptRow, EndpointRow
@@ -23,7 +23,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 _TIMES = ("created_at", "failing_since", "succeeded_at")
-_MUTABLE = ("url", "display_name", "filter", "view", "headers", "timeout", "concurrency")
+_MUTABLE = ("url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate")
 
 
 class EndpointServicer(Base):
@@ -114,8 +114,14 @@ class EndpointServicer(Base):
     async def RecoverEndpoint(
         self, request: pb2.RecoverEndpointRequest, context: "Context"
     ) -> pb2.RecoverEndpointResponse:
-        """Make exhausted deliveries due again, or count them."""
+        """Make exhausted deliveries due again or move back to a time, or count only."""
         has_time = request.HasField("exhausted_from")
+        if request.HasField("events_from"):
+            if has_time:
+                raise FieldInvalid.of("events_from", "must not be given together with exhausted_from")
+            moment = checks.moment("events_from", request.events_from)
+            count = await self._endpoints.recover_events(_id(request), _scope(), moment, is_dry=request.dry_run)
+            return pb2.RecoverEndpointResponse(deliveries=count)
         since = checks.moment("exhausted_from", request.exhausted_from) if has_time else None
         count = await self._endpoints.recover(_id(request), _scope(), since, is_dry=request.dry_run)
         return pb2.RecoverEndpointResponse(deliveries=count)
@@ -166,6 +172,7 @@ class EndpointServicer(Base):
                 "timeout_ms": checks.timeout_ms(request.timeout if request.HasField("timeout") else None)
             },
             "concurrency": lambda: {"concurrency": checks.concurrency(request.concurrency)},
+            "rate": lambda: {"rate": checks.rate(request.rate)},
         }
         return {column: value for name in names for column, value in ways[name]().items()}
 
@@ -177,10 +184,16 @@ def message_of(row: EndpointRow, counts: tuple[int, int]) -> pb2.Endpoint:
         endpoint_id=row.endpoint_id,
         display_name=row.display_name,
         url=row.url,
-        filter=pb2.EndpointFilter(tenant_ids=row.tenant_ids, providers=row.providers, event_types=row.event_types),
+        filter=pb2.EndpointFilter(
+            tenant_ids=row.tenant_ids,
+            providers=row.providers,
+            event_types=row.event_types,
+            conditions=conditions.read(row.conditions),
+        ),
         view=row.view,  # type: ignore[arg-type]
         header_names=row.header_names,
         concurrency=row.concurrency,
+        rate=row.rate,
         signature=row.signature,  # type: ignore[arg-type]
         public_key=row.public_key,
         state=int(row.state),  # type: ignore[arg-type]
@@ -236,5 +249,5 @@ def _id(request: Any) -> str:
 
 
 def _scope() -> Scope:
-    tenants = current_caller().tenants
-    return None if tenants is None else sorted(tenants)
+    caller = current_caller()
+    return Scope(None if caller.tenants is None else sorted(caller.tenants), checks.hidden_kinds(caller))

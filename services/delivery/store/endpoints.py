@@ -11,12 +11,15 @@ from services.meshkit import db
 
 NAMES = tuple(field.name for field in fields(EndpointRow))
 COLUMNS = ", ".join(NAMES)
-_IN_SCOPE = "deleted_at IS NULL AND ($1::uuid[] IS NULL OR (tenant_ids <> '{}' AND tenant_ids <@ $1::uuid[]))"
-_GET = f"SELECT {COLUMNS} FROM delivery.endpoints WHERE {_IN_SCOPE} AND endpoint_id = $2"  # noqa: S608 - constants
+_IN_SCOPE = """
+    deleted_at IS NULL AND ($1::uuid[] IS NULL OR (tenant_ids <> '{}' AND tenant_ids <@ $1::uuid[]))
+    AND NOT EXISTS (SELECT FROM unnest(event_types) AS one WHERE split_part(one, '.', 1) = ANY($2::text[]))
+"""
+_GET = f"SELECT {COLUMNS} FROM delivery.endpoints WHERE {_IN_SCOPE} AND endpoint_id = $3"  # noqa: S608 - constants
 _PAGE = f"""
     SELECT {COLUMNS} FROM delivery.endpoints
-    WHERE {_IN_SCOPE} AND ($2::uuid IS NULL OR endpoint_id < $2) AND ($3 = '' OR url = $3)
-    ORDER BY endpoint_id DESC LIMIT $4
+    WHERE {_IN_SCOPE} AND ($3::uuid IS NULL OR endpoint_id < $3) AND ($4 = '' OR url = $4)
+    ORDER BY endpoint_id DESC LIMIT $5
 """  # noqa: S608 - constants
 _COUNTS = """
     SELECT endpoint_id, count(*) FILTER (WHERE due_at IS NOT NULL) AS waiting,
@@ -50,18 +53,36 @@ async def insert(connection: db.Connection, values: Mapping[str, Any]) -> Endpoi
 
 
 async def get(
-    connection: db.Connection, endpoint_id: str, scope: Sequence[str] | None, *, lock: bool = False
+    connection: db.Connection,
+    endpoint_id: str,
+    tenants: Sequence[str] | None,
+    hidden: Sequence[str],
+    *,
+    lock: bool = False,
 ) -> EndpointRow | None:
-    """Read an endpoint whose tenants are all in scope; None as the scope means all."""
-    found = await connection.fetchrow(_GET + (" FOR UPDATE" if lock else ""), scope, endpoint_id)
+    """Read an endpoint whose tenants are all in scope, and whose kinds of events are not hidden.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        endpoint_id: The endpoint.
+        tenants: The tenants in scope; None means all.
+        hidden: The kinds of events that the caller may not read.
+        lock: Whether to lock the row until the end of the transaction.
+    """
+    found = await connection.fetchrow(_GET + (" FOR UPDATE" if lock else ""), tenants, hidden, endpoint_id)
     return None if found is None else row(found)
 
 
 async def page(
-    connection: db.Connection, scope: Sequence[str] | None, before: str | None, url: str, limit: int
+    connection: db.Connection,
+    tenants: Sequence[str] | None,
+    hidden: Sequence[str],
+    before: str | None,
+    url: str,
+    limit: int,
 ) -> list[EndpointRow]:
-    """Read a page of endpoints in scope, newest first; an empty URL means all."""
-    return [row(found) for found in await connection.fetch(_PAGE, scope, before, url, limit)]
+    """Read a page of endpoints in scope, newest first; an empty URL means all. The scope is that of `get`."""
+    return [row(found) for found in await connection.fetch(_PAGE, tenants, hidden, before, url, limit)]
 
 
 async def counts(connection: db.Connection, endpoint_ids: Sequence[str]) -> dict[str, tuple[int, int]]:

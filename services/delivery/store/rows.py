@@ -50,6 +50,9 @@ class EndpointRow:
         throttled_until: The time before which nothing is sent, or None.
         position: The cursor in the event stream up to which events are in the queue or delivered.
         revision: Grows with each change that a caller makes.
+        rate: The largest number of requests in a second; 0 means no bound.
+        conditions: The conditions on mails, as a serialized filter of the contract; empty without any.
+        warnings: Quarters of the time to its end of which operators were warned since the last success; 0 without one.
     """
 
     endpoint_id: str
@@ -76,6 +79,9 @@ class EndpointRow:
     throttled_until: datetime | None
     position: str
     revision: int
+    rate: int = 0
+    conditions: bytes = b""
+    warnings: int = 0
 
     def covers(self, tenant_id: str) -> bool:
         """Tell whether the filter includes a tenant."""

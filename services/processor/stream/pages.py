@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TypeAlias
 from uuid import UUID
@@ -16,7 +17,15 @@ from services.processor.errors import CursorEpochChanged, CursorExpired, EventNo
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.filter import Selection
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
-from services.processor.stream.store.event_reader import StreamState, find, load, look, stream_state
+from services.processor.stream.store.event_reader import (
+    StreamState,
+    find,
+    last_before,
+    load,
+    look,
+    stream_state,
+)
+from services.processor.stream.store.replays import Range, measure
 
 logger = structlog.get_logger(__name__)
 
@@ -80,6 +89,24 @@ class EventReader:
             check(given, state)
             return given
         return oldest(state) if word == EARLIEST else newest(state)
+
+    async def before(self, moment: datetime) -> Cursor:
+        """Return the cursor before the events that came into the stream at a time or later, or the oldest one."""
+        # Positions are microseconds since 1970, and grow faster only while more than one event comes in each of them.
+        position = int(moment.timestamp() * 1_000_000)
+        async with db.connection(self._pool) as connection:
+            state = await stream_state(connection, 0)
+            last = await last_before(connection, position)
+        if last is None or last["position"] <= state.floor:
+            return oldest(state)
+        return Cursor(state.epoch, last["position"], tag_of(last["event_id"]))
+
+    async def count(self, start: Cursor, selection: Selection, most: int) -> int:
+        """Count the events after a cursor that a reader gets, replays left out, up to a bound."""
+        async with db.connection(self._pool) as connection:
+            state = await stream_state(connection, start.position)
+            counted, _ = await measure(connection, Range(start.position, state.head, None, None, selection), most)
+        return counted
 
     async def page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
         """Return the events after a cursor.

@@ -16,6 +16,7 @@ from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.serialization import (
     KIND_CALENDAR,
     KIND_CONVERSATION,
+    KIND_ENDPOINT,
     KIND_MAIL,
     KIND_SEND,
     KIND_TENANT,
@@ -29,6 +30,9 @@ MAIL_ENRICHED = "mail.enriched"
 _SENDS = "send."
 _CALENDARS = "calendar."
 _CONVERSATIONS = "conversation."
+_ENDPOINTS = "endpoint."
+_NO_TENANT = "00000000-0000-0000-0000-000000000000"
+"""The stored tenant of an event that belongs to none: no key that is limited to tenants includes it."""
 _DIGEST_BYTES = 16
 
 
@@ -42,9 +46,10 @@ class EventDraft:
         send: The outcome of a send, with `event_id` and `position` empty.
         calendar_event: A change of a calendar or of its events, with `event_id` and `position` empty.
         conversation: A change of a conversation, with `event_id` and `position` empty.
+        endpoint: A warning about an endpoint, with `event_id` and `position` empty.
         change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome;
             for a calendar, the id of the calendar or of its event, and the number of its change; for a
-            conversation, its id and version.
+            conversation, its id and version; for an endpoint, the id that Delivery derived from the change.
             It is the key that makes the change one event.
     """
 
@@ -53,6 +58,7 @@ class EventDraft:
     send: event_pb2.SendEvent | None = None
     calendar_event: calendar_pb2.NormalizedCalendarEvent | None = None
     conversation: conversation_pb2.ConversationEvent | None = None
+    endpoint: event_pb2.EndpointEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -77,24 +83,25 @@ class EventDraft:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
         The outcome of a send and the change of a calendar or of a conversation are committed with their state, which
-        keeps them from happening again.
+        keeps them from happening again. Delivery repeats a warning about an endpoint until it is
+        confirmed.
         """
         event_type = self._content().event_type
         return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(
-            (_SENDS, _CALENDARS, _CONVERSATIONS)
+            (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS)
         )
 
     @property
     def tenant_id(self) -> str:
-        """The tenant's UUID."""
-        return self._content().tenant_id
+        """The tenant's UUID, as it is stored."""
+        return _NO_TENANT if self.endpoint is not None else self._content().tenant_id
 
     def row(self, event_id: UUID) -> EventRow:
         """Return the row to store."""
         event = self._content()
         return EventRow(
             event_id=event_id,
-            tenant_id=event.tenant_id,
+            tenant_id=self.tenant_id,
             provider=event.provider,
             event_type=event.event_type,
             kind=self._kind(),
@@ -107,10 +114,12 @@ class EventDraft:
             return KIND_CALENDAR
         if self.conversation is not None:
             return KIND_CONVERSATION
+        if self.endpoint is not None:
+            return KIND_ENDPOINT
         return KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND
 
     def _content(self) -> Content:
-        event = self.mail or self.tenant or self.send or self.calendar_event or self.conversation
+        event = self.mail or self.tenant or self.send or self.calendar_event or self.conversation or self.endpoint
         if event is None:
             msg = "a draft contains an event of one kind"
             raise ValueError(msg)

@@ -24,12 +24,14 @@ KIND_TENANT = 2
 KIND_SEND = 3
 KIND_CALENDAR = 6
 KIND_CONVERSATION = 7
+KIND_ENDPOINT = 8
 _NAMES = {
     KIND_MAIL: "mail",
     KIND_TENANT: "tenant",
     KIND_SEND: "send",
     KIND_CALENDAR: "calendar_event",
     KIND_CONVERSATION: "conversation",
+    KIND_ENDPOINT: "endpoint",
 }
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
@@ -65,6 +67,7 @@ Content: TypeAlias = (
     | event_pb2.SendEvent
     | calendar_pb2.NormalizedCalendarEvent
     | conversation_pb2.ConversationEvent
+    | event_pb2.EndpointEvent
 )
 """The content of an event, of any kind. All kinds have the fields of `TenantEvent` up to `original_event_id`."""
 

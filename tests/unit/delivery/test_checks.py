@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.endpoints import checks
 from services.delivery.errors import TenantNotFound
-from services.meshkit.errors import FieldInvalid
+from services.meshkit.errors import FieldInvalid, KeyLacksAbility
 from services.meshkit.identity.caller import Caller
 
 MINE, OTHERS = "019a9f0e-7c1e-7000-8000-000000000002", "019a9f0e-7c1e-7000-8000-000000000003"
@@ -36,7 +36,26 @@ def test_a_time_out_of_range_is_refused_by_its_name(asked: Timestamp) -> None:
 def test_an_empty_filter_selects_the_kinds_that_the_ability_covers_and_others_are_refused() -> None:
     assert ["mail.*", "send.*", "tenant.*"] == checks.selection(pb2.EndpointFilter(), UNLIMITED).event_types
     with pytest.raises(FieldInvalid):
-        checks.selection(pb2.EndpointFilter(event_types=["calendar.*"]), UNLIMITED)
+        checks.selection(pb2.EndpointFilter(event_types=["weather.*"]), UNLIMITED)
+
+
+@pytest.mark.parametrize("kind", ["calendar", "conversation"])
+def test_calendars_and_conversations_need_their_own_ability(kind: str) -> None:
+    asked = pb2.EndpointFilter(event_types=[f"{kind}.*"])
+    with pytest.raises(KeyLacksAbility):
+        checks.selection(asked, UNLIMITED)
+    able = Caller("envoy", "key", abilities=frozenset({f"{kind}.read"}))
+
+    assert [f"{kind}.*"] == checks.selection(asked, able).event_types
+    assert kind in checks.hidden_kinds(UNLIMITED)
+    assert kind not in checks.hidden_kinds(able)
+
+
+@pytest.mark.parametrize("rate", [-1, 1001])
+def test_a_rate_out_of_range_is_refused(rate: int) -> None:
+    assert (0, 1000) == (checks.rate(0), checks.rate(1000))
+    with pytest.raises(FieldInvalid, match="rate"):
+        checks.rate(rate)
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,18 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
 import pytest
 from aiohttp import web
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from mailmesh.processor.v1 import event_feed_service_pb2 as feed_pb2
+from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from services.delivery import server as delivery_server
 from services.delivery.egress.client import EgressClient
@@ -27,11 +29,18 @@ from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from tests.programs.postgres import TestDatabase
-from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
+from tests.store.processor.stream.conftest import (
+    OTHER_TENANT,
+    TENANT,
+    calendar_draft,
+    conversation_draft,
+    mail_draft,
+)
 from tests.wire.processor.stream.conftest import (
     Processor,
     edge_channel,
@@ -72,7 +81,7 @@ class Receiver:
         content = json.loads(await request.read())
         status = 200 if self.answer is None else await self.answer(content)
         if status == 200:
-            self.seen[content["data"]["messageId"]].append(request.headers["webhook-id"])
+            self.seen[content["data"].get("messageId", "")].append(request.headers["webhook-id"])
             self.latencies.append(time.time() - float(request.headers["webhook-timestamp"]))
         return web.Response(status=status)
 
@@ -242,6 +251,121 @@ async def test_an_endpoint_gets_the_events_of_its_filter_only(processor: Process
         await until(lambda: receiver.count >= 1)
 
         assert {"d": [wanted]} == receiver.seen
+
+
+async def test_conditions_choose_among_mails_and_a_rate_spreads_them(
+    processor: Processor, start_delivery: Start
+) -> None:
+    async with receiving() as receiver:
+        delivery = await start_delivery()
+        subjects = [pb2.EndpointCondition(field=pb2.ENDPOINT_CONDITION_FIELD_SUBJECT, values=["Chosen"])]
+        endpoint = await delivery.create(receiver.url, filter=pb2.EndpointFilter(conditions=subjects), rate=20)
+        drafts = [mail_draft(f"m{number}") for number in range(60)]
+        for draft in drafts[::2]:
+            assert draft.mail is not None
+            draft.mail.message.subject = "chosen"
+        ids = await processor.publish(*drafts)
+        began = time.monotonic()
+        await until(lambda: receiver.count >= 30)
+
+        # Thirty at twenty in a second, the first two at once. The bound is from below: a slow machine breaks it not.
+        assert time.monotonic() - began > 1.0
+        assert {(one,) for one in ids[::2]} == {(*seen,) for seen in receiver.seen.values()}
+        assert (20, subjects[0].field) == (endpoint.rate, endpoint.filter.conditions[0].field)
+
+
+async def test_events_from_a_time_on_are_delivered_once_more(processor: Processor, start_delivery: Start) -> None:
+    async with receiving() as receiver:
+        delivery = await start_delivery()
+        endpoint = await delivery.create(receiver.url)
+        [first] = await processor.publish(mail_draft("a"))
+        await until(lambda: receiver.count >= 1)
+        await asyncio.sleep(0.01)
+        moment = Timestamp()
+        moment.FromNanoseconds(time.time_ns())
+        await processor.publish(mail_draft("b"), mail_draft("c"))
+        await until(lambda: receiver.count >= 3)
+        asked = pb2.RecoverEndpointRequest(endpoint_id=endpoint.endpoint_id, events_from=moment, dry_run=True)
+        counted = await delivery.stub.RecoverEndpoint(asked, metadata=delivery.key)
+        assert (2, 3) == (counted.deliveries, receiver.count)
+
+        asked.dry_run = False
+        await delivery.stub.RecoverEndpoint(asked, metadata=delivery.key)
+        await until(lambda: receiver.count >= 5)
+        assert ([first], 2, 2) == (receiver.seen["a"], *(len(receiver.seen[one]) for one in "bc"))
+        # A time after the position of the endpoint skips nothing, and one before all events means all.
+        paused = pb2.PauseEndpointRequest(endpoint_id=endpoint.endpoint_id)
+        position = (await delivery.stub.PauseEndpoint(paused, metadata=delivery.key)).endpoint.position
+        await processor.publish(mail_draft("d"))
+        asked.events_from.GetCurrentTime()
+        assert 1 == (await delivery.stub.RecoverEndpoint(asked, metadata=delivery.key)).deliveries
+        assert position == (await delivery.get(endpoint)).position
+        asked.events_from.FromSeconds(0)
+        asked.dry_run = True
+        assert 4 == (await delivery.stub.RecoverEndpoint(asked, metadata=delivery.key)).deliveries
+
+
+async def test_calendars_and_conversations_go_to_keys_of_their_ability(
+    processor: Processor, start_delivery: Start
+) -> None:
+    async with receiving() as receiver:
+        delivery = await start_delivery()
+        chosen = pb2.EndpointFilter(event_types=["calendar.*", "conversation.*"])
+        with pytest.raises(grpc.RpcError) as refused:
+            await delivery.create(receiver.url, filter=chosen)
+        assert "KEY_LACKS_ABILITY" in str(refused.value.trailing_metadata())
+        able = replace(delivery, key=(*delivery.key[:-1], ("x-mailmesh-abilities", "*")))
+        endpoint = await able.create(receiver.url, filter=chosen)
+        ids = await processor.publish(calendar_draft("calendar:1"), mail_draft(), conversation_draft("conversation:1"))
+        await until(lambda: receiver.count >= 2)
+
+        assert {ids[0], ids[2]} == {one for seen in receiver.seen.values() for one in seen}
+        # A key that may not read these events could send them to itself by changing the address.
+        with pytest.raises(grpc.RpcError) as hidden:
+            await delivery.get(endpoint)
+        assert "ENDPOINT_NOT_FOUND" in str(hidden.value.trailing_metadata())
+
+
+async def test_a_gone_endpoint_warns_operators_once_and_no_tenant_sees_it(
+    processor: Processor, start_delivery: Start, delivery_database: TestDatabase, tls: Tls
+) -> None:
+    async with receiving() as receiver:
+
+        async def gone(_content: dict[str, Any]) -> int:
+            return 410
+
+        receiver.answer = gone
+        delivery = await start_delivery()
+        endpoint = await delivery.create(receiver.url)
+        await processor.publish(mail_draft())
+        while not (found := await _warnings(processor)):
+            await asyncio.sleep(0.05)
+
+        assert [("endpoint.gone", endpoint.endpoint_id, "", "GONE")] == [
+            (one.event_type, one.endpoint_id, one.tenant_id, one.reason) for one in found
+        ]
+        assert [] == await _warnings(processor, TENANT)
+
+        # A process that is killed after the stream has the warning, and before it forgets it, gives it once more.
+        notice = feed_pb2.EndpointNotice(notice_id=new_id(), event=found[0])
+        async with mesh_channel(f"127.0.0.1:{processor.server.port}", "processor", tls("delivery")) as channel:
+            feed = Feed(EventFeedServiceStub(channel))
+            for _ in range(2):
+                await feed.publish([notice])
+            with pytest.raises(MeshError):
+                await feed.publish([feed_pb2.EndpointNotice(notice_id=new_id(), event=event_pb2.EndpointEvent())])
+        assert 2 == len(await _warnings(processor))
+        async with open_pool(Secret(delivery_database.url), "test", DatabaseLimits(connections=1)) as pool:
+            while await pool.fetchval("SELECT count(*) FROM delivery.notices"):
+                await asyncio.sleep(0.05)
+
+
+async def _warnings(processor: Processor, tenants: str = "*") -> list[event_pb2.EndpointEvent]:
+    """Returns the warnings that a key reads in the stream."""
+    chosen = event_service_pb2.EventFilter(event_types=["endpoint.*"])
+    request = event_service_pb2.ListEventsRequest(cursor="earliest", filter=chosen)
+    page = await processor.events.ListEvents(request, metadata=processor.key(tenants))
+    return [one.endpoint for one in page.events]
 
 
 async def test_a_queue_is_bounded_and_what_does_not_fit_stays_in_the_stream(

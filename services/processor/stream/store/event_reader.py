@@ -55,6 +55,10 @@ _BY_ID = """
     FROM processor.events WHERE event_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY ($2))
 """
 
+_LAST_BEFORE = """
+    SELECT position, event_id FROM processor.events WHERE position < $1 ORDER BY position DESC LIMIT 1
+"""
+
 
 @dataclass(frozen=True)
 class StreamState:
@@ -97,6 +101,11 @@ async def stream_state(connection: db.Connection, position: int) -> StreamState:
     row = await connection.fetchrow(_STATE, position)
     assert row is not None  # noqa: S101 - the migration has made the stream's row
     return StreamState(**dict(row))
+
+
+async def last_before(connection: db.Connection, position: int) -> asyncpg.Record | None:
+    """Read the position and the id of the last event before a position; None when there is none."""
+    return await connection.fetchrow(_LAST_BEFORE, position)
 
 
 async def look(connection: db.Connection, selection: Selection, after: int, until: int, count: int) -> Window:

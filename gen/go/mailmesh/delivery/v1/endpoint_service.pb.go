@@ -198,6 +198,136 @@ func (EndpointSignature) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{2}
 }
 
+// EndpointConditionField is the field of a mail that a condition compares.
+type EndpointConditionField int32
+
+const (
+	// ENDPOINT_CONDITION_FIELD_UNSPECIFIED is refused.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_UNSPECIFIED EndpointConditionField = 0
+	// ENDPOINT_CONDITION_FIELD_SENDER is the address in "from".
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_SENDER EndpointConditionField = 1
+	// ENDPOINT_CONDITION_FIELD_RECIPIENT is any address in "to", "cc" and "bcc".
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_RECIPIENT EndpointConditionField = 2
+	// ENDPOINT_CONDITION_FIELD_SUBJECT is the subject.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_SUBJECT EndpointConditionField = 3
+	// ENDPOINT_CONDITION_FIELD_FOLDER is the id of the folder.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_FOLDER EndpointConditionField = 4
+	// ENDPOINT_CONDITION_FIELD_LABEL is any id of a label.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_LABEL EndpointConditionField = 5
+	// ENDPOINT_CONDITION_FIELD_CATEGORY is any category.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_CATEGORY EndpointConditionField = 6
+	// ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS tells whether the mail has an attachment; it has neither test nor values.
+	EndpointConditionField_ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS EndpointConditionField = 7
+)
+
+// Enum value maps for EndpointConditionField.
+var (
+	EndpointConditionField_name = map[int32]string{
+		0: "ENDPOINT_CONDITION_FIELD_UNSPECIFIED",
+		1: "ENDPOINT_CONDITION_FIELD_SENDER",
+		2: "ENDPOINT_CONDITION_FIELD_RECIPIENT",
+		3: "ENDPOINT_CONDITION_FIELD_SUBJECT",
+		4: "ENDPOINT_CONDITION_FIELD_FOLDER",
+		5: "ENDPOINT_CONDITION_FIELD_LABEL",
+		6: "ENDPOINT_CONDITION_FIELD_CATEGORY",
+		7: "ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS",
+	}
+	EndpointConditionField_value = map[string]int32{
+		"ENDPOINT_CONDITION_FIELD_UNSPECIFIED":     0,
+		"ENDPOINT_CONDITION_FIELD_SENDER":          1,
+		"ENDPOINT_CONDITION_FIELD_RECIPIENT":       2,
+		"ENDPOINT_CONDITION_FIELD_SUBJECT":         3,
+		"ENDPOINT_CONDITION_FIELD_FOLDER":          4,
+		"ENDPOINT_CONDITION_FIELD_LABEL":           5,
+		"ENDPOINT_CONDITION_FIELD_CATEGORY":        6,
+		"ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS": 7,
+	}
+)
+
+func (x EndpointConditionField) Enum() *EndpointConditionField {
+	p := new(EndpointConditionField)
+	*p = x
+	return p
+}
+
+func (x EndpointConditionField) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointConditionField) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[3].Descriptor()
+}
+
+func (EndpointConditionField) Type() protoreflect.EnumType {
+	return &file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[3]
+}
+
+func (x EndpointConditionField) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointConditionField.Descriptor instead.
+func (EndpointConditionField) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+}
+
+// EndpointConditionTest is the comparison of a condition. Upper and lower case count as the same.
+type EndpointConditionTest int32
+
+const (
+	// ENDPOINT_CONDITION_TEST_UNSPECIFIED means ENDPOINT_CONDITION_TEST_EQUALS.
+	EndpointConditionTest_ENDPOINT_CONDITION_TEST_UNSPECIFIED EndpointConditionTest = 0
+	// ENDPOINT_CONDITION_TEST_EQUALS compares the whole field.
+	EndpointConditionTest_ENDPOINT_CONDITION_TEST_EQUALS EndpointConditionTest = 1
+	// ENDPOINT_CONDITION_TEST_CONTAINS looks for the value anywhere in the field.
+	EndpointConditionTest_ENDPOINT_CONDITION_TEST_CONTAINS EndpointConditionTest = 2
+	// ENDPOINT_CONDITION_TEST_ENDS_WITH compares the end of the field, such as the domain of an address.
+	EndpointConditionTest_ENDPOINT_CONDITION_TEST_ENDS_WITH EndpointConditionTest = 3
+)
+
+// Enum value maps for EndpointConditionTest.
+var (
+	EndpointConditionTest_name = map[int32]string{
+		0: "ENDPOINT_CONDITION_TEST_UNSPECIFIED",
+		1: "ENDPOINT_CONDITION_TEST_EQUALS",
+		2: "ENDPOINT_CONDITION_TEST_CONTAINS",
+		3: "ENDPOINT_CONDITION_TEST_ENDS_WITH",
+	}
+	EndpointConditionTest_value = map[string]int32{
+		"ENDPOINT_CONDITION_TEST_UNSPECIFIED": 0,
+		"ENDPOINT_CONDITION_TEST_EQUALS":      1,
+		"ENDPOINT_CONDITION_TEST_CONTAINS":    2,
+		"ENDPOINT_CONDITION_TEST_ENDS_WITH":   3,
+	}
+)
+
+func (x EndpointConditionTest) Enum() *EndpointConditionTest {
+	p := new(EndpointConditionTest)
+	*p = x
+	return p
+}
+
+func (x EndpointConditionTest) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointConditionTest) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[4].Descriptor()
+}
+
+func (EndpointConditionTest) Type() protoreflect.EnumType {
+	return &file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[4]
+}
+
+func (x EndpointConditionTest) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointConditionTest.Descriptor instead.
+func (EndpointConditionTest) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+}
+
 // AttemptOutcome is the outcome of an attempt.
 type AttemptOutcome int32
 
@@ -235,11 +365,11 @@ func (x AttemptOutcome) String() string {
 }
 
 func (AttemptOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[3].Descriptor()
+	return file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[5].Descriptor()
 }
 
 func (AttemptOutcome) Type() protoreflect.EnumType {
-	return &file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[3]
+	return &file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes[5]
 }
 
 func (x AttemptOutcome) Number() protoreflect.EnumNumber {
@@ -248,7 +378,7 @@ func (x AttemptOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AttemptOutcome.Descriptor instead.
 func (AttemptOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
 }
 
 // EndpointFilter selects events.
@@ -259,9 +389,13 @@ type EndpointFilter struct {
 	TenantIds []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
 	// providers selects events of these providers. Empty means all.
 	Providers []string `protobuf:"bytes,2,rep,name=providers,proto3" json:"providers,omitempty"`
-	// event_types selects events of these types; "mail.*", "send.*" and "tenant.*" select all types of a kind. Empty means all types
-	// of these three kinds. Types of other kinds are refused.
-	EventTypes    []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// event_types selects events of these types; "mail.*" and the like select all types of a kind. Empty means all types of the kinds
+	// "mail", "send" and "tenant". The kinds "calendar" and "conversation" need a key with the ability "calendar.read" or
+	// "conversation.read"; for other keys such an endpoint does not exist. Types of other kinds are refused.
+	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// conditions select mail events by the content of their mail, 10 at most; all of them have to hold. An event that carries no mail,
+	// such as "mail.deleted" or an event of another kind, is not held against them and is delivered.
+	Conditions    []*EndpointCondition `protobuf:"bytes,4,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -317,6 +451,87 @@ func (x *EndpointFilter) GetEventTypes() []string {
 	return nil
 }
 
+func (x *EndpointFilter) GetConditions() []*EndpointCondition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// EndpointCondition compares one field of a mail with values.
+type EndpointCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// field is the field.
+	Field EndpointConditionField `protobuf:"varint,1,opt,name=field,proto3,enum=mailmesh.delivery.v1.EndpointConditionField" json:"field,omitempty"`
+	// test is the comparison.
+	Test EndpointConditionTest `protobuf:"varint,2,opt,name=test,proto3,enum=mailmesh.delivery.v1.EndpointConditionTest" json:"test,omitempty"`
+	// values are the values, 1 to 20 of 200 characters at most: the condition holds if one of them fits. Empty for a field without
+	// values.
+	Values []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	// is_negated turns the condition around: then it holds if no value fits.
+	IsNegated     bool `protobuf:"varint,4,opt,name=is_negated,json=isNegated,proto3" json:"is_negated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointCondition) Reset() {
+	*x = EndpointCondition{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointCondition) ProtoMessage() {}
+
+func (x *EndpointCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointCondition.ProtoReflect.Descriptor instead.
+func (*EndpointCondition) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EndpointCondition) GetField() EndpointConditionField {
+	if x != nil {
+		return x.Field
+	}
+	return EndpointConditionField_ENDPOINT_CONDITION_FIELD_UNSPECIFIED
+}
+
+func (x *EndpointCondition) GetTest() EndpointConditionTest {
+	if x != nil {
+		return x.Test
+	}
+	return EndpointConditionTest_ENDPOINT_CONDITION_TEST_UNSPECIFIED
+}
+
+func (x *EndpointCondition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *EndpointCondition) GetIsNegated() bool {
+	if x != nil {
+		return x.IsNegated
+	}
+	return false
+}
+
 // EndpointHeader is a header of the endpoint's own.
 type EndpointHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -330,7 +545,7 @@ type EndpointHeader struct {
 
 func (x *EndpointHeader) Reset() {
 	*x = EndpointHeader{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +557,7 @@ func (x *EndpointHeader) String() string {
 func (*EndpointHeader) ProtoMessage() {}
 
 func (x *EndpointHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +570,7 @@ func (x *EndpointHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointHeader.ProtoReflect.Descriptor instead.
 func (*EndpointHeader) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EndpointHeader) GetName() string {
@@ -410,14 +625,16 @@ type Endpoint struct {
 	// exhausted is the number of deliveries that failed to the end of their schedule. They are kept 30 days.
 	Exhausted int64 `protobuf:"varint,17,opt,name=exhausted,proto3" json:"exhausted,omitempty"`
 	// position is the cursor in the stream up to which events were read for this endpoint.
-	Position      string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
+	Position string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
+	// rate is the largest number of requests in a second; 0 means no bound.
+	Rate          int32 `protobuf:"varint,19,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +646,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +659,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Endpoint) GetEndpointId() string {
@@ -571,6 +788,13 @@ func (x *Endpoint) GetPosition() string {
 	return ""
 }
 
+func (x *Endpoint) GetRate() int32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 // Attempt is one attempt to deliver one event.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -602,7 +826,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +838,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +851,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Attempt) GetAttemptId() string {
@@ -729,14 +953,16 @@ type CreateEndpointRequest struct {
 	// signature is the version of the signature. It cannot be changed later.
 	Signature EndpointSignature `protobuf:"varint,8,opt,name=signature,proto3,enum=mailmesh.delivery.v1.EndpointSignature" json:"signature,omitempty"`
 	// cursor is the point from which events are delivered: a position, "earliest" or "latest". Empty means "latest".
-	Cursor        string `protobuf:"bytes,9,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,9,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// rate is the largest number of requests in a second, retries included, 1 to 1000. 0 means no bound.
+	Rate          int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateEndpointRequest) Reset() {
 	*x = CreateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +974,7 @@ func (x *CreateEndpointRequest) String() string {
 func (*CreateEndpointRequest) ProtoMessage() {}
 
 func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +987,7 @@ func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*CreateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateEndpointRequest) GetUrl() string {
@@ -827,6 +1053,13 @@ func (x *CreateEndpointRequest) GetCursor() string {
 	return ""
 }
 
+func (x *CreateEndpointRequest) GetRate() int32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 // CreateEndpointResponse contains the endpoint and its signing key.
 type CreateEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -841,7 +1074,7 @@ type CreateEndpointResponse struct {
 
 func (x *CreateEndpointResponse) Reset() {
 	*x = CreateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1086,7 @@ func (x *CreateEndpointResponse) String() string {
 func (*CreateEndpointResponse) ProtoMessage() {}
 
 func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1099,7 @@ func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*CreateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateEndpointResponse) GetEndpoint() *Endpoint {
@@ -900,7 +1133,7 @@ type ListEndpointsRequest struct {
 
 func (x *ListEndpointsRequest) Reset() {
 	*x = ListEndpointsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1145,7 @@ func (x *ListEndpointsRequest) String() string {
 func (*ListEndpointsRequest) ProtoMessage() {}
 
 func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1158,7 @@ func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListEndpointsRequest) GetPageSize() int32 {
@@ -962,7 +1195,7 @@ type ListEndpointsResponse struct {
 
 func (x *ListEndpointsResponse) Reset() {
 	*x = ListEndpointsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1207,7 @@ func (x *ListEndpointsResponse) String() string {
 func (*ListEndpointsResponse) ProtoMessage() {}
 
 func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1220,7 @@ func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
@@ -1015,7 +1248,7 @@ type GetEndpointRequest struct {
 
 func (x *GetEndpointRequest) Reset() {
 	*x = GetEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1260,7 @@ func (x *GetEndpointRequest) String() string {
 func (*GetEndpointRequest) ProtoMessage() {}
 
 func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1273,7 @@ func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointRequest.ProtoReflect.Descriptor instead.
 func (*GetEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetEndpointRequest) GetEndpointId() string {
@@ -1061,7 +1294,7 @@ type GetEndpointResponse struct {
 
 func (x *GetEndpointResponse) Reset() {
 	*x = GetEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1306,7 @@ func (x *GetEndpointResponse) String() string {
 func (*GetEndpointResponse) ProtoMessage() {}
 
 func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1319,7 @@ func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointResponse.ProtoReflect.Descriptor instead.
 func (*GetEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetEndpointResponse) GetEndpoint() *Endpoint {
@@ -1115,16 +1348,18 @@ type UpdateEndpointRequest struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// concurrency is the new largest number of requests at the same time.
 	Concurrency int32 `protobuf:"varint,8,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
-	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
-	// names all. A named field that is not set gets its default. Empty means every field that is set.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,9,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
+	// "*" names all. A named field that is not set gets its default. Empty means every field that is set.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,9,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// rate is the new largest number of requests in a second. To remove the bound, name "rate" in `update_mask` and leave it 0.
+	Rate          int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateEndpointRequest) Reset() {
 	*x = UpdateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1371,7 @@ func (x *UpdateEndpointRequest) String() string {
 func (*UpdateEndpointRequest) ProtoMessage() {}
 
 func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1384,7 @@ func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateEndpointRequest) GetEndpointId() string {
@@ -1215,6 +1450,13 @@ func (x *UpdateEndpointRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+func (x *UpdateEndpointRequest) GetRate() int32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 // UpdateEndpointResponse contains the endpoint.
 type UpdateEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1226,7 +1468,7 @@ type UpdateEndpointResponse struct {
 
 func (x *UpdateEndpointResponse) Reset() {
 	*x = UpdateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1480,7 @@ func (x *UpdateEndpointResponse) String() string {
 func (*UpdateEndpointResponse) ProtoMessage() {}
 
 func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1493,7 @@ func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateEndpointResponse) GetEndpoint() *Endpoint {
@@ -1272,7 +1514,7 @@ type PauseEndpointRequest struct {
 
 func (x *PauseEndpointRequest) Reset() {
 	*x = PauseEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1526,7 @@ func (x *PauseEndpointRequest) String() string {
 func (*PauseEndpointRequest) ProtoMessage() {}
 
 func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1539,7 @@ func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointRequest.ProtoReflect.Descriptor instead.
 func (*PauseEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PauseEndpointRequest) GetEndpointId() string {
@@ -1318,7 +1560,7 @@ type PauseEndpointResponse struct {
 
 func (x *PauseEndpointResponse) Reset() {
 	*x = PauseEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1572,7 @@ func (x *PauseEndpointResponse) String() string {
 func (*PauseEndpointResponse) ProtoMessage() {}
 
 func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1585,7 @@ func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointResponse.ProtoReflect.Descriptor instead.
 func (*PauseEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PauseEndpointResponse) GetEndpoint() *Endpoint {
@@ -1366,7 +1608,7 @@ type ResumeEndpointRequest struct {
 
 func (x *ResumeEndpointRequest) Reset() {
 	*x = ResumeEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1620,7 @@ func (x *ResumeEndpointRequest) String() string {
 func (*ResumeEndpointRequest) ProtoMessage() {}
 
 func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1633,7 @@ func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointRequest.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumeEndpointRequest) GetEndpointId() string {
@@ -1419,7 +1661,7 @@ type ResumeEndpointResponse struct {
 
 func (x *ResumeEndpointResponse) Reset() {
 	*x = ResumeEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1673,7 @@ func (x *ResumeEndpointResponse) String() string {
 func (*ResumeEndpointResponse) ProtoMessage() {}
 
 func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1686,7 @@ func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointResponse.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResumeEndpointResponse) GetEndpoint() *Endpoint {
@@ -1465,7 +1707,7 @@ type DeleteEndpointRequest struct {
 
 func (x *DeleteEndpointRequest) Reset() {
 	*x = DeleteEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1719,7 @@ func (x *DeleteEndpointRequest) String() string {
 func (*DeleteEndpointRequest) ProtoMessage() {}
 
 func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1732,7 @@ func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteEndpointRequest) GetEndpointId() string {
@@ -1509,7 +1751,7 @@ type DeleteEndpointResponse struct {
 
 func (x *DeleteEndpointResponse) Reset() {
 	*x = DeleteEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1763,7 @@ func (x *DeleteEndpointResponse) String() string {
 func (*DeleteEndpointResponse) ProtoMessage() {}
 
 func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1776,7 @@ func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointResponse.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
 }
 
 // TestEndpointRequest identifies an endpoint.
@@ -1548,7 +1790,7 @@ type TestEndpointRequest struct {
 
 func (x *TestEndpointRequest) Reset() {
 	*x = TestEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1802,7 @@ func (x *TestEndpointRequest) String() string {
 func (*TestEndpointRequest) ProtoMessage() {}
 
 func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1815,7 @@ func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointRequest.ProtoReflect.Descriptor instead.
 func (*TestEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TestEndpointRequest) GetEndpointId() string {
@@ -1594,7 +1836,7 @@ type TestEndpointResponse struct {
 
 func (x *TestEndpointResponse) Reset() {
 	*x = TestEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1848,7 @@ func (x *TestEndpointResponse) String() string {
 func (*TestEndpointResponse) ProtoMessage() {}
 
 func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1861,7 @@ func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointResponse.ProtoReflect.Descriptor instead.
 func (*TestEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TestEndpointResponse) GetAttempt() *Attempt {
@@ -1648,7 +1890,7 @@ type ListAttemptsRequest struct {
 
 func (x *ListAttemptsRequest) Reset() {
 	*x = ListAttemptsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1902,7 @@ func (x *ListAttemptsRequest) String() string {
 func (*ListAttemptsRequest) ProtoMessage() {}
 
 func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1915,7 @@ func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttemptsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAttemptsRequest) GetEndpointId() string {
@@ -1717,7 +1959,7 @@ type ListAttemptsResponse struct {
 
 func (x *ListAttemptsResponse) Reset() {
 	*x = ListAttemptsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1971,7 @@ func (x *ListAttemptsResponse) String() string {
 func (*ListAttemptsResponse) ProtoMessage() {}
 
 func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1984,7 @@ func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttemptsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAttemptsResponse) GetAttempts() []*Attempt {
@@ -1772,7 +2014,7 @@ type RotateEndpointKeyRequest struct {
 
 func (x *RotateEndpointKeyRequest) Reset() {
 	*x = RotateEndpointKeyRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +2026,7 @@ func (x *RotateEndpointKeyRequest) String() string {
 func (*RotateEndpointKeyRequest) ProtoMessage() {}
 
 func (x *RotateEndpointKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +2039,7 @@ func (x *RotateEndpointKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEndpointKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateEndpointKeyRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RotateEndpointKeyRequest) GetEndpointId() string {
@@ -1827,7 +2069,7 @@ type RotateEndpointKeyResponse struct {
 
 func (x *RotateEndpointKeyResponse) Reset() {
 	*x = RotateEndpointKeyResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +2081,7 @@ func (x *RotateEndpointKeyResponse) String() string {
 func (*RotateEndpointKeyResponse) ProtoMessage() {}
 
 func (x *RotateEndpointKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +2094,7 @@ func (x *RotateEndpointKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEndpointKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateEndpointKeyResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RotateEndpointKeyResponse) GetEndpoint() *Endpoint {
@@ -1882,7 +2124,7 @@ type RetryAttemptRequest struct {
 
 func (x *RetryAttemptRequest) Reset() {
 	*x = RetryAttemptRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +2136,7 @@ func (x *RetryAttemptRequest) String() string {
 func (*RetryAttemptRequest) ProtoMessage() {}
 
 func (x *RetryAttemptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2149,7 @@ func (x *RetryAttemptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryAttemptRequest.ProtoReflect.Descriptor instead.
 func (*RetryAttemptRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{24}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetryAttemptRequest) GetEndpointId() string {
@@ -1933,7 +2175,7 @@ type RetryAttemptResponse struct {
 
 func (x *RetryAttemptResponse) Reset() {
 	*x = RetryAttemptResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2187,7 @@ func (x *RetryAttemptResponse) String() string {
 func (*RetryAttemptResponse) ProtoMessage() {}
 
 func (x *RetryAttemptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,10 +2200,10 @@ func (x *RetryAttemptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryAttemptResponse.ProtoReflect.Descriptor instead.
 func (*RetryAttemptResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{25}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{26}
 }
 
-// RecoverEndpointRequest selects exhausted deliveries.
+// RecoverEndpointRequest selects exhausted deliveries, or events.
 type RecoverEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// endpoint_id is the endpoint's UUID.
@@ -1969,14 +2211,18 @@ type RecoverEndpointRequest struct {
 	// exhausted_from selects deliveries that were exhausted at this time or later. Absent means all.
 	ExhaustedFrom *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=exhausted_from,json=exhaustedFrom,proto3" json:"exhausted_from,omitempty"`
 	// dry_run counts the deliveries and changes nothing.
-	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
+	// once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule. A position that is earlier
+	// stays. It excludes `exhausted_from`.
+	EventsFrom    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecoverEndpointRequest) Reset() {
 	*x = RecoverEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2234,7 @@ func (x *RecoverEndpointRequest) String() string {
 func (*RecoverEndpointRequest) ProtoMessage() {}
 
 func (x *RecoverEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2247,7 @@ func (x *RecoverEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverEndpointRequest.ProtoReflect.Descriptor instead.
 func (*RecoverEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{26}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RecoverEndpointRequest) GetEndpointId() string {
@@ -2025,10 +2271,18 @@ func (x *RecoverEndpointRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *RecoverEndpointRequest) GetEventsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventsFrom
+	}
+	return nil
+}
+
 // RecoverEndpointResponse contains the count.
 type RecoverEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// deliveries is the number of selected deliveries.
+	// deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
+	// filter's tenants, providers and types select, 100,000 at most.
 	Deliveries    int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2036,7 +2290,7 @@ type RecoverEndpointResponse struct {
 
 func (x *RecoverEndpointResponse) Reset() {
 	*x = RecoverEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2302,7 @@ func (x *RecoverEndpointResponse) String() string {
 func (*RecoverEndpointResponse) ProtoMessage() {}
 
 func (x *RecoverEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2315,7 @@ func (x *RecoverEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverEndpointResponse.ProtoReflect.Descriptor instead.
 func (*RecoverEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{27}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecoverEndpointResponse) GetDeliveries() int64 {
@@ -2075,16 +2329,25 @@ var File_mailmesh_delivery_v1_endpoint_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\n" +
-	"+mailmesh/delivery/v1/endpoint_service.proto\x12\x14mailmesh.delivery.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x80\x01\n" +
+	"+mailmesh/delivery/v1/endpoint_service.proto\x12\x14mailmesh.delivery.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xcf\x01\n" +
 	"\x0eEndpointFilter\x12#\n" +
 	"\n" +
 	"tenant_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\ttenantIds\x12\"\n" +
 	"\tproviders\x18\x02 \x03(\tB\x04\xe2A\x01\x01R\tproviders\x12%\n" +
 	"\vevent_types\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\n" +
-	"eventTypes\"F\n" +
+	"eventTypes\x12M\n" +
+	"\n" +
+	"conditions\x18\x04 \x03(\v2'.mailmesh.delivery.v1.EndpointConditionB\x04\xe2A\x01\x01R\n" +
+	"conditions\"\xe7\x01\n" +
+	"\x11EndpointCondition\x12H\n" +
+	"\x05field\x18\x01 \x01(\x0e2,.mailmesh.delivery.v1.EndpointConditionFieldB\x04\xe2A\x01\x02R\x05field\x12E\n" +
+	"\x04test\x18\x02 \x01(\x0e2+.mailmesh.delivery.v1.EndpointConditionTestB\x04\xe2A\x01\x01R\x04test\x12\x1c\n" +
+	"\x06values\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\x06values\x12#\n" +
+	"\n" +
+	"is_negated\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\tisNegated\"F\n" +
 	"\x0eEndpointHeader\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
-	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\x98\x06\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\xac\x06\n" +
 	"\bEndpoint\x12\x1f\n" +
 	"\vendpoint_id\x18\x01 \x01(\tR\n" +
 	"endpointId\x12!\n" +
@@ -2107,7 +2370,8 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\fsucceeded_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vsucceededAt\x12\x18\n" +
 	"\awaiting\x18\x10 \x01(\x03R\awaiting\x12\x1c\n" +
 	"\texhausted\x18\x11 \x01(\x03R\texhausted\x12\x1a\n" +
-	"\bposition\x18\x12 \x01(\tR\bposition\"\xb8\x03\n" +
+	"\bposition\x18\x12 \x01(\tR\bposition\x12\x12\n" +
+	"\x04rate\x18\x13 \x01(\x05R\x04rate\"\xb8\x03\n" +
 	"\aAttempt\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -2123,7 +2387,7 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06answer\x18\n" +
 	" \x01(\tR\x06answer\x12B\n" +
-	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\xee\x03\n" +
+	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\x88\x04\n" +
 	"\x15CreateEndpointRequest\x12\x16\n" +
 	"\x03url\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x03url\x12'\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12B\n" +
@@ -2133,7 +2397,9 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\atimeout\x12&\n" +
 	"\vconcurrency\x18\a \x01(\x05B\x04\xe2A\x01\x01R\vconcurrency\x12K\n" +
 	"\tsignature\x18\b \x01(\x0e2'.mailmesh.delivery.v1.EndpointSignatureB\x04\xe2A\x01\x01R\tsignature\x12\x1c\n" +
-	"\x06cursor\x18\t \x01(\tB\x04\xe2A\x01\x01R\x06cursor\"u\n" +
+	"\x06cursor\x18\t \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12\x18\n" +
+	"\x04rate\x18\n" +
+	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\"u\n" +
 	"\x16CreateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\x12\x1f\n" +
 	"\vsigning_key\x18\x02 \x01(\tR\n" +
@@ -2150,7 +2416,7 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\"Q\n" +
 	"\x13GetEndpointResponse\x12:\n" +
-	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\xed\x03\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\x87\x04\n" +
 	"\x15UpdateEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\x12\x16\n" +
@@ -2162,7 +2428,9 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\atimeout\x12&\n" +
 	"\vconcurrency\x18\b \x01(\x05B\x04\xe2A\x01\x01R\vconcurrency\x12A\n" +
 	"\vupdate_mask\x18\t \x01(\v2\x1a.google.protobuf.FieldMaskB\x04\xe2A\x01\x01R\n" +
-	"updateMask\"T\n" +
+	"updateMask\x12\x18\n" +
+	"\x04rate\x18\n" +
+	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\"T\n" +
 	"\x16UpdateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"=\n" +
 	"\x14PauseEndpointRequest\x12%\n" +
@@ -2208,12 +2476,14 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"endpointId\x12#\n" +
 	"\n" +
 	"attempt_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tattemptId\"\x16\n" +
-	"\x14RetryAttemptResponse\"\xa7\x01\n" +
+	"\x14RetryAttemptResponse\"\xea\x01\n" +
 	"\x16RecoverEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\x12G\n" +
 	"\x0eexhausted_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\rexhaustedFrom\x12\x1d\n" +
-	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\"9\n" +
+	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\x12A\n" +
+	"\vevents_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\n" +
+	"eventsFrom\"9\n" +
 	"\x17RecoverEndpointResponse\x12\x1e\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\x03R\n" +
@@ -2232,7 +2502,21 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x11EndpointSignature\x12\"\n" +
 	"\x1eENDPOINT_SIGNATURE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ENDPOINT_SIGNATURE_V1\x10\x01\x12\x1a\n" +
-	"\x16ENDPOINT_SIGNATURE_V1A\x10\x02*l\n" +
+	"\x16ENDPOINT_SIGNATURE_V1A\x10\x02*\xd3\x02\n" +
+	"\x16EndpointConditionField\x12(\n" +
+	"$ENDPOINT_CONDITION_FIELD_UNSPECIFIED\x10\x00\x12#\n" +
+	"\x1fENDPOINT_CONDITION_FIELD_SENDER\x10\x01\x12&\n" +
+	"\"ENDPOINT_CONDITION_FIELD_RECIPIENT\x10\x02\x12$\n" +
+	" ENDPOINT_CONDITION_FIELD_SUBJECT\x10\x03\x12#\n" +
+	"\x1fENDPOINT_CONDITION_FIELD_FOLDER\x10\x04\x12\"\n" +
+	"\x1eENDPOINT_CONDITION_FIELD_LABEL\x10\x05\x12%\n" +
+	"!ENDPOINT_CONDITION_FIELD_CATEGORY\x10\x06\x12,\n" +
+	"(ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS\x10\a*\xb1\x01\n" +
+	"\x15EndpointConditionTest\x12'\n" +
+	"#ENDPOINT_CONDITION_TEST_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eENDPOINT_CONDITION_TEST_EQUALS\x10\x01\x12$\n" +
+	" ENDPOINT_CONDITION_TEST_CONTAINS\x10\x02\x12%\n" +
+	"!ENDPOINT_CONDITION_TEST_ENDS_WITH\x10\x03*l\n" +
 	"\x0eAttemptOutcome\x12\x1f\n" +
 	"\x1bATTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ATTEMPT_OUTCOME_DELIVERED\x10\x01\x12\x1a\n" +
@@ -2264,108 +2548,115 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescData
 }
 
-var file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_mailmesh_delivery_v1_endpoint_service_proto_goTypes = []any{
 	(EndpointState)(0),                // 0: mailmesh.delivery.v1.EndpointState
 	(EndpointView)(0),                 // 1: mailmesh.delivery.v1.EndpointView
 	(EndpointSignature)(0),            // 2: mailmesh.delivery.v1.EndpointSignature
-	(AttemptOutcome)(0),               // 3: mailmesh.delivery.v1.AttemptOutcome
-	(*EndpointFilter)(nil),            // 4: mailmesh.delivery.v1.EndpointFilter
-	(*EndpointHeader)(nil),            // 5: mailmesh.delivery.v1.EndpointHeader
-	(*Endpoint)(nil),                  // 6: mailmesh.delivery.v1.Endpoint
-	(*Attempt)(nil),                   // 7: mailmesh.delivery.v1.Attempt
-	(*CreateEndpointRequest)(nil),     // 8: mailmesh.delivery.v1.CreateEndpointRequest
-	(*CreateEndpointResponse)(nil),    // 9: mailmesh.delivery.v1.CreateEndpointResponse
-	(*ListEndpointsRequest)(nil),      // 10: mailmesh.delivery.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),     // 11: mailmesh.delivery.v1.ListEndpointsResponse
-	(*GetEndpointRequest)(nil),        // 12: mailmesh.delivery.v1.GetEndpointRequest
-	(*GetEndpointResponse)(nil),       // 13: mailmesh.delivery.v1.GetEndpointResponse
-	(*UpdateEndpointRequest)(nil),     // 14: mailmesh.delivery.v1.UpdateEndpointRequest
-	(*UpdateEndpointResponse)(nil),    // 15: mailmesh.delivery.v1.UpdateEndpointResponse
-	(*PauseEndpointRequest)(nil),      // 16: mailmesh.delivery.v1.PauseEndpointRequest
-	(*PauseEndpointResponse)(nil),     // 17: mailmesh.delivery.v1.PauseEndpointResponse
-	(*ResumeEndpointRequest)(nil),     // 18: mailmesh.delivery.v1.ResumeEndpointRequest
-	(*ResumeEndpointResponse)(nil),    // 19: mailmesh.delivery.v1.ResumeEndpointResponse
-	(*DeleteEndpointRequest)(nil),     // 20: mailmesh.delivery.v1.DeleteEndpointRequest
-	(*DeleteEndpointResponse)(nil),    // 21: mailmesh.delivery.v1.DeleteEndpointResponse
-	(*TestEndpointRequest)(nil),       // 22: mailmesh.delivery.v1.TestEndpointRequest
-	(*TestEndpointResponse)(nil),      // 23: mailmesh.delivery.v1.TestEndpointResponse
-	(*ListAttemptsRequest)(nil),       // 24: mailmesh.delivery.v1.ListAttemptsRequest
-	(*ListAttemptsResponse)(nil),      // 25: mailmesh.delivery.v1.ListAttemptsResponse
-	(*RotateEndpointKeyRequest)(nil),  // 26: mailmesh.delivery.v1.RotateEndpointKeyRequest
-	(*RotateEndpointKeyResponse)(nil), // 27: mailmesh.delivery.v1.RotateEndpointKeyResponse
-	(*RetryAttemptRequest)(nil),       // 28: mailmesh.delivery.v1.RetryAttemptRequest
-	(*RetryAttemptResponse)(nil),      // 29: mailmesh.delivery.v1.RetryAttemptResponse
-	(*RecoverEndpointRequest)(nil),    // 30: mailmesh.delivery.v1.RecoverEndpointRequest
-	(*RecoverEndpointResponse)(nil),   // 31: mailmesh.delivery.v1.RecoverEndpointResponse
-	(*durationpb.Duration)(nil),       // 32: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),     // 34: google.protobuf.FieldMask
+	(EndpointConditionField)(0),       // 3: mailmesh.delivery.v1.EndpointConditionField
+	(EndpointConditionTest)(0),        // 4: mailmesh.delivery.v1.EndpointConditionTest
+	(AttemptOutcome)(0),               // 5: mailmesh.delivery.v1.AttemptOutcome
+	(*EndpointFilter)(nil),            // 6: mailmesh.delivery.v1.EndpointFilter
+	(*EndpointCondition)(nil),         // 7: mailmesh.delivery.v1.EndpointCondition
+	(*EndpointHeader)(nil),            // 8: mailmesh.delivery.v1.EndpointHeader
+	(*Endpoint)(nil),                  // 9: mailmesh.delivery.v1.Endpoint
+	(*Attempt)(nil),                   // 10: mailmesh.delivery.v1.Attempt
+	(*CreateEndpointRequest)(nil),     // 11: mailmesh.delivery.v1.CreateEndpointRequest
+	(*CreateEndpointResponse)(nil),    // 12: mailmesh.delivery.v1.CreateEndpointResponse
+	(*ListEndpointsRequest)(nil),      // 13: mailmesh.delivery.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),     // 14: mailmesh.delivery.v1.ListEndpointsResponse
+	(*GetEndpointRequest)(nil),        // 15: mailmesh.delivery.v1.GetEndpointRequest
+	(*GetEndpointResponse)(nil),       // 16: mailmesh.delivery.v1.GetEndpointResponse
+	(*UpdateEndpointRequest)(nil),     // 17: mailmesh.delivery.v1.UpdateEndpointRequest
+	(*UpdateEndpointResponse)(nil),    // 18: mailmesh.delivery.v1.UpdateEndpointResponse
+	(*PauseEndpointRequest)(nil),      // 19: mailmesh.delivery.v1.PauseEndpointRequest
+	(*PauseEndpointResponse)(nil),     // 20: mailmesh.delivery.v1.PauseEndpointResponse
+	(*ResumeEndpointRequest)(nil),     // 21: mailmesh.delivery.v1.ResumeEndpointRequest
+	(*ResumeEndpointResponse)(nil),    // 22: mailmesh.delivery.v1.ResumeEndpointResponse
+	(*DeleteEndpointRequest)(nil),     // 23: mailmesh.delivery.v1.DeleteEndpointRequest
+	(*DeleteEndpointResponse)(nil),    // 24: mailmesh.delivery.v1.DeleteEndpointResponse
+	(*TestEndpointRequest)(nil),       // 25: mailmesh.delivery.v1.TestEndpointRequest
+	(*TestEndpointResponse)(nil),      // 26: mailmesh.delivery.v1.TestEndpointResponse
+	(*ListAttemptsRequest)(nil),       // 27: mailmesh.delivery.v1.ListAttemptsRequest
+	(*ListAttemptsResponse)(nil),      // 28: mailmesh.delivery.v1.ListAttemptsResponse
+	(*RotateEndpointKeyRequest)(nil),  // 29: mailmesh.delivery.v1.RotateEndpointKeyRequest
+	(*RotateEndpointKeyResponse)(nil), // 30: mailmesh.delivery.v1.RotateEndpointKeyResponse
+	(*RetryAttemptRequest)(nil),       // 31: mailmesh.delivery.v1.RetryAttemptRequest
+	(*RetryAttemptResponse)(nil),      // 32: mailmesh.delivery.v1.RetryAttemptResponse
+	(*RecoverEndpointRequest)(nil),    // 33: mailmesh.delivery.v1.RecoverEndpointRequest
+	(*RecoverEndpointResponse)(nil),   // 34: mailmesh.delivery.v1.RecoverEndpointResponse
+	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 36: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),     // 37: google.protobuf.FieldMask
 }
 var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
-	4,  // 0: mailmesh.delivery.v1.Endpoint.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
-	1,  // 1: mailmesh.delivery.v1.Endpoint.view:type_name -> mailmesh.delivery.v1.EndpointView
-	32, // 2: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
-	2,  // 3: mailmesh.delivery.v1.Endpoint.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
-	0,  // 4: mailmesh.delivery.v1.Endpoint.state:type_name -> mailmesh.delivery.v1.EndpointState
-	33, // 5: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
-	33, // 6: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
-	33, // 7: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
-	33, // 8: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	32, // 9: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
-	3,  // 10: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
-	33, // 11: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
-	4,  // 12: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
-	1,  // 13: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	5,  // 14: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	32, // 15: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
-	6,  // 17: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 18: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 19: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	4,  // 20: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
-	1,  // 21: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	5,  // 22: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	32, // 23: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	34, // 24: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,  // 25: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 26: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 27: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	7,  // 28: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
-	7,  // 29: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
-	32, // 30: mailmesh.delivery.v1.RotateEndpointKeyRequest.overlap:type_name -> google.protobuf.Duration
-	6,  // 31: mailmesh.delivery.v1.RotateEndpointKeyResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	33, // 32: mailmesh.delivery.v1.RecoverEndpointRequest.exhausted_from:type_name -> google.protobuf.Timestamp
-	8,  // 33: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
-	10, // 34: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
-	12, // 35: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
-	14, // 36: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
-	16, // 37: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
-	18, // 38: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
-	20, // 39: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
-	22, // 40: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
-	24, // 41: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
-	26, // 42: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:input_type -> mailmesh.delivery.v1.RotateEndpointKeyRequest
-	28, // 43: mailmesh.delivery.v1.EndpointService.RetryAttempt:input_type -> mailmesh.delivery.v1.RetryAttemptRequest
-	30, // 44: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:input_type -> mailmesh.delivery.v1.RecoverEndpointRequest
-	9,  // 45: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
-	11, // 46: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
-	13, // 47: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
-	15, // 48: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
-	17, // 49: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
-	19, // 50: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
-	21, // 51: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
-	23, // 52: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
-	25, // 53: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
-	27, // 54: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:output_type -> mailmesh.delivery.v1.RotateEndpointKeyResponse
-	29, // 55: mailmesh.delivery.v1.EndpointService.RetryAttempt:output_type -> mailmesh.delivery.v1.RetryAttemptResponse
-	31, // 56: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:output_type -> mailmesh.delivery.v1.RecoverEndpointResponse
-	45, // [45:57] is the sub-list for method output_type
-	33, // [33:45] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	7,  // 0: mailmesh.delivery.v1.EndpointFilter.conditions:type_name -> mailmesh.delivery.v1.EndpointCondition
+	3,  // 1: mailmesh.delivery.v1.EndpointCondition.field:type_name -> mailmesh.delivery.v1.EndpointConditionField
+	4,  // 2: mailmesh.delivery.v1.EndpointCondition.test:type_name -> mailmesh.delivery.v1.EndpointConditionTest
+	6,  // 3: mailmesh.delivery.v1.Endpoint.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
+	1,  // 4: mailmesh.delivery.v1.Endpoint.view:type_name -> mailmesh.delivery.v1.EndpointView
+	35, // 5: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
+	2,  // 6: mailmesh.delivery.v1.Endpoint.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
+	0,  // 7: mailmesh.delivery.v1.Endpoint.state:type_name -> mailmesh.delivery.v1.EndpointState
+	36, // 8: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
+	36, // 9: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
+	36, // 10: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
+	36, // 11: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	35, // 12: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	5,  // 13: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
+	36, // 14: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
+	6,  // 15: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
+	1,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
+	8,  // 17: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	35, // 18: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	2,  // 19: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
+	9,  // 20: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	9,  // 21: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
+	9,  // 22: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 23: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
+	1,  // 24: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
+	8,  // 25: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	35, // 26: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	37, // 27: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9,  // 28: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	9,  // 29: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	9,  // 30: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	10, // 31: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
+	10, // 32: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
+	35, // 33: mailmesh.delivery.v1.RotateEndpointKeyRequest.overlap:type_name -> google.protobuf.Duration
+	9,  // 34: mailmesh.delivery.v1.RotateEndpointKeyResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	36, // 35: mailmesh.delivery.v1.RecoverEndpointRequest.exhausted_from:type_name -> google.protobuf.Timestamp
+	36, // 36: mailmesh.delivery.v1.RecoverEndpointRequest.events_from:type_name -> google.protobuf.Timestamp
+	11, // 37: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
+	13, // 38: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
+	15, // 39: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
+	17, // 40: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
+	19, // 41: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
+	21, // 42: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
+	23, // 43: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
+	25, // 44: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
+	27, // 45: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
+	29, // 46: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:input_type -> mailmesh.delivery.v1.RotateEndpointKeyRequest
+	31, // 47: mailmesh.delivery.v1.EndpointService.RetryAttempt:input_type -> mailmesh.delivery.v1.RetryAttemptRequest
+	33, // 48: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:input_type -> mailmesh.delivery.v1.RecoverEndpointRequest
+	12, // 49: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
+	14, // 50: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
+	16, // 51: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
+	18, // 52: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
+	20, // 53: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
+	22, // 54: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
+	24, // 55: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
+	26, // 56: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
+	28, // 57: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
+	30, // 58: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:output_type -> mailmesh.delivery.v1.RotateEndpointKeyResponse
+	32, // 59: mailmesh.delivery.v1.EndpointService.RetryAttempt:output_type -> mailmesh.delivery.v1.RetryAttemptResponse
+	34, // 60: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:output_type -> mailmesh.delivery.v1.RecoverEndpointResponse
+	49, // [49:61] is the sub-list for method output_type
+	37, // [37:49] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_delivery_v1_endpoint_service_proto_init() }
@@ -2378,8 +2669,8 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc), len(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   28,
+			NumEnums:      6,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

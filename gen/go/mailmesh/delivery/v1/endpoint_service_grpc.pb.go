@@ -75,8 +75,9 @@ type EndpointServiceClient interface {
 	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
 	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
 	RetryAttempt(ctx context.Context, in *RetryAttemptRequest, opts ...grpc.CallOption) (*RetryAttemptResponse, error)
-	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-	// deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+	// on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+	// `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	RecoverEndpoint(ctx context.Context, in *RecoverEndpointRequest, opts ...grpc.CallOption) (*RecoverEndpointResponse, error)
 }
 
@@ -250,8 +251,9 @@ type EndpointServiceServer interface {
 	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
 	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
 	RetryAttempt(context.Context, *RetryAttemptRequest) (*RetryAttemptResponse, error)
-	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-	// deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+	// on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+	// `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	RecoverEndpoint(context.Context, *RecoverEndpointRequest) (*RecoverEndpointResponse, error)
 	mustEmbedUnimplementedEndpointServiceServer()
 }

@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
 	reflect "reflect"
 	sync "sync"
@@ -22,6 +23,144 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// PublishEndpointEventsRequest contains warnings about endpoints.
+type PublishEndpointEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// notices are the warnings, 1 to 100, in the order in which they are to be read.
+	Notices       []*EndpointNotice `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishEndpointEventsRequest) Reset() {
+	*x = PublishEndpointEventsRequest{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishEndpointEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishEndpointEventsRequest) ProtoMessage() {}
+
+func (x *PublishEndpointEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishEndpointEventsRequest.ProtoReflect.Descriptor instead.
+func (*PublishEndpointEventsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *PublishEndpointEventsRequest) GetNotices() []*EndpointNotice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// EndpointNotice is one warning.
+type EndpointNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// notice_id is a UUID that Delivery derives from the change, so that a repeated call publishes nothing twice.
+	NoticeId string `protobuf:"bytes,1,opt,name=notice_id,json=noticeId,proto3" json:"notice_id,omitempty"`
+	// event is the event, without its id and its position.
+	Event         *EndpointEvent `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointNotice) Reset() {
+	*x = EndpointNotice{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointNotice) ProtoMessage() {}
+
+func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointNotice.ProtoReflect.Descriptor instead.
+func (*EndpointNotice) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EndpointNotice) GetNoticeId() string {
+	if x != nil {
+		return x.NoticeId
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetEvent() *EndpointEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// PublishEndpointEventsResponse is empty: all warnings are published.
+type PublishEndpointEventsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishEndpointEventsResponse) Reset() {
+	*x = PublishEndpointEventsResponse{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishEndpointEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishEndpointEventsResponse) ProtoMessage() {}
+
+func (x *PublishEndpointEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishEndpointEventsResponse.ProtoReflect.Descriptor instead.
+func (*PublishEndpointEventsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{2}
+}
 
 // ReadFeedRequest requests a page of events.
 type ReadFeedRequest struct {
@@ -43,7 +182,7 @@ type ReadFeedRequest struct {
 
 func (x *ReadFeedRequest) Reset() {
 	*x = ReadFeedRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[0]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -55,7 +194,7 @@ func (x *ReadFeedRequest) String() string {
 func (*ReadFeedRequest) ProtoMessage() {}
 
 func (x *ReadFeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[0]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -68,7 +207,7 @@ func (x *ReadFeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeedRequest.ProtoReflect.Descriptor instead.
 func (*ReadFeedRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{0}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReadFeedRequest) GetPageSize() int32 {
@@ -121,7 +260,7 @@ type ReadFeedResponse struct {
 
 func (x *ReadFeedResponse) Reset() {
 	*x = ReadFeedResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -133,7 +272,7 @@ func (x *ReadFeedResponse) String() string {
 func (*ReadFeedResponse) ProtoMessage() {}
 
 func (x *ReadFeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -146,7 +285,7 @@ func (x *ReadFeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeedResponse.ProtoReflect.Descriptor instead.
 func (*ReadFeedResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReadFeedResponse) GetEvents() []*Event {
@@ -170,6 +309,125 @@ func (x *ReadFeedResponse) GetHasMore() bool {
 	return false
 }
 
+// LocateFeedRequest names a time.
+type LocateFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest".
+	EventsFrom *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
+	// cursor is the reader's own position. The answer is never after it. Empty means "latest".
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// filter selects the events that are counted.
+	Filter        *EventFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateFeedRequest) Reset() {
+	*x = LocateFeedRequest{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateFeedRequest) ProtoMessage() {}
+
+func (x *LocateFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateFeedRequest.ProtoReflect.Descriptor instead.
+func (*LocateFeedRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LocateFeedRequest) GetEventsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventsFrom
+	}
+	return nil
+}
+
+func (x *LocateFeedRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *LocateFeedRequest) GetFilter() *EventFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// LocateFeedResponse contains the place.
+type LocateFeedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// cursor is the position before the first of these events.
+	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// events is the number of events after it that the filter selects, 100,000 at most.
+	Events        int64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateFeedResponse) Reset() {
+	*x = LocateFeedResponse{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateFeedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateFeedResponse) ProtoMessage() {}
+
+func (x *LocateFeedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateFeedResponse.ProtoReflect.Descriptor instead.
+func (*LocateFeedResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LocateFeedResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *LocateFeedResponse) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
 // GetFeedEventRequest identifies an event.
 type GetFeedEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -183,7 +441,7 @@ type GetFeedEventRequest struct {
 
 func (x *GetFeedEventRequest) Reset() {
 	*x = GetFeedEventRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +453,7 @@ func (x *GetFeedEventRequest) String() string {
 func (*GetFeedEventRequest) ProtoMessage() {}
 
 func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +466,7 @@ func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventRequest.ProtoReflect.Descriptor instead.
 func (*GetFeedEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetFeedEventRequest) GetEventId() string {
@@ -236,7 +494,7 @@ type GetFeedEventResponse struct {
 
 func (x *GetFeedEventResponse) Reset() {
 	*x = GetFeedEventResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -248,7 +506,7 @@ func (x *GetFeedEventResponse) String() string {
 func (*GetFeedEventResponse) ProtoMessage() {}
 
 func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -261,7 +519,7 @@ func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventResponse.ProtoReflect.Descriptor instead.
 func (*GetFeedEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetFeedEventResponse) GetEvent() *Event {
@@ -275,7 +533,13 @@ var File_mailmesh_processor_v1_event_feed_service_proto protoreflect.FileDescrip
 
 const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\n" +
-	".mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"\xf9\x01\n" +
+	".mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"e\n" +
+	"\x1cPublishEndpointEventsRequest\x12E\n" +
+	"\anotices\x18\x01 \x03(\v2%.mailmesh.processor.v1.EndpointNoticeB\x04\xe2A\x01\x02R\anotices\"u\n" +
+	"\x0eEndpointNotice\x12!\n" +
+	"\tnotice_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bnoticeId\x12@\n" +
+	"\x05event\x18\x02 \x01(\v2$.mailmesh.processor.v1.EndpointEventB\x04\xe2A\x01\x02R\x05event\"\x1f\n" +
+	"\x1dPublishEndpointEventsResponse\"\xf9\x01\n" +
 	"\x0fReadFeedRequest\x12!\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12\x1c\n" +
 	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
@@ -286,14 +550,25 @@ const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\x06events\x18\x01 \x03(\v2\x1c.mailmesh.processor.v1.EventR\x06events\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
 	"nextCursor\x12\x19\n" +
-	"\bhas_more\x18\x03 \x01(\bR\ahasMore\"r\n" +
+	"\bhas_more\x18\x03 \x01(\bR\ahasMore\"\xb6\x01\n" +
+	"\x11LocateFeedRequest\x12A\n" +
+	"\vevents_from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\n" +
+	"eventsFrom\x12\x1c\n" +
+	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
+	"\x06filter\x18\x03 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\"D\n" +
+	"\x12LocateFeedResponse\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x03R\x06events\"r\n" +
 	"\x13GetFeedEventRequest\x12\x1f\n" +
 	"\bevent_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aeventId\x12:\n" +
 	"\x04view\x18\x02 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\"J\n" +
 	"\x14GetFeedEventResponse\x122\n" +
-	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xfa\x01\n" +
+	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xfe\x03\n" +
 	"\x10EventFeedService\x12i\n" +
-	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\f\x9a\xce\x18\bdelivery\x12u\n" +
+	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\f\x9a\xce\x18\bdelivery\x12o\n" +
+	"\n" +
+	"LocateFeed\x12(.mailmesh.processor.v1.LocateFeedRequest\x1a).mailmesh.processor.v1.LocateFeedResponse\"\f\x9a\xce\x18\bdelivery\x12\x90\x01\n" +
+	"\x15PublishEndpointEvents\x123.mailmesh.processor.v1.PublishEndpointEventsRequest\x1a4.mailmesh.processor.v1.PublishEndpointEventsResponse\"\f\x9a\xce\x18\bdelivery\x12u\n" +
 	"\fGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\f\x9a\xce\x18\bdelivery\x1a\x04\x88\xce\x18\x01B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
@@ -309,31 +584,46 @@ func file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_mailmesh_processor_v1_event_feed_service_proto_goTypes = []any{
-	(*ReadFeedRequest)(nil),      // 0: mailmesh.processor.v1.ReadFeedRequest
-	(*ReadFeedResponse)(nil),     // 1: mailmesh.processor.v1.ReadFeedResponse
-	(*GetFeedEventRequest)(nil),  // 2: mailmesh.processor.v1.GetFeedEventRequest
-	(*GetFeedEventResponse)(nil), // 3: mailmesh.processor.v1.GetFeedEventResponse
-	(*EventFilter)(nil),          // 4: mailmesh.processor.v1.EventFilter
-	(EventView)(0),               // 5: mailmesh.processor.v1.EventView
-	(*Event)(nil),                // 6: mailmesh.processor.v1.Event
+	(*PublishEndpointEventsRequest)(nil),  // 0: mailmesh.processor.v1.PublishEndpointEventsRequest
+	(*EndpointNotice)(nil),                // 1: mailmesh.processor.v1.EndpointNotice
+	(*PublishEndpointEventsResponse)(nil), // 2: mailmesh.processor.v1.PublishEndpointEventsResponse
+	(*ReadFeedRequest)(nil),               // 3: mailmesh.processor.v1.ReadFeedRequest
+	(*ReadFeedResponse)(nil),              // 4: mailmesh.processor.v1.ReadFeedResponse
+	(*LocateFeedRequest)(nil),             // 5: mailmesh.processor.v1.LocateFeedRequest
+	(*LocateFeedResponse)(nil),            // 6: mailmesh.processor.v1.LocateFeedResponse
+	(*GetFeedEventRequest)(nil),           // 7: mailmesh.processor.v1.GetFeedEventRequest
+	(*GetFeedEventResponse)(nil),          // 8: mailmesh.processor.v1.GetFeedEventResponse
+	(*EndpointEvent)(nil),                 // 9: mailmesh.processor.v1.EndpointEvent
+	(*EventFilter)(nil),                   // 10: mailmesh.processor.v1.EventFilter
+	(EventView)(0),                        // 11: mailmesh.processor.v1.EventView
+	(*Event)(nil),                         // 12: mailmesh.processor.v1.Event
+	(*timestamppb.Timestamp)(nil),         // 13: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_feed_service_proto_depIdxs = []int32{
-	4, // 0: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	5, // 1: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
-	6, // 2: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
-	5, // 3: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
-	6, // 4: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
-	0, // 5: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
-	2, // 6: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
-	1, // 7: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
-	3, // 8: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1,  // 0: mailmesh.processor.v1.PublishEndpointEventsRequest.notices:type_name -> mailmesh.processor.v1.EndpointNotice
+	9,  // 1: mailmesh.processor.v1.EndpointNotice.event:type_name -> mailmesh.processor.v1.EndpointEvent
+	10, // 2: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	11, // 3: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
+	12, // 4: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
+	13, // 5: mailmesh.processor.v1.LocateFeedRequest.events_from:type_name -> google.protobuf.Timestamp
+	10, // 6: mailmesh.processor.v1.LocateFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	11, // 7: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
+	12, // 8: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
+	3,  // 9: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
+	5,  // 10: mailmesh.processor.v1.EventFeedService.LocateFeed:input_type -> mailmesh.processor.v1.LocateFeedRequest
+	0,  // 11: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:input_type -> mailmesh.processor.v1.PublishEndpointEventsRequest
+	7,  // 12: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
+	4,  // 13: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
+	6,  // 14: mailmesh.processor.v1.EventFeedService.LocateFeed:output_type -> mailmesh.processor.v1.LocateFeedResponse
+	2,  // 15: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:output_type -> mailmesh.processor.v1.PublishEndpointEventsResponse
+	8,  // 16: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_feed_service_proto_init() }
@@ -349,7 +639,7 @@ func file_mailmesh_processor_v1_event_feed_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc), len(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

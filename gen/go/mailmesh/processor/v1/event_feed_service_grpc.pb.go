@@ -19,20 +19,29 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EventFeedService_ReadFeed_FullMethodName     = "/mailmesh.processor.v1.EventFeedService/ReadFeed"
-	EventFeedService_GetFeedEvent_FullMethodName = "/mailmesh.processor.v1.EventFeedService/GetFeedEvent"
+	EventFeedService_ReadFeed_FullMethodName              = "/mailmesh.processor.v1.EventFeedService/ReadFeed"
+	EventFeedService_LocateFeed_FullMethodName            = "/mailmesh.processor.v1.EventFeedService/LocateFeed"
+	EventFeedService_PublishEndpointEvents_FullMethodName = "/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents"
+	EventFeedService_GetFeedEvent_FullMethodName          = "/mailmesh.processor.v1.EventFeedService/GetFeedEvent"
 )
 
 // EventFeedServiceClient is the client API for EventFeedService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+// own events.
 type EventFeedServiceClient interface {
 	// ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
 	// CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ReadFeed(ctx context.Context, in *ReadFeedRequest, opts ...grpc.CallOption) (*ReadFeedResponse, error)
+	// LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+	// Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	LocateFeed(ctx context.Context, in *LocateFeedRequest, opts ...grpc.CallOption) (*LocateFeedResponse, error)
+	// PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+	// STORE_UNAVAILABLE.
+	PublishEndpointEvents(ctx context.Context, in *PublishEndpointEventsRequest, opts ...grpc.CallOption) (*PublishEndpointEventsResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(ctx context.Context, in *GetFeedEventRequest, opts ...grpc.CallOption) (*GetFeedEventResponse, error)
 }
@@ -55,6 +64,26 @@ func (c *eventFeedServiceClient) ReadFeed(ctx context.Context, in *ReadFeedReque
 	return out, nil
 }
 
+func (c *eventFeedServiceClient) LocateFeed(ctx context.Context, in *LocateFeedRequest, opts ...grpc.CallOption) (*LocateFeedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LocateFeedResponse)
+	err := c.cc.Invoke(ctx, EventFeedService_LocateFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventFeedServiceClient) PublishEndpointEvents(ctx context.Context, in *PublishEndpointEventsRequest, opts ...grpc.CallOption) (*PublishEndpointEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishEndpointEventsResponse)
+	err := c.cc.Invoke(ctx, EventFeedService_PublishEndpointEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *eventFeedServiceClient) GetFeedEvent(ctx context.Context, in *GetFeedEventRequest, opts ...grpc.CallOption) (*GetFeedEventResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetFeedEventResponse)
@@ -69,12 +98,19 @@ func (c *eventFeedServiceClient) GetFeedEvent(ctx context.Context, in *GetFeedEv
 // All implementations must embed UnimplementedEventFeedServiceServer
 // for forward compatibility.
 //
-// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+// own events.
 type EventFeedServiceServer interface {
 	// ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
 	// CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ReadFeed(context.Context, *ReadFeedRequest) (*ReadFeedResponse, error)
+	// LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+	// Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	LocateFeed(context.Context, *LocateFeedRequest) (*LocateFeedResponse, error)
+	// PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+	// STORE_UNAVAILABLE.
+	PublishEndpointEvents(context.Context, *PublishEndpointEventsRequest) (*PublishEndpointEventsResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error)
 	mustEmbedUnimplementedEventFeedServiceServer()
@@ -89,6 +125,12 @@ type UnimplementedEventFeedServiceServer struct{}
 
 func (UnimplementedEventFeedServiceServer) ReadFeed(context.Context, *ReadFeedRequest) (*ReadFeedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadFeed not implemented")
+}
+func (UnimplementedEventFeedServiceServer) LocateFeed(context.Context, *LocateFeedRequest) (*LocateFeedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LocateFeed not implemented")
+}
+func (UnimplementedEventFeedServiceServer) PublishEndpointEvents(context.Context, *PublishEndpointEventsRequest) (*PublishEndpointEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PublishEndpointEvents not implemented")
 }
 func (UnimplementedEventFeedServiceServer) GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetFeedEvent not implemented")
@@ -132,6 +174,42 @@ func _EventFeedService_ReadFeed_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventFeedService_LocateFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LocateFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventFeedServiceServer).LocateFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventFeedService_LocateFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventFeedServiceServer).LocateFeed(ctx, req.(*LocateFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventFeedService_PublishEndpointEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishEndpointEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventFeedServiceServer).PublishEndpointEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventFeedService_PublishEndpointEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventFeedServiceServer).PublishEndpointEvents(ctx, req.(*PublishEndpointEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventFeedService_GetFeedEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetFeedEventRequest)
 	if err := dec(in); err != nil {
@@ -160,6 +238,14 @@ var EventFeedService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadFeed",
 			Handler:    _EventFeedService_ReadFeed_Handler,
+		},
+		{
+			MethodName: "LocateFeed",
+			Handler:    _EventFeedService_LocateFeed_Handler,
+		},
+		{
+			MethodName: "PublishEndpointEvents",
+			Handler:    _EventFeedService_PublishEndpointEvents_Handler,
 		},
 		{
 			MethodName: "GetFeedEvent",

@@ -110,6 +110,78 @@ ENDPOINT_SIGNATURE_V1A: EndpointSignature.ValueType  # 2
 """ENDPOINT_SIGNATURE_V1A is Ed25519; the receiver needs only the public key, "whpk_..."."""
 Global___EndpointSignature: _TypeAlias = EndpointSignature  # noqa: Y015
 
+class _EndpointConditionField:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EndpointConditionFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EndpointConditionField.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENDPOINT_CONDITION_FIELD_UNSPECIFIED: _EndpointConditionField.ValueType  # 0
+    """ENDPOINT_CONDITION_FIELD_UNSPECIFIED is refused."""
+    ENDPOINT_CONDITION_FIELD_SENDER: _EndpointConditionField.ValueType  # 1
+    """ENDPOINT_CONDITION_FIELD_SENDER is the address in "from"."""
+    ENDPOINT_CONDITION_FIELD_RECIPIENT: _EndpointConditionField.ValueType  # 2
+    """ENDPOINT_CONDITION_FIELD_RECIPIENT is any address in "to", "cc" and "bcc"."""
+    ENDPOINT_CONDITION_FIELD_SUBJECT: _EndpointConditionField.ValueType  # 3
+    """ENDPOINT_CONDITION_FIELD_SUBJECT is the subject."""
+    ENDPOINT_CONDITION_FIELD_FOLDER: _EndpointConditionField.ValueType  # 4
+    """ENDPOINT_CONDITION_FIELD_FOLDER is the id of the folder."""
+    ENDPOINT_CONDITION_FIELD_LABEL: _EndpointConditionField.ValueType  # 5
+    """ENDPOINT_CONDITION_FIELD_LABEL is any id of a label."""
+    ENDPOINT_CONDITION_FIELD_CATEGORY: _EndpointConditionField.ValueType  # 6
+    """ENDPOINT_CONDITION_FIELD_CATEGORY is any category."""
+    ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS: _EndpointConditionField.ValueType  # 7
+    """ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS tells whether the mail has an attachment; it has neither test nor values."""
+
+class EndpointConditionField(_EndpointConditionField, metaclass=_EndpointConditionFieldEnumTypeWrapper):
+    """EndpointConditionField is the field of a mail that a condition compares."""
+
+ENDPOINT_CONDITION_FIELD_UNSPECIFIED: EndpointConditionField.ValueType  # 0
+"""ENDPOINT_CONDITION_FIELD_UNSPECIFIED is refused."""
+ENDPOINT_CONDITION_FIELD_SENDER: EndpointConditionField.ValueType  # 1
+"""ENDPOINT_CONDITION_FIELD_SENDER is the address in "from"."""
+ENDPOINT_CONDITION_FIELD_RECIPIENT: EndpointConditionField.ValueType  # 2
+"""ENDPOINT_CONDITION_FIELD_RECIPIENT is any address in "to", "cc" and "bcc"."""
+ENDPOINT_CONDITION_FIELD_SUBJECT: EndpointConditionField.ValueType  # 3
+"""ENDPOINT_CONDITION_FIELD_SUBJECT is the subject."""
+ENDPOINT_CONDITION_FIELD_FOLDER: EndpointConditionField.ValueType  # 4
+"""ENDPOINT_CONDITION_FIELD_FOLDER is the id of the folder."""
+ENDPOINT_CONDITION_FIELD_LABEL: EndpointConditionField.ValueType  # 5
+"""ENDPOINT_CONDITION_FIELD_LABEL is any id of a label."""
+ENDPOINT_CONDITION_FIELD_CATEGORY: EndpointConditionField.ValueType  # 6
+"""ENDPOINT_CONDITION_FIELD_CATEGORY is any category."""
+ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS: EndpointConditionField.ValueType  # 7
+"""ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS tells whether the mail has an attachment; it has neither test nor values."""
+Global___EndpointConditionField: _TypeAlias = EndpointConditionField  # noqa: Y015
+
+class _EndpointConditionTest:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EndpointConditionTestEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EndpointConditionTest.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENDPOINT_CONDITION_TEST_UNSPECIFIED: _EndpointConditionTest.ValueType  # 0
+    """ENDPOINT_CONDITION_TEST_UNSPECIFIED means ENDPOINT_CONDITION_TEST_EQUALS."""
+    ENDPOINT_CONDITION_TEST_EQUALS: _EndpointConditionTest.ValueType  # 1
+    """ENDPOINT_CONDITION_TEST_EQUALS compares the whole field."""
+    ENDPOINT_CONDITION_TEST_CONTAINS: _EndpointConditionTest.ValueType  # 2
+    """ENDPOINT_CONDITION_TEST_CONTAINS looks for the value anywhere in the field."""
+    ENDPOINT_CONDITION_TEST_ENDS_WITH: _EndpointConditionTest.ValueType  # 3
+    """ENDPOINT_CONDITION_TEST_ENDS_WITH compares the end of the field, such as the domain of an address."""
+
+class EndpointConditionTest(_EndpointConditionTest, metaclass=_EndpointConditionTestEnumTypeWrapper):
+    """EndpointConditionTest is the comparison of a condition. Upper and lower case count as the same."""
+
+ENDPOINT_CONDITION_TEST_UNSPECIFIED: EndpointConditionTest.ValueType  # 0
+"""ENDPOINT_CONDITION_TEST_UNSPECIFIED means ENDPOINT_CONDITION_TEST_EQUALS."""
+ENDPOINT_CONDITION_TEST_EQUALS: EndpointConditionTest.ValueType  # 1
+"""ENDPOINT_CONDITION_TEST_EQUALS compares the whole field."""
+ENDPOINT_CONDITION_TEST_CONTAINS: EndpointConditionTest.ValueType  # 2
+"""ENDPOINT_CONDITION_TEST_CONTAINS looks for the value anywhere in the field."""
+ENDPOINT_CONDITION_TEST_ENDS_WITH: EndpointConditionTest.ValueType  # 3
+"""ENDPOINT_CONDITION_TEST_ENDS_WITH compares the end of the field, such as the domain of an address."""
+Global___EndpointConditionTest: _TypeAlias = EndpointConditionTest  # noqa: Y015
+
 class _AttemptOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -143,6 +215,7 @@ class EndpointFilter(_message.Message):
     TENANT_IDS_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """tenant_ids selects events of these tenants, 1000 at most. Empty means all tenants, including later ones, or those of a key
@@ -155,8 +228,15 @@ class EndpointFilter(_message.Message):
 
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """event_types selects events of these types; "mail.*", "send.*" and "tenant.*" select all types of a kind. Empty means all types
-        of these three kinds. Types of other kinds are refused.
+        """event_types selects events of these types; "mail.*" and the like select all types of a kind. Empty means all types of the kinds
+        "mail", "send" and "tenant". The kinds "calendar" and "conversation" need a key with the ability "calendar.read" or
+        "conversation.read"; for other keys such an endpoint does not exist. Types of other kinds are refused.
+        """
+
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointCondition]:
+        """conditions select mail events by the content of their mail, 10 at most; all of them have to hold. An event that carries no mail,
+        such as "mail.deleted" or an event of another kind, is not held against them and is delivered.
         """
 
     def __init__(
@@ -165,14 +245,53 @@ class EndpointFilter(_message.Message):
         tenant_ids: _abc.Iterable[_builtins.str] | None = ...,
         providers: _abc.Iterable[_builtins.str] | None = ...,
         event_types: _abc.Iterable[_builtins.str] | None = ...,
+        conditions: _abc.Iterable[Global___EndpointCondition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "providers", b"providers", "tenant_ids", b"tenant_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "event_types", b"event_types", "providers", b"providers", "tenant_ids", b"tenant_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EndpointFilter: _TypeAlias = EndpointFilter  # noqa: Y015
+
+@_typing.final
+class EndpointCondition(_message.Message):
+    """EndpointCondition compares one field of a mail with values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    IS_NEGATED_FIELD_NUMBER: _builtins.int
+    field: Global___EndpointConditionField.ValueType
+    """field is the field."""
+    test: Global___EndpointConditionTest.ValueType
+    """test is the comparison."""
+    is_negated: _builtins.bool
+    """is_negated turns the condition around: then it holds if no value fits."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """values are the values, 1 to 20 of 200 characters at most: the condition holds if one of them fits. Empty for a field without
+        values.
+        """
+
+    def __init__(
+        self,
+        *,
+        field: Global___EndpointConditionField.ValueType = ...,
+        test: Global___EndpointConditionTest.ValueType = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        is_negated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "is_negated", b"is_negated", "test", b"test", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointCondition: _TypeAlias = EndpointCondition  # noqa: Y015
 
 @_typing.final
 class EndpointHeader(_message.Message):
@@ -224,6 +343,7 @@ class Endpoint(_message.Message):
     WAITING_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is mailmesh's UUID of the endpoint."""
     display_name: _builtins.str
@@ -248,6 +368,8 @@ class Endpoint(_message.Message):
     """exhausted is the number of deliveries that failed to the end of their schedule. They are kept 30 days."""
     position: _builtins.str
     """position is the cursor in the stream up to which events were read for this endpoint."""
+    rate: _builtins.int
+    """rate is the largest number of requests in a second; 0 means no bound."""
     @_builtins.property
     def filter(self) -> Global___EndpointFilter:
         """filter selects the events."""
@@ -293,10 +415,11 @@ class Endpoint(_message.Message):
         waiting: _builtins.int = ...,
         exhausted: _builtins.int = ...,
         position: _builtins.str = ...,
+        rate: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "failing_since", b"failing_since", "filter", b"filter", "succeeded_at", b"succeeded_at", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "created_at", b"created_at", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "exhausted", b"exhausted", "failing_since", b"failing_since", "filter", b"filter", "header_names", b"header_names", "position", b"position", "public_key", b"public_key", "reason", b"reason", "signature", b"signature", "state", b"state", "succeeded_at", b"succeeded_at", "timeout", b"timeout", "url", b"url", "view", b"view", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "created_at", b"created_at", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "exhausted", b"exhausted", "failing_since", b"failing_since", "filter", b"filter", "header_names", b"header_names", "position", b"position", "public_key", b"public_key", "rate", b"rate", "reason", b"reason", "signature", b"signature", "state", b"state", "succeeded_at", b"succeeded_at", "timeout", b"timeout", "url", b"url", "view", b"view", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +508,7 @@ class CreateEndpointRequest(_message.Message):
     CONCURRENCY_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """url is the address: https, at most 2048 characters, without user, password and fragment. http is accepted only in networks
     that the operator allows.
@@ -399,6 +523,8 @@ class CreateEndpointRequest(_message.Message):
     """signature is the version of the signature. It cannot be changed later."""
     cursor: _builtins.str
     """cursor is the point from which events are delivered: a position, "earliest" or "latest". Empty means "latest"."""
+    rate: _builtins.int
+    """rate is the largest number of requests in a second, retries included, 1 to 1000. 0 means no bound."""
     @_builtins.property
     def filter(self) -> Global___EndpointFilter:
         """filter selects the events."""
@@ -425,10 +551,11 @@ class CreateEndpointRequest(_message.Message):
         concurrency: _builtins.int = ...,
         signature: Global___EndpointSignature.ValueType = ...,
         cursor: _builtins.str = ...,
+        rate: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "cursor", b"cursor", "display_name", b"display_name", "filter", b"filter", "headers", b"headers", "signature", b"signature", "timeout", b"timeout", "url", b"url", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "cursor", b"cursor", "display_name", b"display_name", "filter", b"filter", "headers", b"headers", "rate", b"rate", "signature", b"signature", "timeout", b"timeout", "url", b"url", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +714,7 @@ class UpdateEndpointRequest(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     CONCURRENCY_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is the endpoint's UUID."""
     url: _builtins.str
@@ -597,6 +725,8 @@ class UpdateEndpointRequest(_message.Message):
     """view is the new content of webhooks."""
     concurrency: _builtins.int
     """concurrency is the new largest number of requests at the same time."""
+    rate: _builtins.int
+    """rate is the new largest number of requests in a second. To remove the bound, name "rate" in `update_mask` and leave it 0."""
     @_builtins.property
     def filter(self) -> Global___EndpointFilter:
         """filter is the new filter, as a whole."""
@@ -611,8 +741,8 @@ class UpdateEndpointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
-        names all. A named field that is not set gets its default. Empty means every field that is set.
+        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
+        "*" names all. A named field that is not set gets its default. Empty means every field that is set.
         """
 
     def __init__(
@@ -627,10 +757,11 @@ class UpdateEndpointRequest(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         concurrency: _builtins.int = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        rate: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "timeout", b"timeout", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "filter", b"filter", "headers", b"headers", "timeout", b"timeout", "update_mask", b"update_mask", "url", b"url", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "filter", b"filter", "headers", b"headers", "rate", b"rate", "timeout", b"timeout", "update_mask", b"update_mask", "url", b"url", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1008,13 +1139,14 @@ Global___RetryAttemptResponse: _TypeAlias = RetryAttemptResponse  # noqa: Y015
 
 @_typing.final
 class RecoverEndpointRequest(_message.Message):
-    """RecoverEndpointRequest selects exhausted deliveries."""
+    """RecoverEndpointRequest selects exhausted deliveries, or events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FROM_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    EVENTS_FROM_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is the endpoint's UUID."""
     dry_run: _builtins.bool
@@ -1023,16 +1155,24 @@ class RecoverEndpointRequest(_message.Message):
     def exhausted_from(self) -> _timestamp_pb2.Timestamp:
         """exhausted_from selects deliveries that were exhausted at this time or later. Absent means all."""
 
+    @_builtins.property
+    def events_from(self) -> _timestamp_pb2.Timestamp:
+        """events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
+        once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule. A position that is earlier
+        stays. It excludes `exhausted_from`.
+        """
+
     def __init__(
         self,
         *,
         endpoint_id: _builtins.str = ...,
         exhausted_from: _timestamp_pb2.Timestamp | None = ...,
         dry_run: _builtins.bool = ...,
+        events_from: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["exhausted_from", b"exhausted_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events_from", b"events_from", "exhausted_from", b"exhausted_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "endpoint_id", b"endpoint_id", "exhausted_from", b"exhausted_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "endpoint_id", b"endpoint_id", "events_from", b"events_from", "exhausted_from", b"exhausted_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,7 +1186,9 @@ class RecoverEndpointResponse(_message.Message):
 
     DELIVERIES_FIELD_NUMBER: _builtins.int
     deliveries: _builtins.int
-    """deliveries is the number of selected deliveries."""
+    """deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
+    filter's tenants, providers and types select, 100,000 at most.
+    """
     def __init__(
         self,
         *,

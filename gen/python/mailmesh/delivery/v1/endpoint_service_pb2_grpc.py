@@ -196,8 +196,9 @@ class EndpointServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecoverEndpoint(self, request, context):
-        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-        deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+        on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+        `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

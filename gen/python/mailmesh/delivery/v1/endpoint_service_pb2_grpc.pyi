@@ -77,8 +77,9 @@ class EndpointServiceStub:
     to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
     """
     RecoverEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]
-    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-    deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+    on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+    `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
 
 @_typing.type_check_only
@@ -130,8 +131,9 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
     """
     RecoverEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]  # type: ignore[assignment]
-    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-    deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+    on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+    `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
 
 class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -252,8 +254,9 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _endpoint_service_pb2.RecoverEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.RecoverEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.RecoverEndpointResponse]]:
-        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-        deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+        on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+        `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 
 def add_EndpointServiceServicer_to_server(servicer: EndpointServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

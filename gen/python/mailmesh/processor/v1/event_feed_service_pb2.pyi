@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mailmesh.processor.v1 import event_pb2 as _event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as _event_service_pb2
@@ -19,6 +20,75 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class PublishEndpointEventsRequest(_message.Message):
+    """PublishEndpointEventsRequest contains warnings about endpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointNotice]:
+        """notices are the warnings, 1 to 100, in the order in which they are to be read."""
+
+    def __init__(
+        self,
+        *,
+        notices: _abc.Iterable[Global___EndpointNotice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notices", b"notices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishEndpointEventsRequest: _TypeAlias = PublishEndpointEventsRequest  # noqa: Y015
+
+@_typing.final
+class EndpointNotice(_message.Message):
+    """EndpointNotice is one warning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    notice_id: _builtins.str
+    """notice_id is a UUID that Delivery derives from the change, so that a repeated call publishes nothing twice."""
+    @_builtins.property
+    def event(self) -> _event_pb2.EndpointEvent:
+        """event is the event, without its id and its position."""
+
+    def __init__(
+        self,
+        *,
+        notice_id: _builtins.str = ...,
+        event: _event_pb2.EndpointEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "notice_id", b"notice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointNotice: _TypeAlias = EndpointNotice  # noqa: Y015
+
+@_typing.final
+class PublishEndpointEventsResponse(_message.Message):
+    """PublishEndpointEventsResponse is empty: all warnings are published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishEndpointEventsResponse: _TypeAlias = PublishEndpointEventsResponse  # noqa: Y015
 
 @_typing.final
 class ReadFeedRequest(_message.Message):
@@ -93,6 +163,66 @@ class ReadFeedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadFeedResponse: _TypeAlias = ReadFeedResponse  # noqa: Y015
+
+@_typing.final
+class LocateFeedRequest(_message.Message):
+    """LocateFeedRequest names a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FROM_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """cursor is the reader's own position. The answer is never after it. Empty means "latest"."""
+    @_builtins.property
+    def events_from(self) -> _timestamp_pb2.Timestamp:
+        """events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest"."""
+
+    @_builtins.property
+    def filter(self) -> _event_service_pb2.EventFilter:
+        """filter selects the events that are counted."""
+
+    def __init__(
+        self,
+        *,
+        events_from: _timestamp_pb2.Timestamp | None = ...,
+        cursor: _builtins.str = ...,
+        filter: _event_service_pb2.EventFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events_from", b"events_from", "filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events_from", b"events_from", "filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFeedRequest: _TypeAlias = LocateFeedRequest  # noqa: Y015
+
+@_typing.final
+class LocateFeedResponse(_message.Message):
+    """LocateFeedResponse contains the place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """cursor is the position before the first of these events."""
+    events: _builtins.int
+    """events is the number of events after it that the filter selects, 100,000 at most."""
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateFeedResponse: _TypeAlias = LocateFeedResponse  # noqa: Y015
 
 @_typing.final
 class GetFeedEventRequest(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class EventFeedServiceStub:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     def __init__(self, channel):
@@ -40,6 +41,16 @@ class EventFeedServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.FromString,
                 _registered_method=True)
+        self.LocateFeed = channel.unary_unary(
+                '/mailmesh.processor.v1.EventFeedService/LocateFeed',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
+                _registered_method=True)
+        self.PublishEndpointEvents = channel.unary_unary(
+                '/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
+                _registered_method=True)
         self.GetFeedEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.EventFeedService/GetFeedEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.SerializeToString,
@@ -48,13 +59,30 @@ class EventFeedServiceStub:
 
 
 class EventFeedServiceServicer:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     def ReadFeed(self, request, context):
         """ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
         its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
         CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LocateFeed(self, request, context):
+        """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+        Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishEndpointEvents(self, request, context):
+        """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+        STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +103,16 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.SerializeToString,
             ),
+            'LocateFeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateFeed,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.SerializeToString,
+            ),
+            'PublishEndpointEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishEndpointEvents,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.SerializeToString,
+            ),
             'GetFeedEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFeedEvent,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.FromString,
@@ -89,7 +127,8 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventFeedService:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
     """
 
     @staticmethod
@@ -109,6 +148,60 @@ class EventFeedService:
             '/mailmesh.processor.v1.EventFeedService/ReadFeed',
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.ReadFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.EventFeedService/LocateFeed',
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.LocateFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishEndpointEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents',
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventFeedServiceStub:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`."""
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,12 +40,22 @@ class EventFeedServiceStub:
     its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
     CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
+    LocateFeed: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.LocateFeedRequest, _event_feed_service_pb2.LocateFeedResponse]
+    """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+    Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    """
+    PublishEndpointEvents: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.PublishEndpointEventsRequest, _event_feed_service_pb2.PublishEndpointEventsResponse]
+    """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+    STORE_UNAVAILABLE.
+    """
     GetFeedEvent: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
 
 @_typing.type_check_only
 class EventFeedServiceAsyncStub(EventFeedServiceStub):
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`."""
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReadFeed: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.ReadFeedRequest, _event_feed_service_pb2.ReadFeedResponse]  # type: ignore[assignment]
@@ -51,11 +63,21 @@ class EventFeedServiceAsyncStub(EventFeedServiceStub):
     its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
     CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
+    LocateFeed: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.LocateFeedRequest, _event_feed_service_pb2.LocateFeedResponse]  # type: ignore[assignment]
+    """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+    Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    """
+    PublishEndpointEvents: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.PublishEndpointEventsRequest, _event_feed_service_pb2.PublishEndpointEventsResponse]  # type: ignore[assignment]
+    """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+    STORE_UNAVAILABLE.
+    """
     GetFeedEvent: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]  # type: ignore[assignment]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
 
 class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`."""
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+    own events.
+    """
 
     @_abc_1.abstractmethod
     def ReadFeed(
@@ -66,6 +88,26 @@ class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
         its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
         CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def LocateFeed(
+        self,
+        request: _event_feed_service_pb2.LocateFeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_feed_service_pb2.LocateFeedResponse, _abc.Awaitable[_event_feed_service_pb2.LocateFeedResponse]]:
+        """LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+        Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def PublishEndpointEvents(
+        self,
+        request: _event_feed_service_pb2.PublishEndpointEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_feed_service_pb2.PublishEndpointEventsResponse, _abc.Awaitable[_event_feed_service_pb2.PublishEndpointEventsResponse]]:
+        """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+        STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

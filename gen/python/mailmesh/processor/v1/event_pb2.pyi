@@ -52,7 +52,7 @@ Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
+    """Event is one entry of the stream: a change of a mail, a calendar, a conversation or a tenant, the outcome of a send, or a warning. Later versions add kinds. A reader must skip an event
     of an unknown kind and keep its position.
     """
 
@@ -64,6 +64,7 @@ class Event(_message.Message):
     SEND_FIELD_NUMBER: _builtins.int
     CALENDAR_EVENT_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """position is the opaque cursor directly after this event."""
     @_builtins.property
@@ -86,6 +87,10 @@ class Event(_message.Message):
     def conversation(self) -> _event_pb2_2.ConversationEvent:
         """conversation is a change of a conversation. Only keys with the ability "conversation.read" receive it."""
 
+    @_builtins.property
+    def endpoint(self) -> Global___EndpointEvent:
+        """endpoint is a warning about an endpoint. Only keys that are not limited to tenants receive it; endpoints do not."""
+
     def __init__(
         self,
         *,
@@ -95,12 +100,13 @@ class Event(_message.Message):
         send: Global___SendEvent | None = ...,
         calendar_event: _event_pb2_1.NormalizedCalendarEvent | None = ...,
         conversation: _event_pb2_2.ConversationEvent | None = ...,
+        endpoint: Global___EndpointEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event", "conversation"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event", "conversation", "endpoint"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -309,3 +315,91 @@ class SendEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendEvent: _TypeAlias = SendEvent  # noqa: Y015
+
+@_typing.final
+class EndpointEvent(_message.Message):
+    """EndpointEvent is a warning about an endpoint that fails, for operators. It belongs to no tenant, and is not delivered to endpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_TENANT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    IS_REPLAY_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    ELAPSED_PERCENT_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """event_id is mailmesh's UUID of the event."""
+    provider: _builtins.str
+    """provider is always empty."""
+    tenant_id: _builtins.str
+    """tenant_id is always empty."""
+    external_tenant_id: _builtins.str
+    """external_tenant_id is always empty."""
+    user_id: _builtins.str
+    """user_id is always empty."""
+    event_type: _builtins.str
+    """event_type is "endpoint.failing" (half of the time, and once more three quarters, after which an endpoint without a success is
+    disabled), "endpoint.disabled" or "endpoint.gone" (its receiver answered 410). Later versions add types.
+    """
+    correlation_id: _builtins.str
+    """correlation_id is always empty."""
+    position: _builtins.str
+    """position is the opaque cursor directly after this event."""
+    is_replay: _builtins.bool
+    """is_replay is true if `ReplayEvents` appended the event again."""
+    replay_id: _builtins.str
+    """replay_id is the replay's UUID. Empty on an event that is not a replay."""
+    original_event_id: _builtins.str
+    """original_event_id is the event that a replay repeats. Empty on an event that is not a replay."""
+    endpoint_id: _builtins.str
+    """endpoint_id is mailmesh's UUID of the endpoint."""
+    reason: _builtins.str
+    """reason is the reason of the endpoint: why it fails or ended."""
+    elapsed_percent: _builtins.int
+    """elapsed_percent is the part of the time until the end that has passed, in "endpoint.failing" only: 50 or 75."""
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """received_at is the time of the change."""
+
+    @_builtins.property
+    def failing_since(self) -> _timestamp_pb2.Timestamp:
+        """failing_since is the time of the first failure since the last success. Absent without one."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        external_tenant_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+        correlation_id: _builtins.str = ...,
+        position: _builtins.str = ...,
+        is_replay: _builtins.bool = ...,
+        replay_id: _builtins.str = ...,
+        original_event_id: _builtins.str = ...,
+        endpoint_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        failing_since: _timestamp_pb2.Timestamp | None = ...,
+        elapsed_percent: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failing_since", b"failing_since", "received_at", b"received_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "elapsed_percent", b"elapsed_percent", "endpoint_id", b"endpoint_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "failing_since", b"failing_since", "is_replay", b"is_replay", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointEvent: _TypeAlias = EndpointEvent  # noqa: Y015

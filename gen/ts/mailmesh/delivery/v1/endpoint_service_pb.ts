@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/delivery/v1/endpoint_service.proto.
  */
 export const file_mailmesh_delivery_v1_endpoint_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSJeCg5FbmRwb2ludEZpbHRlchIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhcKCXByb3ZpZGVycxgCIAMoCUIE4kEBARIZCgtldmVudF90eXBlcxgDIAMoCUIE4kEBASI5Cg5FbmRwb2ludEhlYWRlchISCgRuYW1lGAEgASgJQgTiQQECEhMKBXZhbHVlGAIgASgJQgTiQQECIuAECghFbmRwb2ludBITCgtlbmRwb2ludF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSCwoDdXJsGAMgASgJEjQKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyEjAKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXcSFAoMaGVhZGVyX25hbWVzGAYgAygJEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLY29uY3VycmVuY3kYCCABKAUSOgoJc2lnbmF0dXJlGAkgASgOMicubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRTaWduYXR1cmUSEgoKcHVibGljX2tleRgKIAEoCRIyCgVzdGF0ZRgLIAEoDjIjLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U3RhdGUSDgoGcmVhc29uGAwgASgJEi4KCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWZhaWxpbmdfc2luY2UYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHN1Y2NlZWRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgQIAEoAxIRCglleGhhdXN0ZWQYESABKAMSEAoIcG9zaXRpb24YEiABKAkizAIKB0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRISCgpldmVudF90eXBlGAMgASgJEg4KBm51bWJlchgEIAEoBRIuCgpzdGFydGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1CgdvdXRjb21lGAcgASgOMiQubWFpbG1lc2guZGVsaXZlcnkudjEuQXR0ZW1wdE91dGNvbWUSDgoGc3RhdHVzGAggASgFEg4KBnJlYXNvbhgJIAEoCRIOCgZhbnN3ZXIYCiABKAkSMwoPbmV4dF9hdHRlbXB0X2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKcAwoVQ3JlYXRlRW5kcG9pbnRSZXF1ZXN0EhEKA3VybBgBIAEoCUIE4kEBAhIaCgxkaXNwbGF5X25hbWUYAiABKAlCBOJBAQESOgoGZmlsdGVyGAMgASgLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRGaWx0ZXJCBOJBAQESNgoEdmlldxgEIAEoDjIiLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Vmlld0IE4kEBARI7CgdoZWFkZXJzGAUgAygLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRIZWFkZXJCBOJBAQESMAoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBARIZCgtjb25jdXJyZW5jeRgHIAEoBUIE4kEBARJACglzaWduYXR1cmUYCCABKA4yJy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFNpZ25hdHVyZUIE4kEBARIUCgZjdXJzb3IYCSABKAlCBOJBAQEiXwoWQ3JlYXRlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50EhMKC3NpZ25pbmdfa2V5GAIgASgJIlwKFExpc3RFbmRwb2ludHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhEKA3VybBgDIAEoCUIE4kEBASJjChVMaXN0RW5kcG9pbnRzUmVzcG9uc2USMQoJZW5kcG9pbnRzGAEgAygLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIi8KEkdldEVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJHChNHZXRFbmRwb2ludFJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQilgMKFVVwZGF0ZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIRCgN1cmwYAiABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAMgASgJQgTiQQEBEjoKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyQgTiQQEBEjYKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXdCBOJBAQESOwoHaGVhZGVycxgGIAMoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50SGVhZGVyQgTiQQEBEjAKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQESGQoLY29uY3VycmVuY3kYCCABKAVCBOJBAQESNQoLdXBkYXRlX21hc2sYCSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQgTiQQEBIkoKFlVwZGF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIxChRQYXVzZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJJChVQYXVzZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCJIChVSZXN1bWVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBIkoKFlJlc3VtZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIyChVEZWxldGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiGAoWRGVsZXRlRW5kcG9pbnRSZXNwb25zZSIwChNUZXN0RW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkYKFFRlc3RFbmRwb2ludFJlc3BvbnNlEi4KB2F0dGVtcHQYASABKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0InsKE0xpc3RBdHRlbXB0c1JlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESFgoIZXZlbnRfaWQYBCABKAlCBOJBAQEiYAoUTGlzdEF0dGVtcHRzUmVzcG9uc2USLwoIYXR0ZW1wdHMYASADKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJnChhSb3RhdGVFbmRwb2ludEtleVJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISMAoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBASJiChlSb3RhdGVFbmRwb2ludEtleVJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSEwoLc2lnbmluZ19rZXkYAiABKAkiSgoTUmV0cnlBdHRlbXB0UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIYCgphdHRlbXB0X2lkGAIgASgJQgTiQQECIhYKFFJldHJ5QXR0ZW1wdFJlc3BvbnNlIoQBChZSZWNvdmVyRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEjgKDmV4aGF1c3RlZF9mcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIVCgdkcnlfcnVuGAMgASgIQgTiQQEBIi0KF1JlY292ZXJFbmRwb2ludFJlc3BvbnNlEhIKCmRlbGl2ZXJpZXMYASABKAMqtwEKDUVuZHBvaW50U3RhdGUSHgoaRU5EUE9JTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TVEFURV9BQ1RJVkUQARIaChZFTkRQT0lOVF9TVEFURV9GQUlMSU5HEAISGQoVRU5EUE9JTlRfU1RBVEVfUEFVU0VEEAMSGwoXRU5EUE9JTlRfU1RBVEVfRElTQUJMRUQQBBIXChNFTkRQT0lOVF9TVEFURV9HT05FEAUqXQoMRW5kcG9pbnRWaWV3Eh0KGUVORFBPSU5UX1ZJRVdfVU5TUEVDSUZJRUQQABIWChJFTkRQT0lOVF9WSUVXX1RISU4QARIWChJFTkRQT0lOVF9WSUVXX0ZVTEwQAipuChFFbmRwb2ludFNpZ25hdHVyZRIiCh5FTkRQT0lOVF9TSUdOQVRVUkVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TSUdOQVRVUkVfVjEQARIaChZFTkRQT0lOVF9TSUdOQVRVUkVfVjFBEAIqbAoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX0RFTElWRVJFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAjL3DwoPRW5kcG9pbnRTZXJ2aWNlEpYBCg5DcmVhdGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVzcG9uc2UiKZDOGAKizhgJbWFpbC5yZWFkgtPkkwISIg0vdjEvZW5kcG9pbnRzOgEqEpABCg1MaXN0RW5kcG9pbnRzEioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEVuZHBvaW50c1JlcXVlc3QaKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0RW5kcG9pbnRzUmVzcG9uc2UiJpDOGAKizhgJbWFpbC5yZWFkgtPkkwIPEg0vdjEvZW5kcG9pbnRzEpgBCgtHZXRFbmRwb2ludBIoLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVxdWVzdBopLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdEhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SpAEKDlVwZGF0ZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnJlYWSC0+STAiAyGy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfToBKhKnAQoNUGF1c2VFbmRwb2ludBIqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlBhdXNlRW5kcG9pbnRSZXF1ZXN0GisubWFpbG1lc2guZGVsaXZlcnkudjEuUGF1c2VFbmRwb2ludFJlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJiIhL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnBhdXNlOgEqEqsBCg5SZXN1bWVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVzcG9uc2UiPpDOGAKizhgJbWFpbC5yZWFkgtPkkwInIiIvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cmVzdW1lOgEqEqEBCg5EZWxldGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdKhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SowEKDFRlc3RFbmRwb2ludBIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlRlc3RFbmRwb2ludFJlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5UZXN0RW5kcG9pbnRSZXNwb25zZSI8kM4YAqLOGAltYWlsLnJlYWSC0+STAiUiIC92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTp0ZXN0OgEqEqQBCgxMaXN0QXR0ZW1wdHMSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiPZDOGAKizhgJbWFpbC5yZWFkgtPkkwImEiQvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0vYXR0ZW1wdHMStwEKEVJvdGF0ZUVuZHBvaW50S2V5Ei4ubWFpbG1lc2guZGVsaXZlcnkudjEuUm90YXRlRW5kcG9pbnRLZXlSZXF1ZXN0Gi8ubWFpbG1lc2guZGVsaXZlcnkudjEuUm90YXRlRW5kcG9pbnRLZXlSZXNwb25zZSJBkM4YAqLOGAltYWlsLnJlYWSC0+STAioiJS92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpyb3RhdGVLZXk6ASoSugEKDFJldHJ5QXR0ZW1wdBIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJldHJ5QXR0ZW1wdFJlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXRyeUF0dGVtcHRSZXNwb25zZSJTkM4YAqLOGAltYWlsLnJlYWSC0+STAjwiNy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfS9hdHRlbXB0cy97YXR0ZW1wdF9pZH06cmV0cnk6ASoSrwEKD1JlY292ZXJFbmRwb2ludBIsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlY292ZXJFbmRwb2ludFJlcXVlc3QaLS5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZWNvdmVyRW5kcG9pbnRSZXNwb25zZSI/kM4YAqLOGAltYWlsLnJlYWSC0+STAigiIy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpyZWNvdmVyOgEqGgSIzhgCQiEKHWludGVybmFsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSKhAQoORW5kcG9pbnRGaWx0ZXISGAoKdGVuYW50X2lkcxgBIAMoCUIE4kEBARIXCglwcm92aWRlcnMYAiADKAlCBOJBAQESGQoLZXZlbnRfdHlwZXMYAyADKAlCBOJBAQESQQoKY29uZGl0aW9ucxgEIAMoCzInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uQgTiQQEBIscBChFFbmRwb2ludENvbmRpdGlvbhJBCgVmaWVsZBgBIAEoDjIsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uRmllbGRCBOJBAQISPwoEdGVzdBgCIAEoDjIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uVGVzdEIE4kEBARIUCgZ2YWx1ZXMYAyADKAlCBOJBAQESGAoKaXNfbmVnYXRlZBgEIAEoCEIE4kEBASI5Cg5FbmRwb2ludEhlYWRlchISCgRuYW1lGAEgASgJQgTiQQECEhMKBXZhbHVlGAIgASgJQgTiQQECIu4ECghFbmRwb2ludBITCgtlbmRwb2ludF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSCwoDdXJsGAMgASgJEjQKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyEjAKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXcSFAoMaGVhZGVyX25hbWVzGAYgAygJEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLY29uY3VycmVuY3kYCCABKAUSOgoJc2lnbmF0dXJlGAkgASgOMicubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRTaWduYXR1cmUSEgoKcHVibGljX2tleRgKIAEoCRIyCgVzdGF0ZRgLIAEoDjIjLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U3RhdGUSDgoGcmVhc29uGAwgASgJEi4KCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWZhaWxpbmdfc2luY2UYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHN1Y2NlZWRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgQIAEoAxIRCglleGhhdXN0ZWQYESABKAMSEAoIcG9zaXRpb24YEiABKAkSDAoEcmF0ZRgTIAEoBSLMAgoHQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEhIKCmV2ZW50X3R5cGUYAyABKAkSDgoGbnVtYmVyGAQgASgFEi4KCnN0YXJ0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKB291dGNvbWUYByABKA4yJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0T3V0Y29tZRIOCgZzdGF0dXMYCCABKAUSDgoGcmVhc29uGAkgASgJEg4KBmFuc3dlchgKIAEoCRIzCg9uZXh0X2F0dGVtcHRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrADChVDcmVhdGVFbmRwb2ludFJlcXVlc3QSEQoDdXJsGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI6CgZmaWx0ZXIYAyABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlckIE4kEBARI2CgR2aWV3GAQgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3QgTiQQEBEjsKB2hlYWRlcnMYBSADKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEhlYWRlckIE4kEBARIwCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhkKC2NvbmN1cnJlbmN5GAcgASgFQgTiQQEBEkAKCXNpZ25hdHVyZRgIIAEoDjInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U2lnbmF0dXJlQgTiQQEBEhQKBmN1cnNvchgJIAEoCUIE4kEBARISCgRyYXRlGAogASgFQgTiQQEBIl8KFkNyZWF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludBITCgtzaWduaW5nX2tleRgCIAEoCSJcChRMaXN0RW5kcG9pbnRzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIRCgN1cmwYAyABKAlCBOJBAQEiYwoVTGlzdEVuZHBvaW50c1Jlc3BvbnNlEjEKCWVuZHBvaW50cxgBIAMoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIvChJHZXRFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiRwoTR2V0RW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IqoDChVVcGRhdGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISEQoDdXJsGAIgASgJQgTiQQEBEhoKDGRpc3BsYXlfbmFtZRgDIAEoCUIE4kEBARI6CgZmaWx0ZXIYBCABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlckIE4kEBARI2CgR2aWV3GAUgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3QgTiQQEBEjsKB2hlYWRlcnMYBiADKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEhlYWRlckIE4kEBARIwCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhkKC2NvbmN1cnJlbmN5GAggASgFQgTiQQEBEjUKC3VwZGF0ZV9tYXNrGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFza0IE4kEBARISCgRyYXRlGAogASgFQgTiQQEBIkoKFlVwZGF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIxChRQYXVzZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJJChVQYXVzZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCJIChVSZXN1bWVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBIkoKFlJlc3VtZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIyChVEZWxldGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiGAoWRGVsZXRlRW5kcG9pbnRSZXNwb25zZSIwChNUZXN0RW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkYKFFRlc3RFbmRwb2ludFJlc3BvbnNlEi4KB2F0dGVtcHQYASABKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0InsKE0xpc3RBdHRlbXB0c1JlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESFgoIZXZlbnRfaWQYBCABKAlCBOJBAQEiYAoUTGlzdEF0dGVtcHRzUmVzcG9uc2USLwoIYXR0ZW1wdHMYASADKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJnChhSb3RhdGVFbmRwb2ludEtleVJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISMAoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBASJiChlSb3RhdGVFbmRwb2ludEtleVJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSEwoLc2lnbmluZ19rZXkYAiABKAkiSgoTUmV0cnlBdHRlbXB0UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIYCgphdHRlbXB0X2lkGAIgASgJQgTiQQECIhYKFFJldHJ5QXR0ZW1wdFJlc3BvbnNlIrsBChZSZWNvdmVyRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEjgKDmV4aGF1c3RlZF9mcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIVCgdkcnlfcnVuGAMgASgIQgTiQQEBEjUKC2V2ZW50c19mcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBASItChdSZWNvdmVyRW5kcG9pbnRSZXNwb25zZRISCgpkZWxpdmVyaWVzGAEgASgDKrcBCg1FbmRwb2ludFN0YXRlEh4KGkVORFBPSU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVRU5EUE9JTlRfU1RBVEVfQUNUSVZFEAESGgoWRU5EUE9JTlRfU1RBVEVfRkFJTElORxACEhkKFUVORFBPSU5UX1NUQVRFX1BBVVNFRBADEhsKF0VORFBPSU5UX1NUQVRFX0RJU0FCTEVEEAQSFwoTRU5EUE9JTlRfU1RBVEVfR09ORRAFKl0KDEVuZHBvaW50VmlldxIdChlFTkRQT0lOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFgoSRU5EUE9JTlRfVklFV19USElOEAESFgoSRU5EUE9JTlRfVklFV19GVUxMEAIqbgoRRW5kcG9pbnRTaWduYXR1cmUSIgoeRU5EUE9JTlRfU0lHTkFUVVJFX1VOU1BFQ0lGSUVEEAASGQoVRU5EUE9JTlRfU0lHTkFUVVJFX1YxEAESGgoWRU5EUE9JTlRfU0lHTkFUVVJFX1YxQRACKtMCChZFbmRwb2ludENvbmRpdGlvbkZpZWxkEigKJEVORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9VTlNQRUNJRklFRBAAEiMKH0VORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9TRU5ERVIQARImCiJFTkRQT0lOVF9DT05ESVRJT05fRklFTERfUkVDSVBJRU5UEAISJAogRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX1NVQkpFQ1QQAxIjCh9FTkRQT0lOVF9DT05ESVRJT05fRklFTERfRk9MREVSEAQSIgoeRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0xBQkVMEAUSJQohRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0NBVEVHT1JZEAYSLAooRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0hBU19BVFRBQ0hNRU5UUxAHKrEBChVFbmRwb2ludENvbmRpdGlvblRlc3QSJwojRU5EUE9JTlRfQ09ORElUSU9OX1RFU1RfVU5TUEVDSUZJRUQQABIiCh5FTkRQT0lOVF9DT05ESVRJT05fVEVTVF9FUVVBTFMQARIkCiBFTkRQT0lOVF9DT05ESVRJT05fVEVTVF9DT05UQUlOUxACEiUKIUVORFBPSU5UX0NPTkRJVElPTl9URVNUX0VORFNfV0lUSBADKmwKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9ERUxJVkVSRUQQARIaChZBVFRFTVBUX09VVENPTUVfRkFJTEVEEAIy9w8KD0VuZHBvaW50U2VydmljZRKWAQoOQ3JlYXRlRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5DcmVhdGVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5DcmVhdGVFbmRwb2ludFJlc3BvbnNlIimQzhgCos4YCW1haWwucmVhZILT5JMCEiINL3YxL2VuZHBvaW50czoBKhKQAQoNTGlzdEVuZHBvaW50cxIqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RFbmRwb2ludHNSZXF1ZXN0GisubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEVuZHBvaW50c1Jlc3BvbnNlIiaQzhgCos4YCW1haWwucmVhZILT5JMCDxINL3YxL2VuZHBvaW50cxKYAQoLR2V0RW5kcG9pbnQSKC5tYWlsbWVzaC5kZWxpdmVyeS52MS5HZXRFbmRwb2ludFJlcXVlc3QaKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5HZXRFbmRwb2ludFJlc3BvbnNlIjSQzhgCos4YCW1haWwucmVhZILT5JMCHRIbL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9EqQBCg5VcGRhdGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlVwZGF0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlVwZGF0ZUVuZHBvaW50UmVzcG9uc2UiN5DOGAKizhgJbWFpbC5yZWFkgtPkkwIgMhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06ASoSpwEKDVBhdXNlRW5kcG9pbnQSKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5QYXVzZUVuZHBvaW50UmVxdWVzdBorLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlBhdXNlRW5kcG9pbnRSZXNwb25zZSI9kM4YAqLOGAltYWlsLnJlYWSC0+STAiYiIS92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpwYXVzZToBKhKrAQoOUmVzdW1lRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXN1bWVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXN1bWVFbmRwb2ludFJlc3BvbnNlIj6QzhgCos4YCW1haWwucmVhZILT5JMCJyIiL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnJlc3VtZToBKhKhAQoORGVsZXRlRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5EZWxldGVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5EZWxldGVFbmRwb2ludFJlc3BvbnNlIjSQzhgCos4YCW1haWwucmVhZILT5JMCHSobL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9EqMBCgxUZXN0RW5kcG9pbnQSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5UZXN0RW5kcG9pbnRSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuVGVzdEVuZHBvaW50UmVzcG9uc2UiPJDOGAKizhgJbWFpbC5yZWFkgtPkkwIlIiAvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06dGVzdDoBKhKkAQoMTGlzdEF0dGVtcHRzEikubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEF0dGVtcHRzUmVxdWVzdBoqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJhIkL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9L2F0dGVtcHRzErcBChFSb3RhdGVFbmRwb2ludEtleRIuLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJvdGF0ZUVuZHBvaW50S2V5UmVxdWVzdBovLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJvdGF0ZUVuZHBvaW50S2V5UmVzcG9uc2UiQZDOGAKizhgJbWFpbC5yZWFkgtPkkwIqIiUvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cm90YXRlS2V5OgEqEroBCgxSZXRyeUF0dGVtcHQSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXRyeUF0dGVtcHRSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuUmV0cnlBdHRlbXB0UmVzcG9uc2UiU5DOGAKizhgJbWFpbC5yZWFkgtPkkwI8IjcvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0vYXR0ZW1wdHMve2F0dGVtcHRfaWR9OnJldHJ5OgEqEq8BCg9SZWNvdmVyRW5kcG9pbnQSLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZWNvdmVyRW5kcG9pbnRSZXF1ZXN0Gi0ubWFpbG1lc2guZGVsaXZlcnkudjEuUmVjb3ZlckVuZHBvaW50UmVzcG9uc2UiP5DOGAKizhgJbWFpbC5yZWFkgtPkkwIoIiMvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cmVjb3ZlcjoBKhoEiM4YAkIhCh1pbnRlcm5hbC5tYWlsbWVzaC5kZWxpdmVyeS52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * EndpointFilter selects events.
@@ -39,12 +39,21 @@ export type EndpointFilter = Message<"mailmesh.delivery.v1.EndpointFilter"> & {
   providers: string[];
 
   /**
-   * event_types selects events of these types; "mail.*", "send.*" and "tenant.*" select all types of a kind. Empty means all types
-   * of these three kinds. Types of other kinds are refused.
+   * event_types selects events of these types; "mail.*" and the like select all types of a kind. Empty means all types of the kinds
+   * "mail", "send" and "tenant". The kinds "calendar" and "conversation" need a key with the ability "calendar.read" or
+   * "conversation.read"; for other keys such an endpoint does not exist. Types of other kinds are refused.
    *
    * @generated from field: repeated string event_types = 3;
    */
   eventTypes: string[];
+
+  /**
+   * conditions select mail events by the content of their mail, 10 at most; all of them have to hold. An event that carries no mail,
+   * such as "mail.deleted" or an event of another kind, is not held against them and is delivered.
+   *
+   * @generated from field: repeated mailmesh.delivery.v1.EndpointCondition conditions = 4;
+   */
+  conditions: EndpointCondition[];
 };
 
 /**
@@ -53,6 +62,49 @@ export type EndpointFilter = Message<"mailmesh.delivery.v1.EndpointFilter"> & {
  */
 export const EndpointFilterSchema: GenMessage<EndpointFilter> = /*@__PURE__*/
   messageDesc(file_mailmesh_delivery_v1_endpoint_service, 0);
+
+/**
+ * EndpointCondition compares one field of a mail with values.
+ *
+ * @generated from message mailmesh.delivery.v1.EndpointCondition
+ */
+export type EndpointCondition = Message<"mailmesh.delivery.v1.EndpointCondition"> & {
+  /**
+   * field is the field.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointConditionField field = 1;
+   */
+  field: EndpointConditionField;
+
+  /**
+   * test is the comparison.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointConditionTest test = 2;
+   */
+  test: EndpointConditionTest;
+
+  /**
+   * values are the values, 1 to 20 of 200 characters at most: the condition holds if one of them fits. Empty for a field without
+   * values.
+   *
+   * @generated from field: repeated string values = 3;
+   */
+  values: string[];
+
+  /**
+   * is_negated turns the condition around: then it holds if no value fits.
+   *
+   * @generated from field: bool is_negated = 4;
+   */
+  isNegated: boolean;
+};
+
+/**
+ * Describes the message mailmesh.delivery.v1.EndpointCondition.
+ * Use `create(EndpointConditionSchema)` to create a new message.
+ */
+export const EndpointConditionSchema: GenMessage<EndpointCondition> = /*@__PURE__*/
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 1);
 
 /**
  * EndpointHeader is a header of the endpoint's own.
@@ -80,7 +132,7 @@ export type EndpointHeader = Message<"mailmesh.delivery.v1.EndpointHeader"> & {
  * Use `create(EndpointHeaderSchema)` to create a new message.
  */
 export const EndpointHeaderSchema: GenMessage<EndpointHeader> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 1);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
 
 /**
  * Endpoint is an address to which events are delivered.
@@ -213,6 +265,13 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
    * @generated from field: string position = 18;
    */
   position: string;
+
+  /**
+   * rate is the largest number of requests in a second; 0 means no bound.
+   *
+   * @generated from field: int32 rate = 19;
+   */
+  rate: number;
 };
 
 /**
@@ -220,7 +279,7 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
 
 /**
  * Attempt is one attempt to deliver one event.
@@ -311,7 +370,7 @@ export type Attempt = Message<"mailmesh.delivery.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
 
 /**
  * CreateEndpointRequest describes the endpoint to create.
@@ -383,6 +442,13 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
    * @generated from field: string cursor = 9;
    */
   cursor: string;
+
+  /**
+   * rate is the largest number of requests in a second, retries included, 1 to 1000. 0 means no bound.
+   *
+   * @generated from field: int32 rate = 10;
+   */
+  rate: number;
 };
 
 /**
@@ -390,7 +456,7 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
  * Use `create(CreateEndpointRequestSchema)` to create a new message.
  */
 export const CreateEndpointRequestSchema: GenMessage<CreateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
 
 /**
  * CreateEndpointResponse contains the endpoint and its signing key.
@@ -419,7 +485,7 @@ export type CreateEndpointResponse = Message<"mailmesh.delivery.v1.CreateEndpoin
  * Use `create(CreateEndpointResponseSchema)` to create a new message.
  */
 export const CreateEndpointResponseSchema: GenMessage<CreateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
 
 /**
  * ListEndpointsRequest requests a page of endpoints.
@@ -456,7 +522,7 @@ export type ListEndpointsRequest = Message<"mailmesh.delivery.v1.ListEndpointsRe
  * Use `create(ListEndpointsRequestSchema)` to create a new message.
  */
 export const ListEndpointsRequestSchema: GenMessage<ListEndpointsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
 
 /**
  * ListEndpointsResponse is a page of endpoints.
@@ -484,7 +550,7 @@ export type ListEndpointsResponse = Message<"mailmesh.delivery.v1.ListEndpointsR
  * Use `create(ListEndpointsResponseSchema)` to create a new message.
  */
 export const ListEndpointsResponseSchema: GenMessage<ListEndpointsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
 
 /**
  * GetEndpointRequest identifies an endpoint.
@@ -505,7 +571,7 @@ export type GetEndpointRequest = Message<"mailmesh.delivery.v1.GetEndpointReques
  * Use `create(GetEndpointRequestSchema)` to create a new message.
  */
 export const GetEndpointRequestSchema: GenMessage<GetEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
 
 /**
  * GetEndpointResponse contains the endpoint.
@@ -526,7 +592,7 @@ export type GetEndpointResponse = Message<"mailmesh.delivery.v1.GetEndpointRespo
  * Use `create(GetEndpointResponseSchema)` to create a new message.
  */
 export const GetEndpointResponseSchema: GenMessage<GetEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
 
 /**
  * UpdateEndpointRequest describes the changes of an endpoint.
@@ -591,12 +657,19 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
   concurrency: number;
 
   /**
-   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
-   * names all. A named field that is not set gets its default. Empty means every field that is set.
+   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
+   * "*" names all. A named field that is not set gets its default. Empty means every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 9;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * rate is the new largest number of requests in a second. To remove the bound, name "rate" in `update_mask` and leave it 0.
+   *
+   * @generated from field: int32 rate = 10;
+   */
+  rate: number;
 };
 
 /**
@@ -604,7 +677,7 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
  * Use `create(UpdateEndpointRequestSchema)` to create a new message.
  */
 export const UpdateEndpointRequestSchema: GenMessage<UpdateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
 
 /**
  * UpdateEndpointResponse contains the endpoint.
@@ -625,7 +698,7 @@ export type UpdateEndpointResponse = Message<"mailmesh.delivery.v1.UpdateEndpoin
  * Use `create(UpdateEndpointResponseSchema)` to create a new message.
  */
 export const UpdateEndpointResponseSchema: GenMessage<UpdateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
 
 /**
  * PauseEndpointRequest identifies an endpoint.
@@ -646,7 +719,7 @@ export type PauseEndpointRequest = Message<"mailmesh.delivery.v1.PauseEndpointRe
  * Use `create(PauseEndpointRequestSchema)` to create a new message.
  */
 export const PauseEndpointRequestSchema: GenMessage<PauseEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
 
 /**
  * PauseEndpointResponse contains the endpoint.
@@ -667,7 +740,7 @@ export type PauseEndpointResponse = Message<"mailmesh.delivery.v1.PauseEndpointR
  * Use `create(PauseEndpointResponseSchema)` to create a new message.
  */
 export const PauseEndpointResponseSchema: GenMessage<PauseEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
 
 /**
  * ResumeEndpointRequest identifies an endpoint.
@@ -695,7 +768,7 @@ export type ResumeEndpointRequest = Message<"mailmesh.delivery.v1.ResumeEndpoint
  * Use `create(ResumeEndpointRequestSchema)` to create a new message.
  */
 export const ResumeEndpointRequestSchema: GenMessage<ResumeEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
 
 /**
  * ResumeEndpointResponse contains the endpoint.
@@ -716,7 +789,7 @@ export type ResumeEndpointResponse = Message<"mailmesh.delivery.v1.ResumeEndpoin
  * Use `create(ResumeEndpointResponseSchema)` to create a new message.
  */
 export const ResumeEndpointResponseSchema: GenMessage<ResumeEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
 
 /**
  * DeleteEndpointRequest identifies an endpoint.
@@ -737,7 +810,7 @@ export type DeleteEndpointRequest = Message<"mailmesh.delivery.v1.DeleteEndpoint
  * Use `create(DeleteEndpointRequestSchema)` to create a new message.
  */
 export const DeleteEndpointRequestSchema: GenMessage<DeleteEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
 
 /**
  * DeleteEndpointResponse is empty.
@@ -752,7 +825,7 @@ export type DeleteEndpointResponse = Message<"mailmesh.delivery.v1.DeleteEndpoin
  * Use `create(DeleteEndpointResponseSchema)` to create a new message.
  */
 export const DeleteEndpointResponseSchema: GenMessage<DeleteEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
 
 /**
  * TestEndpointRequest identifies an endpoint.
@@ -773,7 +846,7 @@ export type TestEndpointRequest = Message<"mailmesh.delivery.v1.TestEndpointRequ
  * Use `create(TestEndpointRequestSchema)` to create a new message.
  */
 export const TestEndpointRequestSchema: GenMessage<TestEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
 
 /**
  * TestEndpointResponse contains the attempt.
@@ -794,7 +867,7 @@ export type TestEndpointResponse = Message<"mailmesh.delivery.v1.TestEndpointRes
  * Use `create(TestEndpointResponseSchema)` to create a new message.
  */
 export const TestEndpointResponseSchema: GenMessage<TestEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
 
 /**
  * ListAttemptsRequest requests a page of attempts.
@@ -838,7 +911,7 @@ export type ListAttemptsRequest = Message<"mailmesh.delivery.v1.ListAttemptsRequ
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 21);
 
 /**
  * ListAttemptsResponse is a page of attempts.
@@ -866,7 +939,7 @@ export type ListAttemptsResponse = Message<"mailmesh.delivery.v1.ListAttemptsRes
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 21);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 22);
 
 /**
  * RotateEndpointKeyRequest identifies an endpoint.
@@ -894,7 +967,7 @@ export type RotateEndpointKeyRequest = Message<"mailmesh.delivery.v1.RotateEndpo
  * Use `create(RotateEndpointKeyRequestSchema)` to create a new message.
  */
 export const RotateEndpointKeyRequestSchema: GenMessage<RotateEndpointKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 22);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 23);
 
 /**
  * RotateEndpointKeyResponse contains the endpoint and its new signing key.
@@ -922,7 +995,7 @@ export type RotateEndpointKeyResponse = Message<"mailmesh.delivery.v1.RotateEndp
  * Use `create(RotateEndpointKeyResponseSchema)` to create a new message.
  */
 export const RotateEndpointKeyResponseSchema: GenMessage<RotateEndpointKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 23);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 24);
 
 /**
  * RetryAttemptRequest identifies an attempt.
@@ -950,7 +1023,7 @@ export type RetryAttemptRequest = Message<"mailmesh.delivery.v1.RetryAttemptRequ
  * Use `create(RetryAttemptRequestSchema)` to create a new message.
  */
 export const RetryAttemptRequestSchema: GenMessage<RetryAttemptRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 24);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 25);
 
 /**
  * RetryAttemptResponse is empty.
@@ -965,10 +1038,10 @@ export type RetryAttemptResponse = Message<"mailmesh.delivery.v1.RetryAttemptRes
  * Use `create(RetryAttemptResponseSchema)` to create a new message.
  */
 export const RetryAttemptResponseSchema: GenMessage<RetryAttemptResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 25);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 26);
 
 /**
- * RecoverEndpointRequest selects exhausted deliveries.
+ * RecoverEndpointRequest selects exhausted deliveries, or events.
  *
  * @generated from message mailmesh.delivery.v1.RecoverEndpointRequest
  */
@@ -993,6 +1066,15 @@ export type RecoverEndpointRequest = Message<"mailmesh.delivery.v1.RecoverEndpoi
    * @generated from field: bool dry_run = 3;
    */
   dryRun: boolean;
+
+  /**
+   * events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
+   * once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule. A position that is earlier
+   * stays. It excludes `exhausted_from`.
+   *
+   * @generated from field: google.protobuf.Timestamp events_from = 4;
+   */
+  eventsFrom?: Timestamp | undefined;
 };
 
 /**
@@ -1000,7 +1082,7 @@ export type RecoverEndpointRequest = Message<"mailmesh.delivery.v1.RecoverEndpoi
  * Use `create(RecoverEndpointRequestSchema)` to create a new message.
  */
 export const RecoverEndpointRequestSchema: GenMessage<RecoverEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 26);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 27);
 
 /**
  * RecoverEndpointResponse contains the count.
@@ -1009,7 +1091,8 @@ export const RecoverEndpointRequestSchema: GenMessage<RecoverEndpointRequest> = 
  */
 export type RecoverEndpointResponse = Message<"mailmesh.delivery.v1.RecoverEndpointResponse"> & {
   /**
-   * deliveries is the number of selected deliveries.
+   * deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
+   * filter's tenants, providers and types select, 100,000 at most.
    *
    * @generated from field: int64 deliveries = 1;
    */
@@ -1021,7 +1104,7 @@ export type RecoverEndpointResponse = Message<"mailmesh.delivery.v1.RecoverEndpo
  * Use `create(RecoverEndpointResponseSchema)` to create a new message.
  */
 export const RecoverEndpointResponseSchema: GenMessage<RecoverEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 27);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 28);
 
 /**
  * EndpointState is the state of an endpoint.
@@ -1148,6 +1231,116 @@ export const EndpointSignatureSchema: GenEnum<EndpointSignature> = /*@__PURE__*/
   enumDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
 
 /**
+ * EndpointConditionField is the field of a mail that a condition compares.
+ *
+ * @generated from enum mailmesh.delivery.v1.EndpointConditionField
+ */
+export enum EndpointConditionField {
+  /**
+   * ENDPOINT_CONDITION_FIELD_UNSPECIFIED is refused.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_SENDER is the address in "from".
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_SENDER = 1;
+   */
+  SENDER = 1,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_RECIPIENT is any address in "to", "cc" and "bcc".
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_RECIPIENT = 2;
+   */
+  RECIPIENT = 2,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_SUBJECT is the subject.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_SUBJECT = 3;
+   */
+  SUBJECT = 3,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_FOLDER is the id of the folder.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_FOLDER = 4;
+   */
+  FOLDER = 4,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_LABEL is any id of a label.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_LABEL = 5;
+   */
+  LABEL = 5,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_CATEGORY is any category.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_CATEGORY = 6;
+   */
+  CATEGORY = 6,
+
+  /**
+   * ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS tells whether the mail has an attachment; it has neither test nor values.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS = 7;
+   */
+  HAS_ATTACHMENTS = 7,
+}
+
+/**
+ * Describes the enum mailmesh.delivery.v1.EndpointConditionField.
+ */
+export const EndpointConditionFieldSchema: GenEnum<EndpointConditionField> = /*@__PURE__*/
+  enumDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+
+/**
+ * EndpointConditionTest is the comparison of a condition. Upper and lower case count as the same.
+ *
+ * @generated from enum mailmesh.delivery.v1.EndpointConditionTest
+ */
+export enum EndpointConditionTest {
+  /**
+   * ENDPOINT_CONDITION_TEST_UNSPECIFIED means ENDPOINT_CONDITION_TEST_EQUALS.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_TEST_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * ENDPOINT_CONDITION_TEST_EQUALS compares the whole field.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_TEST_EQUALS = 1;
+   */
+  EQUALS = 1,
+
+  /**
+   * ENDPOINT_CONDITION_TEST_CONTAINS looks for the value anywhere in the field.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_TEST_CONTAINS = 2;
+   */
+  CONTAINS = 2,
+
+  /**
+   * ENDPOINT_CONDITION_TEST_ENDS_WITH compares the end of the field, such as the domain of an address.
+   *
+   * @generated from enum value: ENDPOINT_CONDITION_TEST_ENDS_WITH = 3;
+   */
+  ENDS_WITH = 3,
+}
+
+/**
+ * Describes the enum mailmesh.delivery.v1.EndpointConditionTest.
+ */
+export const EndpointConditionTestSchema: GenEnum<EndpointConditionTest> = /*@__PURE__*/
+  enumDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
+
+/**
  * AttemptOutcome is the outcome of an attempt.
  *
  * @generated from enum mailmesh.delivery.v1.AttemptOutcome
@@ -1179,7 +1372,7 @@ export enum AttemptOutcome {
  * Describes the enum mailmesh.delivery.v1.AttemptOutcome.
  */
 export const AttemptOutcomeSchema: GenEnum<AttemptOutcome> = /*@__PURE__*/
-  enumDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+  enumDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
 
 /**
  * EndpointService manages endpoints: addresses to which mailmesh delivers events as signed webhooks (Standard Webhooks). Each
@@ -1312,8 +1505,9 @@ export const EndpointService: GenService<{
     output: typeof RetryAttemptResponseSchema;
   },
   /**
-   * RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
-   * deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+   * RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
+   * on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+   * `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.RecoverEndpoint
    */

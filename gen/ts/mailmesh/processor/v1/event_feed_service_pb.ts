@@ -5,8 +5,10 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { Event, EventView } from "./event_pb.js";
+import type { EndpointEvent, Event, EventView } from "./event_pb.js";
 import { file_mailmesh_processor_v1_event } from "./event_pb.js";
 import type { EventFilter } from "./event_service_pb.js";
 import { file_mailmesh_processor_v1_event_service } from "./event_service_pb.js";
@@ -16,7 +18,71 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event_feed_service.proto.
  */
 export const file_mailmesh_processor_v1_event_feed_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEizAEKD1JlYWRGZWVkUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBARI0CgR2aWV3GAQgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBARIaCgx3YWl0X3NlY29uZHMYBSABKAVCBOJBAQEiZwoQUmVhZEZlZWRSZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEAoIaGFzX21vcmUYAyABKAgiYwoTR2V0RmVlZEV2ZW50UmVxdWVzdBIWCghldmVudF9pZBgBIAEoCUIE4kEBAhI0CgR2aWV3GAIgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBASJDChRHZXRGZWVkRXZlbnRSZXNwb25zZRIrCgVldmVudBgBIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudDL6AQoQRXZlbnRGZWVkU2VydmljZRJpCghSZWFkRmVlZBImLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlcXVlc3QaJy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVhZEZlZWRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EnUKDEdldEZlZWRFdmVudBIqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXF1ZXN0GisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEZlZWRFdmVudFJlc3BvbnNlIgyazhgIZGVsaXZlcnkaBIjOGAFCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiXAocUHVibGlzaEVuZHBvaW50RXZlbnRzUmVxdWVzdBI8Cgdub3RpY2VzGAEgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50Tm90aWNlQgTiQQECImQKDkVuZHBvaW50Tm90aWNlEhcKCW5vdGljZV9pZBgBIAEoCUIE4kEBAhI5CgVldmVudBgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FbmRwb2ludEV2ZW50QgTiQQECIh8KHVB1Ymxpc2hFbmRwb2ludEV2ZW50c1Jlc3BvbnNlIswBCg9SZWFkRmVlZFJlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhQKBmN1cnNvchgCIAEoCUIE4kEBARI4CgZmaWx0ZXIYAyABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESNAoEdmlldxgEIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQESGgoMd2FpdF9zZWNvbmRzGAUgASgFQgTiQQEBImcKEFJlYWRGZWVkUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50EhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIpoBChFMb2NhdGVGZWVkUmVxdWVzdBI1CgtldmVudHNfZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBASI0ChJMb2NhdGVGZWVkUmVzcG9uc2USDgoGY3Vyc29yGAEgASgJEg4KBmV2ZW50cxgCIAEoAyJjChNHZXRGZWVkRXZlbnRSZXF1ZXN0EhYKCGV2ZW50X2lkGAEgASgJQgTiQQECEjQKBHZpZXcYAiABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRWaWV3QgTiQQEBIkMKFEdldEZlZWRFdmVudFJlc3BvbnNlEisKBWV2ZW50GAEgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Mv4DChBFdmVudEZlZWRTZXJ2aWNlEmkKCFJlYWRGZWVkEiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlYWRGZWVkUmVxdWVzdBonLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlc3BvbnNlIgyazhgIZGVsaXZlcnkSbwoKTG9jYXRlRmVlZBIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRKQAQoVUHVibGlzaEVuZHBvaW50RXZlbnRzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlB1Ymxpc2hFbmRwb2ludEV2ZW50c1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHVibGlzaEVuZHBvaW50RXZlbnRzUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRJ1CgxHZXRGZWVkRXZlbnQSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0RmVlZEV2ZW50UmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5GgSIzhgBQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+
+/**
+ * PublishEndpointEventsRequest contains warnings about endpoints.
+ *
+ * @generated from message mailmesh.processor.v1.PublishEndpointEventsRequest
+ */
+export type PublishEndpointEventsRequest = Message<"mailmesh.processor.v1.PublishEndpointEventsRequest"> & {
+  /**
+   * notices are the warnings, 1 to 100, in the order in which they are to be read.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.EndpointNotice notices = 1;
+   */
+  notices: EndpointNotice[];
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishEndpointEventsRequest.
+ * Use `create(PublishEndpointEventsRequestSchema)` to create a new message.
+ */
+export const PublishEndpointEventsRequestSchema: GenMessage<PublishEndpointEventsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 0);
+
+/**
+ * EndpointNotice is one warning.
+ *
+ * @generated from message mailmesh.processor.v1.EndpointNotice
+ */
+export type EndpointNotice = Message<"mailmesh.processor.v1.EndpointNotice"> & {
+  /**
+   * notice_id is a UUID that Delivery derives from the change, so that a repeated call publishes nothing twice.
+   *
+   * @generated from field: string notice_id = 1;
+   */
+  noticeId: string;
+
+  /**
+   * event is the event, without its id and its position.
+   *
+   * @generated from field: mailmesh.processor.v1.EndpointEvent event = 2;
+   */
+  event?: EndpointEvent | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.EndpointNotice.
+ * Use `create(EndpointNoticeSchema)` to create a new message.
+ */
+export const EndpointNoticeSchema: GenMessage<EndpointNotice> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 1);
+
+/**
+ * PublishEndpointEventsResponse is empty: all warnings are published.
+ *
+ * @generated from message mailmesh.processor.v1.PublishEndpointEventsResponse
+ */
+export type PublishEndpointEventsResponse = Message<"mailmesh.processor.v1.PublishEndpointEventsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishEndpointEventsResponse.
+ * Use `create(PublishEndpointEventsResponseSchema)` to create a new message.
+ */
+export const PublishEndpointEventsResponseSchema: GenMessage<PublishEndpointEventsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
 
 /**
  * ReadFeedRequest requests a page of events.
@@ -66,7 +132,7 @@ export type ReadFeedRequest = Message<"mailmesh.processor.v1.ReadFeedRequest"> &
  * Use `create(ReadFeedRequestSchema)` to create a new message.
  */
 export const ReadFeedRequestSchema: GenMessage<ReadFeedRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 0);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
 
 /**
  * ReadFeedResponse is a page of events.
@@ -101,7 +167,70 @@ export type ReadFeedResponse = Message<"mailmesh.processor.v1.ReadFeedResponse">
  * Use `create(ReadFeedResponseSchema)` to create a new message.
  */
 export const ReadFeedResponseSchema: GenMessage<ReadFeedResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 1);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
+
+/**
+ * LocateFeedRequest names a time.
+ *
+ * @generated from message mailmesh.processor.v1.LocateFeedRequest
+ */
+export type LocateFeedRequest = Message<"mailmesh.processor.v1.LocateFeedRequest"> & {
+  /**
+   * events_from is the time, by the clock of the stream. A time before the events that are kept means "earliest".
+   *
+   * @generated from field: google.protobuf.Timestamp events_from = 1;
+   */
+  eventsFrom?: Timestamp | undefined;
+
+  /**
+   * cursor is the reader's own position. The answer is never after it. Empty means "latest".
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
+
+  /**
+   * filter selects the events that are counted.
+   *
+   * @generated from field: mailmesh.processor.v1.EventFilter filter = 3;
+   */
+  filter?: EventFilter | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.LocateFeedRequest.
+ * Use `create(LocateFeedRequestSchema)` to create a new message.
+ */
+export const LocateFeedRequestSchema: GenMessage<LocateFeedRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
+
+/**
+ * LocateFeedResponse contains the place.
+ *
+ * @generated from message mailmesh.processor.v1.LocateFeedResponse
+ */
+export type LocateFeedResponse = Message<"mailmesh.processor.v1.LocateFeedResponse"> & {
+  /**
+   * cursor is the position before the first of these events.
+   *
+   * @generated from field: string cursor = 1;
+   */
+  cursor: string;
+
+  /**
+   * events is the number of events after it that the filter selects, 100,000 at most.
+   *
+   * @generated from field: int64 events = 2;
+   */
+  events: bigint;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.LocateFeedResponse.
+ * Use `create(LocateFeedResponseSchema)` to create a new message.
+ */
+export const LocateFeedResponseSchema: GenMessage<LocateFeedResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 6);
 
 /**
  * GetFeedEventRequest identifies an event.
@@ -129,7 +258,7 @@ export type GetFeedEventRequest = Message<"mailmesh.processor.v1.GetFeedEventReq
  * Use `create(GetFeedEventRequestSchema)` to create a new message.
  */
 export const GetFeedEventRequestSchema: GenMessage<GetFeedEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 7);
 
 /**
  * GetFeedEventResponse contains the event.
@@ -150,10 +279,11 @@ export type GetFeedEventResponse = Message<"mailmesh.processor.v1.GetFeedEventRe
  * Use `create(GetFeedEventResponseSchema)` to create a new message.
  */
 export const GetFeedEventResponseSchema: GenMessage<GetFeedEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 8);
 
 /**
- * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`.
+ * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
+ * own events.
  *
  * @generated from service mailmesh.processor.v1.EventFeedService
  */
@@ -169,6 +299,28 @@ export const EventFeedService: GenService<{
     methodKind: "unary";
     input: typeof ReadFeedRequestSchema;
     output: typeof ReadFeedResponseSchema;
+  },
+  /**
+   * LocateFeed returns the cursor before the events that came into the stream at a time or later, and counts the events after it.
+   * Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.processor.v1.EventFeedService.LocateFeed
+   */
+  locateFeed: {
+    methodKind: "unary";
+    input: typeof LocateFeedRequestSchema;
+    output: typeof LocateFeedResponseSchema;
+  },
+  /**
+   * PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
+   * STORE_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.processor.v1.EventFeedService.PublishEndpointEvents
+   */
+  publishEndpointEvents: {
+    methodKind: "unary";
+    input: typeof PublishEndpointEventsRequestSchema;
+    output: typeof PublishEndpointEventsResponseSchema;
   },
   /**
    * GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.

@@ -22,10 +22,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLOAgoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSLIBAoJU2VuZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSDwoHc2VuZF9pZBgPIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYECABKAkSEgoKbWVzc2FnZV9pZBgRIAEoCRIbChNpbnRlcm5ldF9tZXNzYWdlX2lkGBIgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgTIAEoCRIQCghkcmFmdF9pZBgUIAEoCRIRCglyZWNpcGllbnQYFSABKAkSLAoGYm91bmNlGBYgASgOMhwubWFpbG1lc2gubWFpbC52MS5Cb3VuY2VLaW5kEg4KBnN0YXR1cxgXIAEoCRIZChFyZXBvcnRfbWVzc2FnZV9pZBgYIAEoCRISCgpkaWFnbm9zdGljGBkgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKIAwoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAEjgKCGVuZHBvaW50GAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50RXZlbnRIAEIGCgRraW5kIs8CCgtUZW5hbnRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSFQoNc3RhdHVzX3JlYXNvbhgJIAEoCRIVCg1zdGF0dXNfZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkiyAQKCVNlbmRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSDgoGcmVhc29uGAkgASgJEg4KBmRldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJEg8KB3NlbmRfaWQYDyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GBAgASgJEhIKCm1lc3NhZ2VfaWQYESABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgSIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEyABKAkSEAoIZHJhZnRfaWQYFCABKAkSEQoJcmVjaXBpZW50GBUgASgJEiwKBmJvdW5jZRgWIAEoDjIcLm1haWxtZXNoLm1haWwudjEuQm91bmNlS2luZBIOCgZzdGF0dXMYFyABKAkSGQoRcmVwb3J0X21lc3NhZ2VfaWQYGCABKAkSEgoKZGlhZ25vc3RpYxgZIAEoCSKUAwoNRW5kcG9pbnRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRITCgtlbmRwb2ludF9pZBgPIAEoCRIOCgZyZWFzb24YECABKAkSMQoNZmFpbGluZ19zaW5jZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPZWxhcHNlZF9wZXJjZW50GBIgASgFKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
- * Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
+ * Event is one entry of the stream: a change of a mail, a calendar, a conversation or a tenant, the outcome of a send, or a warning. Later versions add kinds. A reader must skip an event
  * of an unknown kind and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
@@ -83,6 +83,14 @@ export type Event = Message<"mailmesh.processor.v1.Event"> & {
      */
     value: ConversationEvent;
     case: "conversation";
+  } | {
+    /**
+     * endpoint is a warning about an endpoint. Only keys that are not limited to tenants receive it; endpoints do not.
+     *
+     * @generated from field: mailmesh.processor.v1.EndpointEvent endpoint = 8;
+     */
+    value: EndpointEvent;
+    case: "endpoint";
   } | { case: undefined; value?: undefined };
 };
 
@@ -398,6 +406,133 @@ export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
  */
 export const SendEventSchema: GenMessage<SendEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event, 2);
+
+/**
+ * EndpointEvent is a warning about an endpoint that fails, for operators. It belongs to no tenant, and is not delivered to endpoints.
+ *
+ * @generated from message mailmesh.processor.v1.EndpointEvent
+ */
+export type EndpointEvent = Message<"mailmesh.processor.v1.EndpointEvent"> & {
+  /**
+   * event_id is mailmesh's UUID of the event.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * provider is always empty.
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * tenant_id is always empty.
+   *
+   * @generated from field: string tenant_id = 3;
+   */
+  tenantId: string;
+
+  /**
+   * external_tenant_id is always empty.
+   *
+   * @generated from field: string external_tenant_id = 4;
+   */
+  externalTenantId: string;
+
+  /**
+   * user_id is always empty.
+   *
+   * @generated from field: string user_id = 5;
+   */
+  userId: string;
+
+  /**
+   * event_type is "endpoint.failing" (half of the time, and once more three quarters, after which an endpoint without a success is
+   * disabled), "endpoint.disabled" or "endpoint.gone" (its receiver answered 410). Later versions add types.
+   *
+   * @generated from field: string event_type = 6;
+   */
+  eventType: string;
+
+  /**
+   * received_at is the time of the change.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 7;
+   */
+  receivedAt?: Timestamp | undefined;
+
+  /**
+   * correlation_id is always empty.
+   *
+   * @generated from field: string correlation_id = 8;
+   */
+  correlationId: string;
+
+  /**
+   * position is the opaque cursor directly after this event.
+   *
+   * @generated from field: string position = 11;
+   */
+  position: string;
+
+  /**
+   * is_replay is true if `ReplayEvents` appended the event again.
+   *
+   * @generated from field: bool is_replay = 12;
+   */
+  isReplay: boolean;
+
+  /**
+   * replay_id is the replay's UUID. Empty on an event that is not a replay.
+   *
+   * @generated from field: string replay_id = 13;
+   */
+  replayId: string;
+
+  /**
+   * original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
+   *
+   * @generated from field: string original_event_id = 14;
+   */
+  originalEventId: string;
+
+  /**
+   * endpoint_id is mailmesh's UUID of the endpoint.
+   *
+   * @generated from field: string endpoint_id = 15;
+   */
+  endpointId: string;
+
+  /**
+   * reason is the reason of the endpoint: why it fails or ended.
+   *
+   * @generated from field: string reason = 16;
+   */
+  reason: string;
+
+  /**
+   * failing_since is the time of the first failure since the last success. Absent without one.
+   *
+   * @generated from field: google.protobuf.Timestamp failing_since = 17;
+   */
+  failingSince?: Timestamp | undefined;
+
+  /**
+   * elapsed_percent is the part of the time until the end that has passed, in "endpoint.failing" only: 50 or 75.
+   *
+   * @generated from field: int32 elapsed_percent = 18;
+   */
+  elapsedPercent: number;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.EndpointEvent.
+ * Use `create(EndpointEventSchema)` to create a new message.
+ */
+export const EndpointEventSchema: GenMessage<EndpointEvent> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event, 3);
 
 /**
  * EventView selects how much of an event the answer contains.
