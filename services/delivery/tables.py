@@ -4,6 +4,7 @@ endpoints             addresses, their filters and sealed secrets, their state, 
 deliveries            events that wait to be delivered, and exhausted ones
 attempts              every request to a receiver, and the beginning of its answer
 erased_tenants        marks of erased tenants, and the counts of their removed rows
+erased_persons        the counts of rows that erasures of persons removed or rewrote
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Identity, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
@@ -85,5 +86,13 @@ erased_tenants = Table(
     metadata,
     required("tenant_id", ID, primary_key=True),
     required("begun_at", TIME),
+    required("removed", JSONB()),
+)
+
+erased_persons = Table(
+    "erased_persons",
+    metadata,
+    required("erasure_id", ID, primary_key=True),
+    required("tenant_id", ID),
     required("removed", JSONB()),
 )

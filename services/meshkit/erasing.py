@@ -11,6 +11,7 @@ them. So the counts are whole after a crash.
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -20,6 +21,7 @@ from services.meshkit.errors import Conflict
 
 logger = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 MARKS = "erased_tenants"
 _BATCH = 500
 _PASSES = 20
@@ -111,28 +113,31 @@ async def marked(connection: db.Connection, schema: str, tenant_ids: Collection[
     return frozenset(row["tenant_id"] for row in found)
 
 
-async def erase_each(tenant_ids: Iterable[str], erase: Callable[[str], Awaitable[bool]]) -> int:
-    """Erase tenants one after the other. A failure of one does not stop those behind it.
+async def erase_each(
+    subjects: Iterable[T], erase: Callable[[T], Awaitable[bool]], tenant_of: Callable[[T], str]
+) -> int:
+    """Erase tenants, or persons within tenants, one after the other. A failure of one does not stop those behind it.
 
     Args:
-        tenant_ids: The tenants.
+        subjects: The tenants or the persons.
         erase: Erases one; returns whether it is done.
+        tenant_of: Returns the tenant's UUID, for logs.
 
     Returns:
-        The number of erased tenants.
+        The number of erased ones.
 
     Raises:
-        Exception: The first failure, once all tenants had their turn. A tenant that another process erases is none.
+        Exception: The first failure, once all had their turn. One that another process erases is none.
     """
     failures: list[Exception] = []
     erased = 0
-    for tenant_id in tenant_ids:
+    for subject in subjects:
         try:
-            erased += await erase(tenant_id)
+            erased += await erase(subject)
         except Conflict:
-            logger.info("tenant is being erased by another process", tenant_id=tenant_id)
+            logger.info("erasure waits for rows in use", tenant_id=tenant_of(subject))
         except Exception as exc:  # noqa: BLE001 - it is raised behind the last tenant
-            logger.warning("tenant is not erased yet", tenant_id=tenant_id, error=type(exc).__name__)
+            logger.warning("erasure is not done yet", tenant_id=tenant_of(subject), error=type(exc).__name__)
             failures.append(exc)
     if failures:
         raise failures[0]

@@ -174,3 +174,47 @@ def _expect_the_tenant_gone(mesh: Mesh, erased: Account) -> None:
     assert [] == created_events(mesh, erased.tenant)
     again = connect(mesh, "ms365", erased.address)
     assert again != erased.tenant
+
+
+def deliver(mesh: Mesh, account: Account, sender: str, subject: str, text: str = "Text") -> None:
+    mesh.simulator.deliver(
+        account.address, **{"from": sender, "to": [account.address]}, subject=subject, text=f"{text} for {subject}"
+    )
+
+
+def test_an_erased_person_is_in_no_table_and_the_neighbour_s_mail_stays_byte_for_byte(mesh: Mesh) -> None:
+    mark = f"{time.time_ns():x}"
+    account = Account(mesh, "ms365", f"word{mark}")
+    person, tagged = f"ann{mark}@example.test", f"ann{mark}+tag@example.test"
+    deliver(mesh, account, person.title(), f"From {mark}")
+    deliver(mesh, account, "bob@example.test", f"Quote {mark}", text=f"<{person}> wrote")
+    deliver(mesh, account, tagged, f"Tagged {mark}")
+    deliver(mesh, account, "bob@example.test", f"Neighbour {mark}")
+    words = ("--to", person, "--subject", f"Sent {mark}", "--text", "Mail", "--at", "2026-12-20T08:00:00Z")
+    assert mesh.run("send", "--tenant", account.tenant, *words).returncode == 0
+    eventually(lambda: len(created_events(mesh, account.tenant)) >= 4)
+    before = {event.mail.message.subject: event for event in created_events(mesh, account.tenant)}
+    cursor = cursor_at(mesh, before[f"From {mark}"].mail.event_id)
+
+    done = mesh.run("tenants", "erase-person", account.tenant, person.upper(), "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    erasure = json.loads(done.stdout)
+    report = verified(mesh, erasure)
+
+    after = {event.mail.message.subject: event for event in created_events(mesh, account.tenant)}
+    assert {f"Tagged {mark}", f"Neighbour {mark}"} == set(after)
+    for subject, event in after.items():
+        assert before[subject].SerializeToString(deterministic=True) == event.SerializeToString(deterministic=True)
+    stub = event_services.EventServiceStub(mesh.channel)
+    following = stub.ListEvents(events.ListEventsRequest(cursor=cursor, page_size=1000)).events
+    assert {event.mail.event_id for event in after.values()} <= {event.mail.event_id for event in following}
+    assert report["removed"]["processor"]["events"] >= 2
+    assert 1 == report["removed"]["processor"]["sends"]
+    assert {"delivery", "ingest", "processor"} == set(report["removed"])
+    assert person not in json.dumps(report)
+    shown = mesh.run("tenants", "person-erasure", account.tenant, erasure["erasureId"])
+    assert "erased" in shown.stdout
+    own = mesh.run("tenants", "erase-person", account.tenant, account.address, "--yes")
+    assert "PERSON_IS_ACCOUNT" in own.stderr
+    deliver(mesh, account, person, f"Later {mark}")
+    eventually(lambda: len(created_events(mesh, account.tenant)) == 3)

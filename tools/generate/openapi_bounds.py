@@ -31,6 +31,7 @@ _ID_FIELDS = frozenset(
     {
         "tenant_id",
         "event_id",
+        "erasure_id",
         "flow_id",
         "api_key_id",
         "subscription_id",

@@ -718,6 +718,18 @@ const (
 	// Do: Wait until the claim ends, at most 120 seconds.
 	// Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
 	ErrorReason_ERROR_REASON_CONVERSATION_CLAIMED ErrorReason = 214
+	// PERSON_IS_ACCOUNT has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The address to erase is that of the tenant's own account: all its mail names it.
+	// Do: Erase the tenant, `EraseTenant`.
+	// Sample: {"reason": "PERSON_IS_ACCOUNT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_PERSON_IS_ACCOUNT ErrorReason = 220
+	// PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The tenant has no such erasure of a person, or is outside the key's scope.
+	// Do: Check the ids and the key.
+	// Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_PERSON_ERASURE_NOT_FOUND ErrorReason = 221
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -856,6 +868,8 @@ var (
 		212: "ERROR_REASON_CONVERSATION_FINAL",
 		213: "ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER",
 		214: "ERROR_REASON_CONVERSATION_CLAIMED",
+		220: "ERROR_REASON_PERSON_IS_ACCOUNT",
+		221: "ERROR_REASON_PERSON_ERASURE_NOT_FOUND",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -976,6 +990,8 @@ var (
 		"ERROR_REASON_CONVERSATION_FINAL":             212,
 		"ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER": 213,
 		"ERROR_REASON_CONVERSATION_CLAIMED":           214,
+		"ERROR_REASON_PERSON_IS_ACCOUNT":              220,
+		"ERROR_REASON_PERSON_ERASURE_NOT_FOUND":       221,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1013,7 +1029,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe4\"\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb5#\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1130,7 +1146,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CHANGED\x10\xd3\x01\x12$\n" +
 	"\x1fERROR_REASON_CONVERSATION_FINAL\x10\xd4\x01\x120\n" +
 	"+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER\x10\xd5\x01\x12&\n" +
-	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12$\n" +
+	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12#\n" +
+	"\x1eERROR_REASON_PERSON_IS_ACCOUNT\x10\xdc\x01\x12*\n" +
+	"%ERROR_REASON_PERSON_ERASURE_NOT_FOUND\x10\xdd\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01B\x1f\n" +

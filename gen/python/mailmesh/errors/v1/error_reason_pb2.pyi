@@ -828,6 +828,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Wait until the claim ends, at most 120 seconds.
     Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
     """
+    ERROR_REASON_PERSON_IS_ACCOUNT: _ErrorReason.ValueType  # 220
+    """PERSON_IS_ACCOUNT has the gRPC code FAILED_PRECONDITION.
+
+    When: The address to erase is that of the tenant's own account: all its mail names it.
+    Do: Erase the tenant, `EraseTenant`.
+    Sample: {"reason": "PERSON_IS_ACCOUNT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_PERSON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 221
+    """PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The tenant has no such erasure of a person, or is outside the key's scope.
+    Do: Check the ids and the key.
+    Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1656,6 +1670,20 @@ ERROR_REASON_CONVERSATION_CLAIMED: ErrorReason.ValueType  # 214
 When: Another name has claimed the conversation.
 Do: Wait until the claim ends, at most 120 seconds.
 Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
+"""
+ERROR_REASON_PERSON_IS_ACCOUNT: ErrorReason.ValueType  # 220
+"""PERSON_IS_ACCOUNT has the gRPC code FAILED_PRECONDITION.
+
+When: The address to erase is that of the tenant's own account: all its mail names it.
+Do: Erase the tenant, `EraseTenant`.
+Sample: {"reason": "PERSON_IS_ACCOUNT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_PERSON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 221
+"""PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The tenant has no such erasure of a person, or is outside the key's scope.
+Do: Check the ids and the key.
+Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
