@@ -1,6 +1,6 @@
 """Removal of one person's address from a schema's rows of a tenant.
 
-Each schema names its tables that may hold an address, the columns to look at, and what becomes of a row that names the
+Each schema names its tables that may hold an address, the columns to check, and the change of a row that names the
 person. The rows are read in pages without locks; a row that names the person is read again under its lock and changed
 in a short transaction of its own, together with the count of it. So the counts are whole after a crash, and no row is
 changed by an outdated judgement.
