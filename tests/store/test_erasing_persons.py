@@ -143,7 +143,7 @@ async def plant(pool: db.Pool, tenant: str, address: str, position: int) -> None
     done = {"state": State.SENT.value, "idempotency_key": f"to {address}", "detail": f"{address} got it"}
     await insert(pool, "sends", send_id=new_id(), tenant_id=tenant, content=content, **done)
     await pool.execute("UPDATE processor.sends SET finished_at = now() WHERE state = $1", State.SENT.value)
-    await insert(pool, "uploads", tenant_id=tenant, name=f"{address}.pdf")
+    await insert(pool, "uploads", tenant_id=tenant, name=f"{address} cv.pdf")
     await insert(pool, "calendars", tenant_id=tenant, calendar_id=calendar, detail=f"no {address}")
     attending = calendar_event_pb2.CalendarEvent(attendees=[{"person": person}])
     await insert(pool, "calendar_events", calendar_id=calendar, content=attending.SerializeToString())
