@@ -14,6 +14,7 @@ BIN := .venv/bin
 VENV := .venv/.installed
 NODE := $(if $(shell command -v npm),node_modules/.installed)
 GO := $(if $(shell command -v go),.cache/go/.installed)
+HELM := $(if $(shell command -v go),.cache/helm/.installed)
 PROMETHEUS := $(if $(shell command -v apt-get),.cache/prometheus/.installed)
 # Further arguments of pytest: `make test T="tests/unit -k lease"`.
 T ?=
@@ -47,7 +48,7 @@ test-under-load: $(VENV) $(NODE) $(GO) ## Run all tests RUNS=3 times beside busy
 	$(BIN)/python -m tools.suite.load --runs $(or $(RUNS),3) $(T)
 
 .PHONY: check
-check: lint types $(NODE) $(GO) $(PROMETHEUS) ## Lint, types, contract, generated files, configuration of Envoy and Prometheus, pages, locks
+check: lint types $(NODE) $(GO) $(HELM) $(PROMETHEUS) ## Lint, types, contract, generated files, configuration of Envoy and Prometheus, chart, pages, locks
 	$(BIN)/python -m tools.check
 
 .PHONY: lint
@@ -143,6 +144,10 @@ node_modules/.installed: package-lock.json
 
 .cache/prometheus/.installed: tools/prometheus.py | $(VENV)
 	$(BIN)/python -m tools.prometheus
+	touch $@
+
+.cache/helm/.installed: tools/go/helm/go.mod tools/go/helm/go.sum
+	cd tools/go/helm && GOBIN=$(CURDIR)/.cache/helm/bin GOFLAGS=-mod=readonly go install tool
 	touch $@
 
 .cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum clients/go/go.sum

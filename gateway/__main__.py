@@ -8,14 +8,14 @@ from gateway.render import render
 from gateway.settings import EdgeSettings
 from services.meshkit.settings import SettingsError, load, reference
 
-USAGE = "usage: python -m gateway render FOLDER | python -m gateway settings"
+USAGE = "usage: python -m gateway render FOLDER | python -m gateway bundle FOLDER | python -m gateway settings"
 
 
 def main() -> int:
     """Runs the command and returns the exit code: 0 done, 1 settings or the folder are wrong, 2 usage."""
     match sys.argv[1:]:
-        case ["render", folder]:
-            return _render(Path(folder))
+        case ["render" | "bundle" as command, folder]:
+            return _render(Path(folder), is_bundle=command == "bundle")
         case ["settings"]:
             sys.stdout.write(reference(EdgeSettings))
             return 0
@@ -24,9 +24,9 @@ def main() -> int:
             return 2
 
 
-def _render(folder: Path) -> int:
+def _render(folder: Path, *, is_bundle: bool) -> int:
     try:
-        sys.stdout.write(f"{render(load(EdgeSettings), folder)}\n")
+        sys.stdout.write(f"{render(load(EdgeSettings), folder, is_bundle=is_bundle)}\n")
         found = console()
     except (SettingsError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")

@@ -6,6 +6,7 @@ itself once. Those files hold paths and no keys.
 
 import ipaddress
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import jinja2
 
 from gateway import agents
-from gateway.console import CONTENT_TYPES, HEADERS, PREFIX, console
+from gateway.console import CONTENT_TYPES, HEADERS, PREFIX, Console, console, read_console
 from gateway.contract import ContractService, descriptor_path, edge_services, keyed_prefixes
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
@@ -122,12 +123,13 @@ class Address:
     port: int
 
 
-def render(settings: EdgeSettings, folder: Path) -> Path:
+def render(settings: EdgeSettings, folder: Path, *, is_bundle: bool = False) -> Path:
     """Renders the configuration into a folder. Safe to call again.
 
     Args:
         settings: The settings of this installation.
         folder: An existing folder for `envoy.yaml` and the files that it names; it stays while Envoy runs.
+        is_bundle: Whether the contract and the console are copied into the folder, for an Envoy in another image.
 
     Returns:
         The file for `envoy --config-path`.
@@ -140,13 +142,29 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
         place = folder.resolve() / f"{name}.json"
         place.write_text(json.dumps({"resources": [_SECRET | {"name": name} | secret]}, indent=2))
         paths[name] = str(place)
+    descriptor, files = descriptor_path(), console()
+    if is_bundle:
+        descriptor, files = _carry(folder.resolve(), descriptor, files)
     path = folder / "envoy.yaml"
-    path.write_text(_configuration(settings, paths, settings.admin_listen or str(folder.resolve() / ADMIN_SOCKET)))
+    admin = settings.admin_listen or str(folder.resolve() / ADMIN_SOCKET)
+    path.write_text(_configuration(settings, paths, admin, descriptor, files))
     return path
 
 
+def _carry(folder: Path, descriptor: Path, files: Console | None) -> tuple[Path, Console | None]:
+    """Copy what the configuration names into its folder, and return the copies."""
+    copied = Path(shutil.copyfile(descriptor, folder / descriptor.name))
+    if files is None:
+        return copied, None
+    place = folder / "console"
+    if place.exists():
+        shutil.rmtree(place)
+    shutil.copytree(files.folder, place, symlinks=True)
+    return copied, read_console(place)
+
+
 def _secrets(settings: EdgeSettings) -> dict[str, JSON]:
-    authority = settings.mesh_authority.resolve()
+    authority = settings.mesh_authority.absolute()
     secrets: dict[str, JSON] = {
         "mesh-certificate": _certificate(settings.mesh_certificate, settings.mesh_key),
         "mesh-authority": {"validation_context": {"trusted_ca": {"filename": str(authority)}} | _watched(authority)},
@@ -157,25 +175,30 @@ def _secrets(settings: EdgeSettings) -> dict[str, JSON]:
 
 
 def _certificate(certificate: Path, key: Path) -> JSON:
-    chain, private = certificate.resolve(), key.resolve()
+    chain, private = certificate.absolute(), key.absolute()
     files = {"certificate_chain": {"filename": str(chain)}, "private_key": {"filename": str(private)}}
     return {"tls_certificate": files | _watched(chain)}
 
 
 def _watched(path: Path) -> JSON:
-    """A file that is moved into the folder makes Envoy read again."""
+    """A file that is moved into the folder makes Envoy read again.
+
+    The path keeps its links: an orchestrator renews the files by moving another link into the folder, and removes their
+    former place.
+    """
     return {"watched_directory": {"path": str(path.parent)}}
 
 
-def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: str) -> str:
+def _configuration(
+    settings: EdgeSettings, secrets: Mapping[str, str], admin: str, path: Path, files: Console | None
+) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - YAML, quoted by tojson
     template = environment.from_string(TEMPLATE_PATH.read_text())
-    path = descriptor_path()
     services = [_edge_service(service) for service in edge_services(path)]
     return template.render(
         descriptor_path=str(path),
         gate=program(path),
-        console=console(),
+        console=files,
         console_prefix=PREFIX,
         console_types=CONTENT_TYPES,
         console_headers=HEADERS,

@@ -37,6 +37,10 @@ class Knobs(BaseModel):
         default=0, ge=0, description="quota units per user and minute; real value 6000; 0 = no limit"
     )
 
+    bounce_form: Literal["provider", "exchange", "gmail", "postfix", "zoho", "yahoo", "workmail"] = Field(
+        default="provider",
+        description="form of the reports of undelivered mail: the mailbox's own, or a server's outside",
+    )
     undeliverable: str = Field(
         default="*@undeliverable.test", description="pattern over addresses whose mail comes back as a report"
     )

@@ -46,11 +46,15 @@ class PostOffice:
         if failed:
             self._report(raw, sender, failed)
 
+    def _form(self, sender: Account) -> str:
+        form = self._world.knobs.bounce_form
+        return form if form != "provider" else "exchange" if sender.provider == "ms365" else "gmail"
+
     def _report(self, raw: bytes, sender: Account, failed: list[str]) -> None:
         self._reports += 1
         message_id = f"<{self._world.stable_uuid('report', sender.address, str(self._reports))}@simulator.test>"
         date = email.utils.format_datetime(self._world.clock.now())
-        made = report(sender.provider, raw, failed, sender=sender.address, date=date, message_id=message_id)
+        made = report(self._form(sender), raw, failed, sender=sender.address, date=date, message_id=message_id)
         sender.mailbox.deliver(Eml(made))
 
 

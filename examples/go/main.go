@@ -1,10 +1,12 @@
-// Follow is a consumer of mailmesh in Go: it lists tenants, follows events so that none is lost, and answers a mail once.
+// Follow is a consumer of mailmesh in Go: it lists tenants, follows events so that none is lost, and writes once.
 //
 //	export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
 //	go run . tenants
 //	go run . tenant TENANT_ID
 //	go run . tail CURSOR_FILE [HOW_MANY]
 //	go run . reply TENANT_ID MESSAGE_ID TEXT
+//	go run . meet CALENDAR_ID SUBJECT START END TIME_ZONE
+//	go run . accept CALENDAR_EVENT_ID
 package main
 
 import (
@@ -58,8 +60,13 @@ func run(ctx context.Context, arguments []string) error {
 		return tail(ctx, connection, arguments[1], howMany)
 	case len(arguments) == 4 && arguments[0] == "reply":
 		return reply(ctx, connection, arguments[1], arguments[2], arguments[3])
+	case len(arguments) == 6 && arguments[0] == "meet":
+		return meet(ctx, connection, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+	case len(arguments) == 2 && arguments[0] == "accept":
+		return accept(ctx, connection, arguments[1])
 	}
-	return errors.New("usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT")
+	return errors.New("usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT" +
+		" | meet CALENDAR_ID SUBJECT START END TIME_ZONE | accept CALENDAR_EVENT_ID")
 }
 
 // connect returns a connection to the edge.

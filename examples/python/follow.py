@@ -1,9 +1,11 @@
-"""A consumer of mailmesh in Python: lists tenants, follows events so that none is lost, and answers a mail once.
+"""A consumer of mailmesh in Python: lists tenants, follows events so that none is lost, and writes once.
 
     MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=... python follow.py tenants
     python follow.py tenant TENANT_ID
     python follow.py tail CURSOR_FILE [HOW_MANY]
     python follow.py reply TENANT_ID MESSAGE_ID TEXT
+    python follow.py meet CALENDAR_ID SUBJECT START END TIME_ZONE
+    python follow.py accept CALENDAR_EVENT_ID
 
 It needs gen/python and the packages grpcio, grpcio-status and googleapis-common-protos.
 """
@@ -22,6 +24,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from mailmesh.processor.v1 import (
+    calendar_service_pb2,
+    calendar_service_pb2_grpc,
     event_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
@@ -140,6 +144,46 @@ async def reply(
     return answer.send.send_id
 
 
+async def meet(
+    channel: grpc.aio.Channel, metadata: list[tuple[str, str]], calendar_id: str, subject: str, times: list[str]
+) -> str:
+    """Creates a Teams meeting and returns the id of the write.
+
+    `times` has start, end and IANA time zone. The key is derived from the meeting, so that the program may be repeated
+    after any failure: it is the same write, and never a second meeting.
+    """
+    start, end, zone = times
+    event = calendar_service_pb2.NewCalendarEvent(
+        subject=subject,
+        start=calendar_service_pb2.NewEventTime(local=start, time_zone=zone),
+        end=calendar_service_pb2.NewEventTime(local=end, time_zone=zone),
+        online_meeting_provider="teamsForBusiness",
+    )
+    meeting = "\n".join([calendar_id, subject, *times])
+    request = calendar_service_pb2.CreateCalendarEventRequest(
+        idempotency_key="meet-" + hashlib.sha256(meeting.encode()).hexdigest(),
+        calendar_id=calendar_id,
+        event=event,
+        notify=calendar_service_pb2.CALENDAR_NOTIFY_ALL,
+    )
+    stub = calendar_service_pb2_grpc.CalendarServiceStub(channel)
+    answer = await stub.CreateCalendarEvent(request, metadata=metadata, timeout=CALL_SECONDS)
+    return answer.write.calendar_write_id
+
+
+async def accept(channel: grpc.aio.Channel, metadata: list[tuple[str, str]], event_id: str) -> str:
+    """Accepts an invitation, notifies its organizer, and returns the id of the write; it may be repeated, too."""
+    request = calendar_service_pb2.RespondToCalendarEventRequest(
+        idempotency_key=f"accept-{event_id}",
+        calendar_event_id=event_id,
+        answer=calendar_service_pb2.CALENDAR_ANSWER_ACCEPTED,
+        notify=calendar_service_pb2.CALENDAR_NOTIFY_ALL,
+    )
+    stub = calendar_service_pb2_grpc.CalendarServiceStub(channel)
+    answer = await stub.RespondToCalendarEvent(request, metadata=metadata, timeout=CALL_SECONDS)
+    return answer.write.calendar_write_id
+
+
 def load(cursor_file: Path) -> str:
     """Returns the saved cursor, or the beginning when there is none yet."""
     return cursor_file.read_text() if cursor_file.exists() else "earliest"
@@ -181,6 +225,10 @@ async def run(arguments: list[str]) -> int:
                 await tail(channel, metadata, Path(cursor_file), int(rest[0]) if rest else sys.maxsize)
             case ["reply", tenant_id, message_id, text]:
                 print(await reply(channel, metadata, tenant_id, message_id, text))
+            case ["meet", calendar_id, subject, start, end, zone]:
+                print(await meet(channel, metadata, calendar_id, subject, [start, end, zone]))
+            case ["accept", event_id]:
+                print(await accept(channel, metadata, event_id))
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

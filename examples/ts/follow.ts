@@ -1,4 +1,4 @@
-// A consumer of mailmesh in TypeScript: lists tenants, follows events so that none is lost, and answers a mail once.
+// A consumer of mailmesh in TypeScript: lists tenants, follows events so that none is lost, and writes once.
 //
 //   npx tsc --project examples/ts
 //   export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
@@ -6,6 +6,8 @@
 //   node .cache/ts/examples/ts/follow.js tenant TENANT_ID
 //   node .cache/ts/examples/ts/follow.js tail CURSOR_FILE [HOW_MANY]
 //   node .cache/ts/examples/ts/follow.js reply TENANT_ID MESSAGE_ID TEXT
+//   node .cache/ts/examples/ts/follow.js meet CALENDAR_ID SUBJECT START END TIME_ZONE
+//   node .cache/ts/examples/ts/follow.js accept CALENDAR_EVENT_ID
 //
 // With MAILMESH_TRANSPORT=grpc-web it speaks gRPC-Web over HTTP/1.1, as a page in a browser does; otherwise gRPC.
 
@@ -17,6 +19,7 @@ import { Code, ConnectError, createClient, type Interceptor, type Transport } fr
 import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 
 import { type ErrorInfo, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
+import { CalendarAnswer, CalendarNotify, CalendarService } from "../../gen/ts/mailmesh/processor/v1/calendar_service_pb.js";
 import type { Event } from "../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { EventService } from "../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { SendService } from "../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
@@ -134,6 +137,44 @@ async function reply(transport: Transport, tenantId: string, messageId: string, 
   return send?.sendId ?? "";
 }
 
+/**
+ * Creates a Teams meeting and returns the id of the write. The key is derived from the meeting, so that the program may
+ * be repeated after any failure: it is the same write, and never a second meeting.
+ */
+async function meet(transport: Transport, calendarId: string, subject: string, times: string[]): Promise<string> {
+  const [start = "", end = "", timeZone = ""] = times;
+  const meeting = [calendarId, subject, ...times].join("\n");
+  const { write } = await createClient(CalendarService, transport).createCalendarEvent(
+    {
+      idempotencyKey: `meet-${createHash("sha256").update(meeting).digest("hex")}`,
+      calendarId,
+      event: {
+        subject,
+        start: { local: start, timeZone },
+        end: { local: end, timeZone },
+        onlineMeetingProvider: "teamsForBusiness",
+      },
+      notify: CalendarNotify.ALL,
+    },
+    { timeoutMs: CALL_MS },
+  );
+  return write?.calendarWriteId ?? "";
+}
+
+/** Accepts an invitation, notifies its organizer, and returns the id of the write; it may be repeated, too. */
+async function accept(transport: Transport, calendarEventId: string): Promise<string> {
+  const { write } = await createClient(CalendarService, transport).respondToCalendarEvent(
+    {
+      idempotencyKey: `accept-${calendarEventId}`,
+      calendarEventId,
+      answer: CalendarAnswer.ACCEPTED,
+      notify: CalendarNotify.ALL,
+    },
+    { timeoutMs: CALL_MS },
+  );
+  return write?.calendarWriteId ?? "";
+}
+
 /** Puts the cursor in the place of the old one in one step. */
 function save(cursorFile: string, cursor: string): void {
   writeFileSync(`${cursorFile}.new`, cursor);
@@ -153,7 +194,7 @@ function lineOf({ kind, position }: Event): string {
 }
 
 /** Executes the command line; returns the exit status. */
-async function run([command, name, second, text]: string[]): Promise<number> {
+async function run([command, name, second, text, ...more]: string[]): Promise<number> {
   const transport = connect();
   if (command === "tenants") {
     for await (const { tenantId, provider, status, address } of tenants(transport)) {
@@ -167,9 +208,14 @@ async function run([command, name, second, text]: string[]): Promise<number> {
     await tail(transport, name, second ? Number(second) : Number.MAX_SAFE_INTEGER);
   } else if (command === "reply" && name && second && text) {
     console.log(await reply(transport, name, second, text));
+  } else if (command === "meet" && name && second && text && more.length === 2) {
+    console.log(await meet(transport, name, second, [text, ...more]));
+  } else if (command === "accept" && name) {
+    console.log(await accept(transport, name));
   } else {
     console.error(
-      "usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT",
+      "usage: follow tenants | tenant TENANT_ID | tail CURSOR_FILE [HOW_MANY] | reply TENANT_ID MESSAGE_ID TEXT\n" +
+        "  | meet CALENDAR_ID SUBJECT START END TIME_ZONE | accept CALENDAR_EVENT_ID",
     );
     return 2;
   }

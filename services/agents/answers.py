@@ -26,8 +26,17 @@ UNTRUSTED = frozenset(
         "mailmesh.conversation.v1.ConversationMessage",
     }
 )
-# These fields alone: an answer takes its recipients and its subject from the stranger's mail.
-UNTRUSTED_FIELDS = frozenset(f"mailmesh.processor.v1.Send.{name}" for name in ("to", "cc", "bcc", "subject"))
+# These fields alone: an answer takes its recipients and its subject from the stranger's mail, and servers word reports.
+UNTRUSTED_FIELDS = frozenset(
+    {
+        *(f"mailmesh.processor.v1.Send.{name}" for name in ("to", "cc", "bcc", "subject")),
+        *(
+            f"mailmesh.processor.v1.{owner}.{name}"
+            for owner in ("SendReport", "SendEvent")
+            for name in ("recipient", "status", "diagnostic")
+        ),
+    }
+)
 # The provider's own object, HTML and headers repeat the text in forms that are harder to judge.
 LEFT_OUT = frozenset({"raw", "html", "headers", "correlation_id", "subscription_ids"})
 # Invisible although their category is that of letters or marks: fillers, the grapheme joiner, variation selectors.

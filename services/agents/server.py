@@ -22,6 +22,7 @@ from services.agents.tools import load_tools
 from services.meshkit.clock import SystemClock
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.logs import configure_logs
+from services.meshkit.probes import serve_probes
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 
@@ -52,7 +53,8 @@ async def serve_with(settings: AgentsSettings, stop: asyncio.Event) -> None:
         serving = asyncio.ensure_future(server.serve())
         logger.info("process started", metrics_port=0)
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        async with serve_probes(settings.health_listen, lambda: server.started and not server.should_exit):
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         stopping.cancel()
         await serving

@@ -6,6 +6,9 @@ with a column `tenant_id` loses the tenant's rows, and rows that refer to them g
 Each schema has a table `erased_tenants`. Its row of a tenant marks the tenant as erased for the statements that could
 bring the tenant back, lets one process at a time erase, and counts the removed rows in the transaction that removes
 them. So the counts are whole after a crash.
+
+The planner's statistics hold values of columns, and ANALYZE leaves those of a table that has become empty. So they are
+cleared and taken again behind the last row.
 """
 
 import json
@@ -46,6 +49,16 @@ _ADD = """
         || jsonb_build_object($2::text, coalesce((removed ->> $2::text)::bigint, 0) + $3::bigint)
     WHERE tenant_id = $1
 """
+_WITH_STATISTICS = """
+    SELECT c.relname, c.relkind = 'r' AS has_rows FROM pg_class c
+    WHERE c.relnamespace = $1::text::regnamespace AND EXISTS (
+        SELECT FROM pg_stats s WHERE s.schemaname = $1 AND s.tablename = c.relname)
+    ORDER BY c.relname
+"""
+_CLEAR = """
+    SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited)
+    FROM pg_stats WHERE schemaname = $1 AND tablename = $2
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,7 @@ class Plan:
 
 
 async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int]:
-    """Take all rows of a tenant out of a schema, in batches of transactions of their own.
+    """Take all rows of a tenant out of a schema, in batches of transactions of their own, and out of its statistics.
 
     Other transactions may hide rows from a batch: they change a row while the batch waits for it, or add one behind it.
     So whole passes are repeated until one statement finds no row of the tenant in any table.
@@ -96,6 +109,7 @@ async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int
         await _pass(pool, plan, tables, tenant_id)
         removed = await _removed(pool, plan.schema, tables, tenant_id)
         if removed is not None:
+            await _renew_statistics(pool, plan.schema)
             return removed
     raise Conflict(metadata={"tenant_id": tenant_id})
 
@@ -191,3 +205,17 @@ async def _removed(pool: db.Pool, schema: str, tables: list[str], tenant_id: str
         if await connection.fetchval(f"SELECT {' OR '.join(parts) or 'false'}", tenant_id):
             return None
     return {table: int(rows) for table, rows in sorted(json.loads(removed).items())}
+
+
+async def _renew_statistics(pool: db.Pool, schema: str) -> None:
+    """Clear the statistics of all tables, one after the other, and take them again from the rows that are left.
+
+    An ANALYZE that still saw the tenant's rows ends first: both take the same lock.
+    """
+    async with db.connection(pool) as connection:
+        found = await connection.fetch(_WITH_STATISTICS, schema)
+    for table, has_rows in found:
+        async with db.transaction(pool) as connection:
+            await connection.execute(_CLEAR, schema, table)
+            if has_rows:
+                await connection.execute(f'ANALYZE "{schema}"."{table}"')

@@ -11,6 +11,7 @@ from grpc_health.v1.health import aio as health_aio
 from services.meshkit.errors import MeshError
 from services.meshkit.guard import Guard
 from services.meshkit.metrics import DEPENDENCY_UP, UNEXPECTED
+from services.meshkit.probes import READINESS
 
 logger = structlog.get_logger(__name__)
 
@@ -86,12 +87,14 @@ class Health:
     async def stop(self) -> None:
         """Answer NOT_SERVING from here on, whatever the pings find."""
         self._status = NOT_SERVING
+        READINESS.is_ready = False
         await self.servicer.enter_graceful_shutdown()
 
     async def _set(self, status: int) -> None:
         if status == self._status:
             return
         self._status = status
+        READINESS.is_ready = status == SERVING
         logger.info("health changed", is_serving=status == SERVING)
         for service in self._services:
             await self.servicer.set(service, status)

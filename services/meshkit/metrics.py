@@ -3,13 +3,12 @@
 Labels are bounded: methods of the contract, gRPC codes, names of loops and queues. Never an id of anything.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.meshkit.metrics_server import MetricsServer
+from services.meshkit.metrics_server import served
 
 RPC_HANDLED = Counter("mailmesh_grpc_server_handled_total", "RPCs that were answered.", ["method", "code"])
 RPC_SECONDS = Histogram(
@@ -45,16 +44,5 @@ def serve_metrics(listen: str) -> Iterator[int]:
     Raises:
         OSError: The port is taken.
     """
-    if not listen:
-        yield 0
-        return
-    host, _, port = listen.rpartition(":")
-    server = MetricsServer(host.strip("[]"), int(port))
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
+    with served(listen, "metrics") as port:
+        yield port

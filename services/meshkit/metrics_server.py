@@ -1,4 +1,4 @@
-"""The HTTP server of a process's metrics: few connections, none of them for long.
+"""The HTTP server of a process's metrics and probes: few connections, none of them for long.
 
 A connection whose request has not arrived in time, and any past the bound, is closed, so that strangers at this port
 take no file descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for
@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     Args:
         host: A host name or an address of either family.
         port: The port; 0 takes a free one.
+        app: Another WSGI application to serve in place of the metrics, under the same bounds.
 
     Raises:
         OSError: Nothing can be bound to the address.
@@ -40,13 +42,13 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, app: Callable[..., Iterable[bytes]] | None = None) -> None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
         super().__init__(found[0][4][:2], _QuietHandler)  # type: ignore[arg-type] # stubs know hosts as text alone
-        metrics = make_wsgi_app()
-        self.set_app(_for_loopback_names(metrics) if _is_loopback(host) else metrics)
+        served = app or make_wsgi_app()
+        self.set_app(_for_loopback_names(served) if _is_loopback(host) else served)
 
     @override
     def get_request(self) -> Any:
@@ -79,6 +81,36 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         # A peer that has gone or was silent concerns the peer alone.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
+
+
+@contextmanager
+def served(listen: str, name: str, app: Callable[..., Iterable[bytes]] | None = None) -> Iterator[int]:
+    """Serve the metrics, or another application, in a thread while the block runs.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one. Empty serves nothing.
+        name: The thread's name.
+        app: See `MetricsServer`.
+
+    Yields:
+        The port, 0 when nothing is served.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    if not listen:
+        yield 0
+        return
+    host, _, port = listen.rpartition(":")
+    server = MetricsServer(host.strip("[]"), int(port), app)
+    thread = threading.Thread(target=server.serve_forever, name=name, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
 
 
 class _Head(socket.SocketIO):

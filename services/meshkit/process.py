@@ -21,6 +21,7 @@ from services.meshkit.access import ContractError
 from services.meshkit.errors import MeshError
 from services.meshkit.logs import configure_logs
 from services.meshkit.metrics import serve_metrics
+from services.meshkit.probes import READINESS, serve_probes
 from services.meshkit.schema import SchemaError
 from services.meshkit.settings import ServerSettings, SettingsError
 from services.meshkit.tracing import configure_tracing
@@ -59,7 +60,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
 
 @asynccontextmanager
 async def observed(name: str, settings: ServerSettings) -> AsyncIterator[None]:
-    """Set up logs, metrics and traces around a program, and send the rest of them at its end.
+    """Set up logs, metrics, probes and traces around a program, and send the rest of them at its end.
 
     Args:
         name: The process's mesh identity.
@@ -70,7 +71,8 @@ async def observed(name: str, settings: ServerSettings) -> AsyncIterator[None]:
     with serve_metrics(settings.metrics_listen) as port:
         logger.info("process started", metrics_port=port)
         try:
-            yield
+            async with serve_probes(settings.health_listen, lambda: READINESS.is_ready):
+                yield
         finally:
             if provider is not None:
                 await asyncio.to_thread(provider.shutdown)

@@ -124,6 +124,12 @@ class ServerSettings(EnvironmentSettings):
         description="Where Prometheus reads: host:port. Empty: nowhere.",
         pattern=r"^(|.+:\d{1,5})$",
     )
+    health_listen: str = env(
+        "MAILMESH_HEALTH_LISTEN",
+        "",
+        description="Where an orchestrator probes by plain HTTP, GET /live and GET /ready: host:port. Empty: nowhere.",
+        pattern=r"^(|.+:\d{1,5})$",
+    )
     tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
     tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
     tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")

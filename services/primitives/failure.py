@@ -14,6 +14,9 @@ class ContentError(Exception):
 
 
 CAUSES = frozenset(
-    ("bomb", "crashed", "format_unknown", "malformed", "memory", "nesting", "reader_missing", "time", "too_large")
+    (
+        *("bomb", "crashed", "format_unknown", "malformed", "memory", "model_missing", "nesting", "reader_missing"),
+        *("time", "too_large"),
+    )
 )
 """The causes that callers and metrics see."""

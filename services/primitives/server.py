@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -17,8 +18,9 @@ from services.primitives.failure import ContentError
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
 from services.primitives.sandbox.syscalls import refuse_inspection
-from services.primitives.servicers.primitives import PrimitiveServicer
+from services.primitives.servicers.primitives import PrimitiveServicer, Readers
 from services.primitives.settings import PrimitivesSettings
+from services.primitives.texts.budget import ModelBudget
 
 logger = structlog.get_logger(__name__)
 
@@ -43,17 +45,22 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
     refuse_inspection()
     bounds = Confinement(settings.memory_bytes, settings.cpu_seconds, settings.sandbox_uid)
     limits = partial(SandboxLimits, confinement=bounds)
+    with_model = replace(bounds, has_model=True)
+    text_limits = SandboxLimits(settings.text_processes, settings.text_seconds, with_model)
     async with (
         Sandbox.open(limits(processes=settings.mail_processes, seconds=settings.mail_seconds)) as mails,
         Sandbox.open(limits(processes=settings.document_processes, seconds=settings.document_seconds)) as documents,
+        Sandbox.open(text_limits) as texts,
     ):
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), server_limits(settings))
         server.add(
             add_PrimitiveServiceServicer_to_server,
-            PrimitiveServicer(mails, documents, settings.content_bytes),
+            PrimitiveServicer(
+                Readers(mails, documents, texts), settings.content_bytes, ModelBudget(settings.model_characters)
+            ),
             primitive_service_pb2.DESCRIPTOR.services_by_name["PrimitiveService"],
         )
-        await probe(mails, documents)
+        await probe(mails, documents, texts)
         async with server.running():
             await stop.wait()
 

@@ -38,6 +38,16 @@ class PrimitivesSettings(ServerSettings):
         le=16 * 1024 * 1024 * 1024,
         description="Address space of each process without rights, bytes.",
     )
+    text_processes: int = Field(1, ge=1, le=64, description="Processes without rights that classify texts.")
+    text_seconds: float = Field(
+        20.0, ge=1, le=50, description="Longest time for one text, the wait for a process included, seconds."
+    )
+    model_characters: int = Field(
+        60_000,
+        ge=6000,
+        le=1_000_000_000,
+        description="Characters that the model reads for one API key in a minute, in one process.",
+    )
     sandbox_uid: int = Field(
         65534,
         ge=1,

@@ -176,6 +176,30 @@ class OnlineMeetingNotAllowed(FailedPrecondition):
     reason = "ONLINE_MEETING_NOT_ALLOWED"
 
 
+class CalendarEventNotInvited(FailedPrecondition):
+    """The calendar's owner is no invited attendee of this event, or is its organizer: there is nothing to answer."""
+
+    reason = "CALENDAR_EVENT_NOT_INVITED"
+
+
+class CalendarEventNotOrganized(FailedPrecondition):
+    """The calendar's owner is not the organizer of this event, and only the organizer may make this change."""
+
+    reason = "CALENDAR_EVENT_NOT_ORGANIZED"
+
+
+class CalendarEventChanged(FailedPrecondition):
+    """The event has another version than this change names. Read it again."""
+
+    reason = "CALENDAR_EVENT_CHANGED"
+
+
+class CalendarBodyHoldsMeeting(FailedPrecondition):
+    """Microsoft keeps the event's online meeting in its body: another body would end the meeting."""
+
+    reason = "CALENDAR_BODY_HOLDS_MEETING"
+
+
 class CalendarWriteNotFound(NotFound):
     """There is no such write."""
 

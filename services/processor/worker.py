@@ -48,6 +48,7 @@ from services.processor.messages.requests import WAKE_PREFIX as MODIFICATION_PRE
 from services.processor.messages.store import own_changes
 from services.processor.messages.work import Modifying
 from services.processor.migrate import SCHEMA
+from services.processor.outbox.reports import matched
 from services.processor.outbox.requests import WAKE_PREFIX
 from services.processor.outbox.store import sends
 from services.processor.outbox.work import Outbox
@@ -100,12 +101,12 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         transactions = Transactions(pool)
         quotas = Quotas(settings.gmail_units_per_minute)
         mail_sync = MailSync(
-            http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise, quotas
+            http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise, matched, quotas
         )
         modifying = Modifying(http, tokens, transactions, settings, clock, quotas.take, announced_categories)
         outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, quotas.wait)
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
-        committer = MailCommitter(transactions, settings, clock, sends.own_messages, own_changes.recognise)
+        committer = MailCommitter(transactions, settings, clock, sends.own_messages, own_changes.recognise, matched)
         backfills = BackfillWork(http, tokens, transactions, committer, settings, clock, quotas)
         writing = CalendarWriting(http, tokens, transactions, settings, clock)
         acting = BothWings(outbox, BothWings(writing, BothWings(modifying, reading)))

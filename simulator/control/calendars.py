@@ -9,6 +9,7 @@ from simulator.http import JSON
 from simulator.mailboxes.calendars import FIELDS, Calendar, CalendarEvent, Calendars
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.graph import GraphMailbox
+from simulator.microsoft.calendar_writes import invite
 from simulator.state import World
 
 
@@ -43,8 +44,9 @@ class CalendarControl:
         return act
 
     def every(self, body: JSON) -> list[JSON]:
-        """Return an account's calendars with their events."""
-        return [_shown(one) for one in self._calendars(body).by_id.values()]
+        """Return an account's calendars with their events, and the notices of all its writes."""
+        calendars = self._calendars(body)
+        return [{**_shown(one), "told": calendars.told} for one in calendars.by_id.values()]
 
     def add(self, body: JSON) -> JSON:
         """Add a calendar: ``name``, ``owner`` for a shared one, ``canEdit``."""
@@ -60,7 +62,9 @@ class CalendarControl:
     def create(self, body: JSON) -> JSON:
         """Add an event of Graph's fields; ``start`` and ``end`` are a wall clock in UTC, ``body`` is text."""
         calendars, calendar = self._found(body)
-        return _event(calendars.create(calendar, _fields(body)))
+        made = calendars.create(calendar, _fields(body))
+        invite(self._world, made, account_of(self._world, body).address)
+        return _event(made)
 
     def update(self, body: JSON) -> JSON:
         """Change fields of an event."""
@@ -118,4 +122,14 @@ def _shown(calendar: Calendar) -> JSON:
 
 
 def _event(event: CalendarEvent) -> JSON:
-    return {"id": event.id, "type": event.kind, "version": event.version, "subject": event.fields["subject"]}
+    return {
+        "id": event.id,
+        "type": event.kind,
+        "version": event.version,
+        "subject": event.fields["subject"],
+        "response": event.fields["responseStatus"]["response"],
+        "attendees": {
+            one["emailAddress"]["address"]: one.get("status", {}).get("response", "none")
+            for one in event.fields["attendees"]
+        },
+    }

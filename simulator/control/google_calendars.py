@@ -1,6 +1,7 @@
 """Control of the calendars of Google accounts."""
 
 from simulator.control.actions import ControlError, account_of, flag
+from simulator.google.calendar_writes import invite
 from simulator.http import JSON
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.google_calendars import FIELDS, GoogleCalendar, GoogleCalendars
@@ -16,8 +17,9 @@ class GoogleCalendarControl:
         self._world = world
 
     def every(self, body: JSON) -> list[JSON]:
-        """Return an account's calendars with their events."""
-        return [_shown(one) for one in self._calendars(body).by_id.values()]
+        """Return an account's calendars with their events, and the notices of all its writes."""
+        calendars = self._calendars(body)
+        return [{**_shown(one), "told": calendars.told} for one in calendars.by_id.values()]
 
     def add(self, body: JSON) -> JSON:
         """Add a calendar: ``name``, ``owner`` for a shared one, ``role``, ``pushes``."""
@@ -33,7 +35,9 @@ class GoogleCalendarControl:
     def create(self, body: JSON) -> JSON:
         """Add an event of Google's fields."""
         calendars, calendar = self._found(body)
-        return _event(calendars.create(calendar, _fields(body)))
+        made = calendars.create(calendar, _fields(body))
+        invite(self._world, made, calendar.id)
+        return _event(made)
 
     def update(self, body: JSON) -> JSON:
         """Change fields of an event; null removes one."""
@@ -87,4 +91,10 @@ def _shown(calendar: GoogleCalendar) -> JSON:
 
 
 def _event(event: JSON) -> JSON:
-    return {"id": event["id"], "status": event["status"], "etag": event["etag"], "subject": event.get("summary", "")}
+    return {
+        "id": event["id"],
+        "status": event["status"],
+        "etag": event["etag"],
+        "subject": event.get("summary", ""),
+        "attendees": {one["email"]: one.get("responseStatus", "") for one in event.get("attendees", ())},
+    }

@@ -2,10 +2,11 @@
 
 import re
 
-from simulator.google.calendars import calendar_of, calendars_of
+from simulator.google.calendars import calendar_of, calendars_of, event_of
 from simulator.google.errors import api_error
 from simulator.google.gmail import AUTH
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
+from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.google_calendars import FIELDS, GoogleCalendar, GoogleCalendars, shown
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
@@ -14,6 +15,7 @@ WRITE = (f"{AUTH}calendar", f"{AUTH}calendar.events")
 QUERY = ("conferenceDataVersion", "sendUpdates")
 _WRITERS = frozenset({"writer", "owner"})
 _ID = re.compile("[a-v0-9]{5,1024}")
+_MERGED = frozenset({"start", "end", "extendedProperties"})
 _UPDATES = frozenset({"", "all", "externalOnly", "none"})
 
 
@@ -27,6 +29,9 @@ class CalendarWritesApi:
         """Add the resources to the provider's table."""
         events = "/calendar/v3/calendars/{calendar}/events"
         operations.add("calendar.events.insert", "POST", events, self.insert, scopes=WRITE, query=QUERY)
+        one = f"{events}/{{event}}"
+        operations.add("calendar.events.delete", "DELETE", one, self.delete, scopes=WRITE, query=("sendUpdates",))
+        operations.add("calendar.events.patch", "PATCH", one, self.patch, scopes=WRITE, query=QUERY)
 
     def insert(self, call: Call) -> Reply:
         """Add an event; an id that is taken, also by a deleted event, is refused."""
@@ -47,7 +52,69 @@ class CalendarWritesApi:
         if made["reads"] == 0:
             calendars.meet(made)
         tell(call, calendars, made, "insert")
+        invite(self._world, made, calendar.id)
         return Reply(200, shown(made))
+
+    def patch(self, call: Call) -> Reply:
+        """Change fields of an event of a named version; of its attendees alone the own answer."""
+        calendars, calendar, event = calendars_of(call), calendar_of(call), event_of(call)
+        check_right(calendar)
+        check_version(call, event)
+        fields = fields_of(call, call.fields(FIELDS))
+        if "attendees" in fields:
+            fields["attendees"] = self._answered(event, fields)
+        fields.pop("attendeesOmitted", None)
+        fields |= {name: merged(event.get(name, {}), fields[name]) for name in _MERGED & fields.keys()}
+        calendars.update(calendar, event, fields)
+        tell(call, calendars, event, "patch")
+        return Reply(200, shown(event))
+
+    def delete(self, call: Call) -> Reply:
+        """Delete an event, which stays as a cancelled one in every copy; a second time it answers 410."""
+        calendars, calendar, event = calendars_of(call), calendar_of(call), event_of(call)
+        check_right(calendar)
+        check_version(call, event)
+        if event["status"] == "cancelled":
+            raise api_error(410, "deleted", "Resource has been deleted")
+        calendars.delete(calendar, event)
+        tell(call, calendars, event, "delete")
+        for other in self._world.accounts["googlews"]:
+            if isinstance(other.mailbox, GmailMailbox) and event["organizer"].get("self"):
+                other.mailbox.calendars.call_off(event)
+        return Reply(204)
+
+    def _answered(self, event: JSON, fields: JSON) -> list[JSON]:
+        """Return the attendees after an own answer, which every copy of the meeting shows."""
+        if not fields.get("attendeesOmitted") or len(fields["attendees"]) != 1:
+            raise NotSimulatedError("attendees in a patch beside an own answer with attendeesOmitted")
+        (answer,) = fields["attendees"]
+        if not any(one.get("self") and one["email"] == answer["email"] for one in event.get("attendees", ())):
+            raise api_error(403, "forbiddenForNonOrganizer", "Only the organizer can change other attendees.")
+        for other in self._world.accounts["googlews"]:
+            if isinstance(other.mailbox, GmailMailbox):
+                other.mailbox.calendars.hear(event, answer)
+        return [{**one, **answer} if one["email"] == answer["email"] else one for one in event["attendees"]]
+
+
+def merged(known: JSON, given: JSON) -> JSON:
+    """Return an object after a patch: null removes a member."""
+    return {name: value for name, value in {**known, **given}.items() if value is not None}
+
+
+def check_version(call: Call, event: JSON) -> None:
+    """Refuse a change of another version than the one that the request names."""
+    named = call.headers.get("if-match", "")
+    if named not in ("", event["etag"]):
+        raise api_error(412, "conditionNotMet", "Precondition Failed")
+
+
+def invite(world: World, event: JSON, organizer: str) -> None:
+    """Add the copies of a new meeting to the calendars of the attendees who have an account here."""
+    for one in event.get("attendees", ()):
+        one.setdefault("responseStatus", "needsAction")
+        other = world.account(one["email"], "googlews")
+        if other is not None and isinstance(other.mailbox, GmailMailbox) and other.address != organizer:
+            other.mailbox.calendars.invite(event, organizer)
 
 
 def fields_of(call: Call, body: JSON) -> JSON:

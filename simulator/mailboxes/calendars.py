@@ -35,6 +35,8 @@ _DEFAULTS: JSON = {
     "organizer": None,
     "responseStatus": {"response": "organizer", "time": "0001-01-01T00:00:00Z"},
 }
+UNANSWERED: JSON = {"response": "notResponded", "time": "0001-01-01T00:00:00Z"}
+"""The answer of an attendee who has not answered."""
 FIELDS = frozenset(_DEFAULTS) | {"start", "end"}
 """The fields that a test gives; `start` and `end` are a wall clock in UTC, `body` is text."""
 
@@ -198,11 +200,48 @@ class Calendars:
         self._touch(calendar, made)
         return made
 
-    def tell(self, event: CalendarEvent, action: str) -> None:
+    def invite(self, event: CalendarEvent, organizer: JSON) -> None:
+        """Add this account's copy of a meeting to its own calendar: an attendee's, with the meeting's uid."""
+        own = {"isOrganizer": False, "responseStatus": UNANSWERED, "organizer": organizer}
+        now, calendar = self._clock.now(), next(iter(self.by_id.values()))
+        made = CalendarEvent(_new_id("AAMkAGEv"), event.uid, {**event.fields, **own}, now, now)
+        calendar.events[made.id] = made
+        calendar.log.append(made.id)
+
+    def answer(self, calendar: Calendar, event: CalendarEvent, response: str) -> None:
+        """Note the calendar's owner's answer in the own copy."""
+        event.fields["responseStatus"] = self._status(response)
+        self._touch(calendar, event)
+
+    def hear(self, uid: str, original: str, address: str, response: str) -> None:
+        """Note an attendee's answer in the organizer's copy of a meeting, if this account has it."""
+        for calendar in self.by_id.values():
+            for one in calendar.events.values():
+                if (one.uid, one.original[0]) == (uid, original) and one.fields["isOrganizer"]:
+                    one.fields["attendees"] = [
+                        {**each, "status": self._status(response)}
+                        if each["emailAddress"]["address"].lower() == address.lower()
+                        else each
+                        for each in one.fields["attendees"]
+                    ]
+                    self._touch(calendar, one)
+
+    def _status(self, response: str) -> JSON:
+        return {"response": response, "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"}
+
+    def call_off(self, uid: str, original: str) -> None:
+        """Note in an attendee's copy of a meeting that its organizer cancelled it."""
+        for calendar in self.by_id.values():
+            for one in calendar.events.values():
+                if (one.uid, one.original[0]) == (uid, original):
+                    one.fields["isCancelled"] = True
+                    self._touch(calendar, one)
+
+    def tell(self, event: CalendarEvent, action: str, comment: str = "") -> None:
         """Note that the attendees of an event get a mail; Graph leaves no choice."""
         addresses = [one["emailAddress"]["address"] for one in event.fields["attendees"]]
         if addresses:
-            self.told.append({"event": event.id, "action": action, "to": addresses})
+            self.told.append({"event": event.id, "action": action, "comment": comment, "to": addresses})
 
     def read(self, calendar: Calendar, event: CalendarEvent) -> None:
         """Count a read of an event: after so many of them, its online meeting has its address."""

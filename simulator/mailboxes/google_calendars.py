@@ -128,6 +128,39 @@ class GoogleCalendars:
         self._touch(calendar, event)
         return event
 
+    def invite(self, event: JSON, organizer: str) -> None:
+        """Add this account's copy of a meeting to its own calendar: an attendee's, with the meeting's id."""
+        kept = {name: value for name, value in event.items() if name not in ("reads", "etag", "creator")}
+        attendees = [
+            {**{name: value for name, value in one.items() if name != "self"}, **self._own(one)}
+            for one in event.get("attendees", ())
+        ]
+        copy = {**kept, "organizer": {"email": organizer}, "creator": {"email": organizer}, "attendees": attendees}
+        calendar = self.by_id[self._address]
+        calendar.events[event["id"]] = copy
+        self._touch(calendar, copy)
+
+    def hear(self, event: JSON, answer: JSON) -> None:
+        """Note an attendee's answer in this account's copy of a meeting, if it has one."""
+        for calendar in self.by_id.values():
+            one = calendar.events.get(event["id"])
+            if one is not None and one is not event:
+                shared = {name: answer[name] for name in ("responseStatus", "comment") if name in answer}
+                one["attendees"] = [
+                    {**each, **shared} if each["email"] == answer["email"] else each for each in one["attendees"]
+                ]
+                self._touch(calendar, one)
+
+    def call_off(self, event: JSON) -> None:
+        """Note in this account's copy of a meeting that its organizer cancelled it, if it has one."""
+        for calendar in self.by_id.values():
+            one = calendar.events.get(event["id"])
+            if one is not None and one["status"] != "cancelled":
+                self._cancel(calendar, one)
+
+    def _own(self, attendee: JSON) -> JSON:
+        return {"self": True} if attendee["email"].lower() == self._address.lower() else {}
+
     def read(self, calendar: GoogleCalendar, event: JSON) -> None:
         """Count a read of an event: after so many of them, the meeting that was asked for has its address."""
         if event.get("reads", 0) > 0:

@@ -1,4 +1,4 @@
-"""Graph's writes to calendars: new events, with their marks and their online meetings."""
+"""Graph's writes to calendars: new events, with their marks and their online meetings, and answers to invitations."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 from tzlocal.windows_tz import win_tz
 
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
-from simulator.mailboxes.calendars import Calendar, CalendarEvent, Calendars
-from simulator.microsoft.calendars import calendar_of, show
+from simulator.mailboxes.calendars import Calendar, CalendarEvent
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.microsoft.calendars import calendar_of, event_of, key_of, show
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import USER, mailbox_of
 from simulator.state import World
@@ -20,6 +21,8 @@ _PLAIN = (
 _PROPERTIES = "singleValueExtendedProperties"
 _WRITTEN = (*_PLAIN, _PROPERTIES, "transactionId", "body", "start", "end", "location")
 _ATTENDEES_MAX = 500
+ANSWERS = {"accept": "accepted", "tentativelyAccept": "tentativelyAccepted", "decline": "declined"}
+"""The state that each action of an answer leaves."""
 _RESPONSE = {"response": "none", "time": "0001-01-01T00:00:00Z"}
 
 
@@ -33,6 +36,72 @@ class CalendarWritesApi:
         """Add the resources to the provider's table."""
         events = f"{USER}/calendars/{{calendar}}/events"
         operations.add("graph.events.create", "POST", events, self.create, scopes=WRITE)
+        operations.add("graph.events.cancel", "POST", f"{events}/{{event}}/cancel", self.cancel, scopes=WRITE)
+        operations.add("graph.events.update", "PATCH", f"{events}/{{event}}", self.update, scopes=WRITE)
+        operations.add("graph.events.delete", "DELETE", f"{events}/{{event}}", self.delete, scopes=WRITE)
+        for action in ANSWERS:
+            path = f"{events}/{{event}}/{action}"
+            operations.add(f"graph.events.{action}", "POST", path, self.answer, scopes=WRITE)
+
+    def answer(self, call: Call) -> Reply:
+        """Answer an invitation; the organizer sees the answer unless it is not sent."""
+        mailbox, calendar = mailbox_of(call), calendar_of(call)
+        event = event_of(call)
+        body = call.fields(("comment", "sendResponse", "proposedNewTime"), in_any_case=True)
+        if body.get("proposedNewTime"):
+            raise NotSimulatedError("an answer that proposes another time")
+        if event.fields["isOrganizer"]:
+            raise graph_error(400, "ErrorInvalidRequest", "You can't respond to this meeting: you're its organizer.")
+        response = ANSWERS[call.path.rpartition("/")[2]]
+        mailbox.calendars.answer(calendar, event, response)
+        if body.get("sendResponse", True):
+            sent = {"event": event.id, "action": response, "comment": body.get("comment", "")}
+            mailbox.calendars.told.append({**sent, "to": [event.fields["organizer"]["emailAddress"]["address"]]})
+            for other in self._world.accounts["ms365"]:
+                if isinstance(other.mailbox, GraphMailbox):
+                    other.mailbox.calendars.hear(event.uid, event.original[0], mailbox.address, response)
+        return Reply(202)
+
+    def update(self, call: Call) -> Reply:
+        """Change fields of an event of a named version; its attendees get a mail."""
+        mailbox, calendar, event = mailbox_of(call), calendar_of(call), event_of(call)
+        _check_right(calendar)
+        if call.headers.get("if-match", "") not in ("", f'W/"{key_of(event)}"'):
+            raise graph_error(412, "ErrorIrresolvableConflict", "The change key does not match the current one.")
+        body = call.fields(_WRITTEN)
+        if not body.keys() <= {"subject", "body", "location", "start", "end", "isAllDay", _PROPERTIES}:
+            raise NotSimulatedError(f"a change of {sorted(body)}")
+        given = {one["id"]: one for one in (*event.properties, *body.get(_PROPERTIES, ()))}
+        event.properties = list(given.values())
+        mailbox.calendars.update(calendar, event, fields_of(body))
+        mailbox.calendars.tell(event, "update")
+        return Reply(200, show(call, mailbox, event))
+
+    def cancel(self, call: Call) -> Reply:
+        """Cancel a meeting as its organizer; the attendees' copies stay as cancelled ones."""
+        comment = str(call.fields(("comment",), in_any_case=True).get("comment", ""))
+        event = event_of(call)
+        if not event.fields["isOrganizer"] or not event.fields["attendees"]:
+            raise graph_error(400, "ErrorInvalidRequest", "You need to be an organizer to cancel a meeting.")
+        self._remove(call, event, "cancel", comment)
+        return Reply(202)
+
+    def delete(self, call: Call) -> Reply:
+        """Delete an event; an organizer's attendees get a mail."""
+        event = event_of(call)
+        self._remove(call, event, "delete", "")
+        return Reply(204)
+
+    def _remove(self, call: Call, event: CalendarEvent, action: str, comment: str) -> None:
+        mailbox, calendar = mailbox_of(call), calendar_of(call)
+        _check_right(calendar)
+        mailbox.calendars.delete(calendar, event)
+        if not event.fields["isOrganizer"]:
+            return
+        mailbox.calendars.tell(event, action, comment)
+        for other in self._world.accounts["ms365"]:
+            if isinstance(other.mailbox, GraphMailbox) and other.mailbox is not mailbox:
+                other.mailbox.calendars.call_off(event.uid, event.original[0])
 
     def create(self, call: Call) -> Reply:
         """Add an event; a repeated ``transactionId`` leads to the event that is there."""
@@ -41,10 +110,11 @@ class CalendarWritesApi:
         body = call.fields(_WRITTEN)
         transaction = str(body.get("transactionId") or "")
         known = next((one for one in calendar.events.values() if transaction and one.transaction == transaction), None)
-        made = known or self._made(mailbox.calendars, calendar, body)
+        made = known or self._made(mailbox, calendar, body)
         return Reply(201, show(call, mailbox, made))
 
-    def _made(self, calendars: Calendars, calendar: Calendar, body: JSON) -> CalendarEvent:
+    def _made(self, mailbox: GraphMailbox, calendar: Calendar, body: JSON) -> CalendarEvent:
+        calendars = mailbox.calendars
         fields = fields_of(body)
         if not {"start", "end"} <= fields.keys():
             raise graph_error(400, "ErrorInvalidRequest", "The start and the end are required.")
@@ -59,7 +129,17 @@ class CalendarWritesApi:
             if not reads:
                 calendars.meet(made)
         calendars.tell(made, "create")
+        invite(self._world, made, mailbox.address)
         return made
+
+
+def invite(world: World, event: CalendarEvent, address: str) -> None:
+    """Add the copies of a new meeting to the calendars of the attendees who have an account here."""
+    organizer = event.fields["organizer"] or {"emailAddress": {"name": address, "address": address}}
+    for one in event.fields["attendees"]:
+        other = world.account(one["emailAddress"]["address"], "ms365")
+        if other is not None and isinstance(other.mailbox, GraphMailbox) and other.address != address:
+            other.mailbox.calendars.invite(event, organizer)
 
 
 def fields_of(body: JSON) -> JSON:

@@ -65,13 +65,12 @@ class CalendarsApi:
     def event(self, call: Call) -> Reply:
         """Return one event, a series with its changed instances where they are asked for."""
         calendar, mailbox = calendar_of(call), mailbox_of(call)
-        try:
-            event = mailbox.calendars.event(calendar, call.params["event"])
-        except MailboxError as error:
-            raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+        event = event_of(call)
         mailbox.calendars.read(calendar, event)
         shown = _selected(call, show(call, mailbox, event), without=_ON_REQUEST)
         if expand := call.first("$expand"):
+            if expand.startswith(f"{_PROPERTIES}("):
+                return Reply(200, {**shown, _PROPERTIES: _asked_for(expand, event)}, applied(call))
             if expand != _EXPAND:
                 raise NotSimulatedError(f"{expand} in $expand")
             if event.kind != "seriesMaster":
@@ -135,6 +134,24 @@ def calendar_of(call: Call) -> Calendar:
         raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
 
 
+def event_of(call: Call) -> CalendarEvent:
+    """Return the call's event.
+
+    Raises:
+        ApiError: 404, the calendar does not have it.
+    """
+    calendar = calendar_of(call)
+    try:
+        return mailbox_of(call).calendars.event(calendar, call.params["event"])
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+
+
+def _asked_for(expand: str, event: CalendarEvent) -> Objects:
+    """Return the extended properties with the id that an expansion names."""
+    return [one for one in event.properties if f"id eq '{one['id']}'" in expand]
+
+
 def _resolver(event: CalendarEvent) -> Callable[[str], Any]:
     """Return the way in which a filter finds the properties of an event."""
     return lambda name: event.properties if name == _PROPERTIES else None
@@ -183,9 +200,9 @@ def show(call: Call, mailbox: GraphMailbox, event: CalendarEvent) -> JSON:
     places = [{"displayName": name, "locationType": "default"} for name in fields["locations"]]
     kept = {name: value for name, value in fields.items() if name not in {"body", "start", "end", "locations"}}
     return {
-        "@odata.etag": f'W/"{_key(event)}"',
+        "@odata.etag": f'W/"{key_of(event)}"',
         "id": event.id,
-        "changeKey": _key(event),
+        "changeKey": key_of(event),
         "iCalUId": event.uid,
         "type": event.kind,
         "seriesMasterId": event.master or None,
@@ -205,7 +222,8 @@ def show(call: Call, mailbox: GraphMailbox, event: CalendarEvent) -> JSON:
     }
 
 
-def _key(event: CalendarEvent) -> str:
+def key_of(event: CalendarEvent) -> str:
+    """Return the change key of an event."""
     return f"{event.id[8:20]}{event.version:06d}=="
 
 

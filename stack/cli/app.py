@@ -8,6 +8,7 @@ import typer
 from stack.cli import (
     attempts,
     backfills,
+    calendar_changes,
     calendar_writes,
     calendars,
     conversations,
@@ -85,6 +86,9 @@ app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 calendars.app.command()(calendar_writes.create)
+calendars.app.command()(calendar_changes.respond)
+calendars.app.command()(calendar_changes.update)
+calendars.app.command()(calendar_changes.cancel)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)

@@ -1,6 +1,7 @@
 """`mailmesh backup` and `mailmesh restore`: copies of an installation on this machine, and the way back."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def backup(
         show_aside(f"{backup_key} is a new key: without it no backup opens; keep a copy apart from the backups")
     with console.status("Backing up the database"):
         key = read_backup_key(backup_key)
+        _warn_of_readers(backup_key)
         taken = take_backup(DataDirectory(wanted.data.resolve()), ready, folder.resolve(), key, float(timeout))
     _show(taken, folder, f"the backup of {taken.created_at} is complete in {folder}", is_json=json)
     if not taken.postgres_major and not json:
@@ -77,11 +79,19 @@ def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOp
 
     wanted = target(context)
     with console.status("Restoring the backup"):
-        data = DataDirectory(wanted.data.resolve())
-        restored = restore_backup(data, folder.resolve(), read_backup_key(backup_key), os.environ)
+        data, key = DataDirectory(wanted.data.resolve()), read_backup_key(backup_key)
+        _warn_of_readers(backup_key)
+        restored = restore_backup(data, folder.resolve(), key, os.environ)
     _show(
         restored, folder, f"the backup of {restored.created_at} is restored; start it with `mailmesh up`", is_json=json
     )
+
+
+def _warn_of_readers(key: Path) -> None:
+    """Says that others can read the key. It is no refusal: mounted secrets often have such a mode."""
+    mode = stat.S_IMODE(key.stat().st_mode)
+    if mode & 0o077:
+        show_aside(f"{key} can be read by others (mode {mode:o}): chmod 600 {key}, since it opens every credential")
 
 
 def _show(manifest: Manifest, folder: Path, sentence: str, *, is_json: bool) -> None:

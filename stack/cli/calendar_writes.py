@@ -80,8 +80,8 @@ def create(
     event = messages.NewCalendarEvent(
         subject=subject,
         body_text=text,
-        start=_time(start, zone),
-        end=_time(end, zone),
+        start=time_of(start, zone),
+        end=time_of(end, zone),
         recurrence_rule=rule,
         location=location,
         online_meeting_provider=online_meeting,
@@ -90,14 +90,14 @@ def create(
     late = event_messages.ATTENDEE_ROLE_OPTIONAL
     event.attendees.extend(messages.NewAttendee(address=address, role=late) for address in optional or ())
     request = messages.CreateCalendarEventRequest(
-        idempotency_key=key or _new_key(),
+        idempotency_key=key or new_key(),
         calendar_id=calendar_id,
         event=event,
         notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
     )
     with channel(context) as opened:
         stub = services.CalendarServiceStub(opened)
-        _print_outcome(_outcome(stub, stub.CreateCalendarEvent(request).write, wait), json=json)
+        print_outcome(outcome(stub, stub.CreateCalendarEvent(request).write, wait), json=json)
 
 
 @app.command("list")
@@ -178,19 +178,20 @@ def resolve(
     _print(found, json=json)
 
 
-def _new_key() -> str:
+def new_key() -> str:
     """Return a new key, and show it before the call: repeating a call that failed after the commit takes it."""
     key = str(uuid.uuid4())
     show_aside(f"idempotency key: {key}")
     return key
 
 
-def _time(text: str, zone: str) -> messages.NewEventTime:
+def time_of(text: str, zone: str) -> messages.NewEventTime:
+    """Return a time of an option: a day, or a wall clock in a zone."""
     is_day = "T" not in text
     return messages.NewEventTime(date=text) if is_day else messages.NewEventTime(local=text, time_zone=zone)
 
 
-def _outcome(
+def outcome(
     stub: services.CalendarServiceStub, found: messages.CalendarWrite, seconds: float
 ) -> messages.CalendarWrite:
     """Wait for the outcome, at most so long; return the write as it is then."""
@@ -203,7 +204,8 @@ def _outcome(
     return found
 
 
-def _print_outcome(found: messages.CalendarWrite, *, json: bool) -> None:
+def print_outcome(found: messages.CalendarWrite, *, json: bool) -> None:
+    """Show a write. Raises `CommandError` when it failed or is uncertain."""
     _print(found, json=json)
     if found.state in (messages.CALENDAR_WRITE_STATE_FAILED, messages.CALENDAR_WRITE_STATE_UNCERTAIN):
         raise CommandError(f"the write is {_state(found)}: {found.reason} {found.detail}".rstrip())

@@ -2,6 +2,7 @@
 
 import json as json_module
 import os
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -21,6 +22,9 @@ def doctor(
     context: typer.Context,
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Check this machine only; call no provider.")] = False,
+    deployed: Annotated[
+        str, typer.Option("--deployed", metavar="URL", help="Check the installation at this address, from outside.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Check the installation and say how to fix each problem.
@@ -31,10 +35,11 @@ def doctor(
 
     Examples:
       mailmesh doctor
+      mailmesh doctor --deployed https://mesh.example.com
       PUBLIC_URL=https://mesh.example.com MAILMESH_MS365_CLIENT_ID=... mailmesh doctor
     """
     found: list[Finding] = []
-    for finding in _findings(target(context), offline=offline):
+    for finding in _deployed(deployed) if deployed else _findings(target(context), offline=offline):
         found.append(finding)
         if not json:
             _show(finding)
@@ -59,6 +64,14 @@ def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
         yield from provider_findings(settings, is_simulated=_is_simulated(ready), offline=offline)
         if not offline:
             yield from reach_findings(settings, ready)
+
+
+def _deployed(url: str) -> Iterator[Finding]:
+    from stack.diagnosis.deployed import deployed_findings  # noqa: PLC0415 - other commands start faster without it
+
+    if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?", url):
+        raise CommandError("--deployed takes the address of an edge, https://host", Exit.USAGE)
+    yield from deployed_findings(url.rstrip("/"))
 
 
 def _settings(data: DataDirectory, *, is_running: bool) -> dict[str, str]:

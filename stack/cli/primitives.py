@@ -75,6 +75,78 @@ def extract(context: typer.Context, file: FileArgument, *, json: JsonOption = Fa
     )
 
 
+@app.command("classify")
+def classify(
+    context: typer.Context,
+    file: FileArgument,
+    label: Annotated[
+        list[str],
+        typer.Option(metavar="NAME[=EXAMPLE]", help="A label and a text that has it; repeat it for each example."),
+    ],
+    *,
+    subject: Annotated[str, typer.Option(help="The mail's subject.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Classify the text of a mail by the nearest of your labels.
+
+    Examples:
+      mailmesh primitives classify text.txt --label "bill=Our invoice is attached." --label "end=Please cancel."
+      mailmesh primitives classify - --subject "Your offer" --label offer --label complaint --json
+    """
+    request = messages.ClassifyMessageRequest(subject=subject, text=_read(file).decode(errors="replace"))
+    request.labels.extend(
+        messages.ClassifyLabel(name=name, examples=examples) for name, examples in _labels(label).items()
+    )
+    with channel(context) as opened:
+        found = services.PrimitiveServiceStub(opened).ClassifyMessage(request)
+    if json:
+        print_json(found)
+        return
+    scores = ", ".join(f"{score.label} {score.score:.3f}" for score in found.scores)
+    print_record({"label": found.label, "margin": f"{found.margin:.3f}", "scores": scores}.items())
+
+
+@app.command("fields")
+def fields(
+    context: typer.Context,
+    file: FileArgument,
+    field: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FORMAT", help="A value to find: date, email, uri, iban, phone, amount, identifier, text."
+        ),
+    ],
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Find values in a text, by their formats and by the labels before them.
+
+    Examples:
+      mailmesh primitives fields text.txt --field orderNumber=identifier --field total=amount --field due=date
+    """
+    properties = {name: {} if kind in ("", "text") else {"format": kind} for name, _, kind in map(_pair, field)}
+    request = messages.ExtractFieldsRequest(text=_read(file).decode(errors="replace"))
+    request.schema.update({"type": "object", "properties": properties})
+    with channel(context) as opened:
+        found = services.PrimitiveServiceStub(opened).ExtractFields(request)
+    if json:
+        print_json(found)
+        return
+    print_record((one.name, ", ".join(value.value for value in one.values)) for one in found.fields)
+
+
+def _pair(option: str) -> tuple[str, str, str]:
+    return option.partition("=")
+
+
+def _labels(options: list[str]) -> dict[str, list[str]]:
+    labels: dict[str, list[str]] = {}
+    for option in options:
+        name, has_example, example = option.partition("=")
+        labels.setdefault(name, []).extend([example] if has_example else [])
+    return labels
+
+
 def _address(address: message_pb2.Address) -> str:
     return f"{address.name} <{address.address}>" if address.name else address.address
 

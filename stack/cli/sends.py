@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import send_service_pb2 as messages
 from mailmesh.processor.v1 import send_service_pb2_grpc as services
 from stack.cli.connection import channel
@@ -33,7 +34,7 @@ from stack.cli.output import (
 
 app = typer.Typer(no_args_is_help=True, help="List, cancel and resolve sends.")
 Written: TypeAlias = messages.NewMail | messages.Reply | messages.Forward
-STATE, RESOLUTION = "SEND_STATE_", "SEND_RESOLUTION_"
+STATE, RESOLUTION, BOUNCE = "SEND_STATE_", "SEND_RESOLUTION_", "BOUNCE_KIND_"
 WAIT_STEP_SECONDS = 0.5
 PART_BYTES = 512 * 1024
 UNFINISHED = (messages.SEND_STATE_QUEUED, messages.SEND_STATE_SENDING)
@@ -310,7 +311,12 @@ def _print(found: messages.Send, *, json: bool) -> None:
         ("draft", found.draft_id if found.state == messages.SEND_STATE_DRAFTED else ""),
         ("message id", found.internet_message_id),
     ]
-    print_record([(name, value) for name, value in record if value])
+    print_record([(name, value) for name, value in [*record, *map(_report, found.reports)] if value])
+
+
+def _report(found: messages.SendReport) -> tuple[str, str]:
+    kind = "complaint" if found.is_complaint else f"{word(message_pb2.BounceKind.Name(found.bounce), BOUNCE)} bounce"
+    return (kind, f"{found.recipient} {found.status} {found.diagnostic}".strip())
 
 
 def _read(file: Path | None) -> str:

@@ -22,6 +22,11 @@ def reach_findings(settings: Mapping[str, str], ready: Ready | None) -> Iterator
         return
     if ready is None:
         return
+    yield from webhook_findings(public)
+
+
+def webhook_findings(public: str) -> Iterator[Finding]:
+    """Checks the routes of webhooks under a public address, `https://host`."""
     yield from _handshake(public)
     yield _refusal(public)
 

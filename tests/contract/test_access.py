@@ -107,7 +107,9 @@ WITHOUT_ABILITY = {
     "ingest.v1.SubscriptionService.ListSubscriptions",
     "processor.v1.ProcessorService.GetPipelineStatus",
     # It reads what the caller hands in, and no mailbox.
+    "primitives.v1.PrimitiveService.ClassifyMessage",
     "primitives.v1.PrimitiveService.ExtractDocument",
+    "primitives.v1.PrimitiveService.ExtractFields",
     "primitives.v1.PrimitiveService.ParseMail",
 }
 """RPCs behind the key door that need no ability. Any other one names the ability that it needs in the contract."""

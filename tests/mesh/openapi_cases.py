@@ -97,9 +97,11 @@ def _array_values(schema: JSON, schemas: Schemas, *, is_required: bool) -> Itera
 
 
 def _many(items: JSON, schemas: Schemas, count: int) -> list[JSON]:
-    """Return permitted values; ids differ, because the services count an id once."""
+    """Return permitted values; ids and required names differ, because the services count each once."""
     if items.get("format") == "uuid":
         return [str(uuid.UUID(int=number)) for number in range(1, count + 1)]
+    if "name" in items.get("required", []):
+        return [sample(items, schemas) | {"name": str(number)} for number in range(count)]
     return [sample(items, schemas)] * count
 
 

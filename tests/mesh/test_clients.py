@@ -11,6 +11,7 @@ import pytest
 
 from tests.clients.programs import Program, build
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.mesh.processor.test_calendars import reader, told
 from tests.programs.mesh import Mesh, eventually
 
 pytestmark = pytest.mark.timeout(400)
@@ -80,6 +81,42 @@ def test_a_mail_is_answered_once_however_often_the_program_runs(program: Program
     assert [(0, [send_id], "")] * 2 == answers
     assert ["SEND_STATE_SENT", author] == [sent["state"], sent["to"][0]["address"]]
     assert ["RE: Question"] == [mail["subject"] for mail in mesh.simulator.truth(author)["messages"]]
+
+
+def test_a_teams_meeting_is_made_and_accepted_once_however_often_the_program_runs(program: Program, mesh: Mesh) -> None:
+    address, tenant = reader(mesh, "ms365", ("mail.read", "calendar.read", "calendar.write"))
+    (calendar,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    mesh.run("calendars", "follow", calendar["calendarId"])
+    made = mesh.run(
+        "keys", "create", "planner", "--role", "operator", "--tenant", tenant, "--ability", "calendar.write"
+    )
+    key = made.stdout.strip()
+    meeting = ("meet", calendar["calendarId"], "Review", "2026-11-30T09:00:00", "2026-11-30T10:00:00", "Europe/Berlin")
+    meetings = [run(program, mesh, key, *meeting) for _ in range(2)]
+    held = eventually(lambda: _written(mesh, meetings[0][1][0]))
+    organizer = new_address(mesh, "ms365")
+    (theirs,) = mesh.simulator.call("GET", f"accounts/{organizer}/calendars")
+    invited = [{"type": "required", "emailAddress": {"address": address, "name": address}}]
+    times = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00"}
+    path = f"accounts/{organizer}/calendars/{theirs['id']}/events"
+    mesh.simulator.call("POST", path, subject="Plan", attendees=invited, **times)
+    invitation = eventually(lambda: [one for one in told(mesh, tenant) if one.event.subject == "Plan"], 200)[0]
+    answers = [run(program, mesh, key, "accept", invitation.event.calendar_event_id) for _ in range(2)]
+    answered = eventually(lambda: _written(mesh, answers[0][1][0]))
+    (shown,) = mesh.simulator.call("GET", f"accounts/{organizer}/calendars")
+    (own,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+
+    assert [(0, [held["calendarWriteId"]], "")] * 2 == meetings
+    assert [(0, [answered["calendarWriteId"]], "")] * 2 == answers
+    assert ["CALENDAR_WRITE_STATE_DONE"] * 2 == [held["state"], answered["state"]]
+    assert "teamsForBusiness" == held["onlineMeeting"]["provider"]
+    assert ["Plan", "Review"] == sorted(one["subject"] for one in own["events"])
+    assert ["accepted"] == [one["attendees"][address] for one in shown["events"]]
+
+
+def _written(mesh: Mesh, write_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(mesh.run("calendar-writes", "get", write_id, "--json").stdout)
+    return found if "finishedAt" in found else {}
 
 
 def _sent(mesh: Mesh, send_id: str) -> dict[str, Any]:

@@ -190,6 +190,16 @@ def test_the_doctor_finds_the_mesh_healthy(mesh: Mesh) -> None:
     assert grades["Protocol to the edge"] == "good"
 
 
+def test_the_doctor_checks_an_installation_from_outside(mesh: Mesh) -> None:
+    done = mesh.run("doctor", "--deployed", f"http://{mesh.ready.grpc}", "--json")
+    grades = {finding["name"]: finding["grade"] for finding in json.loads(done.stdout)}
+
+    assert grades.pop("TLS") == "warning"
+    assert set(grades.values()) == {"good"}, done.stdout
+    assert {"edge", "clock", "console", "Graph handshake", "gRPC health", "API without a key"} <= set(grades)
+    assert done.returncode == 0
+
+
 def test_the_doctor_names_a_proxy_that_speaks_http_1_0(mesh: Mesh) -> None:
     with old_proxy(mesh.ready.grpc) as public:
         found = {finding.name: finding for finding in reach_findings({"MAILMESH_PUBLIC_URL": public}, mesh.ready)}

@@ -82,6 +82,8 @@ TIMED: JSON = {
 }
 ALL_DAY: JSON = {"start": {"date": "2026-12-23"}, "end": {"date": "2026-12-27"}}
 WITH: dict[str, JSON] = {
+    "PrimitiveService_ExtractFields": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
+    "PrimitiveService_ClassifyMessage": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
     "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},
     "MessageService_SearchMessages": {"query": {"text": "offer"}},
     "MessageService_ModifyMessages": {"change": {"isRead": True}},
@@ -106,7 +108,7 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
             request.body["reply"] |= {"conversationId": "00000000-0000-0000-0000-000000000007", "expectedVersion": "1"}
         if "from" in place:
             request.body["from"] = {"address": "ada@example.com"}
-    if operation["operationId"] == "CalendarService_CreateCalendarEvent":
+    if operation["operationId"] in ("CalendarService_CreateCalendarEvent", "CalendarService_UpdateCalendarEvent"):
         request.body["event"] = deepcopy(ALL_DAY if "date" in place else TIMED)
     if operation["operationId"] in WITH:
         request.body |= deepcopy(WITH[operation["operationId"]])

@@ -1,11 +1,13 @@
 """Requests of any content: made from the contract's messages for gRPC, and from the OpenAPI document for REST."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
 NOBODY = "019a9f0e-7c1e-7000-8000-000000000000"
@@ -14,9 +16,13 @@ HOSTILE_TEXTS = [
     "x" * 5000, "' OR 1=1 --", "{}", "[]", "ms365", "googlews", "mail.*", "mail.created", "AAAA", "=" * 32, "A" * 32,
     NOBODY, NOBODY.upper(), "<script>", "${jndi:ldap://x}", "\U0001f4e7", "2026-01-01T00:00:00Z", "9999-99-99",
 ]  # fmt: skip
-INTEGERS = {
+NUMBERS: dict[int, list[float]] = {
     FieldDescriptor.CPPTYPE_INT32: [0, 1, -1, 1000, 2**31 - 1, -(2**31)],
     FieldDescriptor.CPPTYPE_INT64: [0, 1, -1, 253402300800, -62135596801, 2**63 - 1, -(2**63)],
+    FieldDescriptor.CPPTYPE_UINT32: [0, 1, 1000, 2**32 - 1],
+    FieldDescriptor.CPPTYPE_UINT64: [0, 1, 1000, 2**64 - 1],
+    FieldDescriptor.CPPTYPE_FLOAT: [0.0, -0.0, 0.5, 1.0, -1.0, 1e38, math.inf, -math.inf, math.nan],
+    FieldDescriptor.CPPTYPE_DOUBLE: [0.0, -0.0, 0.5, 1.0, -1.0, 1e308, math.inf, -math.inf, math.nan],
 }
 MAX_DEPTH = 3
 
@@ -50,12 +56,31 @@ def with_each_text(descriptor: Descriptor, text: str, ids: dict[str, str], depth
     """
     for field in descriptor.fields:
         values: Iterable[Any] = ()
-        if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE and depth < MAX_DEPTH:
+        if field.message_type is not None and depth < MAX_DEPTH:
             values = with_each_text(field.message_type, text, ids, depth + 1)
         elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type != FieldDescriptor.TYPE_BYTES:
             values = (text,)
         for value in values:
             others = {name: ids[name] for name in ids.keys() & descriptor.fields_by_name.keys()}
+            yield _filled(descriptor, {**others, field.name: [value] if field.is_repeated else value})
+
+
+def with_each_time(descriptor: Descriptor, time: Timestamp, ids: dict[str, str], depth: int = 0) -> Iterator[Message]:
+    """Return messages of a type, each with the time in another of its fields, those of inner messages included.
+
+    Args:
+        descriptor: The type.
+        time: The time.
+        ids: Further values for fields of these names, so that the requests reach real resources.
+        depth: The depth of nesting in other messages.
+    """
+    others = {name: ids[name] for name in ids.keys() & descriptor.fields_by_name.keys()}
+    for field in descriptor.fields:
+        if field.message_type is None or depth == MAX_DEPTH:
+            continue
+        is_time = field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
+        inner = (time,) if is_time else with_each_time(field.message_type, time, ids, depth + 1)
+        for value in inner:
             yield _filled(descriptor, {**others, field.name: [value] if field.is_repeated else value})
 
 
@@ -66,7 +91,7 @@ def _values(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchSt
 
 def _value(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStrategy[Any]:
     kind = field.cpp_type
-    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+    if field.message_type is not None:
         return messages(field.message_type, known, depth + 1)
     if kind == FieldDescriptor.CPPTYPE_STRING:
         return st.binary(max_size=60) if field.type == FieldDescriptor.TYPE_BYTES else texts(known)
@@ -74,14 +99,16 @@ def _value(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStr
         return st.booleans()
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         return st.sampled_from([-1, 0, 1, 2, 3, 99, 2**31 - 1])
-    return st.sampled_from(INTEGERS[kind])
+    return st.sampled_from(NUMBERS[kind])
 
 
 def _filled(descriptor: Descriptor, given: dict[str, Any]) -> Message:
     message = GetMessageClass(descriptor)()
     for name, value in given.items():
-        target = getattr(message, name)
-        if isinstance(value, Message):
+        target, kind = getattr(message, name), descriptor.fields_by_name[name].message_type
+        if kind is not None and kind.GetOptions().map_entry:
+            _fill_map(target, value)
+        elif isinstance(value, Message):
             target.CopyFrom(value)
         elif isinstance(value, list):
             target.extend(value)
@@ -146,3 +173,12 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def _fill_map(target: Any, entries: Iterable[Any]) -> None:
+    """Fill a map field; its entries are messages with a key and a value."""
+    for entry in entries:
+        if isinstance(entry.value, Message):
+            target[entry.key].CopyFrom(entry.value)
+        else:
+            target[entry.key] = entry.value

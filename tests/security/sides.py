@@ -322,6 +322,21 @@ def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
         "CreateCalendarEvent": calendars.CreateCalendarEventRequest(
             calendar_id=calendar, idempotency_key="confidential", event=LEAVE, notify=calendars.CALENDAR_NOTIFY_NONE
         ),
+        "RespondToCalendarEvent": calendars.RespondToCalendarEventRequest(
+            calendar_event_id=event,
+            idempotency_key="confidential",
+            answer=calendars.CALENDAR_ANSWER_ACCEPTED,
+            notify=calendars.CALENDAR_NOTIFY_NONE,
+        ),
+        "UpdateCalendarEvent": calendars.UpdateCalendarEventRequest(
+            calendar_event_id=event,
+            idempotency_key="confidential",
+            event=calendars.CalendarEventChanges(subject="Mine"),
+            notify=calendars.CALENDAR_NOTIFY_NONE,
+        ),
+        "CancelCalendarEvent": calendars.CancelCalendarEventRequest(
+            calendar_event_id=event, idempotency_key="confidential", notify=calendars.CALENDAR_NOTIFY_NONE
+        ),
         "GetCalendarWrite": calendars.GetCalendarWriteRequest(calendar_write_id=write),
         "ResolveCalendarWrite": calendars.ResolveCalendarWriteRequest(
             calendar_write_id=write, resolution=calendars.CALENDAR_WRITE_RESOLUTION_DONE

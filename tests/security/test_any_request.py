@@ -11,18 +11,28 @@ import httpx
 import pytest
 import yaml
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mailmesh.access.v1 import access_pb2
+from mailmesh.delivery.v1 import endpoint_service_pb2 as endpoints
+from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
 from mailmesh.ingest.v1 import dead_letter_service_pb2, subscription_service_pb2
-from mailmesh.vault.v1 import api_key_service_pb2, api_key_service_pb2_grpc, audit_service_pb2, tenant_service_pb2
+from mailmesh.vault.v1 import (
+    api_key_service_pb2,
+    api_key_service_pb2_grpc,
+    audit_service_pb2,
+    tenant_service_pb2,
+    tenant_service_pb2_grpc,
+)
 from services.meshkit.pages import PageTokens
 from tests.contract.reading import methods
 from tests.mesh.accounts import connect, new_address, subscribe
 from tests.programs.mesh import Mesh
 from tests.security.doors import rest
-from tests.security.shapes import Document, messages, with_each_text
+from tests.security.shapes import Document, messages, with_each_text, with_each_time
+from tests.security.sides import endpoint
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(400)
@@ -43,6 +53,8 @@ ACCIDENTS = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNAVAILABLE,
 }
+# The first and the last second that a timestamp of the contract can hold.
+ENDS_OF_TIME = (Timestamp(seconds=-62135596800), Timestamp(seconds=253402300799, nanos=999_999_999))
 OWN_IDS = ("tenant_id", "subscription_id")
 STREAM_PATH = "/v1/events:stream"
 DOCUMENT = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
@@ -125,6 +137,28 @@ def test_a_text_that_no_store_can_hold_is_no_accident_in_any_field(
         for sent in (body, body.replace(b"a\x00b", b"a\xffb"), body.replace(b"a\x00b", b"\xed\xa0\x80")):
             code, details = call(edge, method, sent, insider.key)
             assert code not in ACCIDENTS, (code, details, message)
+
+
+@pytest.mark.parametrize("method", outside(), ids=lambda method: method.full_name.removeprefix("mailmesh."))
+def test_the_first_and_the_last_time_of_the_calendar_are_no_accident_in_any_field(
+    edge: grpc.Channel, insider: Insider, method: MethodDescriptor
+) -> None:
+    own = dict(zip(OWN_IDS, insider.known, strict=True))
+    for time in ENDS_OF_TIME:
+        for message in with_each_time(method.input_type, time, own):
+            code, details = call(edge, method, message.SerializeToString(), insider.key)
+            assert code not in ACCIDENTS, (code, details, message)
+
+
+def test_an_update_that_names_no_field_changes_nothing(mesh: Mesh, insider: Insider) -> None:
+    tenant = insider.known[0]
+    request = endpoints.UpdateEndpointRequest(endpoint_id=endpoint(mesh, tenant))
+    stub = endpoint_services.EndpointServiceStub(mesh.channel)
+    before = stub.GetEndpoint(endpoints.GetEndpointRequest(endpoint_id=request.endpoint_id))
+
+    assert before.endpoint == stub.UpdateEndpoint(request).endpoint
+    tenants = tenant_service_pb2_grpc.TenantServiceStub(mesh.channel)
+    assert tenant == tenants.UpdateTenant(tenant_service_pb2.UpdateTenantRequest(tenant_id=tenant)).tenant.tenant_id
 
 
 def test_bytes_that_are_no_message_are_refused(edge: grpc.Channel, insider: Insider) -> None:

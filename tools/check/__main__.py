@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import alerts, console, contract, documents, drift, edge, locks, openapi, prose, site
+from tools.check import alerts, console, contract, deployment, documents, drift, edge, locks, openapi, prose, site
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -29,6 +29,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "console/dist is fresh": console.fresh,
     "Prometheus accepts the rules": alerts.rules,
     "deploy/grafana is fresh": alerts.fresh,
+    "Kubernetes knows the chart's objects": deployment.chart,
+    "hadolint accepts the Dockerfile": deployment.dockerfile,
     "locks hold no address": locks.without_addresses,
     "locks are in step": locks.in_step,
 }

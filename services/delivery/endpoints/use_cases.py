@@ -149,7 +149,8 @@ class Endpoints:
                 sealed = {**asdict(self._sealer.seal(endpoint_id, keys, headers)), "header_names": sorted(headers)}
             if tenants := values.get("tenant_ids"):
                 await attempts.delete_of_others(connection, endpoint_id, tenants)
-            return await endpoints.change(connection, endpoint_id, {**values, **sealed})
+            changes = {**values, **sealed}
+            return await endpoints.change(connection, endpoint_id, changes) if changes else row
 
         return await self._with_locked(endpoint_id, scope, changed)
 

@@ -6,6 +6,7 @@ The tree has the form of Gmail's `payload`, so that one mapping serves mails of 
 import base64
 import binascii
 import re
+import string
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,9 @@ _MAX_LINE = 1000
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]?(.*)", re.DOTALL)
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_DIGITS = (string.ascii_letters + string.digits + "+/").encode()
+_NO_DIGITS = bytes(sorted(set(range(256)) - set(_DIGITS)))
+_IN_BASE64 = _DIGITS + b"= \t\n\r\f\v"
 _PLAIN_ENCODINGS = frozenset(("", "7bit", "8bit", "binary"))
 _QUOTED = "quoted-printable"
 
@@ -166,9 +169,9 @@ class MimeSource:
         return encoded
 
     def _base64(self, encoded: bytes) -> bytes:
-        if _NOT_BASE64.search(encoded):
+        if encoded.translate(None, _IN_BASE64):
             self.faults.add("encoding_malformed")
-        digits = re.sub(rb"[^A-Za-z0-9+/]", b"", encoded)
+        digits = encoded.translate(None, _NO_DIGITS)
         if len(digits) % 4 == 1 or (len(digits) % 4 and not encoded.rstrip().endswith(b"=")):
             self.faults.add("encoding_malformed")
         whole = digits[: len(digits) - 1] if len(digits) % 4 == 1 else digits

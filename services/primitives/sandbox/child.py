@@ -1,4 +1,4 @@
-"""The process that reads content: `python -m services.primitives.sandbox.child MEMORY_BYTES CPU_SECONDS UID`.
+"""The process that reads content: `python -m services.primitives.sandbox.child MEMORY_BYTES CPU_SECONDS UID HAS_MODEL`.
 
 It reads requests from standard input, writes answers to standard output, and ends when its input ends. It has no
 environment, no network and no rights; see `confine`.
@@ -11,6 +11,7 @@ import struct
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import BinaryIO
 
 from mailmesh.primitives.v1 import primitive_service_pb2
@@ -18,6 +19,9 @@ from services.primitives.documents.extract import extract
 from services.primitives.failure import ContentError
 from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement, confine
+from services.primitives.texts.classify import classify
+from services.primitives.texts.fields import extract_fields
+from services.primitives.texts.model import TextModel, load
 
 HEAD = struct.Struct(">II")
 """Before each request: the length of the operation's name and of the content."""
@@ -31,6 +35,14 @@ def _mail(content: bytes) -> bytes:
 
 def _document(request: bytes) -> bytes:
     return extract(primitive_service_pb2.ExtractDocumentRequest.FromString(request)).SerializeToString()
+
+
+def _classify(loaded: TextModel | None, request: bytes) -> bytes:
+    return classify(primitive_service_pb2.ClassifyMessageRequest.FromString(request), loaded).SerializeToString()
+
+
+def _fields(request: bytes) -> bytes:
+    return extract_fields(primitive_service_pb2.ExtractFieldsRequest.FromString(request)).SerializeToString()
 
 
 def _probe(_content: bytes) -> bytes:
@@ -49,7 +61,8 @@ _ATTEMPTS: Mapping[str, Callable[[], object]] = {
     "write": lambda: os.close(os.open(os.devnull, os.O_WRONLY)),
     "signal": lambda: os.kill(os.getppid(), 0),
 }
-OPERATIONS: Mapping[str, Callable[[bytes], bytes]] = {"mail": _mail, "document": _document, "probe": _probe}
+Operations = Mapping[str, Callable[[bytes], bytes]]
+OPERATIONS: Operations = {"mail": _mail, "document": _document, "fields": _fields, "probe": _probe}
 
 
 def main(words: list[str]) -> None:
@@ -59,11 +72,12 @@ def main(words: list[str]) -> None:
         words: The bounds (`Confinement.words`).
     """
     bounds = Confinement.of(words)
+    operations: Operations = {**OPERATIONS, "classify": partial(_classify, load() if bounds.has_model else None)}
     confine(bounds)
     requests, answers = open(0, "rb"), sys.stdout.buffer  # noqa: SIM115 - open until the end of the process
     while head := requests.read(HEAD.size):
         signal.setitimer(signal.ITIMER_PROF, bounds.cpu_seconds)
-        is_read, answer = _answer(requests, *HEAD.unpack(head))
+        is_read, answer = _answer(operations, requests, *HEAD.unpack(head))
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(ANSWER.pack(is_read, len(answer)) + answer)
         answers.flush()
@@ -71,10 +85,10 @@ def main(words: list[str]) -> None:
             return
 
 
-def _answer(requests: BinaryIO, name_length: int, length: int) -> tuple[bool, bytes]:
+def _answer(operations: Operations, requests: BinaryIO, name_length: int, length: int) -> tuple[bool, bytes]:
     try:
         operation = requests.read(name_length).decode("ascii")
-        return True, OPERATIONS[operation](requests.read(length))
+        return True, operations[operation](requests.read(length))
     except ContentError as exc:
         return False, exc.cause.encode()
     except MemoryError:

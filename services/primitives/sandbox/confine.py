@@ -32,11 +32,13 @@ class Confinement:
         memory_bytes: Address space.
         cpu_seconds: Time of processor for one content.
         uid: The user and the group that a process started by root changes to.
+        has_model: Whether the process loads the model of texts.
     """
 
     memory_bytes: int
     cpu_seconds: float
     uid: int
+    has_model: bool = False
 
     def words(self) -> list[str]:
         """Return the bounds as arguments of a command."""
@@ -45,7 +47,7 @@ class Confinement:
     @classmethod
     def of(cls, words: list[str]) -> "Confinement":
         """Read the arguments that `words` wrote."""
-        return cls(int(words[0]), float(words[1]), int(words[2]))
+        return cls(int(words[0]), float(words[1]), int(words[2]), words[3] == str(True))
 
 
 def confine(bounds: Confinement) -> None:

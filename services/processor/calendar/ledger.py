@@ -13,7 +13,7 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.processor.calendar.decide import Decision, decide
 from services.processor.calendar.mapping.fields import text, timestamp
-from services.processor.calendar.own import OwnWrites
+from services.processor.calendar.own import OwnWrites, ids_of
 from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State, StoredEvent
 from services.processor.calendar.store import calendars, events, staged, unread, writes
 from services.processor.calendar.store.staged import StagedEvent
@@ -191,7 +191,7 @@ class CalendarLedger:
     async def _drafts(
         self, connection: db.Connection, row: CalendarRow, decisions: Sequence[Decision], now: datetime
     ) -> list[EventDraft]:
-        ids = [one.stored.event.calendar_event_id for one in decisions]
+        ids = ids_of(decisions)
         own = OwnWrites(await writes.of_events(connection, row.tenant_id, ids) if ids else ())
         return [self._draft(row, one, now, own.write_of(one)) for one in decisions]
 

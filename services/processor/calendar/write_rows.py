@@ -27,11 +27,23 @@ class Kind(IntEnum):
     """The kinds of writes; the numbers are those of the contract and of the table."""
 
     CREATE = pb2.CALENDAR_WRITE_KIND_CREATE
+    RESPOND = pb2.CALENDAR_WRITE_KIND_RESPOND
+    CANCEL = pb2.CALENDAR_WRITE_KIND_CANCEL
+    UPDATE = pb2.CALENDAR_WRITE_KIND_UPDATE
 
 
-Content: TypeAlias = pb2.CreateCalendarEventRequest
+EventContent: TypeAlias = (
+    pb2.RespondToCalendarEventRequest | pb2.CancelCalendarEventRequest | pb2.UpdateCalendarEventRequest
+)
+"""The request of a write to an event that the calendar has."""
+Content: TypeAlias = pb2.CreateCalendarEventRequest | EventContent
 """The request of a write."""
-CONTENTS: dict[Kind, type[Content]] = {Kind.CREATE: pb2.CreateCalendarEventRequest}
+CONTENTS: dict[Kind, type[Content]] = {
+    Kind.CREATE: pb2.CreateCalendarEventRequest,
+    Kind.RESPOND: pb2.RespondToCalendarEventRequest,
+    Kind.CANCEL: pb2.CancelCalendarEventRequest,
+    Kind.UPDATE: pb2.UpdateCalendarEventRequest,
+}
 """The requests by kind."""
 
 
@@ -62,7 +74,7 @@ class WriteRow:
         submissions: How often it was submitted without a sure refusal.
         calendar_event_id: mailmesh's UUID of the event; None before it is known.
         provider_event_id: The provider's id of the event; empty before it is known.
-        version_before: The provider's version of the event before the change; empty for a new event.
+        version_before: The provider's version of the event that the last submission changes; empty for a new event.
         version: The provider's version that the write made; empty before it is known.
         meeting: The online meeting that was asked for, as far as it is known.
         resolutions: How often a person decided.
@@ -100,7 +112,31 @@ class WriteRow:
     @property
     def meeting_provider(self) -> str:
         """The kind of online meeting that was asked for; empty without one."""
-        return self.content.event.online_meeting_provider
+        return self.creation.event.online_meeting_provider if self.kind is Kind.CREATE else ""
+
+    @property
+    def creation(self) -> pb2.CreateCalendarEventRequest:
+        """The request of a new event."""
+        assert isinstance(self.content, pb2.CreateCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
+
+    @property
+    def answer(self) -> pb2.RespondToCalendarEventRequest:
+        """The request of an answer."""
+        assert isinstance(self.content, pb2.RespondToCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
+
+    @property
+    def cancellation(self) -> pb2.CancelCalendarEventRequest:
+        """The request of a cancellation."""
+        assert isinstance(self.content, pb2.CancelCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
+
+    @property
+    def changes(self) -> pb2.UpdateCalendarEventRequest:
+        """The request of changes."""
+        assert isinstance(self.content, pb2.UpdateCalendarEventRequest)  # noqa: S101 - of its kind
+        return self.content
 
     def message(self) -> pb2.CalendarWrite:
         """Return the write in the form of the contract."""
@@ -126,6 +162,19 @@ class WriteRow:
         if self.meeting.ByteSize():
             made.online_meeting.CopyFrom(self.meeting)
         return made
+
+
+@dataclass(frozen=True)
+class Target:
+    """The event that a write is about to change, as the provider has it.
+
+    Args:
+        provider_event_id: The provider's id.
+        version: The provider's version.
+    """
+
+    provider_event_id: str
+    version: str
 
 
 @dataclass(frozen=True)

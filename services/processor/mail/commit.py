@@ -6,9 +6,10 @@ events last, since publishing locks the stream until the commit.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
-from mailmesh.mail.v1 import event_pb2
+from mailmesh.mail.v1 import event_pb2, message_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -32,6 +33,13 @@ _UPDATED = "mail.updated"
 OwnMessages: TypeAlias = Callable[[db.Connection, str, Mapping[str, str]], Awaitable[Mapping[str, str]]]
 """Tells which marked messages of a tenant are the mail of its own sends: marks by message id in, ids of sends out."""
 
+Reports: TypeAlias = Callable[
+    [db.Connection, str, Mapping[str, message_pb2.MailMessage], Mapping[str, str], datetime],
+    Awaitable[list[EventDraft]],
+]
+"""Stores the reports, in mails by their ids, that fit sends of a tenant, and the ids of own mails (ids of sends by
+message id) that the sends lack; returns the events to publish."""
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -50,6 +58,7 @@ class MailCommitter:
         clock: The time.
         own_messages: Recognises the mail of the tenant's own sends.
         own_changes: Recognises the changes that the tenant's own modifications made.
+        reports: Matches bounces and complaints with the tenant's own sends.
     """
 
     def __init__(
@@ -59,10 +68,12 @@ class MailCommitter:
         clock: Clock,
         own_messages: OwnMessages,
         own_changes: OwnChanges,
+        reports: Reports,
     ) -> None:
         self._transactions = transactions
         self._own_messages = own_messages
         self._own_changes = own_changes
+        self._reports = reports
         self._settings = settings
         self._clock = clock
 
@@ -157,7 +168,12 @@ class MailCommitter:
             for reported, event_to_publish in drafted
         ]
         await changes.write(connection, tenant_id, states, conversations.additions, self._clock.now())
-        published = await publish(connection, drafts)
+        telling = {
+            message_id: mail for message_id, mail in mails.items() if mail.HasField("report") or message_id in own
+        }
+        if telling:
+            drafts += await self._reports(connection, tenant_id, telling, own, self._clock.now())
+        published = (await publish(connection, drafts))[: len(drafted)]
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)
 

@@ -1,4 +1,8 @@
-"""Read the lists of a comparison page by page; a page token that Gmail refuses begins its list again."""
+"""Read the lists of a comparison page by page.
+
+A page token that Gmail refuses begins its list again. A list that Gmail refuses for good is left out, so that it stops
+neither the comparison nor the mailbox's other work.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -8,11 +12,13 @@ import structlog
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_resync import TimeReconciliation, keep
 from services.processor.mail.sources.gmail import GmailMailbox
-from services.processor.mailbox.failures import SourceError, refused_once
-from services.processor.metrics import CURSORS_REFUSED
+from services.processor.mailbox.failures import Remedy, SourceError, refused_once
+from services.processor.metrics import CURSORS_REFUSED, FAILURES
 from services.providers.cursors import CursorState, cursor_state
 
 logger = structlog.get_logger(__name__)
+
+_FINAL = frozenset({Remedy.PERMANENT, Remedy.MISSING})
 
 
 async def next_page(
@@ -28,17 +34,35 @@ async def next_page(
         size: The largest number of ids.
 
     Returns:
-        The ids, and the progress after the page. Its token is empty at the end of the list.
+        The ids, and the progress after the page. Its token is empty at the end of the list, and after a list that
+        Gmail refused several times: the comparison is cut then.
 
     Raises:
-        SourceError: A failure of the whole mailbox, or the first refusal of the token.
+        SourceError: A failure of the whole mailbox, or a refusal that has to be confirmed.
     """
     try:
         ids, token = await gmail.listed_since(since, state.page_token, size)
     except SourceError as exc:
+        if not state.page_token and exc.remedy in _FINAL:
+            return [], await _left_out(context, state, exc)
         state = await _restarted(context, state, exc)
         ids, token = await gmail.listed_since(since, "", size)
     return ids, replace(state, page_token=token, refusals=0)
+
+
+async def _left_out(context: MailboxContext, state: TimeReconciliation, error: SourceError) -> TimeReconciliation:
+    """Count a refusal of the list itself; leave the list out after as many as a message's fetch has attempts.
+
+    Raises:
+        SourceError: The refusal has to be confirmed by another attempt later.
+    """
+    refusals = state.refusals + 1
+    if refusals < context.settings.fetch_attempts:
+        await keep(context, replace(state, refusals=refusals))
+        raise error
+    FAILURES.labels(context.tenant.provider, "list", error.reason).inc()
+    logger.warning("mail list refused", tenant_id=context.tenant_id, error=error.reason, detail=error.detail)
+    return replace(state, page_token="", refusals=0, is_cut=True)
 
 
 async def _restarted(context: MailboxContext, state: TimeReconciliation, error: SourceError) -> TimeReconciliation:

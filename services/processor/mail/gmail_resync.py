@@ -35,10 +35,10 @@ class TimeReconciliation:
         first_id: The id of the first known message of the coverage; a greater id came into the mailbox later.
         is_compared: Whether the list of the whole mailbox is complete, too.
         checked: The number of messages that were checked for a change since `lost`.
-        is_cut: Whether messages were left unchecked, because they were too many.
+        is_cut: Whether messages were left unchecked, because they were too many or Gmail refused a list for good.
         round: 1, then 2 for the second comparison, which finds mail that the lists did not know in the first.
         not_before: When it continues; None at once.
-        refusals: The refusals of the page token in a row.
+        refusals: The refusals in a row of the page token, or of the list's first page.
     """
 
     target: int

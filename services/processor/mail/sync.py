@@ -9,7 +9,7 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mail import gmail_pushes, gmail_reconcile, graph_changes, graph_notifications, graph_reconcile
-from services.processor.mail.commit import MailCommitter, OwnMessages
+from services.processor.mail.commit import MailCommitter, OwnMessages, Reports
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
@@ -49,6 +49,7 @@ class MailSync:
         clock: The time.
         own_messages: Recognises the mail of the tenant's own sends.
         own_changes: Recognises the changes that modifications made.
+        reports: Matches bounces and complaints with the tenant's own sends.
         quotas: The mailboxes' quotas at Google.
     """
 
@@ -63,6 +64,7 @@ class MailSync:
         clock: Clock,
         own_messages: OwnMessages,
         own_changes: OwnChanges,
+        reports: Reports,
         quotas: Quotas,
     ) -> None:
         self._http = http
@@ -70,7 +72,7 @@ class MailSync:
         self._transactions = transactions
         self._settings = settings
         self._clock = clock
-        self._committer = MailCommitter(transactions, settings, clock, own_messages, own_changes)
+        self._committer = MailCommitter(transactions, settings, clock, own_messages, own_changes, reports)
         self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas = quotas
         self._throttled: dict[str, set[str]] = {}

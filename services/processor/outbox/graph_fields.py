@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.file_names import safe_name
 from services.processor.mailbox.failures import classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.rows import File
@@ -33,7 +34,7 @@ def attachment_of(file: File) -> JSON:
     """Return a file as Graph takes it in one request."""
     return {
         "@odata.type": "#microsoft.graph.fileAttachment",
-        "name": file.name,
+        "name": safe_name(file.name),
         "contentType": file.content_type,
         "contentBytes": base64.b64encode(file.content).decode(),
         **({"isInline": True, "contentId": file.content_id} if file.content_id else {}),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from services.meshkit.file_names import safe_name
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON
@@ -92,7 +93,7 @@ class GraphFiles:
 def _item_of(file: File) -> JSON:
     return {
         "attachmentType": "file",
-        "name": file.name,
+        "name": safe_name(file.name),
         "size": len(file.content),
         "contentType": file.content_type,
         **({"isInline": True, "contentId": file.content_id} if file.content_id else {}),

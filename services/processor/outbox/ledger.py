@@ -95,6 +95,17 @@ class Ledger:
         values = {"state": State.QUEUED, "submitted_at": None, "submissions": 0}
         await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
 
+    async def uncounted(
+        self, row: SendRow, earlier: datetime | None, until: datetime, reason: str, detail: str
+    ) -> None:
+        """Commit that a repeated submission surely had no effect: the earlier one stays in doubt from its time on."""
+        values = {
+            "submitted_at": earlier or row.submitted_at,
+            "submissions": row.submissions - 1,
+            "attempts": row.attempts + 1,
+        }
+        await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
+
     async def wait(
         self, row: SendRow, until: datetime, reason: str = "", detail: str = "", *, failed: int = 0, anchor: str = ""
     ) -> None:

@@ -14,7 +14,7 @@ from email.policy import SMTP
 from email.utils import getaddresses, quote
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
-from services.meshkit.text import plain_name
+from services.meshkit.file_names import safe_name
 from services.processor.outbox.content import CONTENT_ID
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.rows import File, SendRow
@@ -23,7 +23,6 @@ from services.providers.marks import GMAIL_SEND
 _LINE = 76
 _PLAIN_CHARACTERS = 60
 _FOLD = "\r\n "
-_FILE_NAME_CHARACTERS = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 WHOLE_MAIL = "message/rfc822"
 _LINE_BYTES = 998
@@ -118,7 +117,7 @@ def _attach(made: EmailMessage, file: File) -> None:
     if not _TYPE.fullmatch(file.content_type) or maintype in {"multipart", "message"}:
         maintype, subtype = "application", "octet-stream"
     content_id = f"<{file.content_id}>" if CONTENT_ID.fullmatch(file.content_id) else None
-    name = plain_name(file.name, _FILE_NAME_CHARACTERS) or "attachment"
+    name = safe_name(file.name)
     html = made.get_body(("related", "html")) if content_id else None
     if html is not None:
         html.add_related(file.content, maintype, subtype, filename=name, cid=content_id, disposition="inline")
@@ -138,7 +137,7 @@ def _attach_mail(made: EmailMessage, file: File) -> None:
     part = EmailMessage(policy=SMTP)
     part.add_header("Content-Type", WHOLE_MAIL)
     part.add_header("Content-Transfer-Encoding", "7bit")
-    name = plain_name(file.name, _FILE_NAME_CHARACTERS) or "attachment"
+    name = safe_name(file.name)
     part.add_header("Content-Disposition", "attachment", filename=name)
     part.set_payload(file.content.decode("ascii"))
     if made.get_content_type() != "multipart/mixed":

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
+from services.processor.outbox.reports import waited
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
+from services.processor.outbox.send_event import send_event
 from services.processor.outbox.store import sends, uploads
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
@@ -30,6 +31,8 @@ async def finish(
     is_resolved: bool = False,
 ) -> SendRow | None:
     """Store the outcome of a send and publish its event, as the last step before the caller's commit.
+
+    Bounces and complaints that came before the Message-ID of the sent copy was known are published with it.
 
     Args:
         connection: A connection in a transaction of the caller's.
@@ -72,7 +75,8 @@ async def finish(
     if finished is not None and state is not State.UNCERTAIN and row.content.attachments:
         await uploads.detach(connection, row.send_id)
     if finished is not None and state in _EVENTS:
-        await publish(connection, [await _event(connection, finished)])
+        late = await waited(connection, finished) if copy is not None and copy.internet_message_id else []
+        await publish(connection, [await _event(connection, finished), *late])
     return finished
 
 
@@ -100,23 +104,9 @@ async def end(connection: db.Connection, row: SendRow, at: datetime, why: str) -
 
 
 async def _event(connection: db.Connection, row: SendRow) -> EventDraft:
-    external_tenant_id, user_id = await tenants.account_of(connection, row.tenant_id)
-    event = event_pb2.SendEvent(
-        provider=row.provider,
-        tenant_id=row.tenant_id,
-        external_tenant_id=external_tenant_id,
-        user_id=user_id,
-        event_type=_EVENTS[row.state],
-        correlation_id=row.correlation_id,
-        reason=row.reason,
-        detail=row.detail,
-        send_id=row.send_id,
-        idempotency_key=row.idempotency_key,
-        message_id=row.message_id,
-        internet_message_id=row.internet_message_id,
-        provider_thread_id=row.provider_thread_id,
-        draft_id=row.draft_id if row.state is State.DRAFTED else "",
-    )
+    event = send_event(row, await tenants.account_of(connection, row.tenant_id), _EVENTS[row.state])
+    event.reason, event.detail = row.reason, row.detail
+    event.draft_id = row.draft_id if row.state is State.DRAFTED else ""
     assert row.finished_at is not None  # noqa: S101 - it has its outcome
     event.received_at.FromDatetime(row.finished_at)
     return EventDraft(send=event, change_id=f"{row.send_id}:{row.resolutions}")

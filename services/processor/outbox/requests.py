@@ -22,9 +22,9 @@ from services.processor.errors import (
 from services.processor.mailbox.kept import reserve
 from services.processor.outbox.content import checked
 from services.processor.outbox.outcome import finish
-from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+from services.processor.outbox.rows import UNSUBMITTED, ReportRow, SendRow, State
 from services.processor.outbox.sender import provider_of_sender
-from services.processor.outbox.store import sends, uploads
+from services.processor.outbox.store import reports, sends, uploads
 from services.processor.outbox.uploads import check_files
 from services.processor.settings import ProcessorSettings
 
@@ -105,6 +105,11 @@ class Sends:
         """
         async with db.connection(self._pool) as connection:
             return _found(send_id, await sends.by_id(connection, send_id, scope))
+
+    async def reports(self, send_id: str) -> list[ReportRow]:
+        """Read the bounces and complaints about a send, oldest first."""
+        async with db.connection(self._pool) as connection:
+            return await reports.of_send(connection, send_id)
 
     async def page(
         self, scope: list[str] | None, states: "list[pb2.SendState.ValueType]", before: str | None, limit: int

@@ -1,4 +1,4 @@
-"""End the sends that no worker could end, and delete those whose outcome is old, and old files."""
+"""End the sends that no worker could end, and delete those whose outcome is old, old files, and old reports."""
 
 from datetime import timedelta
 
@@ -6,12 +6,14 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mailbox.store import kept_bytes
 from services.processor.outbox.outcome import end
-from services.processor.outbox.store import sends, uploads
+from services.processor.outbox.store import sends, uploads, waiting_reports
 
 READABLE = timedelta(days=30)
 """The time for which a send, and with it its idempotency key, is kept after its outcome."""
 _GRACE = timedelta(minutes=10)
 """The time after the deadline in which a worker may end the send itself, with better knowledge."""
+_WAITING = timedelta(days=7)
+"""The time for which a report waits for the Message-ID of its send."""
 _BATCH = 500
 _FILES = 10
 """The number of uploads that one statement deletes: each may have 25 MiB, and the statement has a deadline."""
@@ -38,6 +40,7 @@ class SendRetention:
             ended += 1
         async with db.connection(self._pool) as connection:
             ended += await sends.delete_finished(connection, self._clock.now() - READABLE, _BATCH)
+            ended += await waiting_reports.delete_old(connection, self._clock.now() - _WAITING, _BATCH)
             for _ in range(_BATCH // _FILES):
                 deleted = await uploads.delete_expired(connection, _FILES)
                 ended += deleted

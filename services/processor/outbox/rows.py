@@ -128,6 +128,31 @@ class File:
 
 
 @dataclass(frozen=True)
+class ReportRow:
+    """A bounce or a complaint that fits a send.
+
+    Args:
+        send_id: The send's UUID.
+        recipient: The recipient, as the send has it.
+        is_complaint: Whether the recipient called the mail spam.
+        bounce: The number of the contract's kind of bounce; 0 for a complaint.
+        status: The enhanced status code, or the feedback type.
+        diagnostic: The server's words, one line.
+        reported_at: When mailmesh read the report.
+        report_message_id: The provider's id of the mail that reports.
+    """
+
+    send_id: str
+    recipient: str
+    is_complaint: bool
+    bounce: int
+    status: str
+    diagnostic: str
+    reported_at: datetime
+    report_message_id: str
+
+
+@dataclass(frozen=True)
 class MailCopy:
     """A message in the sender's mailbox that carries a send's mark.
 

@@ -176,11 +176,11 @@ class Submission:
         try:
             message_id = await self._mailbox.submit(sending)
         except SourceError as exc:
-            await self._not_accepted(sending, exc)
+            await self._not_accepted(sending, exc, row.submitted_at)
             return
         await self._confirm(await self._ledger.accepted(sending, message_id))
 
-    async def _not_accepted(self, row: SendRow, error: SourceError) -> None:
+    async def _not_accepted(self, row: SendRow, error: SourceError, earlier: datetime | None) -> None:
         # After an earlier submission without an answer, the refusal of this one says nothing about that one.
         is_first, until = row.submissions == 1, self._retry_at(row, error)
         if is_first and is_unprocessed(error):
@@ -188,6 +188,10 @@ class Submission:
             await self._hold_back(error, until)
         elif is_first and is_refused(error):
             await self._ledger.failed(row, _refusal(row, error), error.detail)
+        elif is_unprocessed(error):
+            # The doubt about the earlier one remains, and this one surely had no effect: it counts as none.
+            await self._ledger.uncounted(row, earlier, until, error.reason, error.detail)
+            await self._hold_back(error, until)
         else:
             logger.warning("submission without an answer", send_id=row.send_id, detail=error.detail)
             look_at = self._clock.now() + max(_FIRST_LOOK, error.retry_after or _FIRST_LOOK)

@@ -120,6 +120,36 @@ class CalendarServicer(Base):
         return pb2.CreateCalendarEventResponse(write=row.message(), was_known=was_known)
 
     @override
+    async def RespondToCalendarEvent(
+        self, request: pb2.RespondToCalendarEventRequest, context: "Context"
+    ) -> pb2.RespondToCalendarEventResponse:
+        """Commit an answer to an invitation."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.respond(request, scope_of(caller), caller.key_id or None)
+        return pb2.RespondToCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
+    async def UpdateCalendarEvent(
+        self, request: pb2.UpdateCalendarEventRequest, context: "Context"
+    ) -> pb2.UpdateCalendarEventResponse:
+        """Commit changes of an event."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.update(request, scope_of(caller), caller.key_id or None)
+        return pb2.UpdateCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
+    async def CancelCalendarEvent(
+        self, request: pb2.CancelCalendarEventRequest, context: "Context"
+    ) -> pb2.CancelCalendarEventResponse:
+        """Commit a cancellation."""
+        request.calendar_event_id = check_id("calendar_event_id", request.calendar_event_id)
+        caller = current_caller()
+        row, was_known = await self._writes.cancel(request, scope_of(caller), caller.key_id or None)
+        return pb2.CancelCalendarEventResponse(write=row.message(), was_known=was_known)
+
+    @override
     async def GetCalendarWrite(
         self, request: pb2.GetCalendarWriteRequest, context: "Context"
     ) -> pb2.GetCalendarWriteResponse:

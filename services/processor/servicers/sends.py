@@ -15,7 +15,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 from services.processor.errors import TenantNotFound
 from services.processor.messages.reading.reads import Reads
 from services.processor.outbox.requests import Sends
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import ReportRow, SendRow
 from services.processor.outbox.uploads import Uploads
 from services.processor.servicers.places import is_place, mailbox_of, scope_within
 from services.processor.stream.filter import scope_of
@@ -88,7 +88,9 @@ class SendServicer(Base):
     async def GetSend(self, request: pb2.GetSendRequest, context: "Context") -> pb2.GetSendResponse:
         """Return one send."""
         row = await self._sends.get(check_id("send_id", request.send_id), scope_of(current_caller()))
-        return pb2.GetSendResponse(send=message_of(row))
+        message = message_of(row)
+        message.reports.extend(map(_report, await self._sends.reports(row.send_id)))
+        return pb2.GetSendResponse(send=message)
 
     @override
     async def ListSends(self, request: pb2.ListSendsRequest, context: "Context") -> pb2.ListSendsResponse:
@@ -148,4 +150,17 @@ def message_of(row: SendRow) -> pb2.Send:
         moment: datetime | None = getattr(row, name)
         if moment is not None:
             getattr(message, name).FromDatetime(moment)
+    return message
+
+
+def _report(row: ReportRow) -> pb2.SendReport:
+    message = pb2.SendReport(
+        recipient=row.recipient,
+        is_complaint=row.is_complaint,
+        bounce=row.bounce,  # type: ignore[arg-type]
+        status=row.status,
+        diagnostic=row.diagnostic,
+        report_message_id=row.report_message_id,
+    )
+    message.reported_at.FromDatetime(row.reported_at)
     return message

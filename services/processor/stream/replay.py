@@ -27,7 +27,7 @@ _CALL_SECONDS = 600.0
 _DAY = timedelta(days=1)
 _REPLAY_BYTES = 64 * 1024
 """The bytes that a replay counts besides its events: they bound the number of replays."""
-_CLOCK_SLACK = timedelta(hours=1)
+_CLOCK_SLACK_SECONDS = 3600
 """The largest time by which an event's position may precede its reception."""
 
 
@@ -80,7 +80,8 @@ class Replaying:
         start = await self._events.start(request.from_cursor, EARLIEST, "from_cursor")
         end = await self._events.start(request.to_cursor, LATEST, "to_cursor")
         received_from = _time(request, "received_from", request.received_from)
-        since = 0 if received_from is None else int((received_from - _CLOCK_SLACK).timestamp() * 1_000_000)
+        # The slack is taken off the number: no time lies before the first one of the calendar.
+        since = 0 if received_from is None else int((received_from.timestamp() - _CLOCK_SLACK_SECONDS) * 1_000_000)
         return Range(
             after=max(start.position, since),
             until=end.position,

@@ -3,6 +3,8 @@
 sends             mail that callers asked for, its progress and its outcome
 uploads, *_parts  files that callers uploaded for sends, in parts
 send_files        the uploaded files that unfinished sends need
+send_reports      bounces and complaints that fit a send
+waiting_reports   bounces and complaints that cite a mail of which no send is known yet
 kept_bytes        the bytes of sends, uploads and modifications of each tenant and API key; triggers count
 """
 
@@ -74,6 +76,30 @@ send_files = Table(
     metadata,
     Column("send_id", ID, ForeignKey("processor.sends.send_id", ondelete="CASCADE"), primary_key=True),
     Column("upload_id", ID, ForeignKey("processor.uploads.upload_id"), primary_key=True),
+)
+
+send_reports = Table(
+    "send_reports",
+    metadata,
+    Column("tenant_id", ID, primary_key=True),
+    Column("send_id", ID, ForeignKey("processor.sends.send_id", ondelete="CASCADE"), primary_key=True),
+    Column("recipient", Text(), primary_key=True),
+    Column("is_complaint", Boolean(), primary_key=True),
+    required("bounce", SmallInteger()),
+    required("status", Text()),
+    required("diagnostic", Text()),
+    required("reported_at", TIME),
+    required("report_message_id", Text()),
+)
+
+waiting_reports = Table(
+    "waiting_reports",
+    metadata,
+    Column("tenant_id", ID, primary_key=True),
+    Column("internet_message_id", Text(), primary_key=True),
+    Column("report_message_id", Text(), primary_key=True),
+    required("report", LargeBinary()),
+    required("reported_at", TIME),
 )
 
 kept_bytes = Table(

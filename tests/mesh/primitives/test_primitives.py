@@ -8,6 +8,7 @@ import grpc
 import httpx
 import psutil
 import pytest
+from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -73,6 +74,54 @@ def test_a_document_is_extracted_over_grpc_rest_and_the_command_line(mesh: Mesh,
     assert by_rest.status_code == 200, by_rest.text
     assert by_rest.json()["text"] == "Page one\n"
     assert "Thirty euros." in by_command.stdout, by_command.stderr
+
+
+def test_a_text_is_classified_over_grpc_rest_and_the_command_line(mesh: Mesh, tmp_path: Path) -> None:
+    text = "Two of the five chairs that we ordered are missing from the parcel."
+    labels = [
+        messages.ClassifyLabel(name="bill", examples=["The amount on your bill is wrong.", "Our invoice is attached."]),
+        messages.ClassifyLabel(name="delivery", examples=["Where is my parcel?", "My order has not arrived."]),
+    ]
+    request = messages.ClassifyMessageRequest(subject="Chairs", text=text, labels=labels)
+    by_grpc = services.PrimitiveServiceStub(mesh.channel).ClassifyMessage(request, timeout=60)
+    with rest(mesh, mesh.key) as client:
+        by_rest = client.post("/v1/primitives:classifyMessage", json=json_format.MessageToDict(request))
+        refused = client.post("/v1/primitives:classifyMessage", json={"text": text, "labels": [{"name": "one"}]})
+    file = tmp_path / "text.txt"
+    file.write_text(text)
+    options = [f"--label={label.name}={example}" for label in labels for example in label.examples]
+    by_command = mesh.run("primitives", "classify", str(file), *options, "--subject", "Chairs", "--json")
+
+    assert by_grpc.label == "delivery"
+    assert [score.label for score in by_grpc.scores] == ["bill", "delivery"]
+    assert by_rest.status_code == 200, by_rest.text
+    assert by_command.returncode == 0, by_command.stderr
+    for answer in (by_rest.text, by_command.stdout):
+        assert json_format.Parse(answer, messages.ClassifyMessageResponse()) == by_grpc
+    assert refused.json()["details"][0]["reason"] == "FIELD_INVALID"
+
+
+def test_fields_are_extracted_over_grpc_rest_and_the_command_line(mesh: Mesh, tmp_path: Path) -> None:
+    text = "Rechnungsnummer: RE-2026/118\nGesamt: 1.234,56 € bis 24.12.2026"
+    properties = {"rechnungsnummer": {"format": "identifier"}, "gesamt": {"format": "amount"}}
+    request = messages.ExtractFieldsRequest(text=text)
+    request.schema.update({"type": "object", "properties": properties})
+    by_grpc = services.PrimitiveServiceStub(mesh.channel).ExtractFields(request, timeout=60)
+    with rest(mesh, mesh.key) as client:
+        by_rest = client.post("/v1/primitives:extractFields", json=json_format.MessageToDict(request))
+        unsupported = {"type": "object", "properties": {"a": {"pattern": "(a+)+$"}}}
+        refused = client.post("/v1/primitives:extractFields", json={"text": text, "schema": unsupported})
+    file = tmp_path / "text.txt"
+    file.write_text(text)
+    options = [f"--field={name}={value['format']}" for name, value in properties.items()]
+    by_command = mesh.run("primitives", "fields", str(file), *options)
+
+    found = [(field.name, field.values[0].value, field.values[0].source) for field in by_grpc.fields]
+    assert found == [("gesamt", "1234.56 EUR", "1.234,56 €"), ("rechnungsnummer", "RE-2026/118", "RE-2026/118")]
+    assert json_format.Parse(by_rest.text, messages.ExtractFieldsResponse()) == by_grpc
+    assert refused.status_code == 400
+    assert refused.json()["details"][0]["reason"] == "SCHEMA_UNSUPPORTED"
+    assert "1234.56 EUR" in by_command.stdout, by_command.stderr
 
 
 def test_hostile_documents_are_refused_by_name_and_the_service_goes_on(mesh: Mesh) -> None:

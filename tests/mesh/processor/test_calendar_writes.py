@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from tests.mesh.accounts import new_address
 from tests.mesh.processor.test_calendars import reader, told
 from tests.programs.mesh import Mesh, eventually
 
@@ -83,3 +84,49 @@ def test_an_account_that_lets_only_read_is_refused_with_the_command(mesh: Mesh) 
     assert done.returncode != 0
     assert "ABILITY_NOT_GRANTED" in done.stderr
     assert "--ability calendar.write" in done.stderr
+
+
+def test_an_invitation_is_answered_and_the_organizer_sees_it(mesh: Mesh) -> None:
+    address, tenant = reader(mesh, "ms365", WRITING)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    mesh.run("calendars", "follow", listed["calendarId"])
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    organizer = new_address(mesh, "ms365")
+    (theirs,) = mesh.simulator.call("GET", f"accounts/{organizer}/calendars")
+    invited = [{"type": "required", "emailAddress": {"address": address, "name": address}}]
+    times = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00"}
+    path = f"accounts/{organizer}/calendars/{theirs['id']}/events"
+    mesh.simulator.call("POST", path, subject="Plan", attendees=invited, **times)
+    (created,) = eventually(lambda: _of_event(mesh, tenant, 1), 200, what="the invitation is announced")
+    event = created.event.calendar_event_id
+    options = ("--notify", "all", "--key", "answer-1", "--wait", "120", "--json")
+    first, again = (json.loads(mesh.run("calendars", "respond", event, "accepted", *options).stdout) for _ in range(2))
+    (shown,) = mesh.simulator.call("GET", f"accounts/{organizer}/calendars")
+
+    assert ("CALENDAR_WRITE_STATE_DONE", first["calendarWriteId"]) == (first["state"], again["calendarWriteId"])
+    assert ["accepted"] == [one["attendees"][address] for one in shown["events"]]
+
+
+def test_an_event_is_changed_and_then_cancelled_by_command(mesh: Mesh) -> None:
+    address, tenant = reader(mesh, "ms365", WRITING)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    mesh.run("calendars", "follow", listed["calendarId"])
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    invited = ("--attendee", "ada@example.com", "--notify", "all", "--key", "plan-1")
+    made = created(mesh, listed["calendarId"], "--subject", "Plan", *invited)
+    eventually(lambda: _of_event(mesh, tenant, 1), 200, what="the event is announced")
+    event, end = made["calendarEventId"], ("--notify", "all", "--wait", "120", "--json")
+    change = ("calendars", "update", event, "--subject", "Other", "--key", "change-1", *end)
+    changed, again = (json.loads(mesh.run(*change).stdout) for _ in range(2))
+    updated = eventually(lambda: _of_event(mesh, tenant, 2), 200, what="the change is announced")[1]
+    (kept,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+    late = mesh.run("calendars", "update", event, "--subject", "Late", "--version", made["version"], *end)
+    cancelled = json.loads(mesh.run("calendars", "cancel", event, "--key", "cancel-1", "--yes", *end).stdout)
+    deleted = eventually(lambda: _of_event(mesh, tenant, 3), 200, what="the cancellation is announced")[2]
+    (left,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+
+    assert ("CALENDAR_WRITE_STATE_DONE", changed["calendarWriteId"]) == (changed["state"], again["calendarWriteId"])
+    assert ["Other"] == [one["subject"] for one in kept["events"]]
+    assert "CALENDAR_EVENT_CHANGED" in late.stderr
+    assert ("CALENDAR_WRITE_STATE_DONE", []) == (cancelled["state"], left["events"])
+    assert [changed["calendarWriteId"], "calendar.event.deleted"] == [updated.calendar_write_id, deleted.event_type]

@@ -177,3 +177,35 @@ def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(mesh: Mesh,
 def _sent(client: httpx.Client, send_id: str) -> dict[str, str]:
     found: dict[str, str] = client.get(f"/v1/sends/{send_id}").json()["send"]
     return found if found["state"] == "SEND_STATE_SENT" else {}
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_a_bounce_is_one_event_and_stands_in_its_send(mesh: Mesh, provider: str) -> None:
+    _, tenant = sender(mesh, provider)
+    stub = subscription_services.SubscriptionServiceStub(mesh.channel)
+    stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant, all_mail=True))
+    time.sleep(1.1)  # The provider cuts times to the second: what follows is surely after the beginning.
+    words = [
+        "send",
+        "--tenant",
+        tenant,
+        "--to",
+        "gone@undeliverable.test",
+        "--subject",
+        "Offer",
+        "--text",
+        "Hi",
+        "--json",
+    ]
+    send_id = json.loads(mesh.run(*words).stdout)["sendId"]
+    bounced = ("send.bounced", send_id)
+    eventually(lambda: bounced in send_events(mesh, tenant))
+    assert mesh.simulator.wait_until_idle(60)
+    shown = json.loads(mesh.run("sends", "get", send_id, "--json").stdout)
+    told = mesh.run("sends", "get", send_id).stdout
+
+    assert [("send.sent", send_id), bounced] == send_events(mesh, tenant)
+    assert [("gone@undeliverable.test", "BOUNCE_KIND_HARD", "5.1.1")] == [
+        (one["recipient"], one["bounce"], one["status"]) for one in shown["reports"]
+    ]
+    assert "hard bounce" in told

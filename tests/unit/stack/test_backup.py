@@ -1,6 +1,7 @@
 """Backups that are incomplete, changed or sealed with another key are refused before anything is written."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_a_key_is_made_only_when_the_operator_asks_for_one(tmp_path: Path) -> No
     again = back_up(tmp_path, "fourth", "--new-key")
     assert (1, made) == (again.returncode, key.read_bytes())
     assert "exists already" in again.stderr
+
+
+def test_a_key_that_others_can_read_is_named(tmp_path: Path, folder: Path) -> None:
+    key = tmp_path / "backup.key"
+    words = ("restore", str(folder), "--backup-key", str(key))
+    said = {}
+    for mode in (0o600, 0o644):
+        key.chmod(mode)
+        command = (sys.executable, "-m", "stack", "--data", str(tmp_path / f"{mode:o}"), *words)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, **EXISTING}
+        )
+        said[mode] = "can be read by others (mode 644)" in ended.stderr
+
+    assert {0o600: False, 0o644: True} == said
 
 
 def test_a_directory_with_an_installation_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:

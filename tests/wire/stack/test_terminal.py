@@ -88,6 +88,9 @@ COMMANDS = (
     ("calendars", "instances", ID),
     ("calendars", "show", ID),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
+    ("calendars", "respond", ID, "accepted", "--notify", "none"),
+    ("calendars", "update", ID, "--subject", "s", "--notify", "none"),
+    ("calendars", "cancel", ID, "--notify", "none", "--yes"),
     ("calendar-writes", "list"),
     ("calendar-writes", "get", ID),
     ("calendar-writes", "resolve", ID, "done"),
@@ -102,6 +105,8 @@ COMMANDS = (
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),
     ("primitives", "extract", __file__),
+    ("primitives", "fields", __file__, "--field", "a=date"),
+    ("primitives", "classify", __file__, "--label", "a", "--label", "b=c"),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
 )

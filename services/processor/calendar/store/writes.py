@@ -20,14 +20,16 @@ DUE = DueQueue("calendar_writes", "SELECT tenant_id, due_at FROM processor.calen
 """The writes that are due."""
 _INSERT = f"""
     INSERT INTO processor.calendar_writes (calendar_write_id, tenant_id, calendar_id, provider_calendar_id,
-        idempotency_key, digest, provider, kind, content, state, correlation_id, due_at, deadline_at, key_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        idempotency_key, digest, provider, kind, content, state, correlation_id, due_at, deadline_at, key_id,
+        calendar_event_id, provider_event_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 _INSERTED = (
     "calendar_write_id", "tenant_id", "calendar_id", "provider_calendar_id", "idempotency_key", "digest", "provider",
-    "kind", "content", "state", "correlation_id", "due_at", "deadline_at", "key_id",
+    "kind", "content", "state", "correlation_id", "due_at", "deadline_at", "key_id", "calendar_event_id",
+    "provider_event_id",
 )  # fmt: skip
 _OVERDUE = f"""
     SELECT {_COLUMNS} FROM processor.calendar_writes w
@@ -57,6 +59,18 @@ async def by_key(connection: db.Connection, tenant_id: str, key: str) -> WriteRo
         f"SELECT {_COLUMNS} FROM processor.calendar_writes WHERE tenant_id = $1 AND idempotency_key = $2",  # noqa: S608
         tenant_id,
         key,
+    )
+    return None if found is None else _row(found)
+
+
+async def by_event(connection: db.Connection, event_id: str, key: str, scope: list[str] | None) -> WriteRow | None:
+    """Read the write with a key about an event, which the calendar need not have any more; None scopes mean all."""
+    found = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.calendar_writes WHERE calendar_event_id = $1"  # noqa: S608
+        " AND idempotency_key = $2 AND ($3::uuid[] IS NULL OR tenant_id = ANY($3))",
+        event_id,
+        key,
+        scope,
     )
     return None if found is None else _row(found)
 

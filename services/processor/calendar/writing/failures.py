@@ -10,6 +10,7 @@ _NOT_CONNECTED = frozenset({
 """Names of aiohttp's errors from before a connection was there."""
 _BEFORE_PROCESSING = frozenset({401, 429})
 _FORBIDDEN = 403
+_OUTDATED = 412
 _CLIENT_ERRORS = (400, 500)
 _REFUSALS = frozenset({Meaning.FORBIDDEN, Meaning.FINAL, Meaning.MAILBOX_UNAVAILABLE, Meaning.NOT_FOUND})
 
@@ -24,6 +25,11 @@ def is_unprocessed(error: SourceError) -> bool:
         return True
     is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
     return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
+
+
+def is_outdated(error: SourceError) -> bool:
+    """Return whether the provider refused a request because the event has another version than the request names."""
+    return error.status == _OUTDATED
 
 
 def is_blocked(error: SourceError) -> bool:

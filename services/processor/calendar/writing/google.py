@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 from services.processor.calendar.mapping.fields import text
 from services.processor.calendar.mapping.google_event import map_event
 from services.processor.calendar.mapping.parts import CalendarOfEvents, UnreadableEventError
-from services.processor.calendar.write_rows import Made, WriteRow
+from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
+from services.processor.calendar.writing.google_changes import GoogleChanges
 from services.processor.calendar.writing.google_json import SEND_UPDATES, event_id, event_json
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
@@ -30,17 +31,26 @@ class GoogleWriting:
     def __init__(self, access: MailboxAccess, base_url: str) -> None:
         self._access = access
         self._base = base_url
+        self._changes = GoogleChanges(access, base_url)
+
+    async def target(self, row: WriteRow) -> Target:
+        """See `WritableCalendars.target`."""
+        return await self._changes.target(row)
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
+        if row.kind is not Kind.CREATE:
+            return await self._changes.submit(row)
         own = event_id(row.calendar_write_id)
-        body = {"id": own, **event_json(row.content.event, row.calendar_write_id)}
-        query = {"conferenceDataVersion": _VERSION, "sendUpdates": SEND_UPDATES[row.content.notify]}
+        body = {"id": own, **event_json(row.creation.event, row.calendar_write_id)}
+        query = {"conferenceDataVersion": _VERSION, "sendUpdates": SEND_UPDATES[row.creation.notify]}
         url = f"{self._of(row)}?{urlencode(query)}"
         return _made(row, await self._access.call("calendar_create", url, method="POST", body=body))
 
     async def find(self, row: WriteRow) -> Made | None:
         """See `WritableCalendars.find`. A late insertion collides with the repeated one."""
+        if row.kind is not Kind.CREATE:
+            return await self._changes.find(row)
         return await self._read(row, event_id(row.calendar_write_id))
 
     async def event(self, row: WriteRow) -> Made | None:

@@ -35,8 +35,8 @@ def event_json(event: pb2.NewCalendarEvent, write_id: str) -> dict[str, Any]:
         "summary": event.subject,
         "description": event.body_text,
         "location": event.location,
-        "start": _time(event.start),
-        "end": _time(event.end),
+        "start": time_json(event.start),
+        "end": time_json(event.end),
         "attendees": [_attendee(one) for one in event.attendees],
         "visibility": _VISIBILITY.get(event.visibility, "default"),
         "transparency": "transparent" if event.busy == event_pb2.EVENT_BUSY_FREE else "opaque",
@@ -52,7 +52,19 @@ def event_json(event: pb2.NewCalendarEvent, write_id: str) -> dict[str, Any]:
     return made
 
 
-def _time(time: pb2.NewEventTime) -> dict[str, str]:
+def changes_json(changes: pb2.CalendarEventChanges) -> dict[str, Any]:
+    """Return the fields of changes that `changes.check_changes_for` has passed."""
+    named = (("subject", "summary"), ("body_text", "description"), ("location", "location"))
+    made: dict[str, Any] = {to: getattr(changes, name) for name, to in named if changes.HasField(name)}  # type: ignore[arg-type]
+    if changes.HasField("start"):
+        # A patch merges objects: the other way of giving a time is removed.
+        empty = {"date": None, "dateTime": None, "timeZone": None}
+        made |= {"start": {**empty, **time_json(changes.start)}, "end": {**empty, **time_json(changes.end)}}
+    return made
+
+
+def time_json(time: pb2.NewEventTime) -> dict[str, str]:
+    """Return a time."""
     return {"date": time.date} if time.date else {"dateTime": time.local, "timeZone": time.time_zone}
 
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from services.processor.calendar.mapping.fields import objects
 from services.processor.calendar.mapping.graph_event import map_event
 from services.processor.calendar.mapping.parts import CalendarOfEvents, UnreadableEventError
-from services.processor.calendar.write_rows import Made, WriteRow
+from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
+from services.processor.calendar.writing.graph_changes import GraphChanges
 from services.processor.calendar.writing.graph_json import event_json
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
@@ -34,12 +35,19 @@ class GraphWriting:
     def __init__(self, access: MailboxAccess, base_url: str) -> None:
         self._access = access
         self._base = base_url
+        self._changes = GraphChanges(access, base_url)
+
+    async def target(self, row: WriteRow) -> Target:
+        """See `WritableCalendars.target`."""
+        return await self._changes.target(row)
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
+        if row.kind is not Kind.CREATE:
+            return await self._changes.submit(row)
         mark = {"id": GRAPH_CALENDAR_WRITE, "value": row.calendar_write_id}
         body = {
-            **event_json(row.content.event),
+            **event_json(row.creation.event),
             "transactionId": row.calendar_write_id,
             "singleValueExtendedProperties": [mark],
         }
@@ -48,6 +56,8 @@ class GraphWriting:
 
     async def find(self, row: WriteRow) -> Made | None:
         """See `WritableCalendars.find`. A search need not find at once what was made."""
+        if row.kind is not Kind.CREATE:
+            return await self._changes.find(row)
         condition = f"ep/id eq '{GRAPH_CALENDAR_WRITE}' and ep/value eq '{row.calendar_write_id}'"
         params = {"$filter": f"singleValueExtendedProperties/Any(ep: {condition})", "$select": _FIELDS, "$top": "2"}
         found = objects(await self._access.call("calendar_find", f"{self._of(row)}/events", params=params), "value")

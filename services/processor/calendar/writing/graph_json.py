@@ -29,8 +29,8 @@ def event_json(event: pb2.NewCalendarEvent) -> dict[str, Any]:
     made: dict[str, Any] = {
         "subject": event.subject,
         "body": {"contentType": "text", "content": event.body_text},
-        "start": _time(event.start),
-        "end": _time(event.end),
+        "start": time_json(event.start),
+        "end": time_json(event.end),
         "isAllDay": bool(event.start.date),
         "attendees": [_attendee(one) for one in event.attendees],
         "importance": _IMPORTANCE.get(event.importance, "normal"),
@@ -48,7 +48,22 @@ def event_json(event: pb2.NewCalendarEvent) -> dict[str, Any]:
     return made
 
 
-def _time(time: pb2.NewEventTime) -> dict[str, str]:
+def changes_json(changes: pb2.CalendarEventChanges) -> dict[str, Any]:
+    """Return the fields of changes that `changes.check_changes_for` has passed."""
+    made: dict[str, Any] = {}
+    if changes.HasField("subject"):
+        made["subject"] = changes.subject
+    if changes.HasField("body_text"):
+        made["body"] = {"contentType": "text", "content": changes.body_text}
+    if changes.HasField("location"):
+        made["location"] = {"displayName": changes.location}
+    if changes.HasField("start"):
+        made |= {"start": time_json(changes.start), "end": time_json(changes.end)}
+        made["isAllDay"] = bool(changes.start.date)
+    return made
+
+
+def time_json(time: pb2.NewEventTime) -> dict[str, str]:
     """Return a time; an all-day event goes from midnight to midnight in one zone."""
     if time.date:
         return {"dateTime": f"{date.fromisoformat(time.date).isoformat()}T00:00:00", "timeZone": _UTC}

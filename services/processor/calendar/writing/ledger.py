@@ -7,7 +7,7 @@ from typing import Any
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit.clock import Clock
 from services.processor.calendar.store import writes
-from services.processor.calendar.write_rows import Made, State, WriteRow
+from services.processor.calendar.write_rows import Made, State, Target, WriteRow
 from services.processor.calendar.writing.outcome import IN_DOUBT, end, finish
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import CALENDAR_WRITES
@@ -33,10 +33,18 @@ class Ledger:
         self._fence = fence
         self._clock = clock
 
-    async def submitting(self, row: WriteRow) -> WriteRow:
-        """Commit that the change is submitted now. From here on nothing but the provider tells whether it was made."""
+    async def submitting(self, row: WriteRow, target: Target | None = None) -> WriteRow:
+        """Commit that the change is submitted now. From here on nothing but the provider tells whether it was made.
+
+        Args:
+            row: The write.
+            target: The event that it changes, where it was read just now.
+        """
         now = self._clock.now()
-        values = {"submitted_at": now, "submissions": row.submissions + 1, "due_at": now, "reason": "", "detail": ""}
+        values: dict[str, Any] = {"submitted_at": now, "submissions": row.submissions + 1, "due_at": now}
+        values |= {"reason": "", "detail": ""}
+        if target is not None:
+            values |= {"provider_event_id": target.provider_event_id, "version_before": target.version}
         return await self._change(row, {**values, "state": State.WRITING})
 
     async def unprocessed(self, row: WriteRow, until: datetime, reason: str, detail: str) -> None:

@@ -94,7 +94,7 @@ async def end(connection: db.Connection, row: WriteRow, at: datetime, why: str) 
 
 def _of_event(row: WriteRow, made: Made, at: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "calendar_event_id": event_uuid(row.calendar_id, made.provider_event_id),
+        "calendar_event_id": row.calendar_event_id or event_uuid(row.calendar_id, made.provider_event_id),
         "provider_event_id": made.provider_event_id,
         "version": made.version,
     }

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import timedelta
 
+from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -11,12 +13,16 @@ from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
 from services.processor.calendar.rows import CalendarRow
-from services.processor.calendar.store import calendars, writes
-from services.processor.calendar.write_rows import Content, Kind, State, WriteRow
+from services.processor.calendar.store import calendars, events, writes
+from services.processor.calendar.write_rows import Content, EventContent, Kind, State, WriteRow
+from services.processor.calendar.writing.answer import check_answer, check_answer_for, check_comment
+from services.processor.calendar.writing.cancellation import check_cancellation_for
+from services.processor.calendar.writing.changes import check_changes, check_changes_for
 from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
 from services.processor.calendar.writing.outcome import finish
 from services.processor.errors import (
     AbilityNotGranted,
+    CalendarEventNotFound,
     CalendarNotFound,
     CalendarReadOnly,
     CalendarWriteNotFound,
@@ -75,6 +81,64 @@ class CalendarWrites:
             row, was_known = await self._accept(connection, calendar, Kind.CREATE, request, key_id)
         return self._woken(row, was_known=was_known)
 
+    async def respond(
+        self, request: pb2.RespondToCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit an answer to an invitation; see `create` for the arguments and the result.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `RespondToCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_answer(request)
+        return await self._on_event(Kind.RESPOND, request, scope, key_id)
+
+    async def update(
+        self, request: pb2.UpdateCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit changes of an event; see `create` for the arguments and the result.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `UpdateCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_changes(request)
+        return await self._on_event(Kind.UPDATE, request, scope, key_id)
+
+    async def cancel(
+        self, request: pb2.CancelCalendarEventRequest, scope: list[str] | None, key_id: str | None = None
+    ) -> tuple[WriteRow, bool]:
+        """Commit a cancellation; see `create` for the arguments and the result.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            MeshError: See `CancelCalendarEvent`.
+        """
+        check_key(request.idempotency_key)
+        check_notify(request.notify)
+        check_comment(request.comment)
+        return await self._on_event(Kind.CANCEL, request, scope, key_id)
+
+    async def _on_event(
+        self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
+    ) -> tuple[WriteRow, bool]:
+        event_id = request.calendar_event_id
+        async with db.transaction(self._pool) as connection:
+            event = await events.by_id(connection, event_id, scope)
+            if event is None:
+                # The change may have removed it: the caller who asks again learns the outcome.
+                row = await writes.by_event(connection, event_id, request.idempotency_key, scope)
+                if row is None or row.digest != digest_of(kind, request):
+                    raise CalendarEventNotFound(resource=event_id, metadata={"calendar_event_id": event_id})
+                return row, True
+            calendar = await _calendar(connection, event.calendar_id, scope)
+            row, was_known = await self._accept(connection, calendar, kind, request, key_id, event)
+        return self._woken(row, was_known=was_known)
+
     async def get(self, write_id: str, scope: list[str] | None) -> WriteRow:
         """Read a write.
 
@@ -122,25 +186,38 @@ class CalendarWrites:
             "finished_at": None,
             "attempts": 0,
             "submissions": 0,
+            "version_before": "",
             "resolutions": row.resolutions + 1,
         }
         return _locked(await writes.change(connection, row.calendar_write_id, State.UNCERTAIN, values))
 
     async def _accept(
-        self, connection: db.Connection, calendar: CalendarRow, kind: Kind, content: Content, key_id: str | None
+        self,
+        connection: db.Connection,
+        calendar: CalendarRow,
+        kind: Kind,
+        content: Content,
+        key_id: str | None,
+        event: event_pb2.CalendarEvent | None = None,
     ) -> tuple[WriteRow, bool]:
         digest = digest_of(kind, content)
         known = await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
-        made = known or await self._insert(connection, calendar, kind, content, key_id)
+        made = known or await self._insert(connection, calendar, kind, content, key_id, event)
         row = made or await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
         if row is None or row.digest != digest:
             raise IdempotencyKeyReused(metadata={"idempotency_key": content.idempotency_key})
         return row, known is not None or made is None
 
     async def _insert(
-        self, connection: db.Connection, calendar: CalendarRow, kind: Kind, content: Content, key_id: str | None
+        self,
+        connection: db.Connection,
+        calendar: CalendarRow,
+        kind: Kind,
+        content: Content,
+        key_id: str | None,
+        event: event_pb2.CalendarEvent | None,
     ) -> WriteRow | None:
-        await _check(connection, calendar, content)
+        await _check(connection, calendar, content, event)
         tenant_id, now = calendar.tenant_id, self._clock.now()
         if await writes.count_waiting(connection, tenant_id) >= self._settings.calendar_writes_waiting:
             raise CalendarWriteQueueFull(metadata={"tenant_id": tenant_id})
@@ -160,6 +237,8 @@ class CalendarWrites:
             "due_at": now,
             "deadline_at": now + timedelta(seconds=self._settings.calendar_write_deadline_seconds),
             "key_id": key_id,
+            "calendar_event_id": None if event is None else event.calendar_event_id,
+            "provider_event_id": "" if event is None else event.provider_event_id,
         }
         return await writes.insert(connection, row)
 
@@ -171,8 +250,7 @@ class CalendarWrites:
 
 def digest_of(kind: Kind, request: Content) -> bytes:
     """Return the digest of a write's content, without its key."""
-    content = type(request)()
-    content.CopyFrom(request)
+    content = deepcopy(request)
     content.ClearField("idempotency_key")
     return hashlib.sha256(bytes([kind]) + content.SerializeToString(deterministic=True)).digest()
 
@@ -184,12 +262,27 @@ async def _calendar(connection: db.Connection, calendar_id: str, scope: list[str
     return row
 
 
-async def _check(connection: db.Connection, calendar: CalendarRow, content: Content) -> None:
+async def _check(
+    connection: db.Connection, calendar: CalendarRow, content: Content, stored: event_pb2.CalendarEvent | None
+) -> None:
     """Check that the tenant lets mailmesh write, the account may change the calendar, and the provider can hold it."""
     await _check_ability(connection, calendar)
-    info, event = calendar.info, content.event
-    if not info.can_write:
+    if not calendar.info.can_write:
         raise CalendarReadOnly(subject=calendar.calendar_id, metadata={"calendar_id": calendar.calendar_id})
+    if stored is None:
+        assert isinstance(content, pb2.CreateCalendarEventRequest)  # noqa: S101 - every other one has its event
+        _check_new(calendar, content)
+    elif isinstance(content, pb2.RespondToCalendarEventRequest):
+        check_answer_for(calendar.info.provider, stored, content)
+    elif isinstance(content, pb2.CancelCalendarEventRequest):
+        check_cancellation_for(calendar.info.provider, stored, content)
+    else:
+        assert isinstance(content, pb2.UpdateCalendarEventRequest)  # noqa: S101 - the last kind
+        check_changes_for(calendar.info.provider, stored, content)
+
+
+def _check_new(calendar: CalendarRow, content: pb2.CreateCalendarEventRequest) -> None:
+    info, event = calendar.info, content.event
     check_for(info.provider, event, content.notify)
     allowed = list(info.online_meeting_providers)
     if event.online_meeting_provider and event.online_meeting_provider not in allowed:

@@ -14,11 +14,11 @@ import structlog
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit.clock import Clock
-from services.processor.calendar.write_rows import Made, State, WriteRow
-from services.processor.calendar.writing.failures import is_blocked, is_refused, is_unprocessed
+from services.processor.calendar.write_rows import Kind, Made, State, WriteRow
+from services.processor.calendar.writing.failures import is_blocked, is_outdated, is_refused, is_unprocessed
 from services.processor.calendar.writing.ledger import Ledger
 from services.processor.calendar.writing.outcome import FIRST_POLL, meeting_of
-from services.processor.calendar.writing.target import WritableCalendars
+from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, WritableCalendars
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.settings import ProcessorSettings
@@ -72,7 +72,17 @@ class Submission:
             await self._submit(row)
 
     async def _submit(self, row: WriteRow) -> None:
-        writing = await self._ledger.submitting(row)
+        target = None
+        if row.kind is not Kind.CREATE and row.submissions == 0:
+            try:
+                target = await self._calendars.target(row)
+            except SourceError as exc:
+                await self._not_read(row, exc)
+                return
+            except ImpossibleError as exc:
+                await self._ledger.failed(row, exc.reason, exc.detail)
+                return
+        writing = await self._ledger.submitting(row, target)
         try:
             made = await self._calendars.submit(writing)
         except SourceError as exc:
@@ -80,12 +90,24 @@ class Submission:
             return
         await self._ledger.done(writing, made)
 
+    async def _not_read(self, row: WriteRow, error: SourceError) -> None:
+        """The event could not be read before the submission: nothing was submitted."""
+        if is_refused(error):
+            await self._ledger.failed(row, "CALENDAR_WRITE_REFUSED", error.detail)
+            return
+        until = self._retry_at(row, error)
+        await self._ledger.wait(row, until, error.reason, error.detail, failed=1)
+        await self._hold_back(error, until)
+
     async def _not_made(self, row: WriteRow, error: SourceError) -> None:
         # After an earlier submission without an answer, the refusal of this one says nothing about that one.
         until = self._retry_at(row, error)
         if is_unprocessed(error):
             await self._ledger.unprocessed(row, until, error.reason, error.detail)
             await self._hold_back(error, until)
+        elif row.submissions == 1 and is_outdated(error):
+            # The event was changed between its reading and this submission: it is read again, and decided again.
+            await self._ledger.unprocessed(row, self._clock.now() + _FIRST_LOOK, error.reason, error.detail)
         elif row.submissions == 1 and is_refused(error):
             await self._ledger.failed(row, "CALENDAR_WRITE_REFUSED", error.detail)
         else:
@@ -102,6 +124,9 @@ class Submission:
             made = await self._calendars.find(row)
         except SourceError as exc:
             await self._not_found_out(row, exc)
+            return
+        except UnprovableError as exc:
+            await self._ledger.uncertain(row, f"submitted, and {exc.detail}")
             return
         if made is not None:
             await self._ledger.done(row, made)

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from services.message.fields import text
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Failed, Fetched, Finding, held_back, mapped_by
 from services.processor.mail.sources.gmail_mapping import map_message
+from services.processor.mail.sources.reports import with_report
 from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.decoding import decoded
 from services.processor.mailbox.failures import RULES, Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
@@ -27,6 +30,8 @@ UNREAD_VERSION = sys.maxsize
 _PATIENCE_SECONDS = 2.0
 _SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
+
+_FIRST_YEAR_OF_SECONDS = 1980
 
 
 class HistoryBehindError(SourceError):
@@ -170,8 +175,9 @@ class GmailMailbox:
             SourceError: Any failure, classified by the table of failures.
         """
         params: dict[str, object] = {"includeSpamTrash": "true", "maxResults": page_size}
-        if since is not None:
-            params["q"] = f"after:{int((since - timedelta(seconds=1)).timestamp())}"
+        # `after:` takes seconds since 1970 and no sign. A time before any mail means every mail.
+        if since is not None and since.year >= _FIRST_YEAR_OF_SECONDS:
+            params["q"] = f"after:{_second_before(since)}"
         if page_token:
             params["pageToken"] = page_token
         answer = await self._call("list", "/messages", LIST_UNITS, params)
@@ -185,7 +191,7 @@ class GmailMailbox:
         Raises:
             SourceError: Any failure, classified by the table of failures.
         """
-        first, last = int((since - timedelta(seconds=1)).timestamp()), int(until.timestamp()) + 1
+        first, last = _second_before(since), int(until.timestamp()) + 1
         params: dict[str, object] = {
             "includeSpamTrash": "true",
             "maxResults": page_size,
@@ -233,7 +239,15 @@ class GmailMailbox:
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
         self.scope.succeeded(message_id)
-        return await mapped_by(map_message, GOOGLEWS, raw, bodies)
+        found = await mapped_by(map_message, GOOGLEWS, raw, bodies)
+        return await with_report(found, lambda: self._raw(path), message_id, self.scope)
+
+    @asynccontextmanager
+    async def _raw(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        await self._quota.take(GET_UNITS)
+        query: dict[str, object] = {"format": "raw", "fields": "raw"}
+        async with self.access.stream("report", f"{self._base}{path}", params=query) as answer:
+            yield decoded(answer.pieces)
 
     async def _bodies(self, path: str, attachment_ids: Sequence[str]) -> dict[str, str | bytes]:
         """Fetch the bodies that Gmail withholds. A body that cannot be fetched counts as cut."""
@@ -256,3 +270,8 @@ class GmailMailbox:
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         await self._quota.take(units)
         return await self.access.call(operation, f"{self._base}{path}", params=params)
+
+
+def _second_before(moment: datetime) -> int:
+    """Return the second before a time, for Gmail's `after:`. No time lies before the first one of the calendar."""
+    return int(moment.timestamp()) - 1

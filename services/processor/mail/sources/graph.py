@@ -1,7 +1,8 @@
 """Microsoft Graph over HTTP: messages by immutable id, folders, delta. Other modules interpret the answers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import LONG_MAILS, Fetched, Finding, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message
 from services.processor.mail.sources.mapping_pool import MappingError
+from services.processor.mail.sources.reports import with_report
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON, failure
@@ -220,7 +222,16 @@ class GraphMailbox:
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
         self.scope.succeeded(message_id)
-        return await mapped_by(map_message, MS365, raw)
+        return await self._reported(message_id, await mapped_by(map_message, MS365, raw))
+
+    async def _reported(self, message_id: str, finding: Finding) -> Finding:
+        return await with_report(finding, lambda: self._raw(message_id), message_id, self.scope)
+
+    @asynccontextmanager
+    async def _raw(self, message_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        url = f"{self._base}{_message_path(message_id)}/$value"
+        async with self.access.stream("report", url, headers={"prefer": _IMMUTABLE}) as answer:
+            yield answer.pieces
 
     async def _fetch_batch(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
         requests = [
@@ -267,7 +278,7 @@ class GraphMailbox:
         status, body, headers = response.get("status"), response.get("body"), response.get("headers")
         if status == 200:  # noqa: PLR2004 - OK
             self.scope.succeeded(message_id)
-            return await mapped_by(map_message, MS365, body)
+            return await self._reported(message_id, await mapped_by(map_message, MS365, body))
         error = failure(
             MS365,
             status if isinstance(status, int) else 0,

@@ -9,14 +9,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from services.meshkit.file_names import safe_name
 from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.decoding import NotDecodableError, decoded
 from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
 from services.processor.mailbox.parsing import decode_content
 from services.processor.mailbox.provider_http import JSON
-from services.processor.messages.reading.decoding import NotDecodableError, decoded
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.graph import not_found
-from services.processor.messages.reading.names import media_type, safe_name
+from services.processor.messages.reading.names import media_type
 from services.providers.names import GOOGLEWS
 
 _GET_UNITS = 20

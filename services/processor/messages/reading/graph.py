@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
+from services.meshkit.file_names import safe_name
 from services.processor.errors import AttachmentNotFound
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.messages.reading.download import Download
-from services.processor.messages.reading.names import media_type, safe_name
+from services.processor.messages.reading.names import media_type
 
 _IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
 _LINK, _ITEM = "referenceattachment", "itemattachment"

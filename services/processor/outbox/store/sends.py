@@ -10,7 +10,7 @@ import asyncpg
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
 from services.processor.mailbox.store.due_queues import DueQueue
-from services.processor.outbox.rows import UNSUBMITTED, SendRow, State, head_and_body
+from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State, head_and_body
 
 _NAMES = tuple(field.name for field in fields(SendRow))
 _HEAD_COLUMNS = ", ".join(_NAMES)
@@ -110,6 +110,37 @@ async def by_id(
         f" AND ($2::uuid[] IS NULL OR tenant_id = ANY($2)){' FOR UPDATE' if lock else ''}",
         send_id,
         scope,
+    )
+    return None if found is None else _row(found)
+
+
+async def by_internet_ids(connection: db.Connection, tenant_id: str, ids: Sequence[str]) -> list[SendRow]:
+    """Read the sends of a tenant by the Message-IDs of their mails, without their bodies."""
+    rows = await connection.fetch(
+        f"SELECT {_HEAD_COLUMNS} FROM processor.sends"  # noqa: S608 - constants
+        " WHERE tenant_id = $1 AND internet_message_id <> '' AND internet_message_id = ANY($2)"
+        " ORDER BY send_id FOR UPDATE",
+        tenant_id,
+        list(ids),
+    )
+    return [_row(row) for row in rows]
+
+
+async def stamp(connection: db.Connection, tenant_id: str, send_id: str, copy: MailCopy) -> SendRow | None:
+    """Store the ids of a sent copy that was found after the outcome, once; return the send if it had none before.
+
+    Only at Microsoft, where the mark is a property that no mail brings along; Gmail's is a header, which can be copied.
+    """
+    found = await connection.fetchrow(
+        "UPDATE processor.sends SET message_id = $3, internet_message_id = $4, provider_thread_id = $5"  # noqa: S608
+        " WHERE tenant_id = $1 AND send_id = $2 AND internet_message_id = '' AND state = $6 AND provider = 'ms365'"
+        f" RETURNING {_HEAD_COLUMNS}",
+        tenant_id,
+        send_id,
+        copy.message_id,
+        copy.internet_message_id,
+        copy.thread_id,
+        int(State.SENT),
     )
     return None if found is None else _row(found)
 

@@ -115,7 +115,7 @@ async def test_a_write_is_one_event_wherever_its_worker_dies(
     await ground.control.add_fault("hang", endpoint=CREATE[provider], account=account, phase=phase, seconds=90)
     row = await writer.create(calendar)
     with worker_process(ground, tmp_path, **QUICK) as worker:
-        await ground.until(lambda: _has_struck(ground), PATIENCE)
+        await ground.until(lambda: has_struck(ground), PATIENCE)
         worker.kill()
         await asyncio.to_thread(worker.wait, 30)
     await ground.control.clear_faults()
@@ -254,7 +254,7 @@ async def test_a_write_is_refused_by_name_before_anything_is_stored(ground: Grou
         await writer.create(calendar, key="another")
 
 
-async def _has_struck(ground: Ground) -> bool:
+async def has_struck(ground: Ground) -> bool:
     return any(fault["struck"] for fault in await ground.control.request("GET", "/faults"))
 
 

@@ -4,11 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
 
 CREATED, UPDATED, DELETED = "mail.created", "mail.updated", "mail.deleted"
+LIST_REFUSED = (
+    "mailmesh_processor_failures_total",
+    {"provider": "googlews", "remedy": "list", "reason": "MESSAGE_UNREADABLE"},
+)
 OLD_MS = int((datetime.now(UTC) - timedelta(days=20)).timestamp() * 1000)
 
 
@@ -62,6 +67,39 @@ async def test_a_reconciliation_since_a_time_reads_the_history_before_its_cursor
         await ground.reconcile(tenant, since=datetime.now(UTC) - timedelta(minutes=10))
         await _until_told(ground, tenant, {*before, (DELETED, ids["goes"]), (UPDATED, ids["changes"])})
         await _until_compared(ground)
+
+
+async def test_a_reconciliation_since_the_first_time_of_the_calendar_is_done(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.delete(tenant.address, ids["goes"])
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant, since=datetime(1, 1, 1, tzinfo=UTC))
+        await ground.settled()
+        await _until_compared(ground)
+
+    assert (DELETED, ids["goes"]) in await _told(ground, tenant)
+
+
+async def test_a_list_that_gmail_refuses_for_good_ends_and_stops_no_other_work(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.add_fault("status", endpoint="gmail.messages.list", account=tenant.address, status=400)
+    left_out = REGISTRY.get_sample_value(*LIST_REFUSED) or 0
+    await ground.control.delete(tenant.address, ids["goes"])
+    await ground.control.expire_history(tenant.address)
+    before = {(CREATED, one) for one in ids.values()} | {(DELETED, ids["goes"])}
+    async with running(ground.worker_settings(fetch_attempts=2)):
+        await ground.push_present(tenant)
+        await _until_told(ground, tenant, before)
+        live = await ground.control.deliver(tenant.address, subject="Live")
+        await ground.push_present(tenant)
+        await _until_told(ground, tenant, before | {(CREATED, live["id"])})
+        await _until_compared(ground)
+        await ground.reconcile(tenant, since=datetime.now(UTC) - timedelta(minutes=10))
+        await ground.settled()
+        await _until_compared(ground)
+
+    assert ["COMPARISON_CUT"] == await _losses(ground)
+    assert (REGISTRY.get_sample_value(*LIST_REFUSED) or 0) > left_out
 
 
 async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground: Ground) -> None:

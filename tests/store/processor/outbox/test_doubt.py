@@ -385,3 +385,16 @@ async def _is_one_mail(outgoing: Outgoing, send_id: str) -> None:
     copies = await outgoing.own(drafts=False)
     assert [row.message_id] == [copy["id"] for copy in copies]
     assert ["send.sent"] == [event.event_type for event in await outgoing.events()]
+
+
+async def test_a_throttled_repetition_is_no_submission(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    account = outgoing.tenant.address
+    await ground.control.add_fault("status", endpoint=SEND, account=account, status=504, **ONCE)
+    await ground.control.add_fault("status", endpoint=SEND, account=account, status=429, retry_after=1, skip=1, count=3)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE, send_submissions=2)):
+        sent = await outgoing.ended(row.send_id)
+
+    assert (State.SENT, 2) == (sent.state, sent.submissions)
+    await _is_one_mail(outgoing, sent.send_id)

@@ -101,6 +101,21 @@ async def test_a_file_above_three_megabytes_goes_to_microsoft_in_pieces(ground: 
     assert (State.SENT, files, []) == (sent.state, arrived, await outgoing.own(drafts=True))
 
 
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_recipient_gets_a_file_name_without_a_path(ground: Ground, provider: str) -> None:
+    """The largest file goes to Microsoft in pieces, whose session names the file by itself."""
+    outgoing = await Outgoing.of(ground, provider)
+    request = outgoing.request()
+    for name, content in {"../../etc/passwd": b"small", "..\\con": bytes(3_100_000)}.items():
+        request.attachments.add(upload_id=(await upload(outgoing, name, content)).upload_id)
+    row, _ = await outgoing.sends().accept(request)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+    names = [part.get_filename() for part in (await mail_of(outgoing)).iter_attachments()]
+
+    assert (State.SENT, ["_.._etc_passwd", "_con"]) == (sent.state, names)
+
+
 async def test_an_answer_has_files_too(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     original = await ground.control.deliver(

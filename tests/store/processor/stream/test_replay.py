@@ -202,3 +202,14 @@ async def test_a_key_replays_so_many_bytes_in_a_day(pool: db.Pool, reader: Event
     assert 3 == sum(isinstance(one, pb2.ReplayEventsResponse) for one in ended)
     assert 3 == sum(isinstance(one, ReplayQuotaReached) for one in ended)
     assert (3, 3, 3) == (dry.matched, others.appended, later.appended)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "0001-01-01T00:59:59Z", "9999-12-31T23:59:59.999999999Z"])
+async def test_the_first_and_the_last_time_of_the_calendar_bound_a_replay(
+    pool: db.Pool, replays: Replaying, when: str
+) -> None:
+    await _publish(pool, mail_draft())
+    request = pb2.ReplayEventsRequest(dry_run=True)
+    request.received_from.FromJsonString(when)
+
+    assert (1 if when < "1" else 0) == (await replays.replay(request, OPERATOR)).matched

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.processor.messages.reading.decoding import NotDecodableError, decoded
+from services.processor.mailbox.decoding import NotDecodableError, decoded
 
 
 async def pieces_of(answer: bytes, lengths: list[int]) -> AsyncIterator[bytes]:

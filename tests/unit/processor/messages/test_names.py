@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.processor.messages.reading.names import DEFAULT_TYPE, disposition, media_type, safe_name
+from services.meshkit.file_names import safe_name
+from services.processor.messages.reading.names import DEFAULT_TYPE, disposition, media_type
 
 
 @pytest.mark.parametrize(

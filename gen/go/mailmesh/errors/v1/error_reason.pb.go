@@ -646,6 +646,30 @@ const (
 	// Do: Look into the calendar, and call `ResolveCalendarWrite`.
 	// Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
 	ErrorReason_ERROR_REASON_CALENDAR_WRITE_UNKNOWN ErrorReason = 198
+	// CALENDAR_EVENT_NOT_INVITED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
+	// Do: Answer the invitation from the calendar of an attendee.
+	// Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_CALENDAR_EVENT_NOT_INVITED ErrorReason = 199
+	// CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+	// Do: Ask the organizer, or answer the invitation.
+	// Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED ErrorReason = 200
+	// CALENDAR_EVENT_CHANGED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The event has another version than the change names. `version` in the metadata is the newest that mailmesh knows. Also recorded in writes and their events.
+	// Do: Read the event again, and ask for the change with its version and another key.
+	// Sample: {"reason": "CALENDAR_EVENT_CHANGED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "version": "EwAAABYA"}}
+	ErrorReason_ERROR_REASON_CALENDAR_EVENT_CHANGED ErrorReason = 201
+	// CALENDAR_BODY_HOLDS_MEETING has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The event has an online meeting that Microsoft keeps in its body: another body would end the meeting. Also recorded in writes and their events.
+	// Do: Change the other fields, or create another event with the new body.
+	// Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING ErrorReason = 202
 	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
@@ -748,6 +772,24 @@ const (
 	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 	// Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_READER_NOT_INSTALLED ErrorReason = 232
+	// MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The local model that classifies texts is an extra that this installation lacks.
+	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+	// Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_MODEL_NOT_INSTALLED ErrorReason = 233
+	// MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+	// Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+	// Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_MODEL_BUDGET_SPENT ErrorReason = 234
+	// SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+	// Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+	// Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \"object\""}}
+	ErrorReason_ERROR_REASON_SCHEMA_UNSUPPORTED ErrorReason = 235
 )
 
 // Enum value maps for ErrorReason.
@@ -856,6 +898,10 @@ var (
 		196: "ERROR_REASON_CALENDAR_WRITE_REFUSED",
 		197: "ERROR_REASON_CALENDAR_WRITE_EXPIRED",
 		198: "ERROR_REASON_CALENDAR_WRITE_UNKNOWN",
+		199: "ERROR_REASON_CALENDAR_EVENT_NOT_INVITED",
+		200: "ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED",
+		201: "ERROR_REASON_CALENDAR_EVENT_CHANGED",
+		202: "ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING",
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
@@ -873,6 +919,9 @@ var (
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
+		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
+		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
+		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -978,6 +1027,10 @@ var (
 		"ERROR_REASON_CALENDAR_WRITE_REFUSED":         196,
 		"ERROR_REASON_CALENDAR_WRITE_EXPIRED":         197,
 		"ERROR_REASON_CALENDAR_WRITE_UNKNOWN":         198,
+		"ERROR_REASON_CALENDAR_EVENT_NOT_INVITED":     199,
+		"ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED":   200,
+		"ERROR_REASON_CALENDAR_EVENT_CHANGED":         201,
+		"ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING":    202,
 		"ERROR_REASON_UPLOAD_NOT_FOUND":               155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":              156,
 		"ERROR_REASON_UPLOADS_FULL":                   157,
@@ -995,6 +1048,9 @@ var (
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
+		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
+		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
+		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
 	}
 )
 
@@ -1029,7 +1085,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb5#\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xdf%\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1134,7 +1190,11 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"&ERROR_REASON_CALENDAR_WRITE_QUEUE_FULL\x10\xc3\x01\x12(\n" +
 	"#ERROR_REASON_CALENDAR_WRITE_REFUSED\x10\xc4\x01\x12(\n" +
 	"#ERROR_REASON_CALENDAR_WRITE_EXPIRED\x10\xc5\x01\x12(\n" +
-	"#ERROR_REASON_CALENDAR_WRITE_UNKNOWN\x10\xc6\x01\x12\"\n" +
+	"#ERROR_REASON_CALENDAR_WRITE_UNKNOWN\x10\xc6\x01\x12,\n" +
+	"'ERROR_REASON_CALENDAR_EVENT_NOT_INVITED\x10\xc7\x01\x12.\n" +
+	")ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED\x10\xc8\x01\x12(\n" +
+	"#ERROR_REASON_CALENDAR_EVENT_CHANGED\x10\xc9\x01\x12-\n" +
+	"(ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING\x10\xca\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +
@@ -1151,7 +1211,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"%ERROR_REASON_PERSON_ERASURE_NOT_FOUND\x10\xdd\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
-	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01B\x1f\n" +
+	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
+	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
+	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
+	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -451,6 +451,59 @@ func (AutomationKind) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
+// BounceKind tells for how long a recipient did not get a mail.
+type BounceKind int32
+
+const (
+	// BOUNCE_KIND_UNSPECIFIED means that the recipient has not failed: the mail is delayed, or was delivered.
+	BounceKind_BOUNCE_KIND_UNSPECIFIED BounceKind = 0
+	// BOUNCE_KIND_HARD means that another attempt will fail too.
+	BounceKind_BOUNCE_KIND_HARD BounceKind = 1
+	// BOUNCE_KIND_SOFT means that the server gave up for a reason that may pass: a status that begins with 4, or a full mailbox.
+	BounceKind_BOUNCE_KIND_SOFT BounceKind = 2
+)
+
+// Enum value maps for BounceKind.
+var (
+	BounceKind_name = map[int32]string{
+		0: "BOUNCE_KIND_UNSPECIFIED",
+		1: "BOUNCE_KIND_HARD",
+		2: "BOUNCE_KIND_SOFT",
+	}
+	BounceKind_value = map[string]int32{
+		"BOUNCE_KIND_UNSPECIFIED": 0,
+		"BOUNCE_KIND_HARD":        1,
+		"BOUNCE_KIND_SOFT":        2,
+	}
+)
+
+func (x BounceKind) Enum() *BounceKind {
+	p := new(BounceKind)
+	*p = x
+	return p
+}
+
+func (x BounceKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BounceKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_mail_v1_message_proto_enumTypes[7].Descriptor()
+}
+
+func (BounceKind) Type() protoreflect.EnumType {
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[7]
+}
+
+func (x BounceKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BounceKind.Descriptor instead.
+func (BounceKind) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{7}
+}
+
 // Address is one mailbox in a header of a mail.
 type Address struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -936,6 +989,154 @@ func (x *Thread) GetReasonMessageId() string {
 	return ""
 }
 
+// ReportedRecipient is what a report says of one recipient.
+type ReportedRecipient struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is the recipient, as the report spells it.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// action is "failed", "delayed", "delivered", "relayed" or "expanded" (RFC 3464 2.3.3). Empty in a complaint.
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// status is the enhanced status code, such as "5.1.1" (RFC 3463); "5.0.0" or "4.0.0" where the report has a basic code alone.
+	// Empty when it has none.
+	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// bounce is the kind of the failure.
+	Bounce BounceKind `protobuf:"varint,4,opt,name=bounce,proto3,enum=mailmesh.mail.v1.BounceKind" json:"bounce,omitempty"`
+	// diagnostic are the words of the server, one printable line of at most 300 characters. A stranger wrote them.
+	Diagnostic    string `protobuf:"bytes,5,opt,name=diagnostic,proto3" json:"diagnostic,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedRecipient) Reset() {
+	*x = ReportedRecipient{}
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedRecipient) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedRecipient) ProtoMessage() {}
+
+func (x *ReportedRecipient) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedRecipient.ProtoReflect.Descriptor instead.
+func (*ReportedRecipient) Descriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReportedRecipient) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ReportedRecipient) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ReportedRecipient) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *ReportedRecipient) GetBounce() BounceKind {
+	if x != nil {
+		return x.Bounce
+	}
+	return BounceKind_BOUNCE_KIND_UNSPECIFIED
+}
+
+func (x *ReportedRecipient) GetDiagnostic() string {
+	if x != nil {
+		return x.Diagnostic
+	}
+	return ""
+}
+
+// DeliveryReport is what a bounce or a complaint says. It is a claim that anybody can make: only "send.bounced" and
+// "send.complained" say that it fits a mail which mailmesh sent.
+type DeliveryReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// original_message_id is the Message-ID of the mail that it reports about, with angle brackets. Empty when it cites none.
+	OriginalMessageId string `protobuf:"bytes,1,opt,name=original_message_id,json=originalMessageId,proto3" json:"original_message_id,omitempty"`
+	// recipients are the recipients that it reports about, at most 100.
+	Recipients []*ReportedRecipient `protobuf:"bytes,2,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// feedback_type is the kind of a complaint, such as "abuse" (RFC 5965), or "other". Empty in a bounce.
+	FeedbackType  string `protobuf:"bytes,3,opt,name=feedback_type,json=feedbackType,proto3" json:"feedback_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryReport) Reset() {
+	*x = DeliveryReport{}
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryReport) ProtoMessage() {}
+
+func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
+func (*DeliveryReport) Descriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeliveryReport) GetOriginalMessageId() string {
+	if x != nil {
+		return x.OriginalMessageId
+	}
+	return ""
+}
+
+func (x *DeliveryReport) GetRecipients() []*ReportedRecipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *DeliveryReport) GetFeedbackType() string {
+	if x != nil {
+		return x.FeedbackType
+	}
+	return ""
+}
+
 // MailMessage is a mail in its state at the time of the fetch.
 type MailMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -999,14 +1200,17 @@ type MailMessage struct {
 	// automation is the kind of machine that wrote the mail, if one did. Both providers: from the headers.
 	Automation AutomationKind `protobuf:"varint,25,opt,name=automation,proto3,enum=mailmesh.mail.v1.AutomationKind" json:"automation,omitempty"`
 	// web_link opens the mail in the provider's own web client. Microsoft: `webLink`. Empty for Google.
-	WebLink       string `protobuf:"bytes,26,opt,name=web_link,json=webLink,proto3" json:"web_link,omitempty"`
+	WebLink string `protobuf:"bytes,26,opt,name=web_link,json=webLink,proto3" json:"web_link,omitempty"`
+	// report is what a bounce or a complaint reports. Absent on other mail, and when the mail reports about no recipient. Both
+	// providers: from the first 256 KiB of the mail in MIME.
+	Report        *DeliveryReport `protobuf:"bytes,27,opt,name=report,proto3" json:"report,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MailMessage) Reset() {
 	*x = MailMessage{}
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1222,7 @@ func (x *MailMessage) String() string {
 func (*MailMessage) ProtoMessage() {}
 
 func (x *MailMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1235,7 @@ func (x *MailMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailMessage.ProtoReflect.Descriptor instead.
 func (*MailMessage) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MailMessage) GetSubject() string {
@@ -1216,6 +1420,13 @@ func (x *MailMessage) GetWebLink() string {
 	return ""
 }
 
+func (x *MailMessage) GetReport() *DeliveryReport {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
 var File_mailmesh_mail_v1_message_proto protoreflect.FileDescriptor
 
 const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
@@ -1258,7 +1469,21 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12,\n" +
 	"\x12provider_thread_id\x18\x02 \x01(\tR\x10providerThreadId\x126\n" +
 	"\x06reason\x18\x03 \x01(\x0e2\x1e.mailmesh.mail.v1.ThreadReasonR\x06reason\x12*\n" +
-	"\x11reason_message_id\x18\x04 \x01(\tR\x0freasonMessageId\"\xe9\b\n" +
+	"\x11reason_message_id\x18\x04 \x01(\tR\x0freasonMessageId\"\xb3\x01\n" +
+	"\x11ReportedRecipient\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x124\n" +
+	"\x06bounce\x18\x04 \x01(\x0e2\x1c.mailmesh.mail.v1.BounceKindR\x06bounce\x12\x1e\n" +
+	"\n" +
+	"diagnostic\x18\x05 \x01(\tR\n" +
+	"diagnostic\"\xaa\x01\n" +
+	"\x0eDeliveryReport\x12.\n" +
+	"\x13original_message_id\x18\x01 \x01(\tR\x11originalMessageId\x12C\n" +
+	"\n" +
+	"recipients\x18\x02 \x03(\v2#.mailmesh.mail.v1.ReportedRecipientR\n" +
+	"recipients\x12#\n" +
+	"\rfeedback_type\x18\x03 \x01(\tR\ffeedbackType\"\xa3\t\n" +
 	"\vMailMessage\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x125\n" +
 	"\ffrom_address\x18\x02 \x01(\v2\x19.mailmesh.mail.v1.AddressR\x04from\x121\n" +
@@ -1295,7 +1520,8 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"automation\x18\x19 \x01(\x0e2 .mailmesh.mail.v1.AutomationKindR\n" +
 	"automation\x12\x19\n" +
-	"\bweb_link\x18\x1a \x01(\tR\awebLink*h\n" +
+	"\bweb_link\x18\x1a \x01(\tR\awebLink\x128\n" +
+	"\x06report\x18\x1b \x01(\v2 .mailmesh.mail.v1.DeliveryReportR\x06report*h\n" +
 	"\n" +
 	"Importance\x12\x1a\n" +
 	"\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n" +
@@ -1337,7 +1563,12 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x16AUTOMATION_KIND_BOUNCE\x10\x03\x12 \n" +
 	"\x1cAUTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n" +
 	"\x17AUTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n" +
-	"\x19AUTOMATION_KIND_COMPLAINT\x10\x06B\x1d\n" +
+	"\x19AUTOMATION_KIND_COMPLAINT\x10\x06*U\n" +
+	"\n" +
+	"BounceKind\x12\x1b\n" +
+	"\x17BOUNCE_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10BOUNCE_KIND_HARD\x10\x01\x12\x14\n" +
+	"\x10BOUNCE_KIND_SOFT\x10\x02B\x1d\n" +
 	"\x19internal.mailmesh.mail.v1P\x01b\x06proto3"
 
 var (
@@ -1352,8 +1583,8 @@ func file_mailmesh_mail_v1_message_proto_rawDescGZIP() []byte {
 	return file_mailmesh_mail_v1_message_proto_rawDescData
 }
 
-var file_mailmesh_mail_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_mailmesh_mail_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_mailmesh_mail_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_mailmesh_mail_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_mailmesh_mail_v1_message_proto_goTypes = []any{
 	(Importance)(0),               // 0: mailmesh.mail.v1.Importance
 	(TextSpanKind)(0),             // 1: mailmesh.mail.v1.TextSpanKind
@@ -1362,41 +1593,47 @@ var file_mailmesh_mail_v1_message_proto_goTypes = []any{
 	(AttachmentKind)(0),           // 4: mailmesh.mail.v1.AttachmentKind
 	(ThreadReason)(0),             // 5: mailmesh.mail.v1.ThreadReason
 	(AutomationKind)(0),           // 6: mailmesh.mail.v1.AutomationKind
-	(*Address)(nil),               // 7: mailmesh.mail.v1.Address
-	(*Header)(nil),                // 8: mailmesh.mail.v1.Header
-	(*Body)(nil),                  // 9: mailmesh.mail.v1.Body
-	(*TextSpan)(nil),              // 10: mailmesh.mail.v1.TextSpan
-	(*Attachment)(nil),            // 11: mailmesh.mail.v1.Attachment
-	(*Thread)(nil),                // 12: mailmesh.mail.v1.Thread
-	(*MailMessage)(nil),           // 13: mailmesh.mail.v1.MailMessage
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(BounceKind)(0),               // 7: mailmesh.mail.v1.BounceKind
+	(*Address)(nil),               // 8: mailmesh.mail.v1.Address
+	(*Header)(nil),                // 9: mailmesh.mail.v1.Header
+	(*Body)(nil),                  // 10: mailmesh.mail.v1.Body
+	(*TextSpan)(nil),              // 11: mailmesh.mail.v1.TextSpan
+	(*Attachment)(nil),            // 12: mailmesh.mail.v1.Attachment
+	(*Thread)(nil),                // 13: mailmesh.mail.v1.Thread
+	(*ReportedRecipient)(nil),     // 14: mailmesh.mail.v1.ReportedRecipient
+	(*DeliveryReport)(nil),        // 15: mailmesh.mail.v1.DeliveryReport
+	(*MailMessage)(nil),           // 16: mailmesh.mail.v1.MailMessage
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_mailmesh_mail_v1_message_proto_depIdxs = []int32{
-	10, // 0: mailmesh.mail.v1.Body.spans:type_name -> mailmesh.mail.v1.TextSpan
+	11, // 0: mailmesh.mail.v1.Body.spans:type_name -> mailmesh.mail.v1.TextSpan
 	2,  // 1: mailmesh.mail.v1.Body.split_method:type_name -> mailmesh.mail.v1.SplitMethod
 	3,  // 2: mailmesh.mail.v1.Body.split_confidence:type_name -> mailmesh.mail.v1.SplitConfidence
 	1,  // 3: mailmesh.mail.v1.TextSpan.kind:type_name -> mailmesh.mail.v1.TextSpanKind
 	4,  // 4: mailmesh.mail.v1.Attachment.kind:type_name -> mailmesh.mail.v1.AttachmentKind
 	5,  // 5: mailmesh.mail.v1.Thread.reason:type_name -> mailmesh.mail.v1.ThreadReason
-	7,  // 6: mailmesh.mail.v1.MailMessage.from_address:type_name -> mailmesh.mail.v1.Address
-	7,  // 7: mailmesh.mail.v1.MailMessage.sender:type_name -> mailmesh.mail.v1.Address
-	7,  // 8: mailmesh.mail.v1.MailMessage.to:type_name -> mailmesh.mail.v1.Address
-	7,  // 9: mailmesh.mail.v1.MailMessage.cc:type_name -> mailmesh.mail.v1.Address
-	7,  // 10: mailmesh.mail.v1.MailMessage.bcc:type_name -> mailmesh.mail.v1.Address
-	7,  // 11: mailmesh.mail.v1.MailMessage.reply_to:type_name -> mailmesh.mail.v1.Address
-	14, // 12: mailmesh.mail.v1.MailMessage.sent_at:type_name -> google.protobuf.Timestamp
-	14, // 13: mailmesh.mail.v1.MailMessage.mail_received_at:type_name -> google.protobuf.Timestamp
-	8,  // 14: mailmesh.mail.v1.MailMessage.headers:type_name -> mailmesh.mail.v1.Header
-	12, // 15: mailmesh.mail.v1.MailMessage.thread:type_name -> mailmesh.mail.v1.Thread
-	9,  // 16: mailmesh.mail.v1.MailMessage.body:type_name -> mailmesh.mail.v1.Body
-	0,  // 17: mailmesh.mail.v1.MailMessage.importance:type_name -> mailmesh.mail.v1.Importance
-	11, // 18: mailmesh.mail.v1.MailMessage.attachments:type_name -> mailmesh.mail.v1.Attachment
-	6,  // 19: mailmesh.mail.v1.MailMessage.automation:type_name -> mailmesh.mail.v1.AutomationKind
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	7,  // 6: mailmesh.mail.v1.ReportedRecipient.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	14, // 7: mailmesh.mail.v1.DeliveryReport.recipients:type_name -> mailmesh.mail.v1.ReportedRecipient
+	8,  // 8: mailmesh.mail.v1.MailMessage.from_address:type_name -> mailmesh.mail.v1.Address
+	8,  // 9: mailmesh.mail.v1.MailMessage.sender:type_name -> mailmesh.mail.v1.Address
+	8,  // 10: mailmesh.mail.v1.MailMessage.to:type_name -> mailmesh.mail.v1.Address
+	8,  // 11: mailmesh.mail.v1.MailMessage.cc:type_name -> mailmesh.mail.v1.Address
+	8,  // 12: mailmesh.mail.v1.MailMessage.bcc:type_name -> mailmesh.mail.v1.Address
+	8,  // 13: mailmesh.mail.v1.MailMessage.reply_to:type_name -> mailmesh.mail.v1.Address
+	17, // 14: mailmesh.mail.v1.MailMessage.sent_at:type_name -> google.protobuf.Timestamp
+	17, // 15: mailmesh.mail.v1.MailMessage.mail_received_at:type_name -> google.protobuf.Timestamp
+	9,  // 16: mailmesh.mail.v1.MailMessage.headers:type_name -> mailmesh.mail.v1.Header
+	13, // 17: mailmesh.mail.v1.MailMessage.thread:type_name -> mailmesh.mail.v1.Thread
+	10, // 18: mailmesh.mail.v1.MailMessage.body:type_name -> mailmesh.mail.v1.Body
+	0,  // 19: mailmesh.mail.v1.MailMessage.importance:type_name -> mailmesh.mail.v1.Importance
+	12, // 20: mailmesh.mail.v1.MailMessage.attachments:type_name -> mailmesh.mail.v1.Attachment
+	6,  // 21: mailmesh.mail.v1.MailMessage.automation:type_name -> mailmesh.mail.v1.AutomationKind
+	15, // 22: mailmesh.mail.v1.MailMessage.report:type_name -> mailmesh.mail.v1.DeliveryReport
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_mail_v1_message_proto_init() }
@@ -1409,8 +1646,8 @@ func file_mailmesh_mail_v1_message_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_mail_v1_message_proto_rawDesc), len(file_mailmesh_mail_v1_message_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   7,
+			NumEnums:      8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/primitives/v1/primitive_service.proto
 
-// Calls that read what the caller hands in: a mail, a document. They store nothing and reach nothing.
+// Calls that read what the caller hands in: a mail, a document, a text. They store nothing and reach nothing.
 
 package primitivesv1
 
@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
 	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
@@ -599,11 +600,538 @@ func (x *DocumentPart) GetFault() string {
 	return ""
 }
 
+// ClassifyMessageRequest has one mail's text and the labels.
+type ClassifyMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// subject is the mail's subject, at most 1,000 characters.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// text is the mail's new text, at most 262,144 characters; `body.reply_text` of events and of `ParseMail` has it. Quoted mail would be
+	// classified instead of the answer to it. Subject and text together are not empty; 1,500 characters of them are read.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// labels are the possible answers, 2 to 32, with 4,096 characters of examples together.
+	Labels []*ClassifyLabel `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty"`
+	// minimum_margin is the margin below which the answer is "unknown", 0 to 1. Default: 0.01.
+	MinimumMargin *float64 `protobuf:"fixed64,4,opt,name=minimum_margin,json=minimumMargin,proto3,oneof" json:"minimum_margin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClassifyMessageRequest) Reset() {
+	*x = ClassifyMessageRequest{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClassifyMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClassifyMessageRequest) ProtoMessage() {}
+
+func (x *ClassifyMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClassifyMessageRequest.ProtoReflect.Descriptor instead.
+func (*ClassifyMessageRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ClassifyMessageRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ClassifyMessageRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ClassifyMessageRequest) GetLabels() []*ClassifyLabel {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ClassifyMessageRequest) GetMinimumMargin() float64 {
+	if x != nil && x.MinimumMargin != nil {
+		return *x.MinimumMargin
+	}
+	return 0
+}
+
+// ClassifyLabel is a possible answer.
+type ClassifyLabel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is its name, 1 to 64 printable characters, other than "unknown", and each once without regard to case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// examples are texts of mails that have this label, at most 16 of 1 to 500 characters, in any language. Three are good. Without any,
+	// the name is the example, which is less exact.
+	Examples      []string `protobuf:"bytes,2,rep,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClassifyLabel) Reset() {
+	*x = ClassifyLabel{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClassifyLabel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClassifyLabel) ProtoMessage() {}
+
+func (x *ClassifyLabel) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClassifyLabel.ProtoReflect.Descriptor instead.
+func (*ClassifyLabel) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ClassifyLabel) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ClassifyLabel) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+// ClassifyMessageResponse has the label.
+type ClassifyMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// label is the name of the label that fits best, or "unknown" if the margin is too small.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// margin is the score of the best label less that of the second one. It says how sure the answer is; a score alone does not.
+	Margin float64 `protobuf:"fixed64,2,opt,name=margin,proto3" json:"margin,omitempty"`
+	// scores are the labels in the order of the request, with their scores.
+	Scores []*ClassifyScore `protobuf:"bytes,3,rep,name=scores,proto3" json:"scores,omitempty"`
+	// method is the way and the model: "centroids/multilingual-e5-small-q4". Later versions add some.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// is_text_cut is true if there is more text than was read.
+	IsTextCut     bool `protobuf:"varint,5,opt,name=is_text_cut,json=isTextCut,proto3" json:"is_text_cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClassifyMessageResponse) Reset() {
+	*x = ClassifyMessageResponse{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClassifyMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClassifyMessageResponse) ProtoMessage() {}
+
+func (x *ClassifyMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClassifyMessageResponse.ProtoReflect.Descriptor instead.
+func (*ClassifyMessageResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ClassifyMessageResponse) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *ClassifyMessageResponse) GetMargin() float64 {
+	if x != nil {
+		return x.Margin
+	}
+	return 0
+}
+
+func (x *ClassifyMessageResponse) GetScores() []*ClassifyScore {
+	if x != nil {
+		return x.Scores
+	}
+	return nil
+}
+
+func (x *ClassifyMessageResponse) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ClassifyMessageResponse) GetIsTextCut() bool {
+	if x != nil {
+		return x.IsTextCut
+	}
+	return false
+}
+
+// ClassifyScore is how well a label fits.
+type ClassifyScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// label is the name of the label.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// score is the likeness of the text and the label's examples, -1 to 1. This model gives 0.8 to texts that have nothing in common.
+	Score         float64 `protobuf:"fixed64,2,opt,name=score,proto3" json:"score,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClassifyScore) Reset() {
+	*x = ClassifyScore{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClassifyScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClassifyScore) ProtoMessage() {}
+
+func (x *ClassifyScore) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClassifyScore.ProtoReflect.Descriptor instead.
+func (*ClassifyScore) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ClassifyScore) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *ClassifyScore) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+// ExtractFieldsRequest has a text and the schema of its values.
+type ExtractFieldsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// text is the text, 1 to 65,536 characters: that of one mail, or of a document.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// schema is a JSON schema of "type" "object" with 1 to 50 `properties`, and with `required`. A property has "type": "string", "number" or
+	// "integer"; a string has a `format` ("date", "email", "uri", "iban", "phone", "amount", "identifier") or an `enum` of at most 100 values, or
+	// neither, for the text behind a label. Labels are `title`, the list `x-labels`, and the words of the property's name.
+	Schema        *structpb.Struct `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractFieldsRequest) Reset() {
+	*x = ExtractFieldsRequest{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractFieldsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractFieldsRequest) ProtoMessage() {}
+
+func (x *ExtractFieldsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractFieldsRequest.ProtoReflect.Descriptor instead.
+func (*ExtractFieldsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ExtractFieldsRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ExtractFieldsRequest) GetSchema() *structpb.Struct {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+// ExtractFieldsResponse has the values that were found.
+type ExtractFieldsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// fields are the properties with a value, sorted by name.
+	Fields []*ExtractedField `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	// missing are the required properties without a value.
+	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractFieldsResponse) Reset() {
+	*x = ExtractFieldsResponse{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractFieldsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractFieldsResponse) ProtoMessage() {}
+
+func (x *ExtractFieldsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractFieldsResponse.ProtoReflect.Descriptor instead.
+func (*ExtractFieldsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExtractFieldsResponse) GetFields() []*ExtractedField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ExtractFieldsResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// ExtractedField is a property with its values.
+type ExtractedField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is the name of the property.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// values are its values, at most 10, each once, in the order of the text. More than one means that the text does not decide.
+	Values        []*ExtractedValue `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractedField) Reset() {
+	*x = ExtractedField{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractedField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractedField) ProtoMessage() {}
+
+func (x *ExtractedField) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractedField.ProtoReflect.Descriptor instead.
+func (*ExtractedField) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExtractedField) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExtractedField) GetValues() []*ExtractedValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// ExtractedValue is a value in the text.
+type ExtractedValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// value is the value in one spelling: a date as 2026-12-24, a number as 1234.56, an amount as 1234.56 EUR, an IBAN without spaces,
+	// a phone number as +441632960001, a member of an enum as the schema has it. $ and ¥ stay signs, because they mean several currencies.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// source is the piece of the text that has the value.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// start is the place of its first character in the text, counted in Unicode code points from 0.
+	Start int32 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the place after its last character.
+	End int32 `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"`
+	// method is the format, with "/label" if a label of the property stands before the value: "date/label", "email".
+	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
+	// confidence is 0.9 behind a label, 0.8 for an IBAN, whose digits check it, 0.6 for the only value of its format and for one of several
+	// behind labels, 0.3 for one of several without a label, and for a date whose day may be its month. These are ranks, not measurements.
+	Confidence    float64 `protobuf:"fixed64,6,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractedValue) Reset() {
+	*x = ExtractedValue{}
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractedValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractedValue) ProtoMessage() {}
+
+func (x *ExtractedValue) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractedValue.ProtoReflect.Descriptor instead.
+func (*ExtractedValue) Descriptor() ([]byte, []int) {
+	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExtractedValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *ExtractedValue) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ExtractedValue) GetStart() int32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *ExtractedValue) GetEnd() int32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *ExtractedValue) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ExtractedValue) GetConfidence() float64 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
+}
+
 var File_mailmesh_primitives_v1_primitive_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_primitives_v1_primitive_service_proto_rawDesc = "" +
 	"\n" +
-	".mailmesh/primitives/v1/primitive_service.proto\x12\x16mailmesh.primitives.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\"2\n" +
+	".mailmesh/primitives/v1/primitive_service.proto\x12\x16mailmesh.primitives.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\"2\n" +
 	"\x10ParseMailRequest\x12\x1e\n" +
 	"\acontent\x18\x01 \x01(\fB\x04\xe2A\x01\x02R\acontent\"\xa2\x01\n" +
 	"\x11ParseMailResponse\x127\n" +
@@ -645,10 +1173,48 @@ const file_mailmesh_primitives_v1_primitive_service_proto_rawDesc = "" +
 	"size_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12\x14\n" +
 	"\x05start\x18\x04 \x01(\x05R\x05start\x12\x10\n" +
 	"\x03end\x18\x05 \x01(\x05R\x03end\x12\x14\n" +
-	"\x05fault\x18\x06 \x01(\tR\x05fault2\xc8\x02\n" +
+	"\x05fault\x18\x06 \x01(\tR\x05fault\"\xdc\x01\n" +
+	"\x16ClassifyMessageRequest\x12\x1e\n" +
+	"\asubject\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\asubject\x12\x18\n" +
+	"\x04text\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12C\n" +
+	"\x06labels\x18\x03 \x03(\v2%.mailmesh.primitives.v1.ClassifyLabelB\x04\xe2A\x01\x02R\x06labels\x120\n" +
+	"\x0eminimum_margin\x18\x04 \x01(\x01B\x04\xe2A\x01\x01H\x00R\rminimumMargin\x88\x01\x01B\x11\n" +
+	"\x0f_minimum_margin\"K\n" +
+	"\rClassifyLabel\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12 \n" +
+	"\bexamples\x18\x02 \x03(\tB\x04\xe2A\x01\x01R\bexamples\"\xbe\x01\n" +
+	"\x17ClassifyMessageResponse\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x16\n" +
+	"\x06margin\x18\x02 \x01(\x01R\x06margin\x12=\n" +
+	"\x06scores\x18\x03 \x03(\v2%.mailmesh.primitives.v1.ClassifyScoreR\x06scores\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1e\n" +
+	"\vis_text_cut\x18\x05 \x01(\bR\tisTextCut\";\n" +
+	"\rClassifyScore\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n" +
+	"\x05score\x18\x02 \x01(\x01R\x05score\"g\n" +
+	"\x14ExtractFieldsRequest\x12\x18\n" +
+	"\x04text\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04text\x125\n" +
+	"\x06schema\x18\x02 \x01(\v2\x17.google.protobuf.StructB\x04\xe2A\x01\x02R\x06schema\"q\n" +
+	"\x15ExtractFieldsResponse\x12>\n" +
+	"\x06fields\x18\x01 \x03(\v2&.mailmesh.primitives.v1.ExtractedFieldR\x06fields\x12\x18\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\"d\n" +
+	"\x0eExtractedField\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12>\n" +
+	"\x06values\x18\x02 \x03(\v2&.mailmesh.primitives.v1.ExtractedValueR\x06values\"\x9e\x01\n" +
+	"\x0eExtractedValue\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x14\n" +
+	"\x05start\x18\x03 \x01(\x05R\x05start\x12\x10\n" +
+	"\x03end\x18\x04 \x01(\x05R\x03end\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x06 \x01(\x01R\n" +
+	"confidence2\x88\x05\n" +
 	"\x10PrimitiveService\x12\x89\x01\n" +
 	"\tParseMail\x12(.mailmesh.primitives.v1.ParseMailRequest\x1a).mailmesh.primitives.v1.ParseMailResponse\"'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/primitives:parseMail\x12\xa1\x01\n" +
-	"\x0fExtractDocument\x12..mailmesh.primitives.v1.ExtractDocumentRequest\x1a/.mailmesh.primitives.v1.ExtractDocumentResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/primitives:extractDocument\x1a\x04\x88\xce\x18\x02B#\n" +
+	"\x0fExtractDocument\x12..mailmesh.primitives.v1.ExtractDocumentRequest\x1a/.mailmesh.primitives.v1.ExtractDocumentResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/primitives:extractDocument\x12\xa1\x01\n" +
+	"\x0fClassifyMessage\x12..mailmesh.primitives.v1.ClassifyMessageRequest\x1a/.mailmesh.primitives.v1.ClassifyMessageResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/primitives:classifyMessage\x12\x99\x01\n" +
+	"\rExtractFields\x12,.mailmesh.primitives.v1.ExtractFieldsRequest\x1a-.mailmesh.primitives.v1.ExtractFieldsResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/primitives:extractFields\x1a\x04\x88\xce\x18\x02B#\n" +
 	"\x1finternal.mailmesh.primitives.v1P\x01b\x06proto3"
 
 var (
@@ -663,7 +1229,7 @@ func file_mailmesh_primitives_v1_primitive_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_primitives_v1_primitive_service_proto_rawDescData
 }
 
-var file_mailmesh_primitives_v1_primitive_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_mailmesh_primitives_v1_primitive_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_mailmesh_primitives_v1_primitive_service_proto_goTypes = []any{
 	(*ParseMailRequest)(nil),        // 0: mailmesh.primitives.v1.ParseMailRequest
 	(*ParseMailResponse)(nil),       // 1: mailmesh.primitives.v1.ParseMailResponse
@@ -673,27 +1239,45 @@ var file_mailmesh_primitives_v1_primitive_service_proto_goTypes = []any{
 	(*DocumentTable)(nil),           // 5: mailmesh.primitives.v1.DocumentTable
 	(*TableRow)(nil),                // 6: mailmesh.primitives.v1.TableRow
 	(*DocumentPart)(nil),            // 7: mailmesh.primitives.v1.DocumentPart
-	nil,                             // 8: mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
-	(*v1.MailMessage)(nil),          // 9: mailmesh.mail.v1.MailMessage
-	(*v1.Truncation)(nil),           // 10: mailmesh.mail.v1.Truncation
+	(*ClassifyMessageRequest)(nil),  // 8: mailmesh.primitives.v1.ClassifyMessageRequest
+	(*ClassifyLabel)(nil),           // 9: mailmesh.primitives.v1.ClassifyLabel
+	(*ClassifyMessageResponse)(nil), // 10: mailmesh.primitives.v1.ClassifyMessageResponse
+	(*ClassifyScore)(nil),           // 11: mailmesh.primitives.v1.ClassifyScore
+	(*ExtractFieldsRequest)(nil),    // 12: mailmesh.primitives.v1.ExtractFieldsRequest
+	(*ExtractFieldsResponse)(nil),   // 13: mailmesh.primitives.v1.ExtractFieldsResponse
+	(*ExtractedField)(nil),          // 14: mailmesh.primitives.v1.ExtractedField
+	(*ExtractedValue)(nil),          // 15: mailmesh.primitives.v1.ExtractedValue
+	nil,                             // 16: mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
+	(*v1.MailMessage)(nil),          // 17: mailmesh.mail.v1.MailMessage
+	(*v1.Truncation)(nil),           // 18: mailmesh.mail.v1.Truncation
+	(*structpb.Struct)(nil),         // 19: google.protobuf.Struct
 }
 var file_mailmesh_primitives_v1_primitive_service_proto_depIdxs = []int32{
-	9,  // 0: mailmesh.primitives.v1.ParseMailResponse.message:type_name -> mailmesh.mail.v1.MailMessage
-	10, // 1: mailmesh.primitives.v1.ParseMailResponse.truncation:type_name -> mailmesh.mail.v1.Truncation
+	17, // 0: mailmesh.primitives.v1.ParseMailResponse.message:type_name -> mailmesh.mail.v1.MailMessage
+	18, // 1: mailmesh.primitives.v1.ParseMailResponse.truncation:type_name -> mailmesh.mail.v1.Truncation
 	4,  // 2: mailmesh.primitives.v1.ExtractDocumentResponse.pages:type_name -> mailmesh.primitives.v1.DocumentPage
 	5,  // 3: mailmesh.primitives.v1.ExtractDocumentResponse.tables:type_name -> mailmesh.primitives.v1.DocumentTable
-	8,  // 4: mailmesh.primitives.v1.ExtractDocumentResponse.metadata:type_name -> mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
+	16, // 4: mailmesh.primitives.v1.ExtractDocumentResponse.metadata:type_name -> mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry
 	7,  // 5: mailmesh.primitives.v1.ExtractDocumentResponse.parts:type_name -> mailmesh.primitives.v1.DocumentPart
 	6,  // 6: mailmesh.primitives.v1.DocumentTable.rows:type_name -> mailmesh.primitives.v1.TableRow
-	0,  // 7: mailmesh.primitives.v1.PrimitiveService.ParseMail:input_type -> mailmesh.primitives.v1.ParseMailRequest
-	2,  // 8: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:input_type -> mailmesh.primitives.v1.ExtractDocumentRequest
-	1,  // 9: mailmesh.primitives.v1.PrimitiveService.ParseMail:output_type -> mailmesh.primitives.v1.ParseMailResponse
-	3,  // 10: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:output_type -> mailmesh.primitives.v1.ExtractDocumentResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	9,  // 7: mailmesh.primitives.v1.ClassifyMessageRequest.labels:type_name -> mailmesh.primitives.v1.ClassifyLabel
+	11, // 8: mailmesh.primitives.v1.ClassifyMessageResponse.scores:type_name -> mailmesh.primitives.v1.ClassifyScore
+	19, // 9: mailmesh.primitives.v1.ExtractFieldsRequest.schema:type_name -> google.protobuf.Struct
+	14, // 10: mailmesh.primitives.v1.ExtractFieldsResponse.fields:type_name -> mailmesh.primitives.v1.ExtractedField
+	15, // 11: mailmesh.primitives.v1.ExtractedField.values:type_name -> mailmesh.primitives.v1.ExtractedValue
+	0,  // 12: mailmesh.primitives.v1.PrimitiveService.ParseMail:input_type -> mailmesh.primitives.v1.ParseMailRequest
+	2,  // 13: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:input_type -> mailmesh.primitives.v1.ExtractDocumentRequest
+	8,  // 14: mailmesh.primitives.v1.PrimitiveService.ClassifyMessage:input_type -> mailmesh.primitives.v1.ClassifyMessageRequest
+	12, // 15: mailmesh.primitives.v1.PrimitiveService.ExtractFields:input_type -> mailmesh.primitives.v1.ExtractFieldsRequest
+	1,  // 16: mailmesh.primitives.v1.PrimitiveService.ParseMail:output_type -> mailmesh.primitives.v1.ParseMailResponse
+	3,  // 17: mailmesh.primitives.v1.PrimitiveService.ExtractDocument:output_type -> mailmesh.primitives.v1.ExtractDocumentResponse
+	10, // 18: mailmesh.primitives.v1.PrimitiveService.ClassifyMessage:output_type -> mailmesh.primitives.v1.ClassifyMessageResponse
+	13, // 19: mailmesh.primitives.v1.PrimitiveService.ExtractFields:output_type -> mailmesh.primitives.v1.ExtractFieldsResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_primitives_v1_primitive_service_proto_init() }
@@ -701,13 +1285,14 @@ func file_mailmesh_primitives_v1_primitive_service_proto_init() {
 	if File_mailmesh_primitives_v1_primitive_service_proto != nil {
 		return
 	}
+	file_mailmesh_primitives_v1_primitive_service_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_primitives_v1_primitive_service_proto_rawDesc), len(file_mailmesh_primitives_v1_primitive_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 // - protoc             v7.35.1
 // source: mailmesh/primitives/v1/primitive_service.proto
 
-// Calls that read what the caller hands in: a mail, a document. They store nothing and reach nothing.
+// Calls that read what the caller hands in: a mail, a document, a text. They store nothing and reach nothing.
 
 package primitivesv1
 
@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	PrimitiveService_ParseMail_FullMethodName       = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
 	PrimitiveService_ExtractDocument_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ExtractDocument"
+	PrimitiveService_ClassifyMessage_FullMethodName = "/mailmesh.primitives.v1.PrimitiveService/ClassifyMessage"
+	PrimitiveService_ExtractFields_FullMethodName   = "/mailmesh.primitives.v1.PrimitiveService/ExtractFields"
 )
 
 // PrimitiveServiceClient is the client API for PrimitiveService service.
@@ -41,6 +43,17 @@ type PrimitiveServiceClient interface {
 	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
 	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
 	ExtractDocument(ctx context.Context, in *ExtractDocumentRequest, opts ...grpc.CallOption) (*ExtractDocumentResponse, error)
+	// ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on
+	// the mesh's own machine: the text leaves it for nowhere. The answer is one of the labels, or "unknown". The text is data: it can make
+	// a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
+	// authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
+	// FIELD_INVALID for a request beyond its bounds.
+	ClassifyMessage(ctx context.Context, in *ClassifyMessageRequest, opts ...grpc.CallOption) (*ClassifyMessageResponse, error)
+	// ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+	// value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+	// other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+	// long.
+	ExtractFields(ctx context.Context, in *ExtractFieldsRequest, opts ...grpc.CallOption) (*ExtractFieldsResponse, error)
 }
 
 type primitiveServiceClient struct {
@@ -71,6 +84,26 @@ func (c *primitiveServiceClient) ExtractDocument(ctx context.Context, in *Extrac
 	return out, nil
 }
 
+func (c *primitiveServiceClient) ClassifyMessage(ctx context.Context, in *ClassifyMessageRequest, opts ...grpc.CallOption) (*ClassifyMessageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClassifyMessageResponse)
+	err := c.cc.Invoke(ctx, PrimitiveService_ClassifyMessage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *primitiveServiceClient) ExtractFields(ctx context.Context, in *ExtractFieldsRequest, opts ...grpc.CallOption) (*ExtractFieldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtractFieldsResponse)
+	err := c.cc.Invoke(ctx, PrimitiveService_ExtractFields_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PrimitiveServiceServer is the server API for PrimitiveService service.
 // All implementations must embed UnimplementedPrimitiveServiceServer
 // for forward compatibility.
@@ -87,6 +120,17 @@ type PrimitiveServiceServer interface {
 	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
 	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
 	ExtractDocument(context.Context, *ExtractDocumentRequest) (*ExtractDocumentResponse, error)
+	// ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on
+	// the mesh's own machine: the text leaves it for nowhere. The answer is one of the labels, or "unknown". The text is data: it can make
+	// a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
+	// authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
+	// FIELD_INVALID for a request beyond its bounds.
+	ClassifyMessage(context.Context, *ClassifyMessageRequest) (*ClassifyMessageResponse, error)
+	// ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+	// value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+	// other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+	// long.
+	ExtractFields(context.Context, *ExtractFieldsRequest) (*ExtractFieldsResponse, error)
 	mustEmbedUnimplementedPrimitiveServiceServer()
 }
 
@@ -102,6 +146,12 @@ func (UnimplementedPrimitiveServiceServer) ParseMail(context.Context, *ParseMail
 }
 func (UnimplementedPrimitiveServiceServer) ExtractDocument(context.Context, *ExtractDocumentRequest) (*ExtractDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExtractDocument not implemented")
+}
+func (UnimplementedPrimitiveServiceServer) ClassifyMessage(context.Context, *ClassifyMessageRequest) (*ClassifyMessageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClassifyMessage not implemented")
+}
+func (UnimplementedPrimitiveServiceServer) ExtractFields(context.Context, *ExtractFieldsRequest) (*ExtractFieldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtractFields not implemented")
 }
 func (UnimplementedPrimitiveServiceServer) mustEmbedUnimplementedPrimitiveServiceServer() {}
 func (UnimplementedPrimitiveServiceServer) testEmbeddedByValue()                          {}
@@ -160,6 +210,42 @@ func _PrimitiveService_ExtractDocument_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PrimitiveService_ClassifyMessage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClassifyMessageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrimitiveServiceServer).ClassifyMessage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrimitiveService_ClassifyMessage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrimitiveServiceServer).ClassifyMessage(ctx, req.(*ClassifyMessageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PrimitiveService_ExtractFields_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtractFieldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrimitiveServiceServer).ExtractFields(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrimitiveService_ExtractFields_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrimitiveServiceServer).ExtractFields(ctx, req.(*ExtractFieldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PrimitiveService_ServiceDesc is the grpc.ServiceDesc for PrimitiveService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -174,6 +260,14 @@ var PrimitiveService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExtractDocument",
 			Handler:    _PrimitiveService_ExtractDocument_Handler,
+		},
+		{
+			MethodName: "ClassifyMessage",
+			Handler:    _PrimitiveService_ClassifyMessage_Handler,
+		},
+		{
+			MethodName: "ExtractFields",
+			Handler:    _PrimitiveService_ExtractFields_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

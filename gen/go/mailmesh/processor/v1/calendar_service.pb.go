@@ -83,6 +83,63 @@ func (CalendarNotify) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{0}
 }
 
+// CalendarAnswer is an answer to an invitation.
+type CalendarAnswer int32
+
+const (
+	// CALENDAR_ANSWER_UNSPECIFIED is refused.
+	CalendarAnswer_CALENDAR_ANSWER_UNSPECIFIED CalendarAnswer = 0
+	// CALENDAR_ANSWER_ACCEPTED means that the attendee comes.
+	CalendarAnswer_CALENDAR_ANSWER_ACCEPTED CalendarAnswer = 1
+	// CALENDAR_ANSWER_TENTATIVE means that the attendee may come.
+	CalendarAnswer_CALENDAR_ANSWER_TENTATIVE CalendarAnswer = 2
+	// CALENDAR_ANSWER_DECLINED means that the attendee does not come.
+	CalendarAnswer_CALENDAR_ANSWER_DECLINED CalendarAnswer = 3
+)
+
+// Enum value maps for CalendarAnswer.
+var (
+	CalendarAnswer_name = map[int32]string{
+		0: "CALENDAR_ANSWER_UNSPECIFIED",
+		1: "CALENDAR_ANSWER_ACCEPTED",
+		2: "CALENDAR_ANSWER_TENTATIVE",
+		3: "CALENDAR_ANSWER_DECLINED",
+	}
+	CalendarAnswer_value = map[string]int32{
+		"CALENDAR_ANSWER_UNSPECIFIED": 0,
+		"CALENDAR_ANSWER_ACCEPTED":    1,
+		"CALENDAR_ANSWER_TENTATIVE":   2,
+		"CALENDAR_ANSWER_DECLINED":    3,
+	}
+)
+
+func (x CalendarAnswer) Enum() *CalendarAnswer {
+	p := new(CalendarAnswer)
+	*p = x
+	return p
+}
+
+func (x CalendarAnswer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarAnswer) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1].Descriptor()
+}
+
+func (CalendarAnswer) Type() protoreflect.EnumType {
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1]
+}
+
+func (x CalendarAnswer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarAnswer.Descriptor instead.
+func (CalendarAnswer) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{1}
+}
+
 // CalendarWriteKind is the kind of a write.
 type CalendarWriteKind int32
 
@@ -91,6 +148,12 @@ const (
 	CalendarWriteKind_CALENDAR_WRITE_KIND_UNSPECIFIED CalendarWriteKind = 0
 	// CALENDAR_WRITE_KIND_CREATE is a new event or series.
 	CalendarWriteKind_CALENDAR_WRITE_KIND_CREATE CalendarWriteKind = 1
+	// CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_RESPOND CalendarWriteKind = 2
+	// CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_CANCEL CalendarWriteKind = 3
+	// CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields.
+	CalendarWriteKind_CALENDAR_WRITE_KIND_UPDATE CalendarWriteKind = 4
 )
 
 // Enum value maps for CalendarWriteKind.
@@ -98,10 +161,16 @@ var (
 	CalendarWriteKind_name = map[int32]string{
 		0: "CALENDAR_WRITE_KIND_UNSPECIFIED",
 		1: "CALENDAR_WRITE_KIND_CREATE",
+		2: "CALENDAR_WRITE_KIND_RESPOND",
+		3: "CALENDAR_WRITE_KIND_CANCEL",
+		4: "CALENDAR_WRITE_KIND_UPDATE",
 	}
 	CalendarWriteKind_value = map[string]int32{
 		"CALENDAR_WRITE_KIND_UNSPECIFIED": 0,
 		"CALENDAR_WRITE_KIND_CREATE":      1,
+		"CALENDAR_WRITE_KIND_RESPOND":     2,
+		"CALENDAR_WRITE_KIND_CANCEL":      3,
+		"CALENDAR_WRITE_KIND_UPDATE":      4,
 	}
 )
 
@@ -116,11 +185,11 @@ func (x CalendarWriteKind) String() string {
 }
 
 func (CalendarWriteKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1].Descriptor()
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2].Descriptor()
 }
 
 func (CalendarWriteKind) Type() protoreflect.EnumType {
-	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[1]
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2]
 }
 
 func (x CalendarWriteKind) Number() protoreflect.EnumNumber {
@@ -129,7 +198,7 @@ func (x CalendarWriteKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CalendarWriteKind.Descriptor instead.
 func (CalendarWriteKind) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{2}
 }
 
 // CalendarWriteState is the state of a write.
@@ -182,11 +251,11 @@ func (x CalendarWriteState) String() string {
 }
 
 func (CalendarWriteState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2].Descriptor()
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3].Descriptor()
 }
 
 func (CalendarWriteState) Type() protoreflect.EnumType {
-	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[2]
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3]
 }
 
 func (x CalendarWriteState) Number() protoreflect.EnumNumber {
@@ -195,7 +264,7 @@ func (x CalendarWriteState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CalendarWriteState.Descriptor instead.
 func (CalendarWriteState) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{3}
 }
 
 // CalendarWriteResolution is a person's decision about an uncertain write.
@@ -236,11 +305,11 @@ func (x CalendarWriteResolution) String() string {
 }
 
 func (CalendarWriteResolution) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3].Descriptor()
+	return file_mailmesh_processor_v1_calendar_service_proto_enumTypes[4].Descriptor()
 }
 
 func (CalendarWriteResolution) Type() protoreflect.EnumType {
-	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[3]
+	return &file_mailmesh_processor_v1_calendar_service_proto_enumTypes[4]
 }
 
 func (x CalendarWriteResolution) Number() protoreflect.EnumNumber {
@@ -249,7 +318,7 @@ func (x CalendarWriteResolution) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CalendarWriteResolution.Descriptor instead.
 func (CalendarWriteResolution) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{4}
 }
 
 // NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event.
@@ -855,6 +924,493 @@ func (x *CreateCalendarEventResponse) GetWasKnown() bool {
 	return false
 }
 
+// RespondToCalendarEventRequest specifies an answer to an invitation.
+type RespondToCalendarEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance.
+	CalendarEventId string `protobuf:"bytes,2,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	// answer is the answer.
+	Answer CalendarAnswer `protobuf:"varint,3,opt,name=answer,proto3,enum=mailmesh.processor.v1.CalendarAnswer" json:"answer,omitempty"`
+	// comment is a text for the organizer, at most 1000 characters. Microsoft sends it with the answer alone, so that it is refused
+	// there with CALENDAR_NOTIFY_NONE. Google keeps an earlier comment when it is empty.
+	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	// notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
+	// leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
+	Notify        CalendarNotify `protobuf:"varint,5,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondToCalendarEventRequest) Reset() {
+	*x = RespondToCalendarEventRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondToCalendarEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondToCalendarEventRequest) ProtoMessage() {}
+
+func (x *RespondToCalendarEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondToCalendarEventRequest.ProtoReflect.Descriptor instead.
+func (*RespondToCalendarEventRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RespondToCalendarEventRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RespondToCalendarEventRequest) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *RespondToCalendarEventRequest) GetAnswer() CalendarAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return CalendarAnswer_CALENDAR_ANSWER_UNSPECIFIED
+}
+
+func (x *RespondToCalendarEventRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *RespondToCalendarEventRequest) GetNotify() CalendarNotify {
+	if x != nil {
+		return x.Notify
+	}
+	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+// RespondToCalendarEventResponse contains the write.
+type RespondToCalendarEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	// was_known is true if an earlier call had committed the write.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondToCalendarEventResponse) Reset() {
+	*x = RespondToCalendarEventResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondToCalendarEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondToCalendarEventResponse) ProtoMessage() {}
+
+func (x *RespondToCalendarEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondToCalendarEventResponse.ProtoReflect.Descriptor instead.
+func (*RespondToCalendarEventResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RespondToCalendarEventResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+func (x *RespondToCalendarEventResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
+// CalendarEventChanges are the fields to change. A field that is absent stays as it is; an empty text empties the field.
+type CalendarEventChanges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// subject is the title, one line of at most 1000 characters.
+	Subject *string `protobuf:"bytes,1,opt,name=subject,proto3,oneof" json:"subject,omitempty"`
+	// body_text is the body as plain text, at most 64 KiB. Microsoft keeps an online meeting in the body, so that it is refused there for
+	// an event with one.
+	BodyText *string `protobuf:"bytes,2,opt,name=body_text,json=bodyText,proto3,oneof" json:"body_text,omitempty"`
+	// location is the name of the place, one line of at most 500 characters.
+	Location *string `protobuf:"bytes,3,opt,name=location,proto3,oneof" json:"location,omitempty"`
+	// start is the beginning. It goes with `end`, and not with a series.
+	Start *NewEventTime `protobuf:"bytes,4,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the end. It goes with `start`.
+	End           *NewEventTime `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarEventChanges) Reset() {
+	*x = CalendarEventChanges{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarEventChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarEventChanges) ProtoMessage() {}
+
+func (x *CalendarEventChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarEventChanges.ProtoReflect.Descriptor instead.
+func (*CalendarEventChanges) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CalendarEventChanges) GetSubject() string {
+	if x != nil && x.Subject != nil {
+		return *x.Subject
+	}
+	return ""
+}
+
+func (x *CalendarEventChanges) GetBodyText() string {
+	if x != nil && x.BodyText != nil {
+		return *x.BodyText
+	}
+	return ""
+}
+
+func (x *CalendarEventChanges) GetLocation() string {
+	if x != nil && x.Location != nil {
+		return *x.Location
+	}
+	return ""
+}
+
+func (x *CalendarEventChanges) GetStart() *NewEventTime {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *CalendarEventChanges) GetEnd() *NewEventTime {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+// UpdateCalendarEventRequest specifies changes.
+type UpdateCalendarEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is changed.
+	CalendarEventId string `protobuf:"bytes,2,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	// event has the changes, at least one.
+	Event *CalendarEventChanges `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// notify says who is notified.
+	Notify CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	// version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any.
+	Version       string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCalendarEventRequest) Reset() {
+	*x = UpdateCalendarEventRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCalendarEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCalendarEventRequest) ProtoMessage() {}
+
+func (x *UpdateCalendarEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCalendarEventRequest.ProtoReflect.Descriptor instead.
+func (*UpdateCalendarEventRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UpdateCalendarEventRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *UpdateCalendarEventRequest) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *UpdateCalendarEventRequest) GetEvent() *CalendarEventChanges {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *UpdateCalendarEventRequest) GetNotify() CalendarNotify {
+	if x != nil {
+		return x.Notify
+	}
+	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+func (x *UpdateCalendarEventRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+// UpdateCalendarEventResponse contains the write.
+type UpdateCalendarEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	// was_known is true if an earlier call had committed the write.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCalendarEventResponse) Reset() {
+	*x = UpdateCalendarEventResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCalendarEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCalendarEventResponse) ProtoMessage() {}
+
+func (x *UpdateCalendarEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCalendarEventResponse.ProtoReflect.Descriptor instead.
+func (*UpdateCalendarEventResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UpdateCalendarEventResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+func (x *UpdateCalendarEventResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
+// CancelCalendarEventRequest specifies a cancellation.
+type CancelCalendarEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is cancelled.
+	CalendarEventId string `protobuf:"bytes,2,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
+	// comment is a text for the attendees, at most 1000 characters. Microsoft only.
+	Comment string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// notify says who is notified.
+	Notify        CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCalendarEventRequest) Reset() {
+	*x = CancelCalendarEventRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCalendarEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCalendarEventRequest) ProtoMessage() {}
+
+func (x *CancelCalendarEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCalendarEventRequest.ProtoReflect.Descriptor instead.
+func (*CancelCalendarEventRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CancelCalendarEventRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetCalendarEventId() string {
+	if x != nil {
+		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *CancelCalendarEventRequest) GetNotify() CalendarNotify {
+	if x != nil {
+		return x.Notify
+	}
+	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+// CancelCalendarEventResponse contains the write.
+type CancelCalendarEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// write is the write.
+	Write *CalendarWrite `protobuf:"bytes,1,opt,name=write,proto3" json:"write,omitempty"`
+	// was_known is true if an earlier call had committed the write.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCalendarEventResponse) Reset() {
+	*x = CancelCalendarEventResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCalendarEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCalendarEventResponse) ProtoMessage() {}
+
+func (x *CancelCalendarEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCalendarEventResponse.ProtoReflect.Descriptor instead.
+func (*CancelCalendarEventResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CancelCalendarEventResponse) GetWrite() *CalendarWrite {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+func (x *CancelCalendarEventResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
 // GetCalendarWriteRequest identifies a write.
 type GetCalendarWriteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -866,7 +1422,7 @@ type GetCalendarWriteRequest struct {
 
 func (x *GetCalendarWriteRequest) Reset() {
 	*x = GetCalendarWriteRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1434,7 @@ func (x *GetCalendarWriteRequest) String() string {
 func (*GetCalendarWriteRequest) ProtoMessage() {}
 
 func (x *GetCalendarWriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1447,7 @@ func (x *GetCalendarWriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarWriteRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarWriteRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetCalendarWriteRequest) GetCalendarWriteId() string {
@@ -912,7 +1468,7 @@ type GetCalendarWriteResponse struct {
 
 func (x *GetCalendarWriteResponse) Reset() {
 	*x = GetCalendarWriteResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1480,7 @@ func (x *GetCalendarWriteResponse) String() string {
 func (*GetCalendarWriteResponse) ProtoMessage() {}
 
 func (x *GetCalendarWriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1493,7 @@ func (x *GetCalendarWriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarWriteResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarWriteResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetCalendarWriteResponse) GetWrite() *CalendarWrite {
@@ -966,7 +1522,7 @@ type ListCalendarWritesRequest struct {
 
 func (x *ListCalendarWritesRequest) Reset() {
 	*x = ListCalendarWritesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1534,7 @@ func (x *ListCalendarWritesRequest) String() string {
 func (*ListCalendarWritesRequest) ProtoMessage() {}
 
 func (x *ListCalendarWritesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1547,7 @@ func (x *ListCalendarWritesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarWritesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarWritesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListCalendarWritesRequest) GetPageSize() int32 {
@@ -1035,7 +1591,7 @@ type ListCalendarWritesResponse struct {
 
 func (x *ListCalendarWritesResponse) Reset() {
 	*x = ListCalendarWritesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1603,7 @@ func (x *ListCalendarWritesResponse) String() string {
 func (*ListCalendarWritesResponse) ProtoMessage() {}
 
 func (x *ListCalendarWritesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1616,7 @@ func (x *ListCalendarWritesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarWritesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarWritesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListCalendarWritesResponse) GetWrites() []*CalendarWrite {
@@ -1090,7 +1646,7 @@ type ResolveCalendarWriteRequest struct {
 
 func (x *ResolveCalendarWriteRequest) Reset() {
 	*x = ResolveCalendarWriteRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1658,7 @@ func (x *ResolveCalendarWriteRequest) String() string {
 func (*ResolveCalendarWriteRequest) ProtoMessage() {}
 
 func (x *ResolveCalendarWriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1671,7 @@ func (x *ResolveCalendarWriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveCalendarWriteRequest.ProtoReflect.Descriptor instead.
 func (*ResolveCalendarWriteRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolveCalendarWriteRequest) GetCalendarWriteId() string {
@@ -1143,7 +1699,7 @@ type ResolveCalendarWriteResponse struct {
 
 func (x *ResolveCalendarWriteResponse) Reset() {
 	*x = ResolveCalendarWriteResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1711,7 @@ func (x *ResolveCalendarWriteResponse) String() string {
 func (*ResolveCalendarWriteResponse) ProtoMessage() {}
 
 func (x *ResolveCalendarWriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1724,7 @@ func (x *ResolveCalendarWriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveCalendarWriteResponse.ProtoReflect.Descriptor instead.
 func (*ResolveCalendarWriteResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolveCalendarWriteResponse) GetWrite() *CalendarWrite {
@@ -1195,7 +1751,7 @@ type ListCalendarsRequest struct {
 
 func (x *ListCalendarsRequest) Reset() {
 	*x = ListCalendarsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1763,7 @@ func (x *ListCalendarsRequest) String() string {
 func (*ListCalendarsRequest) ProtoMessage() {}
 
 func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1776,7 @@ func (x *ListCalendarsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListCalendarsRequest) GetTenantId() string {
@@ -1259,7 +1815,7 @@ type ListCalendarsResponse struct {
 
 func (x *ListCalendarsResponse) Reset() {
 	*x = ListCalendarsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1827,7 @@ func (x *ListCalendarsResponse) String() string {
 func (*ListCalendarsResponse) ProtoMessage() {}
 
 func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1840,7 @@ func (x *ListCalendarsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListCalendarsResponse) GetCalendars() []*v1.Calendar {
@@ -1319,7 +1875,7 @@ type FollowCalendarRequest struct {
 
 func (x *FollowCalendarRequest) Reset() {
 	*x = FollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1887,7 @@ func (x *FollowCalendarRequest) String() string {
 func (*FollowCalendarRequest) ProtoMessage() {}
 
 func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1900,7 @@ func (x *FollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*FollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FollowCalendarRequest) GetCalendarId() string {
@@ -1365,7 +1921,7 @@ type FollowCalendarResponse struct {
 
 func (x *FollowCalendarResponse) Reset() {
 	*x = FollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1933,7 @@ func (x *FollowCalendarResponse) String() string {
 func (*FollowCalendarResponse) ProtoMessage() {}
 
 func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1946,7 @@ func (x *FollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*FollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -1411,7 +1967,7 @@ type UnfollowCalendarRequest struct {
 
 func (x *UnfollowCalendarRequest) Reset() {
 	*x = UnfollowCalendarRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1979,7 @@ func (x *UnfollowCalendarRequest) String() string {
 func (*UnfollowCalendarRequest) ProtoMessage() {}
 
 func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1992,7 @@ func (x *UnfollowCalendarRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarRequest.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UnfollowCalendarRequest) GetCalendarId() string {
@@ -1457,7 +2013,7 @@ type UnfollowCalendarResponse struct {
 
 func (x *UnfollowCalendarResponse) Reset() {
 	*x = UnfollowCalendarResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +2025,7 @@ func (x *UnfollowCalendarResponse) String() string {
 func (*UnfollowCalendarResponse) ProtoMessage() {}
 
 func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +2038,7 @@ func (x *UnfollowCalendarResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfollowCalendarResponse.ProtoReflect.Descriptor instead.
 func (*UnfollowCalendarResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UnfollowCalendarResponse) GetCalendar() *v1.Calendar {
@@ -1515,7 +2071,7 @@ type ListCalendarEventsRequest struct {
 
 func (x *ListCalendarEventsRequest) Reset() {
 	*x = ListCalendarEventsRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +2083,7 @@ func (x *ListCalendarEventsRequest) String() string {
 func (*ListCalendarEventsRequest) ProtoMessage() {}
 
 func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +2096,7 @@ func (x *ListCalendarEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListCalendarEventsRequest) GetCalendarId() string {
@@ -1598,7 +2154,7 @@ type ListCalendarEventsResponse struct {
 
 func (x *ListCalendarEventsResponse) Reset() {
 	*x = ListCalendarEventsResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +2166,7 @@ func (x *ListCalendarEventsResponse) String() string {
 func (*ListCalendarEventsResponse) ProtoMessage() {}
 
 func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +2179,7 @@ func (x *ListCalendarEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarEventsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListCalendarEventsResponse) GetEvents() []*v1.CalendarEvent {
@@ -1651,7 +2207,7 @@ type GetCalendarEventRequest struct {
 
 func (x *GetCalendarEventRequest) Reset() {
 	*x = GetCalendarEventRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +2219,7 @@ func (x *GetCalendarEventRequest) String() string {
 func (*GetCalendarEventRequest) ProtoMessage() {}
 
 func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +2232,7 @@ func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetCalendarEventRequest) GetCalendarEventId() string {
@@ -1697,7 +2253,7 @@ type GetCalendarEventResponse struct {
 
 func (x *GetCalendarEventResponse) Reset() {
 	*x = GetCalendarEventResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +2265,7 @@ func (x *GetCalendarEventResponse) String() string {
 func (*GetCalendarEventResponse) ProtoMessage() {}
 
 func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +2278,7 @@ func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetCalendarEventResponse) GetEvent() *v1.CalendarEvent {
@@ -1753,7 +2309,7 @@ type ListCalendarInstancesRequest struct {
 
 func (x *ListCalendarInstancesRequest) Reset() {
 	*x = ListCalendarInstancesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +2321,7 @@ func (x *ListCalendarInstancesRequest) String() string {
 func (*ListCalendarInstancesRequest) ProtoMessage() {}
 
 func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +2334,7 @@ func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListCalendarInstancesRequest) GetCalendarEventId() string {
@@ -1829,7 +2385,7 @@ type ListCalendarInstancesResponse struct {
 
 func (x *ListCalendarInstancesResponse) Reset() {
 	*x = ListCalendarInstancesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2397,7 @@ func (x *ListCalendarInstancesResponse) String() string {
 func (*ListCalendarInstancesResponse) ProtoMessage() {}
 
 func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2410,7 @@ func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListCalendarInstancesResponse) GetEvents() []*v1.CalendarEvent {
@@ -1937,6 +2493,43 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
 	"\x1bCreateCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xaa\x02\n" +
+	"\x1dRespondToCalendarEventRequest\x12-\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
+	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12C\n" +
+	"\x06answer\x18\x03 \x01(\x0e2%.mailmesh.processor.v1.CalendarAnswerB\x04\xe2A\x01\x02R\x06answer\x12\x1e\n" +
+	"\acomment\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\acomment\x12C\n" +
+	"\x06notify\x18\x05 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"y\n" +
+	"\x1eRespondToCalendarEventResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xaf\x02\n" +
+	"\x14CalendarEventChanges\x12#\n" +
+	"\asubject\x18\x01 \x01(\tB\x04\xe2A\x01\x01H\x00R\asubject\x88\x01\x01\x12&\n" +
+	"\tbody_text\x18\x02 \x01(\tB\x04\xe2A\x01\x01H\x01R\bbodyText\x88\x01\x01\x12%\n" +
+	"\blocation\x18\x03 \x01(\tB\x04\xe2A\x01\x01H\x02R\blocation\x88\x01\x01\x12?\n" +
+	"\x05start\x18\x04 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x01R\x05start\x12;\n" +
+	"\x03end\x18\x05 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x01R\x03endB\n" +
+	"\n" +
+	"\b_subjectB\f\n" +
+	"\n" +
+	"_body_textB\v\n" +
+	"\t_location\"\xab\x02\n" +
+	"\x1aUpdateCalendarEventRequest\x12-\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
+	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12G\n" +
+	"\x05event\x18\x03 \x01(\v2+.mailmesh.processor.v1.CalendarEventChangesB\x04\xe2A\x01\x02R\x05event\x12C\n" +
+	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\x12\x1e\n" +
+	"\aversion\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\aversion\"v\n" +
+	"\x1bUpdateCalendarEventResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xe2\x01\n" +
+	"\x1aCancelCalendarEventRequest\x12-\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
+	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12\x1e\n" +
+	"\acomment\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\acomment\x12C\n" +
+	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
+	"\x1bCancelCalendarEventResponse\x12:\n" +
+	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
 	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"K\n" +
 	"\x17GetCalendarWriteRequest\x120\n" +
 	"\x11calendar_write_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarWriteId\"V\n" +
@@ -2010,10 +2603,18 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x1bCALENDAR_NOTIFY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CALENDAR_NOTIFY_ALL\x10\x01\x12\x1c\n" +
 	"\x18CALENDAR_NOTIFY_EXTERNAL\x10\x02\x12\x18\n" +
-	"\x14CALENDAR_NOTIFY_NONE\x10\x03*X\n" +
+	"\x14CALENDAR_NOTIFY_NONE\x10\x03*\x8c\x01\n" +
+	"\x0eCalendarAnswer\x12\x1f\n" +
+	"\x1bCALENDAR_ANSWER_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18CALENDAR_ANSWER_ACCEPTED\x10\x01\x12\x1d\n" +
+	"\x19CALENDAR_ANSWER_TENTATIVE\x10\x02\x12\x1c\n" +
+	"\x18CALENDAR_ANSWER_DECLINED\x10\x03*\xb9\x01\n" +
 	"\x11CalendarWriteKind\x12#\n" +
 	"\x1fCALENDAR_WRITE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aCALENDAR_WRITE_KIND_CREATE\x10\x01*\xe2\x01\n" +
+	"\x1aCALENDAR_WRITE_KIND_CREATE\x10\x01\x12\x1f\n" +
+	"\x1bCALENDAR_WRITE_KIND_RESPOND\x10\x02\x12\x1e\n" +
+	"\x1aCALENDAR_WRITE_KIND_CANCEL\x10\x03\x12\x1e\n" +
+	"\x1aCALENDAR_WRITE_KIND_UPDATE\x10\x04*\xe2\x01\n" +
 	"\x12CalendarWriteState\x12$\n" +
 	" CALENDAR_WRITE_STATE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCALENDAR_WRITE_STATE_PENDING\x10\x01\x12 \n" +
@@ -2024,7 +2625,7 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x17CalendarWriteResolution\x12)\n" +
 	"%CALENDAR_WRITE_RESOLUTION_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCALENDAR_WRITE_RESOLUTION_DONE\x10\x01\x12)\n" +
-	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\xf2\x0e\n" +
+	"%CALENDAR_WRITE_RESOLUTION_WRITE_AGAIN\x10\x022\xe5\x13\n" +
 	"\x0fCalendarService\x12\x96\x01\n" +
 	"\rListCalendars\x12+.mailmesh.processor.v1.ListCalendarsRequest\x1a,.mailmesh.processor.v1.ListCalendarsResponse\"*\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/calendars\x12\xb1\x01\n" +
 	"\x0eFollowCalendar\x12,.mailmesh.processor.v1.FollowCalendarRequest\x1a-.mailmesh.processor.v1.FollowCalendarResponse\"B\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}:follow\x12\xb9\x01\n" +
@@ -2032,7 +2633,10 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x12ListCalendarEvents\x120.mailmesh.processor.v1.ListCalendarEventsRequest\x1a1.mailmesh.processor.v1.ListCalendarEventsResponse\"?\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02$\x12\"/v1/calendars/{calendar_id}/events\x12\xb9\x01\n" +
 	"\x10GetCalendarEvent\x12..mailmesh.processor.v1.GetCalendarEventRequest\x1a/.mailmesh.processor.v1.GetCalendarEventResponse\"D\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-events/{calendar_event_id}\x12\xd2\x01\n" +
 	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xc1\x01\n" +
-	"\x13CreateCalendarEvent\x121.mailmesh.processor.v1.CreateCalendarEventRequest\x1a2.mailmesh.processor.v1.CreateCalendarEventResponse\"C\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}/events\x12\xba\x01\n" +
+	"\x13CreateCalendarEvent\x121.mailmesh.processor.v1.CreateCalendarEventRequest\x1a2.mailmesh.processor.v1.CreateCalendarEventResponse\"C\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}/events\x12\xd7\x01\n" +
+	"\x16RespondToCalendarEvent\x124.mailmesh.processor.v1.RespondToCalendarEventRequest\x1a5.mailmesh.processor.v1.RespondToCalendarEventResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-events/{calendar_event_id}:respond\x12\xc6\x01\n" +
+	"\x13UpdateCalendarEvent\x121.mailmesh.processor.v1.UpdateCalendarEventRequest\x1a2.mailmesh.processor.v1.UpdateCalendarEventResponse\"H\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02,:\x01*2'/v1/calendar-events/{calendar_event_id}\x12\xcd\x01\n" +
+	"\x13CancelCalendarEvent\x121.mailmesh.processor.v1.CancelCalendarEventRequest\x1a2.mailmesh.processor.v1.CancelCalendarEventResponse\"O\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x023:\x01*\"./v1/calendar-events/{calendar_event_id}:cancel\x12\xba\x01\n" +
 	"\x10GetCalendarWrite\x12..mailmesh.processor.v1.GetCalendarWriteRequest\x1a/.mailmesh.processor.v1.GetCalendarWriteResponse\"E\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-writes/{calendar_write_id}\x12\xac\x01\n" +
 	"\x12ListCalendarWrites\x120.mailmesh.processor.v1.ListCalendarWritesRequest\x1a1.mailmesh.processor.v1.ListCalendarWritesResponse\"1\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/calendar-writes\x12\xd1\x01\n" +
 	"\x14ResolveCalendarWrite\x122.mailmesh.processor.v1.ResolveCalendarWriteRequest\x1a3.mailmesh.processor.v1.ResolveCalendarWriteResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x0ecalendar.write\x82\xd3\xe4\x93\x024:\x01*\"//v1/calendar-writes/{calendar_write_id}:resolve\x1a\x04\x88\xce\x18\x02B\"\n" +
@@ -2050,103 +2654,127 @@ func file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_calendar_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
-	(CalendarNotify)(0),                   // 0: mailmesh.processor.v1.CalendarNotify
-	(CalendarWriteKind)(0),                // 1: mailmesh.processor.v1.CalendarWriteKind
-	(CalendarWriteState)(0),               // 2: mailmesh.processor.v1.CalendarWriteState
-	(CalendarWriteResolution)(0),          // 3: mailmesh.processor.v1.CalendarWriteResolution
-	(*NewEventTime)(nil),                  // 4: mailmesh.processor.v1.NewEventTime
-	(*NewAttendee)(nil),                   // 5: mailmesh.processor.v1.NewAttendee
-	(*NewCalendarEvent)(nil),              // 6: mailmesh.processor.v1.NewCalendarEvent
-	(*CalendarWrite)(nil),                 // 7: mailmesh.processor.v1.CalendarWrite
-	(*CreateCalendarEventRequest)(nil),    // 8: mailmesh.processor.v1.CreateCalendarEventRequest
-	(*CreateCalendarEventResponse)(nil),   // 9: mailmesh.processor.v1.CreateCalendarEventResponse
-	(*GetCalendarWriteRequest)(nil),       // 10: mailmesh.processor.v1.GetCalendarWriteRequest
-	(*GetCalendarWriteResponse)(nil),      // 11: mailmesh.processor.v1.GetCalendarWriteResponse
-	(*ListCalendarWritesRequest)(nil),     // 12: mailmesh.processor.v1.ListCalendarWritesRequest
-	(*ListCalendarWritesResponse)(nil),    // 13: mailmesh.processor.v1.ListCalendarWritesResponse
-	(*ResolveCalendarWriteRequest)(nil),   // 14: mailmesh.processor.v1.ResolveCalendarWriteRequest
-	(*ResolveCalendarWriteResponse)(nil),  // 15: mailmesh.processor.v1.ResolveCalendarWriteResponse
-	(*ListCalendarsRequest)(nil),          // 16: mailmesh.processor.v1.ListCalendarsRequest
-	(*ListCalendarsResponse)(nil),         // 17: mailmesh.processor.v1.ListCalendarsResponse
-	(*FollowCalendarRequest)(nil),         // 18: mailmesh.processor.v1.FollowCalendarRequest
-	(*FollowCalendarResponse)(nil),        // 19: mailmesh.processor.v1.FollowCalendarResponse
-	(*UnfollowCalendarRequest)(nil),       // 20: mailmesh.processor.v1.UnfollowCalendarRequest
-	(*UnfollowCalendarResponse)(nil),      // 21: mailmesh.processor.v1.UnfollowCalendarResponse
-	(*ListCalendarEventsRequest)(nil),     // 22: mailmesh.processor.v1.ListCalendarEventsRequest
-	(*ListCalendarEventsResponse)(nil),    // 23: mailmesh.processor.v1.ListCalendarEventsResponse
-	(*GetCalendarEventRequest)(nil),       // 24: mailmesh.processor.v1.GetCalendarEventRequest
-	(*GetCalendarEventResponse)(nil),      // 25: mailmesh.processor.v1.GetCalendarEventResponse
-	(*ListCalendarInstancesRequest)(nil),  // 26: mailmesh.processor.v1.ListCalendarInstancesRequest
-	(*ListCalendarInstancesResponse)(nil), // 27: mailmesh.processor.v1.ListCalendarInstancesResponse
-	(v1.AttendeeRole)(0),                  // 28: mailmesh.calendar.v1.AttendeeRole
-	(v1.EventImportance)(0),               // 29: mailmesh.calendar.v1.EventImportance
-	(v1.EventVisibility)(0),               // 30: mailmesh.calendar.v1.EventVisibility
-	(v1.EventBusy)(0),                     // 31: mailmesh.calendar.v1.EventBusy
-	(*timestamppb.Timestamp)(nil),         // 32: google.protobuf.Timestamp
-	(*v1.OnlineMeeting)(nil),              // 33: mailmesh.calendar.v1.OnlineMeeting
-	(*v1.Calendar)(nil),                   // 34: mailmesh.calendar.v1.Calendar
-	(*v1.CalendarEvent)(nil),              // 35: mailmesh.calendar.v1.CalendarEvent
+	(CalendarNotify)(0),                    // 0: mailmesh.processor.v1.CalendarNotify
+	(CalendarAnswer)(0),                    // 1: mailmesh.processor.v1.CalendarAnswer
+	(CalendarWriteKind)(0),                 // 2: mailmesh.processor.v1.CalendarWriteKind
+	(CalendarWriteState)(0),                // 3: mailmesh.processor.v1.CalendarWriteState
+	(CalendarWriteResolution)(0),           // 4: mailmesh.processor.v1.CalendarWriteResolution
+	(*NewEventTime)(nil),                   // 5: mailmesh.processor.v1.NewEventTime
+	(*NewAttendee)(nil),                    // 6: mailmesh.processor.v1.NewAttendee
+	(*NewCalendarEvent)(nil),               // 7: mailmesh.processor.v1.NewCalendarEvent
+	(*CalendarWrite)(nil),                  // 8: mailmesh.processor.v1.CalendarWrite
+	(*CreateCalendarEventRequest)(nil),     // 9: mailmesh.processor.v1.CreateCalendarEventRequest
+	(*CreateCalendarEventResponse)(nil),    // 10: mailmesh.processor.v1.CreateCalendarEventResponse
+	(*RespondToCalendarEventRequest)(nil),  // 11: mailmesh.processor.v1.RespondToCalendarEventRequest
+	(*RespondToCalendarEventResponse)(nil), // 12: mailmesh.processor.v1.RespondToCalendarEventResponse
+	(*CalendarEventChanges)(nil),           // 13: mailmesh.processor.v1.CalendarEventChanges
+	(*UpdateCalendarEventRequest)(nil),     // 14: mailmesh.processor.v1.UpdateCalendarEventRequest
+	(*UpdateCalendarEventResponse)(nil),    // 15: mailmesh.processor.v1.UpdateCalendarEventResponse
+	(*CancelCalendarEventRequest)(nil),     // 16: mailmesh.processor.v1.CancelCalendarEventRequest
+	(*CancelCalendarEventResponse)(nil),    // 17: mailmesh.processor.v1.CancelCalendarEventResponse
+	(*GetCalendarWriteRequest)(nil),        // 18: mailmesh.processor.v1.GetCalendarWriteRequest
+	(*GetCalendarWriteResponse)(nil),       // 19: mailmesh.processor.v1.GetCalendarWriteResponse
+	(*ListCalendarWritesRequest)(nil),      // 20: mailmesh.processor.v1.ListCalendarWritesRequest
+	(*ListCalendarWritesResponse)(nil),     // 21: mailmesh.processor.v1.ListCalendarWritesResponse
+	(*ResolveCalendarWriteRequest)(nil),    // 22: mailmesh.processor.v1.ResolveCalendarWriteRequest
+	(*ResolveCalendarWriteResponse)(nil),   // 23: mailmesh.processor.v1.ResolveCalendarWriteResponse
+	(*ListCalendarsRequest)(nil),           // 24: mailmesh.processor.v1.ListCalendarsRequest
+	(*ListCalendarsResponse)(nil),          // 25: mailmesh.processor.v1.ListCalendarsResponse
+	(*FollowCalendarRequest)(nil),          // 26: mailmesh.processor.v1.FollowCalendarRequest
+	(*FollowCalendarResponse)(nil),         // 27: mailmesh.processor.v1.FollowCalendarResponse
+	(*UnfollowCalendarRequest)(nil),        // 28: mailmesh.processor.v1.UnfollowCalendarRequest
+	(*UnfollowCalendarResponse)(nil),       // 29: mailmesh.processor.v1.UnfollowCalendarResponse
+	(*ListCalendarEventsRequest)(nil),      // 30: mailmesh.processor.v1.ListCalendarEventsRequest
+	(*ListCalendarEventsResponse)(nil),     // 31: mailmesh.processor.v1.ListCalendarEventsResponse
+	(*GetCalendarEventRequest)(nil),        // 32: mailmesh.processor.v1.GetCalendarEventRequest
+	(*GetCalendarEventResponse)(nil),       // 33: mailmesh.processor.v1.GetCalendarEventResponse
+	(*ListCalendarInstancesRequest)(nil),   // 34: mailmesh.processor.v1.ListCalendarInstancesRequest
+	(*ListCalendarInstancesResponse)(nil),  // 35: mailmesh.processor.v1.ListCalendarInstancesResponse
+	(v1.AttendeeRole)(0),                   // 36: mailmesh.calendar.v1.AttendeeRole
+	(v1.EventImportance)(0),                // 37: mailmesh.calendar.v1.EventImportance
+	(v1.EventVisibility)(0),                // 38: mailmesh.calendar.v1.EventVisibility
+	(v1.EventBusy)(0),                      // 39: mailmesh.calendar.v1.EventBusy
+	(*timestamppb.Timestamp)(nil),          // 40: google.protobuf.Timestamp
+	(*v1.OnlineMeeting)(nil),               // 41: mailmesh.calendar.v1.OnlineMeeting
+	(*v1.Calendar)(nil),                    // 42: mailmesh.calendar.v1.Calendar
+	(*v1.CalendarEvent)(nil),               // 43: mailmesh.calendar.v1.CalendarEvent
 }
 var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
-	28, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
-	4,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
-	4,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
-	5,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
-	29, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
-	30, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
-	31, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
-	1,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
-	2,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
-	32, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
-	32, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
-	33, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
-	6,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
+	36, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
+	5,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
+	5,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
+	6,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
+	37, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
+	38, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
+	39, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	2,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
+	3,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
+	40, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
+	40, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
+	41, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
+	7,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
 	0,  // 13: mailmesh.processor.v1.CreateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	7,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	7,  // 15: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	2,  // 16: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
-	7,  // 17: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
-	3,  // 18: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
-	7,  // 19: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	34, // 20: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	32, // 21: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	34, // 22: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	34, // 23: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	32, // 24: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	32, // 25: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	35, // 26: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	35, // 27: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	32, // 28: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	32, // 29: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	35, // 30: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	16, // 31: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	18, // 32: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	20, // 33: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	22, // 34: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	24, // 35: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	26, // 36: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	8,  // 37: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
-	10, // 38: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
-	12, // 39: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
-	14, // 40: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
-	17, // 41: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	19, // 42: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	21, // 43: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	23, // 44: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	25, // 45: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	27, // 46: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	9,  // 47: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
-	11, // 48: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
-	13, // 49: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
-	15, // 50: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
-	41, // [41:51] is the sub-list for method output_type
-	31, // [31:41] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	8,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	1,  // 15: mailmesh.processor.v1.RespondToCalendarEventRequest.answer:type_name -> mailmesh.processor.v1.CalendarAnswer
+	0,  // 16: mailmesh.processor.v1.RespondToCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	8,  // 17: mailmesh.processor.v1.RespondToCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	5,  // 18: mailmesh.processor.v1.CalendarEventChanges.start:type_name -> mailmesh.processor.v1.NewEventTime
+	5,  // 19: mailmesh.processor.v1.CalendarEventChanges.end:type_name -> mailmesh.processor.v1.NewEventTime
+	13, // 20: mailmesh.processor.v1.UpdateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.CalendarEventChanges
+	0,  // 21: mailmesh.processor.v1.UpdateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	8,  // 22: mailmesh.processor.v1.UpdateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	0,  // 23: mailmesh.processor.v1.CancelCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	8,  // 24: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	8,  // 25: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	3,  // 26: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
+	8,  // 27: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
+	4,  // 28: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
+	8,  // 29: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	42, // 30: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	40, // 31: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	42, // 32: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	42, // 33: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	40, // 34: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	40, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	43, // 36: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	43, // 37: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	40, // 38: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	40, // 39: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	43, // 40: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	24, // 41: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	26, // 42: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	28, // 43: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	30, // 44: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	32, // 45: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	34, // 46: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	9,  // 47: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	11, // 48: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
+	14, // 49: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
+	16, // 50: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
+	18, // 51: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	20, // 52: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	22, // 53: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	25, // 54: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	27, // 55: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	29, // 56: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	31, // 57: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	33, // 58: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	35, // 59: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	10, // 60: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	12, // 61: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
+	15, // 62: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
+	17, // 63: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
+	19, // 64: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	21, // 65: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	23, // 66: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	54, // [54:67] is the sub-list for method output_type
+	41, // [41:54] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }
@@ -2155,13 +2783,14 @@ func file_mailmesh_processor_v1_calendar_service_proto_init() {
 		return
 	}
 	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_mailmesh_processor_v1_calendar_service_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_calendar_service_proto_rawDesc), len(file_mailmesh_processor_v1_calendar_service_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   24,
+			NumEnums:      5,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

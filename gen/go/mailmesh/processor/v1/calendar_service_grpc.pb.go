@@ -19,16 +19,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CalendarService_ListCalendars_FullMethodName         = "/mailmesh.processor.v1.CalendarService/ListCalendars"
-	CalendarService_FollowCalendar_FullMethodName        = "/mailmesh.processor.v1.CalendarService/FollowCalendar"
-	CalendarService_UnfollowCalendar_FullMethodName      = "/mailmesh.processor.v1.CalendarService/UnfollowCalendar"
-	CalendarService_ListCalendarEvents_FullMethodName    = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
-	CalendarService_GetCalendarEvent_FullMethodName      = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
-	CalendarService_ListCalendarInstances_FullMethodName = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
-	CalendarService_CreateCalendarEvent_FullMethodName   = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
-	CalendarService_GetCalendarWrite_FullMethodName      = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
-	CalendarService_ListCalendarWrites_FullMethodName    = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
-	CalendarService_ResolveCalendarWrite_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
+	CalendarService_ListCalendars_FullMethodName          = "/mailmesh.processor.v1.CalendarService/ListCalendars"
+	CalendarService_FollowCalendar_FullMethodName         = "/mailmesh.processor.v1.CalendarService/FollowCalendar"
+	CalendarService_UnfollowCalendar_FullMethodName       = "/mailmesh.processor.v1.CalendarService/UnfollowCalendar"
+	CalendarService_ListCalendarEvents_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
+	CalendarService_GetCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
+	CalendarService_ListCalendarInstances_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
+	CalendarService_CreateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
+	CalendarService_RespondToCalendarEvent_FullMethodName = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
+	CalendarService_UpdateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent"
+	CalendarService_CancelCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CancelCalendarEvent"
+	CalendarService_GetCalendarWrite_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
+	CalendarService_ListCalendarWrites_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
+	CalendarService_ResolveCalendarWrite_FullMethodName   = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
 )
 
 // CalendarServiceClient is the client API for CalendarService service.
@@ -64,6 +67,24 @@ type CalendarServiceClient interface {
 	// CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
 	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	CreateCalendarEvent(ctx context.Context, in *CreateCalendarEventRequest, opts ...grpc.CallOption) (*CreateCalendarEventResponse, error)
+	// RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+	// it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	RespondToCalendarEvent(ctx context.Context, in *RespondToCalendarEventRequest, opts ...grpc.CallOption) (*RespondToCalendarEventResponse, error)
+	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	UpdateCalendarEvent(ctx context.Context, in *UpdateCalendarEventRequest, opts ...grpc.CallOption) (*UpdateCalendarEventResponse, error)
+	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error)
 	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
 	GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error)
 	// ListCalendarWrites lists writes, newest first.
@@ -151,6 +172,36 @@ func (c *calendarServiceClient) CreateCalendarEvent(ctx context.Context, in *Cre
 	return out, nil
 }
 
+func (c *calendarServiceClient) RespondToCalendarEvent(ctx context.Context, in *RespondToCalendarEventRequest, opts ...grpc.CallOption) (*RespondToCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RespondToCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_RespondToCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) UpdateCalendarEvent(ctx context.Context, in *UpdateCalendarEventRequest, opts ...grpc.CallOption) (*UpdateCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_UpdateCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelCalendarEventResponse)
+	err := c.cc.Invoke(ctx, CalendarService_CancelCalendarEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *calendarServiceClient) GetCalendarWrite(ctx context.Context, in *GetCalendarWriteRequest, opts ...grpc.CallOption) (*GetCalendarWriteResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetCalendarWriteResponse)
@@ -214,6 +265,24 @@ type CalendarServiceServer interface {
 	// CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
 	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error)
+	// RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+	// it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error)
+	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+	UpdateCalendarEvent(context.Context, *UpdateCalendarEventRequest) (*UpdateCalendarEventResponse, error)
+	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+	// KEY_STORAGE_FULL.
+	CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error)
 	// GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
 	GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error)
 	// ListCalendarWrites lists writes, newest first.
@@ -251,6 +320,15 @@ func (UnimplementedCalendarServiceServer) ListCalendarInstances(context.Context,
 }
 func (UnimplementedCalendarServiceServer) CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RespondToCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) UpdateCalendarEvent(context.Context, *UpdateCalendarEventRequest) (*UpdateCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCalendarEvent not implemented")
+}
+func (UnimplementedCalendarServiceServer) CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelCalendarEvent not implemented")
 }
 func (UnimplementedCalendarServiceServer) GetCalendarWrite(context.Context, *GetCalendarWriteRequest) (*GetCalendarWriteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCalendarWrite not implemented")
@@ -408,6 +486,60 @@ func _CalendarService_CreateCalendarEvent_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CalendarService_RespondToCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RespondToCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).RespondToCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_RespondToCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).RespondToCalendarEvent(ctx, req.(*RespondToCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_UpdateCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).UpdateCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_UpdateCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).UpdateCalendarEvent(ctx, req.(*UpdateCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_CancelCalendarEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelCalendarEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).CancelCalendarEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_CancelCalendarEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).CancelCalendarEvent(ctx, req.(*CancelCalendarEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CalendarService_GetCalendarWrite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetCalendarWriteRequest)
 	if err := dec(in); err != nil {
@@ -496,6 +628,18 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateCalendarEvent",
 			Handler:    _CalendarService_CreateCalendarEvent_Handler,
+		},
+		{
+			MethodName: "RespondToCalendarEvent",
+			Handler:    _CalendarService_RespondToCalendarEvent_Handler,
+		},
+		{
+			MethodName: "UpdateCalendarEvent",
+			Handler:    _CalendarService_UpdateCalendarEvent_Handler,
+		},
+		{
+			MethodName: "CancelCalendarEvent",
+			Handler:    _CalendarService_CancelCalendarEvent_Handler,
 		},
 		{
 			MethodName: "GetCalendarWrite",

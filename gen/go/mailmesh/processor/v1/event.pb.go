@@ -411,8 +411,9 @@ type SendEvent struct {
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
-	// asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
-	// decide by `ResolveSend`). Later versions add types.
+	// asked for, and it lies in the account), "send.failed" (the mail was surely not sent), "send.uncertain" (a person has to
+	// decide by `ResolveSend`), "send.bounced" (a recipient did not get the mail) or "send.complained" (a recipient called the mail
+	// spam). The last two come after the outcome, once for each recipient. Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time of the outcome.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
@@ -441,7 +442,17 @@ type SendEvent struct {
 	// provider_thread_id is the provider's id of the conversation. Empty when it is not known.
 	ProviderThreadId string `protobuf:"bytes,19,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
 	// draft_id is the provider's id of the draft, in "send.drafted" only.
-	DraftId       string `protobuf:"bytes,20,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
+	DraftId string `protobuf:"bytes,20,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
+	// recipient is the address that a report names, as the mail was sent to it, in "send.bounced" and "send.complained" only.
+	Recipient string `protobuf:"bytes,21,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// bounce is the kind of the failure, in "send.bounced" only.
+	Bounce v1.BounceKind `protobuf:"varint,22,opt,name=bounce,proto3,enum=mailmesh.mail.v1.BounceKind" json:"bounce,omitempty"`
+	// status is the enhanced status code of a bounce, such as "5.1.1"; in "send.complained" the feedback type.
+	Status string `protobuf:"bytes,23,opt,name=status,proto3" json:"status,omitempty"`
+	// report_message_id is the provider's id of the mail that reports, in "send.bounced" and "send.complained" only.
+	ReportMessageId string `protobuf:"bytes,24,opt,name=report_message_id,json=reportMessageId,proto3" json:"report_message_id,omitempty"`
+	// diagnostic are the words of the recipient's server in a bounce, one printable line of at most 300 characters.
+	Diagnostic    string `protobuf:"bytes,25,opt,name=diagnostic,proto3" json:"diagnostic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,11 +627,46 @@ func (x *SendEvent) GetDraftId() string {
 	return ""
 }
 
+func (x *SendEvent) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *SendEvent) GetBounce() v1.BounceKind {
+	if x != nil {
+		return x.Bounce
+	}
+	return v1.BounceKind(0)
+}
+
+func (x *SendEvent) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *SendEvent) GetReportMessageId() string {
+	if x != nil {
+		return x.ReportMessageId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetDiagnostic() string {
+	if x != nil {
+		return x.Diagnostic
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\x89\x03\n" +
+	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\"\x89\x03\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12;\n" +
 	"\x04mail\x18\x02 \x01(\v2%.mailmesh.mail.v1.NormalizedMailEventH\x00R\x04mail\x12<\n" +
@@ -646,7 +692,7 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\bposition\x18\v \x01(\tR\bposition\x12\x1b\n" +
 	"\tis_replay\x18\f \x01(\bR\bisReplay\x12\x1b\n" +
 	"\treplay_id\x18\r \x01(\tR\breplayId\x12*\n" +
-	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\"\xb5\x05\n" +
+	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\"\xed\x06\n" +
 	"\tSendEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -671,7 +717,14 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"message_id\x18\x11 \x01(\tR\tmessageId\x12.\n" +
 	"\x13internet_message_id\x18\x12 \x01(\tR\x11internetMessageId\x12,\n" +
 	"\x12provider_thread_id\x18\x13 \x01(\tR\x10providerThreadId\x12\x19\n" +
-	"\bdraft_id\x18\x14 \x01(\tR\adraftId*g\n" +
+	"\bdraft_id\x18\x14 \x01(\tR\adraftId\x12\x1c\n" +
+	"\trecipient\x18\x15 \x01(\tR\trecipient\x124\n" +
+	"\x06bounce\x18\x16 \x01(\x0e2\x1c.mailmesh.mail.v1.BounceKindR\x06bounce\x12\x16\n" +
+	"\x06status\x18\x17 \x01(\tR\x06status\x12*\n" +
+	"\x11report_message_id\x18\x18 \x01(\tR\x0freportMessageId\x12\x1e\n" +
+	"\n" +
+	"diagnostic\x18\x19 \x01(\tR\n" +
+	"diagnostic*g\n" +
 	"\tEventView\x12\x1a\n" +
 	"\x16EVENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_VIEW_BASIC\x10\x01\x12\x13\n" +
@@ -702,6 +755,7 @@ var file_mailmesh_processor_v1_event_proto_goTypes = []any{
 	(*v11.NormalizedCalendarEvent)(nil), // 5: mailmesh.calendar.v1.NormalizedCalendarEvent
 	(*v12.ConversationEvent)(nil),       // 6: mailmesh.conversation.v1.ConversationEvent
 	(*timestamppb.Timestamp)(nil),       // 7: google.protobuf.Timestamp
+	(v1.BounceKind)(0),                  // 8: mailmesh.mail.v1.BounceKind
 }
 var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
 	4, // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
@@ -711,11 +765,12 @@ var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
 	6, // 4: mailmesh.processor.v1.Event.conversation:type_name -> mailmesh.conversation.v1.ConversationEvent
 	7, // 5: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
 	7, // 6: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8, // 7: mailmesh.processor.v1.SendEvent.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_proto_init() }

@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
+	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -847,6 +848,106 @@ func (x *Forward) GetHtml() string {
 	return ""
 }
 
+// SendReport is what the server of one recipient reported about a sent mail.
+type SendReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// recipient is the address.
+	Recipient string `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// is_complaint is true if the recipient called the mail spam, false if the mail did not arrive.
+	IsComplaint bool `protobuf:"varint,2,opt,name=is_complaint,json=isComplaint,proto3" json:"is_complaint,omitempty"`
+	// bounce is the kind of the failure. Unspecified for a complaint.
+	Bounce v1.BounceKind `protobuf:"varint,3,opt,name=bounce,proto3,enum=mailmesh.mail.v1.BounceKind" json:"bounce,omitempty"`
+	// status is the enhanced status code of a bounce, such as "5.1.1"; the feedback type of a complaint.
+	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// diagnostic are the words of the server, one printable line of at most 300 characters.
+	Diagnostic string `protobuf:"bytes,5,opt,name=diagnostic,proto3" json:"diagnostic,omitempty"`
+	// reported_at is the time when mailmesh read the report.
+	ReportedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=reported_at,json=reportedAt,proto3" json:"reported_at,omitempty"`
+	// report_message_id is the provider's id of the mail that reports.
+	ReportMessageId string `protobuf:"bytes,7,opt,name=report_message_id,json=reportMessageId,proto3" json:"report_message_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SendReport) Reset() {
+	*x = SendReport{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendReport) ProtoMessage() {}
+
+func (x *SendReport) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendReport.ProtoReflect.Descriptor instead.
+func (*SendReport) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SendReport) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *SendReport) GetIsComplaint() bool {
+	if x != nil {
+		return x.IsComplaint
+	}
+	return false
+}
+
+func (x *SendReport) GetBounce() v1.BounceKind {
+	if x != nil {
+		return x.Bounce
+	}
+	return v1.BounceKind(0)
+}
+
+func (x *SendReport) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *SendReport) GetDiagnostic() string {
+	if x != nil {
+		return x.Diagnostic
+	}
+	return ""
+}
+
+func (x *SendReport) GetReportedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReportedAt
+	}
+	return nil
+}
+
+func (x *SendReport) GetReportMessageId() string {
+	if x != nil {
+		return x.ReportMessageId
+	}
+	return ""
+}
+
 // Send is one mail to be sent, and its outcome.
 type Send struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -894,13 +995,15 @@ type Send struct {
 	DraftId string `protobuf:"bytes,21,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
 	// answered_message_id is the provider's id of the mail that is answered or forwarded. Empty for a new mail.
 	AnsweredMessageId string `protobuf:"bytes,22,opt,name=answered_message_id,json=answeredMessageId,proto3" json:"answered_message_id,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// reports are bounces and complaints, at most one of each for a recipient, oldest first. Only `GetSend` has them.
+	Reports       []*SendReport `protobuf:"bytes,23,rep,name=reports,proto3" json:"reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1015,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1028,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Send) GetSendId() string {
@@ -1082,6 +1185,13 @@ func (x *Send) GetAnsweredMessageId() string {
 	return ""
 }
 
+func (x *Send) GetReports() []*SendReport {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
 // SendRequest specifies a send.
 type SendRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1115,7 +1225,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1237,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1250,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -1264,7 +1374,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1386,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1399,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SendResponse) GetSend() *Send {
@@ -1317,7 +1427,7 @@ type GetSendRequest struct {
 
 func (x *GetSendRequest) Reset() {
 	*x = GetSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1439,7 @@ func (x *GetSendRequest) String() string {
 func (*GetSendRequest) ProtoMessage() {}
 
 func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1452,7 @@ func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendRequest.ProtoReflect.Descriptor instead.
 func (*GetSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetSendRequest) GetSendId() string {
@@ -1363,7 +1473,7 @@ type GetSendResponse struct {
 
 func (x *GetSendResponse) Reset() {
 	*x = GetSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1485,7 @@ func (x *GetSendResponse) String() string {
 func (*GetSendResponse) ProtoMessage() {}
 
 func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1498,7 @@ func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendResponse.ProtoReflect.Descriptor instead.
 func (*GetSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetSendResponse) GetSend() *Send {
@@ -1417,7 +1527,7 @@ type ListSendsRequest struct {
 
 func (x *ListSendsRequest) Reset() {
 	*x = ListSendsRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1539,7 @@ func (x *ListSendsRequest) String() string {
 func (*ListSendsRequest) ProtoMessage() {}
 
 func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1552,7 @@ func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsRequest.ProtoReflect.Descriptor instead.
 func (*ListSendsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSendsRequest) GetPageSize() int32 {
@@ -1486,7 +1596,7 @@ type ListSendsResponse struct {
 
 func (x *ListSendsResponse) Reset() {
 	*x = ListSendsResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1608,7 @@ func (x *ListSendsResponse) String() string {
 func (*ListSendsResponse) ProtoMessage() {}
 
 func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1621,7 @@ func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsResponse.ProtoReflect.Descriptor instead.
 func (*ListSendsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListSendsResponse) GetSends() []*Send {
@@ -1539,7 +1649,7 @@ type CancelSendRequest struct {
 
 func (x *CancelSendRequest) Reset() {
 	*x = CancelSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1661,7 @@ func (x *CancelSendRequest) String() string {
 func (*CancelSendRequest) ProtoMessage() {}
 
 func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1674,7 @@ func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendRequest.ProtoReflect.Descriptor instead.
 func (*CancelSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelSendRequest) GetSendId() string {
@@ -1585,7 +1695,7 @@ type CancelSendResponse struct {
 
 func (x *CancelSendResponse) Reset() {
 	*x = CancelSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1707,7 @@ func (x *CancelSendResponse) String() string {
 func (*CancelSendResponse) ProtoMessage() {}
 
 func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1720,7 @@ func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendResponse.ProtoReflect.Descriptor instead.
 func (*CancelSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CancelSendResponse) GetSend() *Send {
@@ -1633,7 +1743,7 @@ type ResolveSendRequest struct {
 
 func (x *ResolveSendRequest) Reset() {
 	*x = ResolveSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1755,7 @@ func (x *ResolveSendRequest) String() string {
 func (*ResolveSendRequest) ProtoMessage() {}
 
 func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1768,7 @@ func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendRequest.ProtoReflect.Descriptor instead.
 func (*ResolveSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResolveSendRequest) GetSendId() string {
@@ -1686,7 +1796,7 @@ type ResolveSendResponse struct {
 
 func (x *ResolveSendResponse) Reset() {
 	*x = ResolveSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1808,7 @@ func (x *ResolveSendResponse) String() string {
 func (*ResolveSendResponse) ProtoMessage() {}
 
 func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1821,7 @@ func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendResponse.ProtoReflect.Descriptor instead.
 func (*ResolveSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResolveSendResponse) GetSend() *Send {
@@ -1738,7 +1848,7 @@ type ListIdentitiesRequest struct {
 
 func (x *ListIdentitiesRequest) Reset() {
 	*x = ListIdentitiesRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1860,7 @@ func (x *ListIdentitiesRequest) String() string {
 func (*ListIdentitiesRequest) ProtoMessage() {}
 
 func (x *ListIdentitiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +1873,7 @@ func (x *ListIdentitiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIdentitiesRequest.ProtoReflect.Descriptor instead.
 func (*ListIdentitiesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListIdentitiesRequest) GetTenantId() string {
@@ -1802,7 +1912,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1924,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1937,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Identity) GetAddress() string {
@@ -1864,7 +1974,7 @@ type ListIdentitiesResponse struct {
 
 func (x *ListIdentitiesResponse) Reset() {
 	*x = ListIdentitiesResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1986,7 @@ func (x *ListIdentitiesResponse) String() string {
 func (*ListIdentitiesResponse) ProtoMessage() {}
 
 func (x *ListIdentitiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +1999,7 @@ func (x *ListIdentitiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIdentitiesResponse.ProtoReflect.Descriptor instead.
 func (*ListIdentitiesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListIdentitiesResponse) GetIdentities() []*Identity {
@@ -1910,7 +2020,7 @@ var File_mailmesh_processor_v1_send_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\n" +
-	"(mailmesh/processor/v1/send_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"E\n" +
+	"(mailmesh/processor/v1/send_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/mail/v1/message.proto\"E\n" +
 	"\tRecipient\x12\x1e\n" +
 	"\aaddress\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aaddress\x12\x18\n" +
 	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04name\"B\n" +
@@ -1966,7 +2076,19 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x02cc\x18\x03 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02cc\x128\n" +
 	"\x03bcc\x18\x04 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x03bcc\x12\x18\n" +
 	"\x04text\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
-	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\xf1\x06\n" +
+	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\xa4\x02\n" +
+	"\n" +
+	"SendReport\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12!\n" +
+	"\fis_complaint\x18\x02 \x01(\bR\visComplaint\x124\n" +
+	"\x06bounce\x18\x03 \x01(\x0e2\x1c.mailmesh.mail.v1.BounceKindR\x06bounce\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x1e\n" +
+	"\n" +
+	"diagnostic\x18\x05 \x01(\tR\n" +
+	"diagnostic\x12;\n" +
+	"\vreported_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"reportedAt\x12*\n" +
+	"\x11report_message_id\x18\a \x01(\tR\x0freportMessageId\"\xae\a\n" +
 	"\x04Send\x12\x17\n" +
 	"\asend_id\x18\x01 \x01(\tR\x06sendId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1a\n" +
@@ -1994,7 +2116,8 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"isResolved\x12\"\n" +
 	"\ris_draft_only\x18\x14 \x01(\bR\visDraftOnly\x12\x19\n" +
 	"\bdraft_id\x18\x15 \x01(\tR\adraftId\x12.\n" +
-	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\xdc\x04\n" +
+	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\x12;\n" +
+	"\areports\x18\x17 \x03(\v2!.mailmesh.processor.v1.SendReportR\areports\"\xdc\x04\n" +
 	"\vSendRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12:\n" +
@@ -2095,7 +2218,7 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(SendState)(0),                   // 0: mailmesh.processor.v1.SendState
 	(SendResolution)(0),              // 1: mailmesh.processor.v1.SendResolution
@@ -2108,24 +2231,26 @@ var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(*NewMail)(nil),                  // 8: mailmesh.processor.v1.NewMail
 	(*Reply)(nil),                    // 9: mailmesh.processor.v1.Reply
 	(*Forward)(nil),                  // 10: mailmesh.processor.v1.Forward
-	(*Send)(nil),                     // 11: mailmesh.processor.v1.Send
-	(*SendRequest)(nil),              // 12: mailmesh.processor.v1.SendRequest
-	(*SendResponse)(nil),             // 13: mailmesh.processor.v1.SendResponse
-	(*GetSendRequest)(nil),           // 14: mailmesh.processor.v1.GetSendRequest
-	(*GetSendResponse)(nil),          // 15: mailmesh.processor.v1.GetSendResponse
-	(*ListSendsRequest)(nil),         // 16: mailmesh.processor.v1.ListSendsRequest
-	(*ListSendsResponse)(nil),        // 17: mailmesh.processor.v1.ListSendsResponse
-	(*CancelSendRequest)(nil),        // 18: mailmesh.processor.v1.CancelSendRequest
-	(*CancelSendResponse)(nil),       // 19: mailmesh.processor.v1.CancelSendResponse
-	(*ResolveSendRequest)(nil),       // 20: mailmesh.processor.v1.ResolveSendRequest
-	(*ResolveSendResponse)(nil),      // 21: mailmesh.processor.v1.ResolveSendResponse
-	(*ListIdentitiesRequest)(nil),    // 22: mailmesh.processor.v1.ListIdentitiesRequest
-	(*Identity)(nil),                 // 23: mailmesh.processor.v1.Identity
-	(*ListIdentitiesResponse)(nil),   // 24: mailmesh.processor.v1.ListIdentitiesResponse
-	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*SendReport)(nil),               // 11: mailmesh.processor.v1.SendReport
+	(*Send)(nil),                     // 12: mailmesh.processor.v1.Send
+	(*SendRequest)(nil),              // 13: mailmesh.processor.v1.SendRequest
+	(*SendResponse)(nil),             // 14: mailmesh.processor.v1.SendResponse
+	(*GetSendRequest)(nil),           // 15: mailmesh.processor.v1.GetSendRequest
+	(*GetSendResponse)(nil),          // 16: mailmesh.processor.v1.GetSendResponse
+	(*ListSendsRequest)(nil),         // 17: mailmesh.processor.v1.ListSendsRequest
+	(*ListSendsResponse)(nil),        // 18: mailmesh.processor.v1.ListSendsResponse
+	(*CancelSendRequest)(nil),        // 19: mailmesh.processor.v1.CancelSendRequest
+	(*CancelSendResponse)(nil),       // 20: mailmesh.processor.v1.CancelSendResponse
+	(*ResolveSendRequest)(nil),       // 21: mailmesh.processor.v1.ResolveSendRequest
+	(*ResolveSendResponse)(nil),      // 22: mailmesh.processor.v1.ResolveSendResponse
+	(*ListIdentitiesRequest)(nil),    // 23: mailmesh.processor.v1.ListIdentitiesRequest
+	(*Identity)(nil),                 // 24: mailmesh.processor.v1.Identity
+	(*ListIdentitiesResponse)(nil),   // 25: mailmesh.processor.v1.ListIdentitiesResponse
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
+	(v1.BounceKind)(0),               // 27: mailmesh.mail.v1.BounceKind
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
-	25, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
 	5,  // 1: mailmesh.processor.v1.UploadAttachmentResponse.upload:type_name -> mailmesh.processor.v1.Upload
 	2,  // 2: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 3: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
@@ -2133,47 +2258,50 @@ var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	2,  // 5: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 6: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 7: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
-	0,  // 8: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
-	2,  // 9: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 10: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 11: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	25, // 12: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	25, // 13: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	25, // 14: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
-	8,  // 15: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
-	9,  // 16: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
-	10, // 17: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
-	25, // 18: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
-	3,  // 19: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
-	4,  // 20: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
-	2,  // 21: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
-	11, // 22: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	11, // 23: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 24: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	11, // 25: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	11, // 26: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 27: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	11, // 28: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	23, // 29: mailmesh.processor.v1.ListIdentitiesResponse.identities:type_name -> mailmesh.processor.v1.Identity
-	12, // 30: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	6,  // 31: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
-	22, // 32: mailmesh.processor.v1.SendService.ListIdentities:input_type -> mailmesh.processor.v1.ListIdentitiesRequest
-	14, // 33: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	16, // 34: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	18, // 35: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	20, // 36: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	13, // 37: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	7,  // 38: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
-	24, // 39: mailmesh.processor.v1.SendService.ListIdentities:output_type -> mailmesh.processor.v1.ListIdentitiesResponse
-	15, // 40: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	17, // 41: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	19, // 42: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	21, // 43: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	37, // [37:44] is the sub-list for method output_type
-	30, // [30:37] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	27, // 8: mailmesh.processor.v1.SendReport.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	26, // 9: mailmesh.processor.v1.SendReport.reported_at:type_name -> google.protobuf.Timestamp
+	0,  // 10: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
+	2,  // 11: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 12: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 13: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
+	26, // 14: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	26, // 15: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	26, // 16: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	11, // 17: mailmesh.processor.v1.Send.reports:type_name -> mailmesh.processor.v1.SendReport
+	8,  // 18: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
+	9,  // 19: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
+	10, // 20: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
+	26, // 21: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	3,  // 22: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
+	4,  // 23: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
+	2,  // 24: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
+	12, // 25: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	12, // 26: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 27: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	12, // 28: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	12, // 29: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 30: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	12, // 31: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	24, // 32: mailmesh.processor.v1.ListIdentitiesResponse.identities:type_name -> mailmesh.processor.v1.Identity
+	13, // 33: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	6,  // 34: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
+	23, // 35: mailmesh.processor.v1.SendService.ListIdentities:input_type -> mailmesh.processor.v1.ListIdentitiesRequest
+	15, // 36: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	17, // 37: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	19, // 38: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	21, // 39: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	14, // 40: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	7,  // 41: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
+	25, // 42: mailmesh.processor.v1.SendService.ListIdentities:output_type -> mailmesh.processor.v1.ListIdentitiesResponse
+	16, // 43: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	18, // 44: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	20, // 45: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	22, // 46: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	40, // [40:47] is the sub-list for method output_type
+	33, // [33:40] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -2181,7 +2309,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 	if File_mailmesh_processor_v1_send_service_proto != nil {
 		return
 	}
-	file_mailmesh_processor_v1_send_service_proto_msgTypes[10].OneofWrappers = []any{
+	file_mailmesh_processor_v1_send_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*SendRequest_Mail)(nil),
 		(*SendRequest_Reply)(nil),
 		(*SendRequest_Forward)(nil),
@@ -2192,7 +2320,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

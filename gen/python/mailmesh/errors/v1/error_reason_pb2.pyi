@@ -744,6 +744,34 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Look into the calendar, and call `ResolveCalendarWrite`.
     Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
     """
+    ERROR_REASON_CALENDAR_EVENT_NOT_INVITED: _ErrorReason.ValueType  # 199
+    """CALENDAR_EVENT_NOT_INVITED has the gRPC code FAILED_PRECONDITION.
+
+    When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
+    Do: Answer the invitation from the calendar of an attendee.
+    Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
+    ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED: _ErrorReason.ValueType  # 200
+    """CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+
+    When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+    Do: Ask the organizer, or answer the invitation.
+    Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
+    ERROR_REASON_CALENDAR_EVENT_CHANGED: _ErrorReason.ValueType  # 201
+    """CALENDAR_EVENT_CHANGED has the gRPC code FAILED_PRECONDITION.
+
+    When: The event has another version than the change names. `version` in the metadata is the newest that mailmesh knows. Also recorded in writes and their events.
+    Do: Read the event again, and ask for the change with its version and another key.
+    Sample: {"reason": "CALENDAR_EVENT_CHANGED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "version": "EwAAABYA"}}
+    """
+    ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING: _ErrorReason.ValueType  # 202
+    """CALENDAR_BODY_HOLDS_MEETING has the gRPC code FAILED_PRECONDITION.
+
+    When: The event has an online meeting that Microsoft keeps in its body: another body would end the meeting. Also recorded in writes and their events.
+    Do: Change the other fields, or create another event with the new body.
+    Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -862,6 +890,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The reader of the document's format is an extra that this installation lacks.
     Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
     Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_MODEL_NOT_INSTALLED: _ErrorReason.ValueType  # 233
+    """MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The local model that classifies texts is an extra that this installation lacks.
+    Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+    Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_MODEL_BUDGET_SPENT: _ErrorReason.ValueType  # 234
+    """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+    Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+    Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SCHEMA_UNSUPPORTED: _ErrorReason.ValueType  # 235
+    """SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+
+    When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+    Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+    Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -1587,6 +1636,34 @@ When: The change was submitted without an answer, and the provider does not tell
 Do: Look into the calendar, and call `ResolveCalendarWrite`.
 Sample: {"reason": "CALENDAR_WRITE_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 504"}}
 """
+ERROR_REASON_CALENDAR_EVENT_NOT_INVITED: ErrorReason.ValueType  # 199
+"""CALENDAR_EVENT_NOT_INVITED has the gRPC code FAILED_PRECONDITION.
+
+When: The calendar's owner is no invited attendee of the event, or is its organizer, so that there is nothing to answer. Also recorded in writes and their events.
+Do: Answer the invitation from the calendar of an attendee.
+Sample: {"reason": "CALENDAR_EVENT_NOT_INVITED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_CALENDAR_EVENT_NOT_ORGANIZED: ErrorReason.ValueType  # 200
+"""CALENDAR_EVENT_NOT_ORGANIZED has the gRPC code FAILED_PRECONDITION.
+
+When: The calendar's owner is not the organizer of the event, and only the organizer may make this change. Also recorded in writes and their events.
+Do: Ask the organizer, or answer the invitation.
+Sample: {"reason": "CALENDAR_EVENT_NOT_ORGANIZED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_CALENDAR_EVENT_CHANGED: ErrorReason.ValueType  # 201
+"""CALENDAR_EVENT_CHANGED has the gRPC code FAILED_PRECONDITION.
+
+When: The event has another version than the change names. `version` in the metadata is the newest that mailmesh knows. Also recorded in writes and their events.
+Do: Read the event again, and ask for the change with its version and another key.
+Sample: {"reason": "CALENDAR_EVENT_CHANGED", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "version": "EwAAABYA"}}
+"""
+ERROR_REASON_CALENDAR_BODY_HOLDS_MEETING: ErrorReason.ValueType  # 202
+"""CALENDAR_BODY_HOLDS_MEETING has the gRPC code FAILED_PRECONDITION.
+
+When: The event has an online meeting that Microsoft keeps in its body: another body would end the meeting. Also recorded in writes and their events.
+Do: Change the other fields, or create another event with the new body.
+Sample: {"reason": "CALENDAR_BODY_HOLDS_MEETING", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1705,5 +1782,26 @@ ERROR_REASON_READER_NOT_INSTALLED: ErrorReason.ValueType  # 232
 When: The reader of the document's format is an extra that this installation lacks.
 Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 Sample: {"reason": "READER_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_MODEL_NOT_INSTALLED: ErrorReason.ValueType  # 233
+"""MODEL_NOT_INSTALLED has the gRPC code FAILED_PRECONDITION.
+
+When: The local model that classifies texts is an extra that this installation lacks.
+Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
+Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
+"""MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
+Do: Repeat the call after the delay of its RetryInfo; send shorter texts and fewer examples.
+Sample: {"reason": "MODEL_BUDGET_SPENT", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SCHEMA_UNSUPPORTED: ErrorReason.ValueType  # 235
+"""SCHEMA_UNSUPPORTED has the gRPC code INVALID_ARGUMENT.
+
+When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
+Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
+Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -256,6 +256,30 @@ AUTOMATION_KIND_COMPLAINT: AutomationKind.ValueType  # 6
 """AUTOMATION_KIND_COMPLAINT is a feedback report about a mail that its recipient called spam (RFC 5965)."""
 Global___AutomationKind: _TypeAlias = AutomationKind  # noqa: Y015
 
+class _BounceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BounceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BounceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOUNCE_KIND_UNSPECIFIED: _BounceKind.ValueType  # 0
+    """BOUNCE_KIND_UNSPECIFIED means that the recipient has not failed: the mail is delayed, or was delivered."""
+    BOUNCE_KIND_HARD: _BounceKind.ValueType  # 1
+    """BOUNCE_KIND_HARD means that another attempt will fail too."""
+    BOUNCE_KIND_SOFT: _BounceKind.ValueType  # 2
+    """BOUNCE_KIND_SOFT means that the server gave up for a reason that may pass: a status that begins with 4, or a full mailbox."""
+
+class BounceKind(_BounceKind, metaclass=_BounceKindEnumTypeWrapper):
+    """BounceKind tells for how long a recipient did not get a mail."""
+
+BOUNCE_KIND_UNSPECIFIED: BounceKind.ValueType  # 0
+"""BOUNCE_KIND_UNSPECIFIED means that the recipient has not failed: the mail is delayed, or was delivered."""
+BOUNCE_KIND_HARD: BounceKind.ValueType  # 1
+"""BOUNCE_KIND_HARD means that another attempt will fail too."""
+BOUNCE_KIND_SOFT: BounceKind.ValueType  # 2
+"""BOUNCE_KIND_SOFT means that the server gave up for a reason that may pass: a status that begins with 4, or a full mailbox."""
+Global___BounceKind: _TypeAlias = BounceKind  # noqa: Y015
+
 @_typing.final
 class Address(_message.Message):
     """Address is one mailbox in a header of a mail."""
@@ -500,6 +524,80 @@ class Thread(_message.Message):
 Global___Thread: _TypeAlias = Thread  # noqa: Y015
 
 @_typing.final
+class ReportedRecipient(_message.Message):
+    """ReportedRecipient is what a report says of one recipient."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    DIAGNOSTIC_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """address is the recipient, as the report spells it."""
+    action: _builtins.str
+    """action is "failed", "delayed", "delivered", "relayed" or "expanded" (RFC 3464 2.3.3). Empty in a complaint."""
+    status: _builtins.str
+    """status is the enhanced status code, such as "5.1.1" (RFC 3463); "5.0.0" or "4.0.0" where the report has a basic code alone.
+    Empty when it has none.
+    """
+    bounce: Global___BounceKind.ValueType
+    """bounce is the kind of the failure."""
+    diagnostic: _builtins.str
+    """diagnostic are the words of the server, one printable line of at most 300 characters. A stranger wrote them."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        action: _builtins.str = ...,
+        status: _builtins.str = ...,
+        bounce: Global___BounceKind.ValueType = ...,
+        diagnostic: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "address", b"address", "bounce", b"bounce", "diagnostic", b"diagnostic", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportedRecipient: _TypeAlias = ReportedRecipient  # noqa: Y015
+
+@_typing.final
+class DeliveryReport(_message.Message):
+    """DeliveryReport is what a bounce or a complaint says. It is a claim that anybody can make: only "send.bounced" and
+    "send.complained" say that it fits a mail which mailmesh sent.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGINAL_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    FEEDBACK_TYPE_FIELD_NUMBER: _builtins.int
+    original_message_id: _builtins.str
+    """original_message_id is the Message-ID of the mail that it reports about, with angle brackets. Empty when it cites none."""
+    feedback_type: _builtins.str
+    """feedback_type is the kind of a complaint, such as "abuse" (RFC 5965), or "other". Empty in a bounce."""
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportedRecipient]:
+        """recipients are the recipients that it reports about, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        original_message_id: _builtins.str = ...,
+        recipients: _abc.Iterable[Global___ReportedRecipient] | None = ...,
+        feedback_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback_type", b"feedback_type", "original_message_id", b"original_message_id", "recipients", b"recipients"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryReport: _TypeAlias = DeliveryReport  # noqa: Y015
+
+@_typing.final
 class MailMessage(_message.Message):
     """MailMessage is a mail in its state at the time of the fetch."""
 
@@ -531,6 +629,7 @@ class MailMessage(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     AUTOMATION_FIELD_NUMBER: _builtins.int
     WEB_LINK_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """subject is the decoded subject. Empty when there is none. Microsoft: `subject`. Google: header Subject (RFC 2047)."""
     internet_message_id: _builtins.str
@@ -631,6 +730,12 @@ class MailMessage(_message.Message):
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
         """attachments are the descriptions of the attachments in the provider's order, inline ones included."""
 
+    @_builtins.property
+    def report(self) -> Global___DeliveryReport:
+        """report is what a bounce or a complaint reports. Absent on other mail, and when the mail reports about no recipient. Both
+        providers: from the first 256 KiB of the mail in MIME.
+        """
+
     def __init__(
         self,
         *,
@@ -660,10 +765,11 @@ class MailMessage(_message.Message):
         size_bytes: _builtins.int = ...,
         automation: Global___AutomationKind.ValueType = ...,
         web_link: _builtins.str = ...,
+        report: Global___DeliveryReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "from_address", b"from_address", "mail_received_at", b"mail_received_at", "sender", b"sender", "sent_at", b"sent_at", "thread", b"thread"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "from_address", b"from_address", "mail_received_at", b"mail_received_at", "report", b"report", "sender", b"sender", "sent_at", b"sent_at", "thread", b"thread"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automation", b"automation", "bcc", b"bcc", "body", b"body", "categories", b"categories", "cc", b"cc", "folder_id", b"folder_id", "from_address", b"from_address", "headers", b"headers", "importance", b"importance", "in_reply_to", b"in_reply_to", "internet_message_id", b"internet_message_id", "is_draft", b"is_draft", "is_read", b"is_read", "label_ids", b"label_ids", "mail_received_at", b"mail_received_at", "preview", b"preview", "references", b"references", "reply_to", b"reply_to", "sender", b"sender", "sent_at", b"sent_at", "size_bytes", b"size_bytes", "subject", b"subject", "thread", b"thread", "to", b"to", "web_link", b"web_link"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "automation", b"automation", "bcc", b"bcc", "body", b"body", "categories", b"categories", "cc", b"cc", "folder_id", b"folder_id", "from_address", b"from_address", "headers", b"headers", "importance", b"importance", "in_reply_to", b"in_reply_to", "internet_message_id", b"internet_message_id", "is_draft", b"is_draft", "is_read", b"is_read", "label_ids", b"label_ids", "mail_received_at", b"mail_received_at", "preview", b"preview", "references", b"references", "reply_to", b"reply_to", "report", b"report", "sender", b"sender", "sent_at", b"sent_at", "size_bytes", b"size_bytes", "subject", b"subject", "thread", b"thread", "to", b"to", "web_link", b"web_link"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

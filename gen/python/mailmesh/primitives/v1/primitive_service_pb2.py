@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 from mailmesh.mail.v1 import event_pb2 as mailmesh_dot_mail_dot_v1_dot_event__pb2
 from mailmesh.mail.v1 import message_pb2 as mailmesh_dot_mail_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.mailmesh/primitives/v1/primitive_service.proto\x12\x16mailmesh.primitives.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\")\n\x10ParseMailRequest\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x85\x01\n\x11ParseMailResponse\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x1d.mailmesh.mail.v1.MailMessage\x12\x30\n\ntruncation\x18\x02 \x01(\x0b\x32\x1c.mailmesh.mail.v1.Truncation\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t\"d\n\x16\x45xtractDocumentRequest\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x17\n\tfile_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x96\x03\n\x17\x45xtractDocumentResponse\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bis_text_cut\x18\x03 \x01(\x08\x12\x33\n\x05pages\x18\x04 \x03(\x0b\x32$.mailmesh.primitives.v1.DocumentPage\x12\x35\n\x06tables\x18\x05 \x03(\x0b\x32%.mailmesh.primitives.v1.DocumentTable\x12\x16\n\x0e\x61re_tables_cut\x18\x06 \x01(\x08\x12O\n\x08metadata\x18\x07 \x03(\x0b\x32=.mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry\x12\r\n\x05\x66lags\x18\x08 \x03(\t\x12\x33\n\x05parts\x18\t \x03(\x0b\x32$.mailmesh.primitives.v1.DocumentPart\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x0c\x44ocumentPage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x05\"M\n\rDocumentTable\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12.\n\x04rows\x18\x02 \x03(\x0b\x32 .mailmesh.primitives.v1.TableRow\"\x19\n\x08TableRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"k\n\x0c\x44ocumentPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\r\n\x05start\x18\x04 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x05\x12\r\n\x05\x66\x61ult\x18\x06 \x01(\t2\xc8\x02\n\x10PrimitiveService\x12\x89\x01\n\tParseMail\x12(.mailmesh.primitives.v1.ParseMailRequest\x1a).mailmesh.primitives.v1.ParseMailResponse\"\'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/primitives:parseMail:\x01*\x12\xa1\x01\n\x0f\x45xtractDocument\x12..mailmesh.primitives.v1.ExtractDocumentRequest\x1a/.mailmesh.primitives.v1.ExtractDocumentResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#\"\x1e/v1/primitives:extractDocument:\x01*\x1a\x04\x88\xce\x18\x02\x42#\n\x1finternal.mailmesh.primitives.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.mailmesh/primitives/v1/primitive_service.proto\x12\x16mailmesh.primitives.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\")\n\x10ParseMailRequest\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x85\x01\n\x11ParseMailResponse\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x1d.mailmesh.mail.v1.MailMessage\x12\x30\n\ntruncation\x18\x02 \x01(\x0b\x32\x1c.mailmesh.mail.v1.Truncation\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t\"d\n\x16\x45xtractDocumentRequest\x12\x15\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x17\n\tfile_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x96\x03\n\x17\x45xtractDocumentResponse\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bis_text_cut\x18\x03 \x01(\x08\x12\x33\n\x05pages\x18\x04 \x03(\x0b\x32$.mailmesh.primitives.v1.DocumentPage\x12\x35\n\x06tables\x18\x05 \x03(\x0b\x32%.mailmesh.primitives.v1.DocumentTable\x12\x16\n\x0e\x61re_tables_cut\x18\x06 \x01(\x08\x12O\n\x08metadata\x18\x07 \x03(\x0b\x32=.mailmesh.primitives.v1.ExtractDocumentResponse.MetadataEntry\x12\r\n\x05\x66lags\x18\x08 \x03(\t\x12\x33\n\x05parts\x18\t \x03(\x0b\x32$.mailmesh.primitives.v1.DocumentPart\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x0c\x44ocumentPage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x05\"M\n\rDocumentTable\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12.\n\x04rows\x18\x02 \x03(\x0b\x32 .mailmesh.primitives.v1.TableRow\"\x19\n\x08TableRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"k\n\x0c\x44ocumentPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\r\n\x05start\x18\x04 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x05\x12\r\n\x05\x66\x61ult\x18\x06 \x01(\t\"\xb6\x01\n\x16\x43lassifyMessageRequest\x12\x15\n\x07subject\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x06labels\x18\x03 \x03(\x0b\x32%.mailmesh.primitives.v1.ClassifyLabelB\x04\xe2\x41\x01\x02\x12!\n\x0eminimum_margin\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x11\n\x0f_minimum_margin\";\n\rClassifyLabel\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x65xamples\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\"\x94\x01\n\x17\x43lassifyMessageResponse\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0e\n\x06margin\x18\x02 \x01(\x01\x12\x35\n\x06scores\x18\x03 \x03(\x0b\x32%.mailmesh.primitives.v1.ClassifyScore\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x13\n\x0bis_text_cut\x18\x05 \x01(\x08\"-\n\rClassifyScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"Y\n\x14\x45xtractFieldsRequest\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06schema\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02\"`\n\x15\x45xtractFieldsResponse\x12\x36\n\x06\x66ields\x18\x01 \x03(\x0b\x32&.mailmesh.primitives.v1.ExtractedField\x12\x0f\n\x07missing\x18\x02 \x03(\t\"V\n\x0e\x45xtractedField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x06values\x18\x02 \x03(\x0b\x32&.mailmesh.primitives.v1.ExtractedValue\"o\n\x0e\x45xtractedValue\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x05\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x12\n\nconfidence\x18\x06 \x01(\x01\x32\x88\x05\n\x10PrimitiveService\x12\x89\x01\n\tParseMail\x12(.mailmesh.primitives.v1.ParseMailRequest\x1a).mailmesh.primitives.v1.ParseMailResponse\"\'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/primitives:parseMail:\x01*\x12\xa1\x01\n\x0f\x45xtractDocument\x12..mailmesh.primitives.v1.ExtractDocumentRequest\x1a/.mailmesh.primitives.v1.ExtractDocumentResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#\"\x1e/v1/primitives:extractDocument:\x01*\x12\xa1\x01\n\x0f\x43lassifyMessage\x12..mailmesh.primitives.v1.ClassifyMessageRequest\x1a/.mailmesh.primitives.v1.ClassifyMessageResponse\"-\x90\xce\x18\x01\x82\xd3\xe4\x93\x02#\"\x1e/v1/primitives:classifyMessage:\x01*\x12\x99\x01\n\rExtractFields\x12,.mailmesh.primitives.v1.ExtractFieldsRequest\x1a-.mailmesh.primitives.v1.ExtractFieldsResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/primitives:extractFields:\x01*\x1a\x04\x88\xce\x18\x02\x42#\n\x1finternal.mailmesh.primitives.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,30 +48,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXTRACTDOCUMENTREQUEST'].fields_by_name['content_type']._serialized_options = b'\342A\001\001'
   _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._loaded_options = None
   _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['subject']._loaded_options = None
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['subject']._serialized_options = b'\342A\001\001'
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\001'
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\002'
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['minimum_margin']._loaded_options = None
+  _globals['_CLASSIFYMESSAGEREQUEST'].fields_by_name['minimum_margin']._serialized_options = b'\342A\001\001'
+  _globals['_CLASSIFYLABEL'].fields_by_name['name']._loaded_options = None
+  _globals['_CLASSIFYLABEL'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_CLASSIFYLABEL'].fields_by_name['examples']._loaded_options = None
+  _globals['_CLASSIFYLABEL'].fields_by_name['examples']._serialized_options = b'\342A\001\001'
+  _globals['_EXTRACTFIELDSREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_EXTRACTFIELDSREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002'
+  _globals['_EXTRACTFIELDSREQUEST'].fields_by_name['schema']._loaded_options = None
+  _globals['_EXTRACTFIELDSREQUEST'].fields_by_name['schema']._serialized_options = b'\342A\001\002'
   _globals['_PRIMITIVESERVICE']._loaded_options = None
   _globals['_PRIMITIVESERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_PRIMITIVESERVICE'].methods_by_name['ParseMail']._loaded_options = None
   _globals['_PRIMITIVESERVICE'].methods_by_name['ParseMail']._serialized_options = b'\220\316\030\001\202\323\344\223\002\035\"\030/v1/primitives:parseMail:\001*'
   _globals['_PRIMITIVESERVICE'].methods_by_name['ExtractDocument']._loaded_options = None
   _globals['_PRIMITIVESERVICE'].methods_by_name['ExtractDocument']._serialized_options = b'\220\316\030\001\202\323\344\223\002#\"\036/v1/primitives:extractDocument:\001*'
-  _globals['_PARSEMAILREQUEST']._serialized_start=232
-  _globals['_PARSEMAILREQUEST']._serialized_end=273
-  _globals['_PARSEMAILRESPONSE']._serialized_start=276
-  _globals['_PARSEMAILRESPONSE']._serialized_end=409
-  _globals['_EXTRACTDOCUMENTREQUEST']._serialized_start=411
-  _globals['_EXTRACTDOCUMENTREQUEST']._serialized_end=511
-  _globals['_EXTRACTDOCUMENTRESPONSE']._serialized_start=514
-  _globals['_EXTRACTDOCUMENTRESPONSE']._serialized_end=920
-  _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._serialized_start=873
-  _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._serialized_end=920
-  _globals['_DOCUMENTPAGE']._serialized_start=922
-  _globals['_DOCUMENTPAGE']._serialized_end=978
-  _globals['_DOCUMENTTABLE']._serialized_start=980
-  _globals['_DOCUMENTTABLE']._serialized_end=1057
-  _globals['_TABLEROW']._serialized_start=1059
-  _globals['_TABLEROW']._serialized_end=1084
-  _globals['_DOCUMENTPART']._serialized_start=1086
-  _globals['_DOCUMENTPART']._serialized_end=1193
-  _globals['_PRIMITIVESERVICE']._serialized_start=1196
-  _globals['_PRIMITIVESERVICE']._serialized_end=1524
+  _globals['_PRIMITIVESERVICE'].methods_by_name['ClassifyMessage']._loaded_options = None
+  _globals['_PRIMITIVESERVICE'].methods_by_name['ClassifyMessage']._serialized_options = b'\220\316\030\001\202\323\344\223\002#\"\036/v1/primitives:classifyMessage:\001*'
+  _globals['_PRIMITIVESERVICE'].methods_by_name['ExtractFields']._loaded_options = None
+  _globals['_PRIMITIVESERVICE'].methods_by_name['ExtractFields']._serialized_options = b'\220\316\030\001\202\323\344\223\002!\"\034/v1/primitives:extractFields:\001*'
+  _globals['_PARSEMAILREQUEST']._serialized_start=262
+  _globals['_PARSEMAILREQUEST']._serialized_end=303
+  _globals['_PARSEMAILRESPONSE']._serialized_start=306
+  _globals['_PARSEMAILRESPONSE']._serialized_end=439
+  _globals['_EXTRACTDOCUMENTREQUEST']._serialized_start=441
+  _globals['_EXTRACTDOCUMENTREQUEST']._serialized_end=541
+  _globals['_EXTRACTDOCUMENTRESPONSE']._serialized_start=544
+  _globals['_EXTRACTDOCUMENTRESPONSE']._serialized_end=950
+  _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._serialized_start=903
+  _globals['_EXTRACTDOCUMENTRESPONSE_METADATAENTRY']._serialized_end=950
+  _globals['_DOCUMENTPAGE']._serialized_start=952
+  _globals['_DOCUMENTPAGE']._serialized_end=1008
+  _globals['_DOCUMENTTABLE']._serialized_start=1010
+  _globals['_DOCUMENTTABLE']._serialized_end=1087
+  _globals['_TABLEROW']._serialized_start=1089
+  _globals['_TABLEROW']._serialized_end=1114
+  _globals['_DOCUMENTPART']._serialized_start=1116
+  _globals['_DOCUMENTPART']._serialized_end=1223
+  _globals['_CLASSIFYMESSAGEREQUEST']._serialized_start=1226
+  _globals['_CLASSIFYMESSAGEREQUEST']._serialized_end=1408
+  _globals['_CLASSIFYLABEL']._serialized_start=1410
+  _globals['_CLASSIFYLABEL']._serialized_end=1469
+  _globals['_CLASSIFYMESSAGERESPONSE']._serialized_start=1472
+  _globals['_CLASSIFYMESSAGERESPONSE']._serialized_end=1620
+  _globals['_CLASSIFYSCORE']._serialized_start=1622
+  _globals['_CLASSIFYSCORE']._serialized_end=1667
+  _globals['_EXTRACTFIELDSREQUEST']._serialized_start=1669
+  _globals['_EXTRACTFIELDSREQUEST']._serialized_end=1758
+  _globals['_EXTRACTFIELDSRESPONSE']._serialized_start=1760
+  _globals['_EXTRACTFIELDSRESPONSE']._serialized_end=1856
+  _globals['_EXTRACTEDFIELD']._serialized_start=1858
+  _globals['_EXTRACTEDFIELD']._serialized_end=1944
+  _globals['_EXTRACTEDVALUE']._serialized_start=1946
+  _globals['_EXTRACTEDVALUE']._serialized_end=2057
+  _globals['_PRIMITIVESERVICE']._serialized_start=2060
+  _globals['_PRIMITIVESERVICE']._serialized_end=2708
 # @@protoc_insertion_point(module_scope)

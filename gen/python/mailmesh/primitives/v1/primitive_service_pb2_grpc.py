@@ -46,6 +46,16 @@ class PrimitiveServiceStub:
                 request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.FromString,
                 _registered_method=True)
+        self.ClassifyMessage = channel.unary_unary(
+                '/mailmesh.primitives.v1.PrimitiveService/ClassifyMessage',
+                request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.FromString,
+                _registered_method=True)
+        self.ExtractFields = channel.unary_unary(
+                '/mailmesh.primitives.v1.PrimitiveService/ExtractFields',
+                request_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.FromString,
+                _registered_method=True)
 
 
 class PrimitiveServiceServicer:
@@ -72,6 +82,27 @@ class PrimitiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClassifyMessage(self, request, context):
+        """ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on
+        the mesh's own machine: the text leaves it for nowhere. The answer is one of the labels, or "unknown". The text is data: it can make
+        a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
+        authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
+        FIELD_INVALID for a request beyond its bounds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtractFields(self, request, context):
+        """ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+        value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+        other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+        long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrimitiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +115,16 @@ def add_PrimitiveServiceServicer_to_server(servicer, server):
                     servicer.ExtractDocument,
                     request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.FromString,
                     response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.SerializeToString,
+            ),
+            'ClassifyMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyMessage,
+                    request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.FromString,
+                    response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.SerializeToString,
+            ),
+            'ExtractFields': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtractFields,
+                    request_deserializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.FromString,
+                    response_serializer=mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,6 +183,60 @@ class PrimitiveService:
             '/mailmesh.primitives.v1.PrimitiveService/ExtractDocument',
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentRequest.SerializeToString,
             mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.primitives.v1.PrimitiveService/ClassifyMessage',
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageRequest.SerializeToString,
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ClassifyMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtractFields(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.primitives.v1.PrimitiveService/ExtractFields',
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsRequest.SerializeToString,
+            mailmesh_dot_primitives_dot_v1_dot_primitive__service__pb2.ExtractFieldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,34 @@ Microsoft has no such choice for an event with attendees.
 """
 Global___CalendarNotify: _TypeAlias = CalendarNotify  # noqa: Y015
 
+class _CalendarAnswer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalendarAnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalendarAnswer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALENDAR_ANSWER_UNSPECIFIED: _CalendarAnswer.ValueType  # 0
+    """CALENDAR_ANSWER_UNSPECIFIED is refused."""
+    CALENDAR_ANSWER_ACCEPTED: _CalendarAnswer.ValueType  # 1
+    """CALENDAR_ANSWER_ACCEPTED means that the attendee comes."""
+    CALENDAR_ANSWER_TENTATIVE: _CalendarAnswer.ValueType  # 2
+    """CALENDAR_ANSWER_TENTATIVE means that the attendee may come."""
+    CALENDAR_ANSWER_DECLINED: _CalendarAnswer.ValueType  # 3
+    """CALENDAR_ANSWER_DECLINED means that the attendee does not come."""
+
+class CalendarAnswer(_CalendarAnswer, metaclass=_CalendarAnswerEnumTypeWrapper):
+    """CalendarAnswer is an answer to an invitation."""
+
+CALENDAR_ANSWER_UNSPECIFIED: CalendarAnswer.ValueType  # 0
+"""CALENDAR_ANSWER_UNSPECIFIED is refused."""
+CALENDAR_ANSWER_ACCEPTED: CalendarAnswer.ValueType  # 1
+"""CALENDAR_ANSWER_ACCEPTED means that the attendee comes."""
+CALENDAR_ANSWER_TENTATIVE: CalendarAnswer.ValueType  # 2
+"""CALENDAR_ANSWER_TENTATIVE means that the attendee may come."""
+CALENDAR_ANSWER_DECLINED: CalendarAnswer.ValueType  # 3
+"""CALENDAR_ANSWER_DECLINED means that the attendee does not come."""
+Global___CalendarAnswer: _TypeAlias = CalendarAnswer  # noqa: Y015
+
 class _CalendarWriteKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -64,6 +92,12 @@ class _CalendarWriteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     """CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
     CALENDAR_WRITE_KIND_CREATE: _CalendarWriteKind.ValueType  # 1
     """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+    CALENDAR_WRITE_KIND_RESPOND: _CalendarWriteKind.ValueType  # 2
+    """CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
+    CALENDAR_WRITE_KIND_CANCEL: _CalendarWriteKind.ValueType  # 3
+    """CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
+    CALENDAR_WRITE_KIND_UPDATE: _CalendarWriteKind.ValueType  # 4
+    """CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields."""
 
 class CalendarWriteKind(_CalendarWriteKind, metaclass=_CalendarWriteKindEnumTypeWrapper):
     """CalendarWriteKind is the kind of a write."""
@@ -72,6 +106,12 @@ CALENDAR_WRITE_KIND_UNSPECIFIED: CalendarWriteKind.ValueType  # 0
 """CALENDAR_WRITE_KIND_UNSPECIFIED is not used by any write."""
 CALENDAR_WRITE_KIND_CREATE: CalendarWriteKind.ValueType  # 1
 """CALENDAR_WRITE_KIND_CREATE is a new event or series."""
+CALENDAR_WRITE_KIND_RESPOND: CalendarWriteKind.ValueType  # 2
+"""CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation."""
+CALENDAR_WRITE_KIND_CANCEL: CalendarWriteKind.ValueType  # 3
+"""CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event."""
+CALENDAR_WRITE_KIND_UPDATE: CalendarWriteKind.ValueType  # 4
+"""CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields."""
 Global___CalendarWriteKind: _TypeAlias = CalendarWriteKind  # noqa: Y015
 
 class _CalendarWriteState:
@@ -443,6 +483,261 @@ class CreateCalendarEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateCalendarEventResponse: _TypeAlias = CreateCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class RespondToCalendarEventRequest(_message.Message):
+    """RespondToCalendarEventRequest specifies an answer to an invitation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance."""
+    answer: Global___CalendarAnswer.ValueType
+    """answer is the answer."""
+    comment: _builtins.str
+    """comment is a text for the organizer, at most 1000 characters. Microsoft sends it with the answer alone, so that it is refused
+    there with CALENDAR_NOTIFY_NONE. Google keeps an earlier comment when it is empty.
+    """
+    notify: Global___CalendarNotify.ValueType
+    """notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
+    leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
+    """
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        answer: Global___CalendarAnswer.ValueType = ...,
+        comment: _builtins.str = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RespondToCalendarEventRequest: _TypeAlias = RespondToCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class RespondToCalendarEventResponse(_message.Message):
+    """RespondToCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RespondToCalendarEventResponse: _TypeAlias = RespondToCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class CalendarEventChanges(_message.Message):
+    """CalendarEventChanges are the fields to change. A field that is absent stays as it is; an empty text empties the field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    BODY_TEXT_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """subject is the title, one line of at most 1000 characters."""
+    body_text: _builtins.str
+    """body_text is the body as plain text, at most 64 KiB. Microsoft keeps an online meeting in the body, so that it is refused there for
+    an event with one.
+    """
+    location: _builtins.str
+    """location is the name of the place, one line of at most 500 characters."""
+    @_builtins.property
+    def start(self) -> Global___NewEventTime:
+        """start is the beginning. It goes with `end`, and not with a series."""
+
+    @_builtins.property
+    def end(self) -> Global___NewEventTime:
+        """end is the end. It goes with `start`."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str | None = ...,
+        body_text: _builtins.str | None = ...,
+        location: _builtins.str | None = ...,
+        start: Global___NewEventTime | None = ...,
+        end: Global___NewEventTime | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__body_text: _TypeAlias = _typing.Literal["body_text"]  # noqa: Y015
+    _WhichOneofArgType__body_text: _TypeAlias = _typing.Literal["_body_text", b"_body_text"]  # noqa: Y015
+    _WhichOneofReturnType__location: _TypeAlias = _typing.Literal["location"]  # noqa: Y015
+    _WhichOneofArgType__location: _TypeAlias = _typing.Literal["_location", b"_location"]  # noqa: Y015
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__body_text) -> _WhichOneofReturnType__body_text | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__location) -> _WhichOneofReturnType__location | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+
+Global___CalendarEventChanges: _TypeAlias = CalendarEventChanges  # noqa: Y015
+
+@_typing.final
+class UpdateCalendarEventRequest(_message.Message):
+    """UpdateCalendarEventRequest specifies changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is changed."""
+    notify: Global___CalendarNotify.ValueType
+    """notify says who is notified."""
+    version: _builtins.str
+    """version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any."""
+    @_builtins.property
+    def event(self) -> Global___CalendarEventChanges:
+        """event has the changes, at least one."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        event: Global___CalendarEventChanges | None = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "event", b"event", "idempotency_key", b"idempotency_key", "notify", b"notify", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCalendarEventRequest: _TypeAlias = UpdateCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class UpdateCalendarEventResponse(_message.Message):
+    """UpdateCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCalendarEventResponse: _TypeAlias = UpdateCalendarEventResponse  # noqa: Y015
+
+@_typing.final
+class CancelCalendarEventRequest(_message.Message):
+    """CancelCalendarEventRequest specifies a cancellation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
+    calendar_event_id: _builtins.str
+    """calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is cancelled."""
+    comment: _builtins.str
+    """comment is a text for the attendees, at most 1000 characters. Microsoft only."""
+    notify: Global___CalendarNotify.ValueType
+    """notify says who is notified."""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        calendar_event_id: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        notify: Global___CalendarNotify.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelCalendarEventRequest: _TypeAlias = CancelCalendarEventRequest  # noqa: Y015
+
+@_typing.final
+class CancelCalendarEventResponse(_message.Message):
+    """CancelCalendarEventResponse contains the write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITE_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed the write."""
+    @_builtins.property
+    def write(self) -> Global___CalendarWrite:
+        """write is the write."""
+
+    def __init__(
+        self,
+        *,
+        write: Global___CalendarWrite | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["was_known", b"was_known", "write", b"write"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelCalendarEventResponse: _TypeAlias = CancelCalendarEventResponse  # noqa: Y015
 
 @_typing.final
 class GetCalendarWriteRequest(_message.Message):

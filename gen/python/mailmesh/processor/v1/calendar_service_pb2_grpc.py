@@ -72,6 +72,21 @@ class CalendarServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.FromString,
                 _registered_method=True)
+        self.RespondToCalendarEvent = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.FromString,
+                _registered_method=True)
+        self.UpdateCalendarEvent = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventResponse.FromString,
+                _registered_method=True)
+        self.CancelCalendarEvent = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/CancelCalendarEvent',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.FromString,
+                _registered_method=True)
         self.GetCalendarWrite = channel.unary_unary(
                 '/mailmesh.processor.v1.CalendarService/GetCalendarWrite',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarWriteRequest.SerializeToString,
@@ -155,6 +170,39 @@ class CalendarServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RespondToCalendarEvent(self, request, context):
+        """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+        it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCalendarEvent(self, request, context):
+        """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+        CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+        CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelCalendarEvent(self, request, context):
+        """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCalendarWrite(self, request, context):
         """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.
         """
@@ -214,6 +262,21 @@ def add_CalendarServiceServicer_to_server(servicer, server):
                     servicer.CreateCalendarEvent,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.SerializeToString,
+            ),
+            'RespondToCalendarEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RespondToCalendarEvent,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.SerializeToString,
+            ),
+            'UpdateCalendarEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCalendarEvent,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventResponse.SerializeToString,
+            ),
+            'CancelCalendarEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelCalendarEvent,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.SerializeToString,
             ),
             'GetCalendarWrite': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCalendarWrite,
@@ -423,6 +486,87 @@ class CalendarService:
             '/mailmesh.processor.v1.CalendarService/CreateCalendarEvent',
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CreateCalendarEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RespondToCalendarEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.RespondToCalendarEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCalendarEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.UpdateCalendarEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelCalendarEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/CancelCalendarEvent',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CancelCalendarEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

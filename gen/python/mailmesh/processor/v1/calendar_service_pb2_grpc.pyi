@@ -66,6 +66,27 @@ class CalendarServiceStub:
     CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
     TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
+    RespondToCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]
+    """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+    it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
+    UpdateCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]
+    """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+    CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    CancelCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]
+    """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
     GetCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]
     """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
     ListCalendarWrites: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarWritesRequest, _calendar_service_pb2.ListCalendarWritesResponse]
@@ -112,6 +133,27 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
     CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
     TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    RespondToCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]  # type: ignore[assignment]
+    """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+    it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
+    """
+    UpdateCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]  # type: ignore[assignment]
+    """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+    CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+    """
+    CancelCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]  # type: ignore[assignment]
+    """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+    is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL.
     """
     GetCalendarWrite: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarWriteRequest, _calendar_service_pb2.GetCalendarWriteResponse]  # type: ignore[assignment]
     """GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND."""
@@ -198,6 +240,45 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         its end. Reasons: CALENDAR_NOT_FOUND, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_RULE_UNSUPPORTED,
         CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, ONLINE_MEETING_NOT_ALLOWED, CALENDAR_WRITE_QUEUE_FULL,
         TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def RespondToCalendarEvent(
+        self,
+        request: _calendar_service_pb2.RespondToCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.RespondToCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.RespondToCalendarEventResponse]]:
+        """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+        it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCalendarEvent(
+        self,
+        request: _calendar_service_pb2.UpdateCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.UpdateCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.UpdateCalendarEventResponse]]:
+        """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+        CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+        CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelCalendarEvent(
+        self,
+        request: _calendar_service_pb2.CancelCalendarEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.CancelCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.CancelCalendarEventResponse]]:
+        """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+        is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod

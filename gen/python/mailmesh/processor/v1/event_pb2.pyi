@@ -10,6 +10,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.calendar.v1 import event_pb2 as _event_pb2_1
 from mailmesh.conversation.v1 import event_pb2 as _event_pb2_2
 from mailmesh.mail.v1 import event_pb2 as _event_pb2
+from mailmesh.mail.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -211,6 +212,11 @@ class SendEvent(_message.Message):
     INTERNET_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_THREAD_ID_FIELD_NUMBER: _builtins.int
     DRAFT_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REPORT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    DIAGNOSTIC_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event."""
     provider: _builtins.str
@@ -223,8 +229,9 @@ class SendEvent(_message.Message):
     """user_id is the provider's id of the user."""
     event_type: _builtins.str
     """event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
-    asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
-    decide by `ResolveSend`). Later versions add types.
+    asked for, and it lies in the account), "send.failed" (the mail was surely not sent), "send.uncertain" (a person has to
+    decide by `ResolveSend`), "send.bounced" (a recipient did not get the mail) or "send.complained" (a recipient called the mail
+    spam). The last two come after the outcome, once for each recipient. Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the call of `Send`."""
@@ -252,6 +259,16 @@ class SendEvent(_message.Message):
     """provider_thread_id is the provider's id of the conversation. Empty when it is not known."""
     draft_id: _builtins.str
     """draft_id is the provider's id of the draft, in "send.drafted" only."""
+    recipient: _builtins.str
+    """recipient is the address that a report names, as the mail was sent to it, in "send.bounced" and "send.complained" only."""
+    bounce: _message_pb2.BounceKind.ValueType
+    """bounce is the kind of the failure, in "send.bounced" only."""
+    status: _builtins.str
+    """status is the enhanced status code of a bounce, such as "5.1.1"; in "send.complained" the feedback type."""
+    report_message_id: _builtins.str
+    """report_message_id is the provider's id of the mail that reports, in "send.bounced" and "send.complained" only."""
+    diagnostic: _builtins.str
+    """diagnostic are the words of the recipient's server in a bounce, one printable line of at most 300 characters."""
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time of the outcome."""
@@ -279,10 +296,15 @@ class SendEvent(_message.Message):
         internet_message_id: _builtins.str = ...,
         provider_thread_id: _builtins.str = ...,
         draft_id: _builtins.str = ...,
+        recipient: _builtins.str = ...,
+        bounce: _message_pb2.BounceKind.ValueType = ...,
+        status: _builtins.str = ...,
+        report_message_id: _builtins.str = ...,
+        diagnostic: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "detail", b"detail", "draft_id", b"draft_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_replay", b"is_replay", "message_id", b"message_id", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounce", b"bounce", "correlation_id", b"correlation_id", "detail", b"detail", "diagnostic", b"diagnostic", "draft_id", b"draft_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_replay", b"is_replay", "message_id", b"message_id", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "received_at", b"received_at", "recipient", b"recipient", "replay_id", b"replay_id", "report_message_id", b"report_message_id", "send_id", b"send_id", "status", b"status", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mailmesh.mail.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -448,6 +449,54 @@ class Forward(_message.Message):
 Global___Forward: _TypeAlias = Forward  # noqa: Y015
 
 @_typing.final
+class SendReport(_message.Message):
+    """SendReport is what the server of one recipient reported about a sent mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    IS_COMPLAINT_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    DIAGNOSTIC_FIELD_NUMBER: _builtins.int
+    REPORTED_AT_FIELD_NUMBER: _builtins.int
+    REPORT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    recipient: _builtins.str
+    """recipient is the address."""
+    is_complaint: _builtins.bool
+    """is_complaint is true if the recipient called the mail spam, false if the mail did not arrive."""
+    bounce: _message_pb2.BounceKind.ValueType
+    """bounce is the kind of the failure. Unspecified for a complaint."""
+    status: _builtins.str
+    """status is the enhanced status code of a bounce, such as "5.1.1"; the feedback type of a complaint."""
+    diagnostic: _builtins.str
+    """diagnostic are the words of the server, one printable line of at most 300 characters."""
+    report_message_id: _builtins.str
+    """report_message_id is the provider's id of the mail that reports."""
+    @_builtins.property
+    def reported_at(self) -> _timestamp_pb2.Timestamp:
+        """reported_at is the time when mailmesh read the report."""
+
+    def __init__(
+        self,
+        *,
+        recipient: _builtins.str = ...,
+        is_complaint: _builtins.bool = ...,
+        bounce: _message_pb2.BounceKind.ValueType = ...,
+        status: _builtins.str = ...,
+        diagnostic: _builtins.str = ...,
+        reported_at: _timestamp_pb2.Timestamp | None = ...,
+        report_message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reported_at", b"reported_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounce", b"bounce", "diagnostic", b"diagnostic", "is_complaint", b"is_complaint", "recipient", b"recipient", "report_message_id", b"report_message_id", "reported_at", b"reported_at", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendReport: _TypeAlias = SendReport  # noqa: Y015
+
+@_typing.final
 class Send(_message.Message):
     """Send is one mail to be sent, and its outcome."""
 
@@ -475,6 +524,7 @@ class Send(_message.Message):
     IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
     DRAFT_ID_FIELD_NUMBER: _builtins.int
     ANSWERED_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
     send_id: _builtins.str
     """send_id is mailmesh's UUID of the send."""
     tenant_id: _builtins.str
@@ -531,6 +581,10 @@ class Send(_message.Message):
     def finished_at(self) -> _timestamp_pb2.Timestamp:
         """finished_at is the time of the outcome. Absent before."""
 
+    @_builtins.property
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendReport]:
+        """reports are bounces and complaints, at most one of each for a recipient, oldest first. Only `GetSend` has them."""
+
     def __init__(
         self,
         *,
@@ -556,10 +610,11 @@ class Send(_message.Message):
         is_draft_only: _builtins.bool = ...,
         draft_id: _builtins.str = ...,
         answered_message_id: _builtins.str = ...,
+        reports: _abc.Iterable[Global___SendReport] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_message_id", b"answered_message_id", "attempts", b"attempts", "bcc", b"bcc", "cc", b"cc", "created_at", b"created_at", "detail", b"detail", "draft_id", b"draft_id", "finished_at", b"finished_at", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_draft_only", b"is_draft_only", "is_resolved", b"is_resolved", "message_id", b"message_id", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "send_at", b"send_at", "send_id", b"send_id", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_message_id", b"answered_message_id", "attempts", b"attempts", "bcc", b"bcc", "cc", b"cc", "created_at", b"created_at", "detail", b"detail", "draft_id", b"draft_id", "finished_at", b"finished_at", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_draft_only", b"is_draft_only", "is_resolved", b"is_resolved", "message_id", b"message_id", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "reports", b"reports", "send_at", b"send_at", "send_id", b"send_id", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

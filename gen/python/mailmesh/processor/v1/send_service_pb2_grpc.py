@@ -82,7 +82,8 @@ class SendServiceServicer:
 
     def Send(self, request, context):
         """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
-        it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+        it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
+        and "send.bounced" and "send.complained" what recipients' servers report later.
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
         shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
         conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,

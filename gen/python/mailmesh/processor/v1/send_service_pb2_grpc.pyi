@@ -38,7 +38,8 @@ class SendServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SendServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]
     """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
-    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
+    and "send.bounced" and "send.complained" what recipients' servers report later.
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
     shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
     conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -80,7 +81,8 @@ class SendServiceAsyncStub(SendServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]  # type: ignore[assignment]
     """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
-    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
+    and "send.bounced" and "send.complained" what recipients' servers report later.
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
     shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
     conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -125,7 +127,8 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_send_service_pb2.SendResponse, _abc.Awaitable[_send_service_pb2.SendResponse]]:
         """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
-        it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+        it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
+        and "send.bounced" and "send.complained" what recipients' servers report later.
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
         shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
         conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,

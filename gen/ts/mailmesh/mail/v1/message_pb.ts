@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/mail/v1/message.proto.
  */
 export const file_mailmesh_mail_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tYWlsbWVzaC9tYWlsL3YxL21lc3NhZ2UucHJvdG8SEG1haWxtZXNoLm1haWwudjEiNwoHQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFZ3JvdXAYAyABKAkiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkihwIKBEJvZHkSDAoEdGV4dBgBIAEoCRIMCgRodG1sGAIgASgJEhkKEWlzX3RleHRfZnJvbV9odG1sGAMgASgIEhcKD2hhc19oaWRkZW5fdGV4dBgEIAEoCBISCgpyZXBseV90ZXh0GAUgASgJEikKBXNwYW5zGAYgAygLMhoubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbhIzCgxzcGxpdF9tZXRob2QYByABKA4yHS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0TWV0aG9kEjsKEHNwbGl0X2NvbmZpZGVuY2UYCCABKA4yIS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0Q29uZmlkZW5jZSJUCghUZXh0U3BhbhIsCgRraW5kGAEgASgOMh4ubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbktpbmQSDQoFc3RhcnQYAiABKAUSCwoDZW5kGAMgASgFIsMBCgpBdHRhY2htZW50EhUKDWF0dGFjaG1lbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxjb250ZW50X3R5cGUYAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglpc19pbmxpbmUYBSABKAgSEgoKY29udGVudF9pZBgGIAEoCRIuCgRraW5kGAcgASgOMiAubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50S2luZBIPCgdwYXJ0X2lkGAggASgJIoIBCgZUaHJlYWQSEQoJdGhyZWFkX2lkGAEgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgCIAEoCRIuCgZyZWFzb24YAyABKA4yHi5tYWlsbWVzaC5tYWlsLnYxLlRocmVhZFJlYXNvbhIZChFyZWFzb25fbWVzc2FnZV9pZBgEIAEoCSL2BgoLTWFpbE1lc3NhZ2USDwoHc3ViamVjdBgBIAEoCRI1Cgxmcm9tX2FkZHJlc3MYAiABKAsyGS5tYWlsbWVzaC5tYWlsLnYxLkFkZHJlc3NSBGZyb20SKQoGc2VuZGVyGAMgASgLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAnRvGAQgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAmNjGAUgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiYKA2JjYxgGIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCghyZXBseV90bxgHIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCgdzZW50X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBtYWlsX3JlY2VpdmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgdoZWFkZXJzGAogAygLMhgubWFpbG1lc2gubWFpbC52MS5IZWFkZXISGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgLIAEoCRITCgtpbl9yZXBseV90bxgMIAEoCRISCgpyZWZlcmVuY2VzGA0gAygJEigKBnRocmVhZBgOIAEoCzIYLm1haWxtZXNoLm1haWwudjEuVGhyZWFkEiQKBGJvZHkYDyABKAsyFi5tYWlsbWVzaC5tYWlsLnYxLkJvZHkSDwoHcHJldmlldxgQIAEoCRIwCgppbXBvcnRhbmNlGBEgASgOMhwubWFpbG1lc2gubWFpbC52MS5JbXBvcnRhbmNlEg8KB2lzX3JlYWQYEiABKAgSEAoIaXNfZHJhZnQYEyABKAgSEQoJZm9sZGVyX2lkGBQgASgJEhEKCWxhYmVsX2lkcxgVIAMoCRISCgpjYXRlZ29yaWVzGBYgAygJEjEKC2F0dGFjaG1lbnRzGBcgAygLMhwubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50EhIKCnNpemVfYnl0ZXMYGCABKAMSNAoKYXV0b21hdGlvbhgZIAEoDjIgLm1haWxtZXNoLm1haWwudjEuQXV0b21hdGlvbktpbmQSEAoId2ViX2xpbmsYGiABKAkqaAoKSW1wb3J0YW5jZRIaChZJTVBPUlRBTkNFX1VOU1BFQ0lGSUVEEAASEgoOSU1QT1JUQU5DRV9MT1cQARIVChFJTVBPUlRBTkNFX05PUk1BTBACEhMKD0lNUE9SVEFOQ0VfSElHSBADKp8BCgxUZXh0U3BhbktpbmQSHgoaVEVYVF9TUEFOX0tJTkRfVU5TUEVDSUZJRUQQABIYChRURVhUX1NQQU5fS0lORF9SRVBMWRABEhkKFVRFWFRfU1BBTl9LSU5EX1FVT1RFRBACEhwKGFRFWFRfU1BBTl9LSU5EX1NJR05BVFVSRRADEhwKGFRFWFRfU1BBTl9LSU5EX0ZPUldBUkRFRBAEKnEKC1NwbGl0TWV0aG9kEhwKGFNQTElUX01FVEhPRF9VTlNQRUNJRklFRBAAEhYKElNQTElUX01FVEhPRF9XSE9MRRABEhUKEVNQTElUX01FVEhPRF9IVE1MEAISFQoRU1BMSVRfTUVUSE9EX1RFWFQQAyqFAQoPU3BsaXRDb25maWRlbmNlEiAKHFNQTElUX0NPTkZJREVOQ0VfVU5TUEVDSUZJRUQQABIYChRTUExJVF9DT05GSURFTkNFX0xPVxABEhsKF1NQTElUX0NPTkZJREVOQ0VfTUVESVVNEAISGQoVU1BMSVRfQ09ORklERU5DRV9ISUdIEAMqhAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEAESGAoUQVRUQUNITUVOVF9LSU5EX0lURU0QAhIdChlBVFRBQ0hNRU5UX0tJTkRfUkVGRVJFTkNFEAMqzAEKDFRocmVhZFJlYXNvbhIdChlUSFJFQURfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVVEhSRUFEX1JFQVNPTl9TVEFSVEVEEAESHQoZVEhSRUFEX1JFQVNPTl9JTl9SRVBMWV9UTxACEhwKGFRIUkVBRF9SRUFTT05fUkVGRVJFTkNFUxADEh4KGlRIUkVBRF9SRUFTT05fQ09OVkVSU0FUSU9OEAQSJQohVEhSRUFEX1JFQVNPTl9DSElMRF9BUlJJVkVEX0ZJUlNUEAUq7wEKDkF1dG9tYXRpb25LaW5kEh8KG0FVVE9NQVRJT05fS0lORF9VTlNQRUNJRklFRBAAEh4KGkFVVE9NQVRJT05fS0lORF9BVVRPX1JFUExZEAESIgoeQVVUT01BVElPTl9LSU5EX0FVVE9fR0VORVJBVEVEEAISGgoWQVVUT01BVElPTl9LSU5EX0JPVU5DRRADEiAKHEFVVE9NQVRJT05fS0lORF9NQUlMSU5HX0xJU1QQBBIbChdBVVRPTUFUSU9OX0tJTkRfUkVDRUlQVBAFEh0KGUFVVE9NQVRJT05fS0lORF9DT01QTEFJTlQQBkIdChlpbnRlcm5hbC5tYWlsbWVzaC5tYWlsLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5tYWlsbWVzaC9tYWlsL3YxL21lc3NhZ2UucHJvdG8SEG1haWxtZXNoLm1haWwudjEiNwoHQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFZ3JvdXAYAyABKAkiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkihwIKBEJvZHkSDAoEdGV4dBgBIAEoCRIMCgRodG1sGAIgASgJEhkKEWlzX3RleHRfZnJvbV9odG1sGAMgASgIEhcKD2hhc19oaWRkZW5fdGV4dBgEIAEoCBISCgpyZXBseV90ZXh0GAUgASgJEikKBXNwYW5zGAYgAygLMhoubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbhIzCgxzcGxpdF9tZXRob2QYByABKA4yHS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0TWV0aG9kEjsKEHNwbGl0X2NvbmZpZGVuY2UYCCABKA4yIS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0Q29uZmlkZW5jZSJUCghUZXh0U3BhbhIsCgRraW5kGAEgASgOMh4ubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbktpbmQSDQoFc3RhcnQYAiABKAUSCwoDZW5kGAMgASgFIsMBCgpBdHRhY2htZW50EhUKDWF0dGFjaG1lbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxjb250ZW50X3R5cGUYAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglpc19pbmxpbmUYBSABKAgSEgoKY29udGVudF9pZBgGIAEoCRIuCgRraW5kGAcgASgOMiAubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50S2luZBIPCgdwYXJ0X2lkGAggASgJIoIBCgZUaHJlYWQSEQoJdGhyZWFkX2lkGAEgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgCIAEoCRIuCgZyZWFzb24YAyABKA4yHi5tYWlsbWVzaC5tYWlsLnYxLlRocmVhZFJlYXNvbhIZChFyZWFzb25fbWVzc2FnZV9pZBgEIAEoCSKGAQoRUmVwb3J0ZWRSZWNpcGllbnQSDwoHYWRkcmVzcxgBIAEoCRIOCgZhY3Rpb24YAiABKAkSDgoGc3RhdHVzGAMgASgJEiwKBmJvdW5jZRgEIAEoDjIcLm1haWxtZXNoLm1haWwudjEuQm91bmNlS2luZBISCgpkaWFnbm9zdGljGAUgASgJIn0KDkRlbGl2ZXJ5UmVwb3J0EhsKE29yaWdpbmFsX21lc3NhZ2VfaWQYASABKAkSNwoKcmVjaXBpZW50cxgCIAMoCzIjLm1haWxtZXNoLm1haWwudjEuUmVwb3J0ZWRSZWNpcGllbnQSFQoNZmVlZGJhY2tfdHlwZRgDIAEoCSKoBwoLTWFpbE1lc3NhZ2USDwoHc3ViamVjdBgBIAEoCRI1Cgxmcm9tX2FkZHJlc3MYAiABKAsyGS5tYWlsbWVzaC5tYWlsLnYxLkFkZHJlc3NSBGZyb20SKQoGc2VuZGVyGAMgASgLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAnRvGAQgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAmNjGAUgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiYKA2JjYxgGIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCghyZXBseV90bxgHIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCgdzZW50X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBtYWlsX3JlY2VpdmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgdoZWFkZXJzGAogAygLMhgubWFpbG1lc2gubWFpbC52MS5IZWFkZXISGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgLIAEoCRITCgtpbl9yZXBseV90bxgMIAEoCRISCgpyZWZlcmVuY2VzGA0gAygJEigKBnRocmVhZBgOIAEoCzIYLm1haWxtZXNoLm1haWwudjEuVGhyZWFkEiQKBGJvZHkYDyABKAsyFi5tYWlsbWVzaC5tYWlsLnYxLkJvZHkSDwoHcHJldmlldxgQIAEoCRIwCgppbXBvcnRhbmNlGBEgASgOMhwubWFpbG1lc2gubWFpbC52MS5JbXBvcnRhbmNlEg8KB2lzX3JlYWQYEiABKAgSEAoIaXNfZHJhZnQYEyABKAgSEQoJZm9sZGVyX2lkGBQgASgJEhEKCWxhYmVsX2lkcxgVIAMoCRISCgpjYXRlZ29yaWVzGBYgAygJEjEKC2F0dGFjaG1lbnRzGBcgAygLMhwubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50EhIKCnNpemVfYnl0ZXMYGCABKAMSNAoKYXV0b21hdGlvbhgZIAEoDjIgLm1haWxtZXNoLm1haWwudjEuQXV0b21hdGlvbktpbmQSEAoId2ViX2xpbmsYGiABKAkSMAoGcmVwb3J0GBsgASgLMiAubWFpbG1lc2gubWFpbC52MS5EZWxpdmVyeVJlcG9ydCpoCgpJbXBvcnRhbmNlEhoKFklNUE9SVEFOQ0VfVU5TUEVDSUZJRUQQABISCg5JTVBPUlRBTkNFX0xPVxABEhUKEUlNUE9SVEFOQ0VfTk9STUFMEAISEwoPSU1QT1JUQU5DRV9ISUdIEAMqnwEKDFRleHRTcGFuS2luZBIeChpURVhUX1NQQU5fS0lORF9VTlNQRUNJRklFRBAAEhgKFFRFWFRfU1BBTl9LSU5EX1JFUExZEAESGQoVVEVYVF9TUEFOX0tJTkRfUVVPVEVEEAISHAoYVEVYVF9TUEFOX0tJTkRfU0lHTkFUVVJFEAMSHAoYVEVYVF9TUEFOX0tJTkRfRk9SV0FSREVEEAQqcQoLU3BsaXRNZXRob2QSHAoYU1BMSVRfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFgoSU1BMSVRfTUVUSE9EX1dIT0xFEAESFQoRU1BMSVRfTUVUSE9EX0hUTUwQAhIVChFTUExJVF9NRVRIT0RfVEVYVBADKoUBCg9TcGxpdENvbmZpZGVuY2USIAocU1BMSVRfQ09ORklERU5DRV9VTlNQRUNJRklFRBAAEhgKFFNQTElUX0NPTkZJREVOQ0VfTE9XEAESGwoXU1BMSVRfQ09ORklERU5DRV9NRURJVU0QAhIZChVTUExJVF9DT05GSURFTkNFX0hJR0gQAyqEAQoOQXR0YWNobWVudEtpbmQSHwobQVRUQUNITUVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUQVRUQUNITUVOVF9LSU5EX0ZJTEUQARIYChRBVFRBQ0hNRU5UX0tJTkRfSVRFTRACEh0KGUFUVEFDSE1FTlRfS0lORF9SRUZFUkVOQ0UQAyrMAQoMVGhyZWFkUmVhc29uEh0KGVRIUkVBRF9SRUFTT05fVU5TUEVDSUZJRUQQABIZChVUSFJFQURfUkVBU09OX1NUQVJURUQQARIdChlUSFJFQURfUkVBU09OX0lOX1JFUExZX1RPEAISHAoYVEhSRUFEX1JFQVNPTl9SRUZFUkVOQ0VTEAMSHgoaVEhSRUFEX1JFQVNPTl9DT05WRVJTQVRJT04QBBIlCiFUSFJFQURfUkVBU09OX0NISUxEX0FSUklWRURfRklSU1QQBSrvAQoOQXV0b21hdGlvbktpbmQSHwobQVVUT01BVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASHgoaQVVUT01BVElPTl9LSU5EX0FVVE9fUkVQTFkQARIiCh5BVVRPTUFUSU9OX0tJTkRfQVVUT19HRU5FUkFURUQQAhIaChZBVVRPTUFUSU9OX0tJTkRfQk9VTkNFEAMSIAocQVVUT01BVElPTl9LSU5EX01BSUxJTkdfTElTVBAEEhsKF0FVVE9NQVRJT05fS0lORF9SRUNFSVBUEAUSHQoZQVVUT01BVElPTl9LSU5EX0NPTVBMQUlOVBAGKlUKCkJvdW5jZUtpbmQSGwoXQk9VTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIUChBCT1VOQ0VfS0lORF9IQVJEEAESFAoQQk9VTkNFX0tJTkRfU09GVBACQh0KGWludGVybmFsLm1haWxtZXNoLm1haWwudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Address is one mailbox in a header of a mail.
@@ -308,6 +308,92 @@ export const ThreadSchema: GenMessage<Thread> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 5);
 
 /**
+ * ReportedRecipient is what a report says of one recipient.
+ *
+ * @generated from message mailmesh.mail.v1.ReportedRecipient
+ */
+export type ReportedRecipient = Message<"mailmesh.mail.v1.ReportedRecipient"> & {
+  /**
+   * address is the recipient, as the report spells it.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * action is "failed", "delayed", "delivered", "relayed" or "expanded" (RFC 3464 2.3.3). Empty in a complaint.
+   *
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * status is the enhanced status code, such as "5.1.1" (RFC 3463); "5.0.0" or "4.0.0" where the report has a basic code alone.
+   * Empty when it has none.
+   *
+   * @generated from field: string status = 3;
+   */
+  status: string;
+
+  /**
+   * bounce is the kind of the failure.
+   *
+   * @generated from field: mailmesh.mail.v1.BounceKind bounce = 4;
+   */
+  bounce: BounceKind;
+
+  /**
+   * diagnostic are the words of the server, one printable line of at most 300 characters. A stranger wrote them.
+   *
+   * @generated from field: string diagnostic = 5;
+   */
+  diagnostic: string;
+};
+
+/**
+ * Describes the message mailmesh.mail.v1.ReportedRecipient.
+ * Use `create(ReportedRecipientSchema)` to create a new message.
+ */
+export const ReportedRecipientSchema: GenMessage<ReportedRecipient> = /*@__PURE__*/
+  messageDesc(file_mailmesh_mail_v1_message, 6);
+
+/**
+ * DeliveryReport is what a bounce or a complaint says. It is a claim that anybody can make: only "send.bounced" and
+ * "send.complained" say that it fits a mail which mailmesh sent.
+ *
+ * @generated from message mailmesh.mail.v1.DeliveryReport
+ */
+export type DeliveryReport = Message<"mailmesh.mail.v1.DeliveryReport"> & {
+  /**
+   * original_message_id is the Message-ID of the mail that it reports about, with angle brackets. Empty when it cites none.
+   *
+   * @generated from field: string original_message_id = 1;
+   */
+  originalMessageId: string;
+
+  /**
+   * recipients are the recipients that it reports about, at most 100.
+   *
+   * @generated from field: repeated mailmesh.mail.v1.ReportedRecipient recipients = 2;
+   */
+  recipients: ReportedRecipient[];
+
+  /**
+   * feedback_type is the kind of a complaint, such as "abuse" (RFC 5965), or "other". Empty in a bounce.
+   *
+   * @generated from field: string feedback_type = 3;
+   */
+  feedbackType: string;
+};
+
+/**
+ * Describes the message mailmesh.mail.v1.DeliveryReport.
+ * Use `create(DeliveryReportSchema)` to create a new message.
+ */
+export const DeliveryReportSchema: GenMessage<DeliveryReport> = /*@__PURE__*/
+  messageDesc(file_mailmesh_mail_v1_message, 7);
+
+/**
  * MailMessage is a mail in its state at the time of the fetch.
  *
  * @generated from message mailmesh.mail.v1.MailMessage
@@ -503,6 +589,14 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
    * @generated from field: string web_link = 26;
    */
   webLink: string;
+
+  /**
+   * report is what a bounce or a complaint reports. Absent on other mail, and when the mail reports about no recipient. Both
+   * providers: from the first 256 KiB of the mail in MIME.
+   *
+   * @generated from field: mailmesh.mail.v1.DeliveryReport report = 27;
+   */
+  report?: DeliveryReport | undefined;
 };
 
 /**
@@ -510,7 +604,7 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
  * Use `create(MailMessageSchema)` to create a new message.
  */
 export const MailMessageSchema: GenMessage<MailMessage> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_message, 6);
+  messageDesc(file_mailmesh_mail_v1_message, 8);
 
 /**
  * Importance is the importance that the sender declared.
@@ -844,4 +938,38 @@ export enum AutomationKind {
  */
 export const AutomationKindSchema: GenEnum<AutomationKind> = /*@__PURE__*/
   enumDesc(file_mailmesh_mail_v1_message, 6);
+
+/**
+ * BounceKind tells for how long a recipient did not get a mail.
+ *
+ * @generated from enum mailmesh.mail.v1.BounceKind
+ */
+export enum BounceKind {
+  /**
+   * BOUNCE_KIND_UNSPECIFIED means that the recipient has not failed: the mail is delayed, or was delivered.
+   *
+   * @generated from enum value: BOUNCE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * BOUNCE_KIND_HARD means that another attempt will fail too.
+   *
+   * @generated from enum value: BOUNCE_KIND_HARD = 1;
+   */
+  HARD = 1,
+
+  /**
+   * BOUNCE_KIND_SOFT means that the server gave up for a reason that may pass: a status that begins with 4, or a full mailbox.
+   *
+   * @generated from enum value: BOUNCE_KIND_SOFT = 2;
+   */
+  SOFT = 2,
+}
+
+/**
+ * Describes the enum mailmesh.mail.v1.BounceKind.
+ */
+export const BounceKindSchema: GenEnum<BounceKind> = /*@__PURE__*/
+  enumDesc(file_mailmesh_mail_v1_message, 7);
 

@@ -2,24 +2,25 @@
 // @generated from file mailmesh/primitives/v1/primitive_service.proto (package mailmesh.primitives.v1, syntax proto3)
 /* eslint-disable */
 
-// Calls that read what the caller hands in: a mail, a document. They store nothing and reach nothing.
+// Calls that read what the caller hands in: a mail, a document, a text. They store nothing and reach nothing.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
 import type { Truncation } from "../../mail/v1/event_pb.js";
 import { file_mailmesh_mail_v1_event } from "../../mail/v1/event_pb.js";
 import type { MailMessage } from "../../mail/v1/message_pb.js";
 import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/primitives/v1/primitive_service.proto.
  */
 export const file_mailmesh_primitives_v1_primitive_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkiZAoWRXh0cmFjdERvY3VtZW50UmVxdWVzdBIVCgdjb250ZW50GAEgASgMQgTiQQECEhcKCWZpbGVfbmFtZRgCIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYAyABKAlCBOJBAQEilgMKF0V4dHJhY3REb2N1bWVudFJlc3BvbnNlEg4KBmZvcm1hdBgBIAEoCRIMCgR0ZXh0GAIgASgJEhMKC2lzX3RleHRfY3V0GAMgASgIEjMKBXBhZ2VzGAQgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhZ2USNQoGdGFibGVzGAUgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFRhYmxlEhYKDmFyZV90YWJsZXNfY3V0GAYgASgIEk8KCG1ldGFkYXRhGAcgAygLMj0ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RG9jdW1lbnRSZXNwb25zZS5NZXRhZGF0YUVudHJ5Eg0KBWZsYWdzGAggAygJEjMKBXBhcnRzGAkgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhcnQaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKDERvY3VtZW50UGFnZRIMCgRuYW1lGAEgASgJEg0KBXN0YXJ0GAIgASgFEgsKA2VuZBgDIAEoBSJNCg1Eb2N1bWVudFRhYmxlEgwKBHBhZ2UYASABKAUSLgoEcm93cxgCIAMoCzIgLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuVGFibGVSb3ciGQoIVGFibGVSb3cSDQoFY2VsbHMYASADKAkiawoMRG9jdW1lbnRQYXJ0EgwKBG5hbWUYASABKAkSDgoGZm9ybWF0GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDQoFc3RhcnQYBCABKAUSCwoDZW5kGAUgASgFEg0KBWZhdWx0GAYgASgJMsgCChBQcmltaXRpdmVTZXJ2aWNlEokBCglQYXJzZU1haWwSKC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlcXVlc3QaKS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlc3BvbnNlIieQzhgBgtPkkwIdIhgvdjEvcHJpbWl0aXZlczpwYXJzZU1haWw6ASoSoQEKD0V4dHJhY3REb2N1bWVudBIuLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVxdWVzdBovLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVzcG9uc2UiLZDOGAGC0+STAiMiHi92MS9wcmltaXRpdmVzOmV4dHJhY3REb2N1bWVudDoBKhoEiM4YAkIjCh9pbnRlcm5hbC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
+  fileDesc("Ci5tYWlsbWVzaC9wcmltaXRpdmVzL3YxL3ByaW1pdGl2ZV9zZXJ2aWNlLnByb3RvEhZtYWlsbWVzaC5wcmltaXRpdmVzLnYxIikKEFBhcnNlTWFpbFJlcXVlc3QSFQoHY29udGVudBgBIAEoDEIE4kEBAiKFAQoRUGFyc2VNYWlsUmVzcG9uc2USLgoHbWVzc2FnZRgBIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USMAoKdHJ1bmNhdGlvbhgCIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIOCgZmYXVsdHMYAyADKAkiZAoWRXh0cmFjdERvY3VtZW50UmVxdWVzdBIVCgdjb250ZW50GAEgASgMQgTiQQECEhcKCWZpbGVfbmFtZRgCIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYAyABKAlCBOJBAQEilgMKF0V4dHJhY3REb2N1bWVudFJlc3BvbnNlEg4KBmZvcm1hdBgBIAEoCRIMCgR0ZXh0GAIgASgJEhMKC2lzX3RleHRfY3V0GAMgASgIEjMKBXBhZ2VzGAQgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhZ2USNQoGdGFibGVzGAUgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFRhYmxlEhYKDmFyZV90YWJsZXNfY3V0GAYgASgIEk8KCG1ldGFkYXRhGAcgAygLMj0ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RG9jdW1lbnRSZXNwb25zZS5NZXRhZGF0YUVudHJ5Eg0KBWZsYWdzGAggAygJEjMKBXBhcnRzGAkgAygLMiQubWFpbG1lc2gucHJpbWl0aXZlcy52MS5Eb2N1bWVudFBhcnQaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKDERvY3VtZW50UGFnZRIMCgRuYW1lGAEgASgJEg0KBXN0YXJ0GAIgASgFEgsKA2VuZBgDIAEoBSJNCg1Eb2N1bWVudFRhYmxlEgwKBHBhZ2UYASABKAUSLgoEcm93cxgCIAMoCzIgLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuVGFibGVSb3ciGQoIVGFibGVSb3cSDQoFY2VsbHMYASADKAkiawoMRG9jdW1lbnRQYXJ0EgwKBG5hbWUYASABKAkSDgoGZm9ybWF0GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDQoFc3RhcnQYBCABKAUSCwoDZW5kGAUgASgFEg0KBWZhdWx0GAYgASgJIrYBChZDbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0EhUKB3N1YmplY3QYASABKAlCBOJBAQESEgoEdGV4dBgCIAEoCUIE4kEBARI7CgZsYWJlbHMYAyADKAsyJS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLkNsYXNzaWZ5TGFiZWxCBOJBAQISIQoObWluaW11bV9tYXJnaW4YBCABKAFCBOJBAQFIAIgBAUIRCg9fbWluaW11bV9tYXJnaW4iOwoNQ2xhc3NpZnlMYWJlbBISCgRuYW1lGAEgASgJQgTiQQECEhYKCGV4YW1wbGVzGAIgAygJQgTiQQEBIpQBChdDbGFzc2lmeU1lc3NhZ2VSZXNwb25zZRINCgVsYWJlbBgBIAEoCRIOCgZtYXJnaW4YAiABKAESNQoGc2NvcmVzGAMgAygLMiUubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeVNjb3JlEg4KBm1ldGhvZBgEIAEoCRITCgtpc190ZXh0X2N1dBgFIAEoCCItCg1DbGFzc2lmeVNjb3JlEg0KBWxhYmVsGAEgASgJEg0KBXNjb3JlGAIgASgBIlkKFEV4dHJhY3RGaWVsZHNSZXF1ZXN0EhIKBHRleHQYASABKAlCBOJBAQISLQoGc2NoZW1hGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIE4kEBAiJgChVFeHRyYWN0RmllbGRzUmVzcG9uc2USNgoGZmllbGRzGAEgAygLMiYubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0ZWRGaWVsZBIPCgdtaXNzaW5nGAIgAygJIlYKDkV4dHJhY3RlZEZpZWxkEgwKBG5hbWUYASABKAkSNgoGdmFsdWVzGAIgAygLMiYubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0ZWRWYWx1ZSJvCg5FeHRyYWN0ZWRWYWx1ZRINCgV2YWx1ZRgBIAEoCRIOCgZzb3VyY2UYAiABKAkSDQoFc3RhcnQYAyABKAUSCwoDZW5kGAQgASgFEg4KBm1ldGhvZBgFIAEoCRISCgpjb25maWRlbmNlGAYgASgBMogFChBQcmltaXRpdmVTZXJ2aWNlEokBCglQYXJzZU1haWwSKC5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlcXVlc3QaKS5tYWlsbWVzaC5wcmltaXRpdmVzLnYxLlBhcnNlTWFpbFJlc3BvbnNlIieQzhgBgtPkkwIdIhgvdjEvcHJpbWl0aXZlczpwYXJzZU1haWw6ASoSoQEKD0V4dHJhY3REb2N1bWVudBIuLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVxdWVzdBovLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdERvY3VtZW50UmVzcG9uc2UiLZDOGAGC0+STAiMiHi92MS9wcmltaXRpdmVzOmV4dHJhY3REb2N1bWVudDoBKhKhAQoPQ2xhc3NpZnlNZXNzYWdlEi4ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXF1ZXN0Gi8ubWFpbG1lc2gucHJpbWl0aXZlcy52MS5DbGFzc2lmeU1lc3NhZ2VSZXNwb25zZSItkM4YAYLT5JMCIyIeL3YxL3ByaW1pdGl2ZXM6Y2xhc3NpZnlNZXNzYWdlOgEqEpkBCg1FeHRyYWN0RmllbGRzEiwubWFpbG1lc2gucHJpbWl0aXZlcy52MS5FeHRyYWN0RmllbGRzUmVxdWVzdBotLm1haWxtZXNoLnByaW1pdGl2ZXMudjEuRXh0cmFjdEZpZWxkc1Jlc3BvbnNlIiuQzhgBgtPkkwIhIhwvdjEvcHJpbWl0aXZlczpleHRyYWN0RmllbGRzOgEqGgSIzhgCQiMKH2ludGVybmFsLm1haWxtZXNoLnByaW1pdGl2ZXMudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_struct, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
  * ParseMailRequest has a mail.
@@ -355,6 +356,299 @@ export const DocumentPartSchema: GenMessage<DocumentPart> = /*@__PURE__*/
   messageDesc(file_mailmesh_primitives_v1_primitive_service, 7);
 
 /**
+ * ClassifyMessageRequest has one mail's text and the labels.
+ *
+ * @generated from message mailmesh.primitives.v1.ClassifyMessageRequest
+ */
+export type ClassifyMessageRequest = Message<"mailmesh.primitives.v1.ClassifyMessageRequest"> & {
+  /**
+   * subject is the mail's subject, at most 1,000 characters.
+   *
+   * @generated from field: string subject = 1;
+   */
+  subject: string;
+
+  /**
+   * text is the mail's new text, at most 262,144 characters; `body.reply_text` of events and of `ParseMail` has it. Quoted mail would be
+   * classified instead of the answer to it. Subject and text together are not empty; 1,500 characters of them are read.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * labels are the possible answers, 2 to 32, with 4,096 characters of examples together.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ClassifyLabel labels = 3;
+   */
+  labels: ClassifyLabel[];
+
+  /**
+   * minimum_margin is the margin below which the answer is "unknown", 0 to 1. Default: 0.01.
+   *
+   * @generated from field: optional double minimum_margin = 4;
+   */
+  minimumMargin?: number | undefined;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ClassifyMessageRequest.
+ * Use `create(ClassifyMessageRequestSchema)` to create a new message.
+ */
+export const ClassifyMessageRequestSchema: GenMessage<ClassifyMessageRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 8);
+
+/**
+ * ClassifyLabel is a possible answer.
+ *
+ * @generated from message mailmesh.primitives.v1.ClassifyLabel
+ */
+export type ClassifyLabel = Message<"mailmesh.primitives.v1.ClassifyLabel"> & {
+  /**
+   * name is its name, 1 to 64 printable characters, other than "unknown", and each once without regard to case.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * examples are texts of mails that have this label, at most 16 of 1 to 500 characters, in any language. Three are good. Without any,
+   * the name is the example, which is less exact.
+   *
+   * @generated from field: repeated string examples = 2;
+   */
+  examples: string[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ClassifyLabel.
+ * Use `create(ClassifyLabelSchema)` to create a new message.
+ */
+export const ClassifyLabelSchema: GenMessage<ClassifyLabel> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 9);
+
+/**
+ * ClassifyMessageResponse has the label.
+ *
+ * @generated from message mailmesh.primitives.v1.ClassifyMessageResponse
+ */
+export type ClassifyMessageResponse = Message<"mailmesh.primitives.v1.ClassifyMessageResponse"> & {
+  /**
+   * label is the name of the label that fits best, or "unknown" if the margin is too small.
+   *
+   * @generated from field: string label = 1;
+   */
+  label: string;
+
+  /**
+   * margin is the score of the best label less that of the second one. It says how sure the answer is; a score alone does not.
+   *
+   * @generated from field: double margin = 2;
+   */
+  margin: number;
+
+  /**
+   * scores are the labels in the order of the request, with their scores.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ClassifyScore scores = 3;
+   */
+  scores: ClassifyScore[];
+
+  /**
+   * method is the way and the model: "centroids/multilingual-e5-small-q4". Later versions add some.
+   *
+   * @generated from field: string method = 4;
+   */
+  method: string;
+
+  /**
+   * is_text_cut is true if there is more text than was read.
+   *
+   * @generated from field: bool is_text_cut = 5;
+   */
+  isTextCut: boolean;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ClassifyMessageResponse.
+ * Use `create(ClassifyMessageResponseSchema)` to create a new message.
+ */
+export const ClassifyMessageResponseSchema: GenMessage<ClassifyMessageResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 10);
+
+/**
+ * ClassifyScore is how well a label fits.
+ *
+ * @generated from message mailmesh.primitives.v1.ClassifyScore
+ */
+export type ClassifyScore = Message<"mailmesh.primitives.v1.ClassifyScore"> & {
+  /**
+   * label is the name of the label.
+   *
+   * @generated from field: string label = 1;
+   */
+  label: string;
+
+  /**
+   * score is the likeness of the text and the label's examples, -1 to 1. This model gives 0.8 to texts that have nothing in common.
+   *
+   * @generated from field: double score = 2;
+   */
+  score: number;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ClassifyScore.
+ * Use `create(ClassifyScoreSchema)` to create a new message.
+ */
+export const ClassifyScoreSchema: GenMessage<ClassifyScore> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 11);
+
+/**
+ * ExtractFieldsRequest has a text and the schema of its values.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractFieldsRequest
+ */
+export type ExtractFieldsRequest = Message<"mailmesh.primitives.v1.ExtractFieldsRequest"> & {
+  /**
+   * text is the text, 1 to 65,536 characters: that of one mail, or of a document.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * schema is a JSON schema of "type" "object" with 1 to 50 `properties`, and with `required`. A property has "type": "string", "number" or
+   * "integer"; a string has a `format` ("date", "email", "uri", "iban", "phone", "amount", "identifier") or an `enum` of at most 100 values, or
+   * neither, for the text behind a label. Labels are `title`, the list `x-labels`, and the words of the property's name.
+   *
+   * @generated from field: google.protobuf.Struct schema = 2;
+   */
+  schema?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractFieldsRequest.
+ * Use `create(ExtractFieldsRequestSchema)` to create a new message.
+ */
+export const ExtractFieldsRequestSchema: GenMessage<ExtractFieldsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 12);
+
+/**
+ * ExtractFieldsResponse has the values that were found.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractFieldsResponse
+ */
+export type ExtractFieldsResponse = Message<"mailmesh.primitives.v1.ExtractFieldsResponse"> & {
+  /**
+   * fields are the properties with a value, sorted by name.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ExtractedField fields = 1;
+   */
+  fields: ExtractedField[];
+
+  /**
+   * missing are the required properties without a value.
+   *
+   * @generated from field: repeated string missing = 2;
+   */
+  missing: string[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractFieldsResponse.
+ * Use `create(ExtractFieldsResponseSchema)` to create a new message.
+ */
+export const ExtractFieldsResponseSchema: GenMessage<ExtractFieldsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 13);
+
+/**
+ * ExtractedField is a property with its values.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractedField
+ */
+export type ExtractedField = Message<"mailmesh.primitives.v1.ExtractedField"> & {
+  /**
+   * name is the name of the property.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * values are its values, at most 10, each once, in the order of the text. More than one means that the text does not decide.
+   *
+   * @generated from field: repeated mailmesh.primitives.v1.ExtractedValue values = 2;
+   */
+  values: ExtractedValue[];
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractedField.
+ * Use `create(ExtractedFieldSchema)` to create a new message.
+ */
+export const ExtractedFieldSchema: GenMessage<ExtractedField> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 14);
+
+/**
+ * ExtractedValue is a value in the text.
+ *
+ * @generated from message mailmesh.primitives.v1.ExtractedValue
+ */
+export type ExtractedValue = Message<"mailmesh.primitives.v1.ExtractedValue"> & {
+  /**
+   * value is the value in one spelling: a date as 2026-12-24, a number as 1234.56, an amount as 1234.56 EUR, an IBAN without spaces,
+   * a phone number as +441632960001, a member of an enum as the schema has it. $ and ¥ stay signs, because they mean several currencies.
+   *
+   * @generated from field: string value = 1;
+   */
+  value: string;
+
+  /**
+   * source is the piece of the text that has the value.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * start is the place of its first character in the text, counted in Unicode code points from 0.
+   *
+   * @generated from field: int32 start = 3;
+   */
+  start: number;
+
+  /**
+   * end is the place after its last character.
+   *
+   * @generated from field: int32 end = 4;
+   */
+  end: number;
+
+  /**
+   * method is the format, with "/label" if a label of the property stands before the value: "date/label", "email".
+   *
+   * @generated from field: string method = 5;
+   */
+  method: string;
+
+  /**
+   * confidence is 0.9 behind a label, 0.8 for an IBAN, whose digits check it, 0.6 for the only value of its format and for one of several
+   * behind labels, 0.3 for one of several without a label, and for a date whose day may be its month. These are ranks, not measurements.
+   *
+   * @generated from field: double confidence = 6;
+   */
+  confidence: number;
+};
+
+/**
+ * Describes the message mailmesh.primitives.v1.ExtractedValue.
+ * Use `create(ExtractedValueSchema)` to create a new message.
+ */
+export const ExtractedValueSchema: GenMessage<ExtractedValue> = /*@__PURE__*/
+  messageDesc(file_mailmesh_primitives_v1_primitive_service, 15);
+
+/**
  * PrimitiveService reads bytes that strangers wrote, each in a process without rights. It keeps no state and knows no tenant: equal
  * requests have equal answers, and every RPC is safe to repeat.
  *
@@ -385,6 +679,33 @@ export const PrimitiveService: GenService<{
     methodKind: "unary";
     input: typeof ExtractDocumentRequestSchema;
     output: typeof ExtractDocumentResponseSchema;
+  },
+  /**
+   * ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on
+   * the mesh's own machine: the text leaves it for nowhere. The answer is one of the labels, or "unknown". The text is data: it can make
+   * a label likelier, as any text can, and it can neither add one nor make the model do anything else. A label is an opinion; let it
+   * authorize nothing. Needs the extra `primitives`. Reasons: MODEL_NOT_INSTALLED, MODEL_BUDGET_SPENT, CONTENT_UNREADABLE, OVERLOADED;
+   * FIELD_INVALID for a request beyond its bounds.
+   *
+   * @generated from rpc mailmesh.primitives.v1.PrimitiveService.ClassifyMessage
+   */
+  classifyMessage: {
+    methodKind: "unary";
+    input: typeof ClassifyMessageRequestSchema;
+    output: typeof ClassifyMessageResponseSchema;
+  },
+  /**
+   * ExtractFields finds the values of a JSON schema in a text, by their formats and by the labels before them, without a model. Each
+   * value stands in the text, at the place that the answer names; nothing is inferred. The schema is an object of texts and numbers; any
+   * other part of JSON Schema is refused. Reasons: SCHEMA_UNSUPPORTED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a text that is too
+   * long.
+   *
+   * @generated from rpc mailmesh.primitives.v1.PrimitiveService.ExtractFields
+   */
+  extractFields: {
+    methodKind: "unary";
+    input: typeof ExtractFieldsRequestSchema;
+    output: typeof ExtractFieldsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_primitives_v1_primitive_service, 0);

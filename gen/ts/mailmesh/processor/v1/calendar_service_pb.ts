@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/calendar_service.proto.
  */
 export const file_mailmesh_processor_v1_calendar_service: GenFile = /*@__PURE__*/
-  fileDesc("CixtYWlsbWVzaC9wcm9jZXNzb3IvdjEvY2FsZW5kYXJfc2VydmljZS5wcm90bxIVbWFpbG1lc2gucHJvY2Vzc29yLnYxIlAKDE5ld0V2ZW50VGltZRITCgVsb2NhbBgBIAEoCUIE4kEBARISCgRkYXRlGAIgASgJQgTiQQEBEhcKCXRpbWVfem9uZRgDIAEoCUIE4kEBASJwCgtOZXdBdHRlbmRlZRIVCgdhZGRyZXNzGAEgASgJQgTiQQECEhIKBG5hbWUYAiABKAlCBOJBAQESNgoEcm9sZRgDIAEoDjIiLm1haWxtZXNoLmNhbGVuZGFyLnYxLkF0dGVuZGVlUm9sZUIE4kEBASLaBAoQTmV3Q2FsZW5kYXJFdmVudBIVCgdzdWJqZWN0GAEgASgJQgTiQQEBEhcKCWJvZHlfdGV4dBgCIAEoCUIE4kEBARI4CgVzdGFydBgDIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdFdmVudFRpbWVCBOJBAQISNgoDZW5kGAQgASgLMiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0V2ZW50VGltZUIE4kEBAhIdCg9yZWN1cnJlbmNlX3J1bGUYBSABKAlCBOJBAQESOwoJYXR0ZW5kZWVzGAYgAygLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0F0dGVuZGVlQgTiQQEBEj8KCmltcG9ydGFuY2UYByABKA4yJS5tYWlsbWVzaC5jYWxlbmRhci52MS5FdmVudEltcG9ydGFuY2VCBOJBAQESPwoKdmlzaWJpbGl0eRgIIAEoDjIlLm1haWxtZXNoLmNhbGVuZGFyLnYxLkV2ZW50VmlzaWJpbGl0eUIE4kEBARIzCgRidXN5GAkgASgOMh8ubWFpbG1lc2guY2FsZW5kYXIudjEuRXZlbnRCdXN5QgTiQQEBEhgKCmNhdGVnb3JpZXMYCiADKAlCBOJBAQESIwoQcmVtaW5kZXJfbWludXRlcxgLIAEoBUIE4kEBAUgAiAEBEhYKCGxvY2F0aW9uGAwgASgJQgTiQQEBEiUKF29ubGluZV9tZWV0aW5nX3Byb3ZpZGVyGA0gASgJQgTiQQEBQhMKEV9yZW1pbmRlcl9taW51dGVzIpsECg1DYWxlbmRhcldyaXRlEhkKEWNhbGVuZGFyX3dyaXRlX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRITCgtjYWxlbmRhcl9pZBgDIAEoCRIQCghwcm92aWRlchgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSNgoEa2luZBgGIAEoDjIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlS2luZBI4CgVzdGF0ZRgHIAEoDjIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlU3RhdGUSDgoGcmVhc29uGAggASgJEg4KBmRldGFpbBgJIAEoCRIQCghhdHRlbXB0cxgKIAEoBRIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2FsZW5kYXJfZXZlbnRfaWQYDSABKAkSGQoRcHJvdmlkZXJfZXZlbnRfaWQYDiABKAkSDwoHdmVyc2lvbhgPIAEoCRI7Cg5vbmxpbmVfbWVldGluZxgQIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLk9ubGluZU1lZXRpbmcSEwoLaXNfcmVzb2x2ZWQYESABKAgi0QEKGkNyZWF0ZUNhbGVuZGFyRXZlbnRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIZCgtjYWxlbmRhcl9pZBgCIAEoCUIE4kEBAhI8CgVldmVudBgDIAEoCzInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdDYWxlbmRhckV2ZW50QgTiQQECEjsKBm5vdGlmeRgEIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhck5vdGlmeUIE4kEBAiJlChtDcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2USMwoFd3JpdGUYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZRIRCgl3YXNfa25vd24YAiABKAgiOgoXR2V0Q2FsZW5kYXJXcml0ZVJlcXVlc3QSHwoRY2FsZW5kYXJfd3JpdGVfaWQYASABKAlCBOJBAQIiTwoYR2V0Q2FsZW5kYXJXcml0ZVJlc3BvbnNlEjMKBXdyaXRlGAEgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUiqAEKGUxpc3RDYWxlbmRhcldyaXRlc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEj8KBnN0YXRlcxgEIAMoDjIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlU3RhdGVCBOJBAQEiawoaTGlzdENhbGVuZGFyV3JpdGVzUmVzcG9uc2USNAoGd3JpdGVzGAEgAygLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIogBChtSZXNvbHZlQ2FsZW5kYXJXcml0ZVJlcXVlc3QSHwoRY2FsZW5kYXJfd3JpdGVfaWQYASABKAlCBOJBAQISSAoKcmVzb2x1dGlvbhgCIAEoDjIuLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlUmVzb2x1dGlvbkIE4kEBAiJTChxSZXNvbHZlQ2FsZW5kYXJXcml0ZVJlc3BvbnNlEjMKBXdyaXRlGAEgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUiYgoUTGlzdENhbGVuZGFyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBIpABChVMaXN0Q2FsZW5kYXJzUmVzcG9uc2USMQoJY2FsZW5kYXJzGAEgAygLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEisKB3JlYWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjIKFUZvbGxvd0NhbGVuZGFyUmVxdWVzdBIZCgtjYWxlbmRhcl9pZBgBIAEoCUIE4kEBAiJKChZGb2xsb3dDYWxlbmRhclJlc3BvbnNlEjAKCGNhbGVuZGFyGAEgASgLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXIiNAoXVW5mb2xsb3dDYWxlbmRhclJlcXVlc3QSGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQIiTAoYVW5mb2xsb3dDYWxlbmRhclJlc3BvbnNlEjAKCGNhbGVuZGFyGAEgASgLMh4ubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXIi8gEKGUxpc3RDYWxlbmRhckV2ZW50c1JlcXVlc3QSGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESNgoMd2luZG93X3N0YXJ0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhI0Cgp3aW5kb3dfZW5kGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhIZCgtpc19leHBhbmRlZBgGIAEoCEIE4kEBASJqChpMaXN0Q2FsZW5kYXJFdmVudHNSZXNwb25zZRIzCgZldmVudHMYASADKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI6ChdHZXRDYWxlbmRhckV2ZW50UmVxdWVzdBIfChFjYWxlbmRhcl9ldmVudF9pZBgBIAEoCUIE4kEBAiJOChhHZXRDYWxlbmRhckV2ZW50UmVzcG9uc2USMgoFZXZlbnQYASABKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50IuABChxMaXN0Q2FsZW5kYXJJbnN0YW5jZXNSZXF1ZXN0Eh8KEWNhbGVuZGFyX2V2ZW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBEjYKDHdpbmRvd19zdGFydBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISNAoKd2luZG93X2VuZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQIibQodTGlzdENhbGVuZGFySW5zdGFuY2VzUmVzcG9uc2USMwoGZXZlbnRzGAEgAygLMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqggEKDkNhbGVuZGFyTm90aWZ5Eh8KG0NBTEVOREFSX05PVElGWV9VTlNQRUNJRklFRBAAEhcKE0NBTEVOREFSX05PVElGWV9BTEwQARIcChhDQUxFTkRBUl9OT1RJRllfRVhURVJOQUwQAhIYChRDQUxFTkRBUl9OT1RJRllfTk9ORRADKlgKEUNhbGVuZGFyV3JpdGVLaW5kEiMKH0NBTEVOREFSX1dSSVRFX0tJTkRfVU5TUEVDSUZJRUQQABIeChpDQUxFTkRBUl9XUklURV9LSU5EX0NSRUFURRABKuIBChJDYWxlbmRhcldyaXRlU3RhdGUSJAogQ0FMRU5EQVJfV1JJVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIgChxDQUxFTkRBUl9XUklURV9TVEFURV9QRU5ESU5HEAESIAocQ0FMRU5EQVJfV1JJVEVfU1RBVEVfV1JJVElORxACEh0KGUNBTEVOREFSX1dSSVRFX1NUQVRFX0RPTkUQAxIfChtDQUxFTkRBUl9XUklURV9TVEFURV9GQUlMRUQQBBIiCh5DQUxFTkRBUl9XUklURV9TVEFURV9VTkNFUlRBSU4QBSqTAQoXQ2FsZW5kYXJXcml0ZVJlc29sdXRpb24SKQolQ0FMRU5EQVJfV1JJVEVfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEiIKHkNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fRE9ORRABEikKJUNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fV1JJVEVfQUdBSU4QAjLyDgoPQ2FsZW5kYXJTZXJ2aWNlEpYBCg1MaXN0Q2FsZW5kYXJzEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXF1ZXN0GiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXNwb25zZSIqkM4YAaLOGA1jYWxlbmRhci5yZWFkgtPkkwIPEg0vdjEvY2FsZW5kYXJzErEBCg5Gb2xsb3dDYWxlbmRhchIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb2xsb3dDYWxlbmRhclJlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9sbG93Q2FsZW5kYXJSZXNwb25zZSJCkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwInIiIvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06Zm9sbG93OgEqErkBChBVbmZvbGxvd0NhbGVuZGFyEi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXNwb25zZSJEkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwIpIiQvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06dW5mb2xsb3c6ASoSugEKEkxpc3RDYWxlbmRhckV2ZW50cxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJFdmVudHNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckV2ZW50c1Jlc3BvbnNlIj+QzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAiQSIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHMSuQEKEEdldENhbGVuZGFyRXZlbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlc3BvbnNlIkSQzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAikSJy92MS9jYWxlbmRhci1ldmVudHMve2NhbGVuZGFyX2V2ZW50X2lkfRLSAQoVTGlzdENhbGVuZGFySW5zdGFuY2VzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckluc3RhbmNlc1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFySW5zdGFuY2VzUmVzcG9uc2UiTpDOGAGizhgNY2FsZW5kYXIucmVhZILT5JMCMxIxL3YxL2NhbGVuZGFyLWV2ZW50cy97Y2FsZW5kYXJfZXZlbnRfaWR9L2luc3RhbmNlcxLBAQoTQ3JlYXRlQ2FsZW5kYXJFdmVudBIxLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVxdWVzdBoyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2UiQ5DOGAKizhgOY2FsZW5kYXIud3JpdGWC0+STAiciIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHM6ASoSugEKEEdldENhbGVuZGFyV3JpdGUSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlc3BvbnNlIkWQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIpEicvdjEvY2FsZW5kYXItd3JpdGVzL3tjYWxlbmRhcl93cml0ZV9pZH0SrAEKEkxpc3RDYWxlbmRhcldyaXRlcxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJXcml0ZXNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcldyaXRlc1Jlc3BvbnNlIjGQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIVEhMvdjEvY2FsZW5kYXItd3JpdGVzEtEBChRSZXNvbHZlQ2FsZW5kYXJXcml0ZRIyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlQ2FsZW5kYXJXcml0ZVJlcXVlc3QaMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZUNhbGVuZGFyV3JpdGVSZXNwb25zZSJQkM4YAqLOGA5jYWxlbmRhci53cml0ZYLT5JMCNCIvL3YxL2NhbGVuZGFyLXdyaXRlcy97Y2FsZW5kYXJfd3JpdGVfaWR9OnJlc29sdmU6ASoaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event]);
+  fileDesc("CixtYWlsbWVzaC9wcm9jZXNzb3IvdjEvY2FsZW5kYXJfc2VydmljZS5wcm90bxIVbWFpbG1lc2gucHJvY2Vzc29yLnYxIlAKDE5ld0V2ZW50VGltZRITCgVsb2NhbBgBIAEoCUIE4kEBARISCgRkYXRlGAIgASgJQgTiQQEBEhcKCXRpbWVfem9uZRgDIAEoCUIE4kEBASJwCgtOZXdBdHRlbmRlZRIVCgdhZGRyZXNzGAEgASgJQgTiQQECEhIKBG5hbWUYAiABKAlCBOJBAQESNgoEcm9sZRgDIAEoDjIiLm1haWxtZXNoLmNhbGVuZGFyLnYxLkF0dGVuZGVlUm9sZUIE4kEBASLaBAoQTmV3Q2FsZW5kYXJFdmVudBIVCgdzdWJqZWN0GAEgASgJQgTiQQEBEhcKCWJvZHlfdGV4dBgCIAEoCUIE4kEBARI4CgVzdGFydBgDIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdFdmVudFRpbWVCBOJBAQISNgoDZW5kGAQgASgLMiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0V2ZW50VGltZUIE4kEBAhIdCg9yZWN1cnJlbmNlX3J1bGUYBSABKAlCBOJBAQESOwoJYXR0ZW5kZWVzGAYgAygLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0F0dGVuZGVlQgTiQQEBEj8KCmltcG9ydGFuY2UYByABKA4yJS5tYWlsbWVzaC5jYWxlbmRhci52MS5FdmVudEltcG9ydGFuY2VCBOJBAQESPwoKdmlzaWJpbGl0eRgIIAEoDjIlLm1haWxtZXNoLmNhbGVuZGFyLnYxLkV2ZW50VmlzaWJpbGl0eUIE4kEBARIzCgRidXN5GAkgASgOMh8ubWFpbG1lc2guY2FsZW5kYXIudjEuRXZlbnRCdXN5QgTiQQEBEhgKCmNhdGVnb3JpZXMYCiADKAlCBOJBAQESIwoQcmVtaW5kZXJfbWludXRlcxgLIAEoBUIE4kEBAUgAiAEBEhYKCGxvY2F0aW9uGAwgASgJQgTiQQEBEiUKF29ubGluZV9tZWV0aW5nX3Byb3ZpZGVyGA0gASgJQgTiQQEBQhMKEV9yZW1pbmRlcl9taW51dGVzIpsECg1DYWxlbmRhcldyaXRlEhkKEWNhbGVuZGFyX3dyaXRlX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRITCgtjYWxlbmRhcl9pZBgDIAEoCRIQCghwcm92aWRlchgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSNgoEa2luZBgGIAEoDjIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlS2luZBI4CgVzdGF0ZRgHIAEoDjIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlU3RhdGUSDgoGcmVhc29uGAggASgJEg4KBmRldGFpbBgJIAEoCRIQCghhdHRlbXB0cxgKIAEoBRIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2FsZW5kYXJfZXZlbnRfaWQYDSABKAkSGQoRcHJvdmlkZXJfZXZlbnRfaWQYDiABKAkSDwoHdmVyc2lvbhgPIAEoCRI7Cg5vbmxpbmVfbWVldGluZxgQIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLk9ubGluZU1lZXRpbmcSEwoLaXNfcmVzb2x2ZWQYESABKAgi0QEKGkNyZWF0ZUNhbGVuZGFyRXZlbnRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIZCgtjYWxlbmRhcl9pZBgCIAEoCUIE4kEBAhI8CgVldmVudBgDIAEoCzInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdDYWxlbmRhckV2ZW50QgTiQQECEjsKBm5vdGlmeRgEIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhck5vdGlmeUIE4kEBAiJlChtDcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2USMwoFd3JpdGUYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZRIRCgl3YXNfa25vd24YAiABKAgi8AEKHVJlc3BvbmRUb0NhbGVuZGFyRXZlbnRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIfChFjYWxlbmRhcl9ldmVudF9pZBgCIAEoCUIE4kEBAhI7CgZhbnN3ZXIYAyABKA4yJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJBbnN3ZXJCBOJBAQISFQoHY29tbWVudBgEIAEoCUIE4kEBARI7CgZub3RpZnkYBSABKA4yJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJOb3RpZnlCBOJBAQIiaAoeUmVzcG9uZFRvQ2FsZW5kYXJFdmVudFJlc3BvbnNlEjMKBXdyaXRlGAEgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGUSEQoJd2FzX2tub3duGAIgASgIIoYCChRDYWxlbmRhckV2ZW50Q2hhbmdlcxIaCgdzdWJqZWN0GAEgASgJQgTiQQEBSACIAQESHAoJYm9keV90ZXh0GAIgASgJQgTiQQEBSAGIAQESGwoIbG9jYXRpb24YAyABKAlCBOJBAQFIAogBARI4CgVzdGFydBgEIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdFdmVudFRpbWVCBOJBAQESNgoDZW5kGAUgASgLMiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld0V2ZW50VGltZUIE4kEBAUIKCghfc3ViamVjdEIMCgpfYm9keV90ZXh0QgsKCV9sb2NhdGlvbiLyAQoaVXBkYXRlQ2FsZW5kYXJFdmVudFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEh8KEWNhbGVuZGFyX2V2ZW50X2lkGAIgASgJQgTiQQECEkAKBWV2ZW50GAMgASgLMisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyRXZlbnRDaGFuZ2VzQgTiQQECEjsKBm5vdGlmeRgEIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhck5vdGlmeUIE4kEBAhIVCgd2ZXJzaW9uGAUgASgJQgTiQQEBImUKG1VwZGF0ZUNhbGVuZGFyRXZlbnRSZXNwb25zZRIzCgV3cml0ZRgBIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlEhEKCXdhc19rbm93bhgCIAEoCCKwAQoaQ2FuY2VsQ2FsZW5kYXJFdmVudFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEh8KEWNhbGVuZGFyX2V2ZW50X2lkGAIgASgJQgTiQQECEhUKB2NvbW1lbnQYAyABKAlCBOJBAQESOwoGbm90aWZ5GAQgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyTm90aWZ5QgTiQQECImUKG0NhbmNlbENhbGVuZGFyRXZlbnRSZXNwb25zZRIzCgV3cml0ZRgBIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYWxlbmRhcldyaXRlEhEKCXdhc19rbm93bhgCIAEoCCI6ChdHZXRDYWxlbmRhcldyaXRlUmVxdWVzdBIfChFjYWxlbmRhcl93cml0ZV9pZBgBIAEoCUIE4kEBAiJPChhHZXRDYWxlbmRhcldyaXRlUmVzcG9uc2USMwoFd3JpdGUYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZSKoAQoZTGlzdENhbGVuZGFyV3JpdGVzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIXCgl0ZW5hbnRfaWQYAyABKAlCBOJBAQESPwoGc3RhdGVzGAQgAygOMikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGVTdGF0ZUIE4kEBASJrChpMaXN0Q2FsZW5kYXJXcml0ZXNSZXNwb25zZRI0CgZ3cml0ZXMYASADKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiiAEKG1Jlc29sdmVDYWxlbmRhcldyaXRlUmVxdWVzdBIfChFjYWxlbmRhcl93cml0ZV9pZBgBIAEoCUIE4kEBAhJICgpyZXNvbHV0aW9uGAIgASgOMi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbGVuZGFyV3JpdGVSZXNvbHV0aW9uQgTiQQECIlMKHFJlc29sdmVDYWxlbmRhcldyaXRlUmVzcG9uc2USMwoFd3JpdGUYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FsZW5kYXJXcml0ZSJiChRMaXN0Q2FsZW5kYXJzUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQEikAEKFUxpc3RDYWxlbmRhcnNSZXNwb25zZRIxCgljYWxlbmRhcnMYASADKAsyHi5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSKwoHcmVhZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMgoVRm9sbG93Q2FsZW5kYXJSZXF1ZXN0EhkKC2NhbGVuZGFyX2lkGAEgASgJQgTiQQECIkoKFkZvbGxvd0NhbGVuZGFyUmVzcG9uc2USMAoIY2FsZW5kYXIYASABKAsyHi5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhciI0ChdVbmZvbGxvd0NhbGVuZGFyUmVxdWVzdBIZCgtjYWxlbmRhcl9pZBgBIAEoCUIE4kEBAiJMChhVbmZvbGxvd0NhbGVuZGFyUmVzcG9uc2USMAoIY2FsZW5kYXIYASABKAsyHi5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhciLyAQoZTGlzdENhbGVuZGFyRXZlbnRzUmVxdWVzdBIZCgtjYWxlbmRhcl9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBARI2Cgx3aW5kb3dfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQECEjQKCndpbmRvd19lbmQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQECEhkKC2lzX2V4cGFuZGVkGAYgASgIQgTiQQEBImoKGkxpc3RDYWxlbmRhckV2ZW50c1Jlc3BvbnNlEjMKBmV2ZW50cxgBIAMoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKF0dldENhbGVuZGFyRXZlbnRSZXF1ZXN0Eh8KEWNhbGVuZGFyX2V2ZW50X2lkGAEgASgJQgTiQQECIk4KGEdldENhbGVuZGFyRXZlbnRSZXNwb25zZRIyCgVldmVudBgBIAEoCzIjLm1haWxtZXNoLmNhbGVuZGFyLnYxLkNhbGVuZGFyRXZlbnQi4AEKHExpc3RDYWxlbmRhckluc3RhbmNlc1JlcXVlc3QSHwoRY2FsZW5kYXJfZXZlbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESNgoMd2luZG93X3N0YXJ0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAhI0Cgp3aW5kb3dfZW5kGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBAiJtCh1MaXN0Q2FsZW5kYXJJbnN0YW5jZXNSZXNwb25zZRIzCgZldmVudHMYASADKAsyIy5tYWlsbWVzaC5jYWxlbmRhci52MS5DYWxlbmRhckV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqCAQoOQ2FsZW5kYXJOb3RpZnkSHwobQ0FMRU5EQVJfTk9USUZZX1VOU1BFQ0lGSUVEEAASFwoTQ0FMRU5EQVJfTk9USUZZX0FMTBABEhwKGENBTEVOREFSX05PVElGWV9FWFRFUk5BTBACEhgKFENBTEVOREFSX05PVElGWV9OT05FEAMqjAEKDkNhbGVuZGFyQW5zd2VyEh8KG0NBTEVOREFSX0FOU1dFUl9VTlNQRUNJRklFRBAAEhwKGENBTEVOREFSX0FOU1dFUl9BQ0NFUFRFRBABEh0KGUNBTEVOREFSX0FOU1dFUl9URU5UQVRJVkUQAhIcChhDQUxFTkRBUl9BTlNXRVJfREVDTElORUQQAyq5AQoRQ2FsZW5kYXJXcml0ZUtpbmQSIwofQ0FMRU5EQVJfV1JJVEVfS0lORF9VTlNQRUNJRklFRBAAEh4KGkNBTEVOREFSX1dSSVRFX0tJTkRfQ1JFQVRFEAESHwobQ0FMRU5EQVJfV1JJVEVfS0lORF9SRVNQT05EEAISHgoaQ0FMRU5EQVJfV1JJVEVfS0lORF9DQU5DRUwQAxIeChpDQUxFTkRBUl9XUklURV9LSU5EX1VQREFURRAEKuIBChJDYWxlbmRhcldyaXRlU3RhdGUSJAogQ0FMRU5EQVJfV1JJVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIgChxDQUxFTkRBUl9XUklURV9TVEFURV9QRU5ESU5HEAESIAocQ0FMRU5EQVJfV1JJVEVfU1RBVEVfV1JJVElORxACEh0KGUNBTEVOREFSX1dSSVRFX1NUQVRFX0RPTkUQAxIfChtDQUxFTkRBUl9XUklURV9TVEFURV9GQUlMRUQQBBIiCh5DQUxFTkRBUl9XUklURV9TVEFURV9VTkNFUlRBSU4QBSqTAQoXQ2FsZW5kYXJXcml0ZVJlc29sdXRpb24SKQolQ0FMRU5EQVJfV1JJVEVfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEiIKHkNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fRE9ORRABEikKJUNBTEVOREFSX1dSSVRFX1JFU09MVVRJT05fV1JJVEVfQUdBSU4QAjLlEwoPQ2FsZW5kYXJTZXJ2aWNlEpYBCg1MaXN0Q2FsZW5kYXJzEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXF1ZXN0GiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcnNSZXNwb25zZSIqkM4YAaLOGA1jYWxlbmRhci5yZWFkgtPkkwIPEg0vdjEvY2FsZW5kYXJzErEBCg5Gb2xsb3dDYWxlbmRhchIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb2xsb3dDYWxlbmRhclJlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9sbG93Q2FsZW5kYXJSZXNwb25zZSJCkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwInIiIvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06Zm9sbG93OgEqErkBChBVbmZvbGxvd0NhbGVuZGFyEi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlVuZm9sbG93Q2FsZW5kYXJSZXNwb25zZSJEkM4YAqLOGA1jYWxlbmRhci5yZWFkgtPkkwIpIiQvdjEvY2FsZW5kYXJzL3tjYWxlbmRhcl9pZH06dW5mb2xsb3c6ASoSugEKEkxpc3RDYWxlbmRhckV2ZW50cxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJFdmVudHNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckV2ZW50c1Jlc3BvbnNlIj+QzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAiQSIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHMSuQEKEEdldENhbGVuZGFyRXZlbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJFdmVudFJlc3BvbnNlIkSQzhgBos4YDWNhbGVuZGFyLnJlYWSC0+STAikSJy92MS9jYWxlbmRhci1ldmVudHMve2NhbGVuZGFyX2V2ZW50X2lkfRLSAQoVTGlzdENhbGVuZGFySW5zdGFuY2VzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhckluc3RhbmNlc1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdENhbGVuZGFySW5zdGFuY2VzUmVzcG9uc2UiTpDOGAGizhgNY2FsZW5kYXIucmVhZILT5JMCMxIxL3YxL2NhbGVuZGFyLWV2ZW50cy97Y2FsZW5kYXJfZXZlbnRfaWR9L2luc3RhbmNlcxLBAQoTQ3JlYXRlQ2FsZW5kYXJFdmVudBIxLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVxdWVzdBoyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DcmVhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2UiQ5DOGAKizhgOY2FsZW5kYXIud3JpdGWC0+STAiciIi92MS9jYWxlbmRhcnMve2NhbGVuZGFyX2lkfS9ldmVudHM6ASoS1wEKFlJlc3BvbmRUb0NhbGVuZGFyRXZlbnQSNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzcG9uZFRvQ2FsZW5kYXJFdmVudFJlcXVlc3QaNS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzcG9uZFRvQ2FsZW5kYXJFdmVudFJlc3BvbnNlIlCQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwI0Ii8vdjEvY2FsZW5kYXItZXZlbnRzL3tjYWxlbmRhcl9ldmVudF9pZH06cmVzcG9uZDoBKhLGAQoTVXBkYXRlQ2FsZW5kYXJFdmVudBIxLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGRhdGVDYWxlbmRhckV2ZW50UmVxdWVzdBoyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGRhdGVDYWxlbmRhckV2ZW50UmVzcG9uc2UiSJDOGAKizhgOY2FsZW5kYXIud3JpdGWC0+STAiwyJy92MS9jYWxlbmRhci1ldmVudHMve2NhbGVuZGFyX2V2ZW50X2lkfToBKhLNAQoTQ2FuY2VsQ2FsZW5kYXJFdmVudBIxLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxDYWxlbmRhckV2ZW50UmVxdWVzdBoyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxDYWxlbmRhckV2ZW50UmVzcG9uc2UiT5DOGAKizhgOY2FsZW5kYXIud3JpdGWC0+STAjMiLi92MS9jYWxlbmRhci1ldmVudHMve2NhbGVuZGFyX2V2ZW50X2lkfTpjYW5jZWw6ASoSugEKEEdldENhbGVuZGFyV3JpdGUSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0Q2FsZW5kYXJXcml0ZVJlc3BvbnNlIkWQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIpEicvdjEvY2FsZW5kYXItd3JpdGVzL3tjYWxlbmRhcl93cml0ZV9pZH0SrAEKEkxpc3RDYWxlbmRhcldyaXRlcxIwLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Q2FsZW5kYXJXcml0ZXNSZXF1ZXN0GjEubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RDYWxlbmRhcldyaXRlc1Jlc3BvbnNlIjGQzhgCos4YDmNhbGVuZGFyLndyaXRlgtPkkwIVEhMvdjEvY2FsZW5kYXItd3JpdGVzEtEBChRSZXNvbHZlQ2FsZW5kYXJXcml0ZRIyLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlQ2FsZW5kYXJXcml0ZVJlcXVlc3QaMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZUNhbGVuZGFyV3JpdGVSZXNwb25zZSJQkM4YAqLOGA5jYWxlbmRhci53cml0ZYLT5JMCNCIvL3YxL2NhbGVuZGFyLXdyaXRlcy97Y2FsZW5kYXJfd3JpdGVfaWR9OnJlc29sdmU6ASoaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_calendar_v1_calendar, file_mailmesh_calendar_v1_calendar_event]);
 
 /**
  * NewEventTime is the beginning or the end of an event: a wall clock in a time zone, or the day of an all-day event.
@@ -403,6 +403,282 @@ export const CreateCalendarEventResponseSchema: GenMessage<CreateCalendarEventRe
   messageDesc(file_mailmesh_processor_v1_calendar_service, 5);
 
 /**
+ * RespondToCalendarEventRequest specifies an answer to an invitation.
+ *
+ * @generated from message mailmesh.processor.v1.RespondToCalendarEventRequest
+ */
+export type RespondToCalendarEventRequest = Message<"mailmesh.processor.v1.RespondToCalendarEventRequest"> & {
+  /**
+   * idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+   *
+   * @generated from field: string idempotency_key = 1;
+   */
+  idempotencyKey: string;
+
+  /**
+   * calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance.
+   *
+   * @generated from field: string calendar_event_id = 2;
+   */
+  calendarEventId: string;
+
+  /**
+   * answer is the answer.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarAnswer answer = 3;
+   */
+  answer: CalendarAnswer;
+
+  /**
+   * comment is a text for the organizer, at most 1000 characters. Microsoft sends it with the answer alone, so that it is refused
+   * there with CALENDAR_NOTIFY_NONE. Google keeps an earlier comment when it is empty.
+   *
+   * @generated from field: string comment = 4;
+   */
+  comment: string;
+
+  /**
+   * notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
+   * leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarNotify notify = 5;
+   */
+  notify: CalendarNotify;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.RespondToCalendarEventRequest.
+ * Use `create(RespondToCalendarEventRequestSchema)` to create a new message.
+ */
+export const RespondToCalendarEventRequestSchema: GenMessage<RespondToCalendarEventRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 6);
+
+/**
+ * RespondToCalendarEventResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.RespondToCalendarEventResponse
+ */
+export type RespondToCalendarEventResponse = Message<"mailmesh.processor.v1.RespondToCalendarEventResponse"> & {
+  /**
+   * write is the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+
+  /**
+   * was_known is true if an earlier call had committed the write.
+   *
+   * @generated from field: bool was_known = 2;
+   */
+  wasKnown: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.RespondToCalendarEventResponse.
+ * Use `create(RespondToCalendarEventResponseSchema)` to create a new message.
+ */
+export const RespondToCalendarEventResponseSchema: GenMessage<RespondToCalendarEventResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 7);
+
+/**
+ * CalendarEventChanges are the fields to change. A field that is absent stays as it is; an empty text empties the field.
+ *
+ * @generated from message mailmesh.processor.v1.CalendarEventChanges
+ */
+export type CalendarEventChanges = Message<"mailmesh.processor.v1.CalendarEventChanges"> & {
+  /**
+   * subject is the title, one line of at most 1000 characters.
+   *
+   * @generated from field: optional string subject = 1;
+   */
+  subject?: string | undefined;
+
+  /**
+   * body_text is the body as plain text, at most 64 KiB. Microsoft keeps an online meeting in the body, so that it is refused there for
+   * an event with one.
+   *
+   * @generated from field: optional string body_text = 2;
+   */
+  bodyText?: string | undefined;
+
+  /**
+   * location is the name of the place, one line of at most 500 characters.
+   *
+   * @generated from field: optional string location = 3;
+   */
+  location?: string | undefined;
+
+  /**
+   * start is the beginning. It goes with `end`, and not with a series.
+   *
+   * @generated from field: mailmesh.processor.v1.NewEventTime start = 4;
+   */
+  start?: NewEventTime | undefined;
+
+  /**
+   * end is the end. It goes with `start`.
+   *
+   * @generated from field: mailmesh.processor.v1.NewEventTime end = 5;
+   */
+  end?: NewEventTime | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CalendarEventChanges.
+ * Use `create(CalendarEventChangesSchema)` to create a new message.
+ */
+export const CalendarEventChangesSchema: GenMessage<CalendarEventChanges> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 8);
+
+/**
+ * UpdateCalendarEventRequest specifies changes.
+ *
+ * @generated from message mailmesh.processor.v1.UpdateCalendarEventRequest
+ */
+export type UpdateCalendarEventRequest = Message<"mailmesh.processor.v1.UpdateCalendarEventRequest"> & {
+  /**
+   * idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+   *
+   * @generated from field: string idempotency_key = 1;
+   */
+  idempotencyKey: string;
+
+  /**
+   * calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is changed.
+   *
+   * @generated from field: string calendar_event_id = 2;
+   */
+  calendarEventId: string;
+
+  /**
+   * event has the changes, at least one.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarEventChanges event = 3;
+   */
+  event?: CalendarEventChanges | undefined;
+
+  /**
+   * notify says who is notified.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarNotify notify = 4;
+   */
+  notify: CalendarNotify;
+
+  /**
+   * version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any.
+   *
+   * @generated from field: string version = 5;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.UpdateCalendarEventRequest.
+ * Use `create(UpdateCalendarEventRequestSchema)` to create a new message.
+ */
+export const UpdateCalendarEventRequestSchema: GenMessage<UpdateCalendarEventRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 9);
+
+/**
+ * UpdateCalendarEventResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.UpdateCalendarEventResponse
+ */
+export type UpdateCalendarEventResponse = Message<"mailmesh.processor.v1.UpdateCalendarEventResponse"> & {
+  /**
+   * write is the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+
+  /**
+   * was_known is true if an earlier call had committed the write.
+   *
+   * @generated from field: bool was_known = 2;
+   */
+  wasKnown: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.UpdateCalendarEventResponse.
+ * Use `create(UpdateCalendarEventResponseSchema)` to create a new message.
+ */
+export const UpdateCalendarEventResponseSchema: GenMessage<UpdateCalendarEventResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 10);
+
+/**
+ * CancelCalendarEventRequest specifies a cancellation.
+ *
+ * @generated from message mailmesh.processor.v1.CancelCalendarEventRequest
+ */
+export type CancelCalendarEventRequest = Message<"mailmesh.processor.v1.CancelCalendarEventRequest"> & {
+  /**
+   * idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant.
+   *
+   * @generated from field: string idempotency_key = 1;
+   */
+  idempotencyKey: string;
+
+  /**
+   * calendar_event_id is the UUID of the event: a single one, a whole series, or a changed instance, which alone is cancelled.
+   *
+   * @generated from field: string calendar_event_id = 2;
+   */
+  calendarEventId: string;
+
+  /**
+   * comment is a text for the attendees, at most 1000 characters. Microsoft only.
+   *
+   * @generated from field: string comment = 3;
+   */
+  comment: string;
+
+  /**
+   * notify says who is notified.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarNotify notify = 4;
+   */
+  notify: CalendarNotify;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CancelCalendarEventRequest.
+ * Use `create(CancelCalendarEventRequestSchema)` to create a new message.
+ */
+export const CancelCalendarEventRequestSchema: GenMessage<CancelCalendarEventRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 11);
+
+/**
+ * CancelCalendarEventResponse contains the write.
+ *
+ * @generated from message mailmesh.processor.v1.CancelCalendarEventResponse
+ */
+export type CancelCalendarEventResponse = Message<"mailmesh.processor.v1.CancelCalendarEventResponse"> & {
+  /**
+   * write is the write.
+   *
+   * @generated from field: mailmesh.processor.v1.CalendarWrite write = 1;
+   */
+  write?: CalendarWrite | undefined;
+
+  /**
+   * was_known is true if an earlier call had committed the write.
+   *
+   * @generated from field: bool was_known = 2;
+   */
+  wasKnown: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.CancelCalendarEventResponse.
+ * Use `create(CancelCalendarEventResponseSchema)` to create a new message.
+ */
+export const CancelCalendarEventResponseSchema: GenMessage<CancelCalendarEventResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 12);
+
+/**
  * GetCalendarWriteRequest identifies a write.
  *
  * @generated from message mailmesh.processor.v1.GetCalendarWriteRequest
@@ -421,7 +697,7 @@ export type GetCalendarWriteRequest = Message<"mailmesh.processor.v1.GetCalendar
  * Use `create(GetCalendarWriteRequestSchema)` to create a new message.
  */
 export const GetCalendarWriteRequestSchema: GenMessage<GetCalendarWriteRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 6);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 13);
 
 /**
  * GetCalendarWriteResponse contains the write.
@@ -442,7 +718,7 @@ export type GetCalendarWriteResponse = Message<"mailmesh.processor.v1.GetCalenda
  * Use `create(GetCalendarWriteResponseSchema)` to create a new message.
  */
 export const GetCalendarWriteResponseSchema: GenMessage<GetCalendarWriteResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 7);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 14);
 
 /**
  * ListCalendarWritesRequest selects writes.
@@ -486,7 +762,7 @@ export type ListCalendarWritesRequest = Message<"mailmesh.processor.v1.ListCalen
  * Use `create(ListCalendarWritesRequestSchema)` to create a new message.
  */
 export const ListCalendarWritesRequestSchema: GenMessage<ListCalendarWritesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 8);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 15);
 
 /**
  * ListCalendarWritesResponse is a page of writes.
@@ -514,7 +790,7 @@ export type ListCalendarWritesResponse = Message<"mailmesh.processor.v1.ListCale
  * Use `create(ListCalendarWritesResponseSchema)` to create a new message.
  */
 export const ListCalendarWritesResponseSchema: GenMessage<ListCalendarWritesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 9);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 16);
 
 /**
  * ResolveCalendarWriteRequest decides about a write.
@@ -542,7 +818,7 @@ export type ResolveCalendarWriteRequest = Message<"mailmesh.processor.v1.Resolve
  * Use `create(ResolveCalendarWriteRequestSchema)` to create a new message.
  */
 export const ResolveCalendarWriteRequestSchema: GenMessage<ResolveCalendarWriteRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 10);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 17);
 
 /**
  * ResolveCalendarWriteResponse contains the write.
@@ -563,7 +839,7 @@ export type ResolveCalendarWriteResponse = Message<"mailmesh.processor.v1.Resolv
  * Use `create(ResolveCalendarWriteResponseSchema)` to create a new message.
  */
 export const ResolveCalendarWriteResponseSchema: GenMessage<ResolveCalendarWriteResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 11);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 18);
 
 /**
  * ListCalendarsRequest identifies a tenant.
@@ -600,7 +876,7 @@ export type ListCalendarsRequest = Message<"mailmesh.processor.v1.ListCalendarsR
  * Use `create(ListCalendarsRequestSchema)` to create a new message.
  */
 export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 12);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 19);
 
 /**
  * ListCalendarsResponse is a page of calendars.
@@ -635,7 +911,7 @@ export type ListCalendarsResponse = Message<"mailmesh.processor.v1.ListCalendars
  * Use `create(ListCalendarsResponseSchema)` to create a new message.
  */
 export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 13);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 20);
 
 /**
  * FollowCalendarRequest identifies a calendar.
@@ -656,7 +932,7 @@ export type FollowCalendarRequest = Message<"mailmesh.processor.v1.FollowCalenda
  * Use `create(FollowCalendarRequestSchema)` to create a new message.
  */
 export const FollowCalendarRequestSchema: GenMessage<FollowCalendarRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 14);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 21);
 
 /**
  * FollowCalendarResponse contains the calendar.
@@ -677,7 +953,7 @@ export type FollowCalendarResponse = Message<"mailmesh.processor.v1.FollowCalend
  * Use `create(FollowCalendarResponseSchema)` to create a new message.
  */
 export const FollowCalendarResponseSchema: GenMessage<FollowCalendarResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 15);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 22);
 
 /**
  * UnfollowCalendarRequest identifies a calendar.
@@ -698,7 +974,7 @@ export type UnfollowCalendarRequest = Message<"mailmesh.processor.v1.UnfollowCal
  * Use `create(UnfollowCalendarRequestSchema)` to create a new message.
  */
 export const UnfollowCalendarRequestSchema: GenMessage<UnfollowCalendarRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 16);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 23);
 
 /**
  * UnfollowCalendarResponse contains the calendar.
@@ -719,7 +995,7 @@ export type UnfollowCalendarResponse = Message<"mailmesh.processor.v1.UnfollowCa
  * Use `create(UnfollowCalendarResponseSchema)` to create a new message.
  */
 export const UnfollowCalendarResponseSchema: GenMessage<UnfollowCalendarResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 17);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 24);
 
 /**
  * ListCalendarEventsRequest specifies a calendar and a window.
@@ -777,7 +1053,7 @@ export type ListCalendarEventsRequest = Message<"mailmesh.processor.v1.ListCalen
  * Use `create(ListCalendarEventsRequestSchema)` to create a new message.
  */
 export const ListCalendarEventsRequestSchema: GenMessage<ListCalendarEventsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 18);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 25);
 
 /**
  * ListCalendarEventsResponse is a page of events.
@@ -805,7 +1081,7 @@ export type ListCalendarEventsResponse = Message<"mailmesh.processor.v1.ListCale
  * Use `create(ListCalendarEventsResponseSchema)` to create a new message.
  */
 export const ListCalendarEventsResponseSchema: GenMessage<ListCalendarEventsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 19);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 26);
 
 /**
  * GetCalendarEventRequest identifies a calendar event.
@@ -826,7 +1102,7 @@ export type GetCalendarEventRequest = Message<"mailmesh.processor.v1.GetCalendar
  * Use `create(GetCalendarEventRequestSchema)` to create a new message.
  */
 export const GetCalendarEventRequestSchema: GenMessage<GetCalendarEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 20);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 27);
 
 /**
  * GetCalendarEventResponse contains the event.
@@ -847,7 +1123,7 @@ export type GetCalendarEventResponse = Message<"mailmesh.processor.v1.GetCalenda
  * Use `create(GetCalendarEventResponseSchema)` to create a new message.
  */
 export const GetCalendarEventResponseSchema: GenMessage<GetCalendarEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 21);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 28);
 
 /**
  * ListCalendarInstancesRequest specifies a series and a window.
@@ -898,7 +1174,7 @@ export type ListCalendarInstancesRequest = Message<"mailmesh.processor.v1.ListCa
  * Use `create(ListCalendarInstancesRequestSchema)` to create a new message.
  */
 export const ListCalendarInstancesRequestSchema: GenMessage<ListCalendarInstancesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 22);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 29);
 
 /**
  * ListCalendarInstancesResponse is a page of instances.
@@ -926,7 +1202,7 @@ export type ListCalendarInstancesResponse = Message<"mailmesh.processor.v1.ListC
  * Use `create(ListCalendarInstancesResponseSchema)` to create a new message.
  */
 export const ListCalendarInstancesResponseSchema: GenMessage<ListCalendarInstancesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_calendar_service, 23);
+  messageDesc(file_mailmesh_processor_v1_calendar_service, 30);
 
 /**
  * CalendarNotify is the choice of the people whom the provider tells of a change.
@@ -971,6 +1247,47 @@ export const CalendarNotifySchema: GenEnum<CalendarNotify> = /*@__PURE__*/
   enumDesc(file_mailmesh_processor_v1_calendar_service, 0);
 
 /**
+ * CalendarAnswer is an answer to an invitation.
+ *
+ * @generated from enum mailmesh.processor.v1.CalendarAnswer
+ */
+export enum CalendarAnswer {
+  /**
+   * CALENDAR_ANSWER_UNSPECIFIED is refused.
+   *
+   * @generated from enum value: CALENDAR_ANSWER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * CALENDAR_ANSWER_ACCEPTED means that the attendee comes.
+   *
+   * @generated from enum value: CALENDAR_ANSWER_ACCEPTED = 1;
+   */
+  ACCEPTED = 1,
+
+  /**
+   * CALENDAR_ANSWER_TENTATIVE means that the attendee may come.
+   *
+   * @generated from enum value: CALENDAR_ANSWER_TENTATIVE = 2;
+   */
+  TENTATIVE = 2,
+
+  /**
+   * CALENDAR_ANSWER_DECLINED means that the attendee does not come.
+   *
+   * @generated from enum value: CALENDAR_ANSWER_DECLINED = 3;
+   */
+  DECLINED = 3,
+}
+
+/**
+ * Describes the enum mailmesh.processor.v1.CalendarAnswer.
+ */
+export const CalendarAnswerSchema: GenEnum<CalendarAnswer> = /*@__PURE__*/
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 1);
+
+/**
  * CalendarWriteKind is the kind of a write.
  *
  * @generated from enum mailmesh.processor.v1.CalendarWriteKind
@@ -989,13 +1306,34 @@ export enum CalendarWriteKind {
    * @generated from enum value: CALENDAR_WRITE_KIND_CREATE = 1;
    */
   CREATE = 1,
+
+  /**
+   * CALENDAR_WRITE_KIND_RESPOND is an answer to an invitation.
+   *
+   * @generated from enum value: CALENDAR_WRITE_KIND_RESPOND = 2;
+   */
+  RESPOND = 2,
+
+  /**
+   * CALENDAR_WRITE_KIND_CANCEL is the cancellation of an event.
+   *
+   * @generated from enum value: CALENDAR_WRITE_KIND_CANCEL = 3;
+   */
+  CANCEL = 3,
+
+  /**
+   * CALENDAR_WRITE_KIND_UPDATE is a change of an event's fields.
+   *
+   * @generated from enum value: CALENDAR_WRITE_KIND_UPDATE = 4;
+   */
+  UPDATE = 4,
 }
 
 /**
  * Describes the enum mailmesh.processor.v1.CalendarWriteKind.
  */
 export const CalendarWriteKindSchema: GenEnum<CalendarWriteKind> = /*@__PURE__*/
-  enumDesc(file_mailmesh_processor_v1_calendar_service, 1);
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 2);
 
 /**
  * CalendarWriteState is the state of a write.
@@ -1051,7 +1389,7 @@ export enum CalendarWriteState {
  * Describes the enum mailmesh.processor.v1.CalendarWriteState.
  */
 export const CalendarWriteStateSchema: GenEnum<CalendarWriteState> = /*@__PURE__*/
-  enumDesc(file_mailmesh_processor_v1_calendar_service, 2);
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 3);
 
 /**
  * CalendarWriteResolution is a person's decision about an uncertain write.
@@ -1086,7 +1424,7 @@ export enum CalendarWriteResolution {
  * Describes the enum mailmesh.processor.v1.CalendarWriteResolution.
  */
 export const CalendarWriteResolutionSchema: GenEnum<CalendarWriteResolution> = /*@__PURE__*/
-  enumDesc(file_mailmesh_processor_v1_calendar_service, 3);
+  enumDesc(file_mailmesh_processor_v1_calendar_service, 4);
 
 /**
  * CalendarService reads the calendars of connected accounts, follows their changes, and writes to them. A write is committed with
@@ -1176,6 +1514,48 @@ export const CalendarService: GenService<{
     methodKind: "unary";
     input: typeof CreateCalendarEventRequestSchema;
     output: typeof CreateCalendarEventResponseSchema;
+  },
+  /**
+   * RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
+   * it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
+   * at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+   * IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+   * KEY_STORAGE_FULL.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.RespondToCalendarEvent
+   */
+  respondToCalendarEvent: {
+    methodKind: "unary";
+    input: typeof RespondToCalendarEventRequestSchema;
+    output: typeof RespondToCalendarEventResponseSchema;
+  },
+  /**
+   * UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
+   * is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
+   * Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+   * CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
+   * CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.UpdateCalendarEvent
+   */
+  updateCalendarEvent: {
+    methodKind: "unary";
+    input: typeof UpdateCalendarEventRequestSchema;
+    output: typeof UpdateCalendarEventResponseSchema;
+  },
+  /**
+   * CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
+   * is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
+   * in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+   * IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
+   * KEY_STORAGE_FULL.
+   *
+   * @generated from rpc mailmesh.processor.v1.CalendarService.CancelCalendarEvent
+   */
+  cancelCalendarEvent: {
+    methodKind: "unary";
+    input: typeof CancelCalendarEventRequestSchema;
+    output: typeof CancelCalendarEventResponseSchema;
   },
   /**
    * GetCalendarWrite returns one write. It can be read for 30 days after its end. Reasons: CALENDAR_WRITE_NOT_FOUND.

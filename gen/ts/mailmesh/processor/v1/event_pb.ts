@@ -14,13 +14,15 @@ import type { ConversationEvent } from "../../conversation/v1/event_pb.js";
 import { file_mailmesh_conversation_v1_event } from "../../conversation/v1/event_pb.js";
 import type { NormalizedMailEvent } from "../../mail/v1/event_pb.js";
 import { file_mailmesh_mail_v1_event } from "../../mail/v1/event_pb.js";
+import type { BounceKind } from "../../mail/v1/message_pb.js";
+import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLOAgoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSLIAwoJU2VuZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSDwoHc2VuZF9pZBgPIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYECABKAkSEgoKbWVzc2FnZV9pZBgRIAEoCRIbChNpbnRlcm5ldF9tZXNzYWdlX2lkGBIgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgTIAEoCRIQCghkcmFmdF9pZBgUIAEoCSpnCglFdmVudFZpZXcSGgoWRVZFTlRfVklFV19VTlNQRUNJRklFRBAAEhQKEEVWRU5UX1ZJRVdfQkFTSUMQARITCg9FVkVOVF9WSUVXX0JPRFkQAhITCg9FVkVOVF9WSUVXX0ZVTEwQA0IiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLOAgoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSLIBAoJU2VuZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSDwoHc2VuZF9pZBgPIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYECABKAkSEgoKbWVzc2FnZV9pZBgRIAEoCRIbChNpbnRlcm5ldF9tZXNzYWdlX2lkGBIgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgTIAEoCRIQCghkcmFmdF9pZBgUIAEoCRIRCglyZWNpcGllbnQYFSABKAkSLAoGYm91bmNlGBYgASgOMhwubWFpbG1lc2gubWFpbC52MS5Cb3VuY2VLaW5kEg4KBnN0YXR1cxgXIAEoCRIZChFyZXBvcnRfbWVzc2FnZV9pZBgYIAEoCRISCgpkaWFnbm9zdGljGBkgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
  * Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
@@ -248,8 +250,9 @@ export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
 
   /**
    * event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
-   * asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
-   * decide by `ResolveSend`). Later versions add types.
+   * asked for, and it lies in the account), "send.failed" (the mail was surely not sent), "send.uncertain" (a person has to
+   * decide by `ResolveSend`), "send.bounced" (a recipient did not get the mail) or "send.complained" (a recipient called the mail
+   * spam). The last two come after the outcome, once for each recipient. Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -352,6 +355,41 @@ export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
    * @generated from field: string draft_id = 20;
    */
   draftId: string;
+
+  /**
+   * recipient is the address that a report names, as the mail was sent to it, in "send.bounced" and "send.complained" only.
+   *
+   * @generated from field: string recipient = 21;
+   */
+  recipient: string;
+
+  /**
+   * bounce is the kind of the failure, in "send.bounced" only.
+   *
+   * @generated from field: mailmesh.mail.v1.BounceKind bounce = 22;
+   */
+  bounce: BounceKind;
+
+  /**
+   * status is the enhanced status code of a bounce, such as "5.1.1"; in "send.complained" the feedback type.
+   *
+   * @generated from field: string status = 23;
+   */
+  status: string;
+
+  /**
+   * report_message_id is the provider's id of the mail that reports, in "send.bounced" and "send.complained" only.
+   *
+   * @generated from field: string report_message_id = 24;
+   */
+  reportMessageId: string;
+
+  /**
+   * diagnostic are the words of the recipient's server in a bounce, one printable line of at most 300 characters.
+   *
+   * @generated from field: string diagnostic = 25;
+   */
+  diagnostic: string;
 };
 
 /**

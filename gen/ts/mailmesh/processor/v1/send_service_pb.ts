@@ -9,13 +9,15 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
+import type { BounceKind } from "../../mail/v1/message_pb.js";
+import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/processor/v1/send_service.proto.
  */
 export const file_mailmesh_processor_v1_send_service: GenFile = /*@__PURE__*/
-  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIiQwoOU2VuZEF0dGFjaG1lbnQSFwoJdXBsb2FkX2lkGAEgASgJQgTiQQECEhgKCmNvbnRlbnRfaWQYAiABKAlCBOJBAQEirgEKBlVwbG9hZBIRCgl1cGxvYWRfaWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEgwKBG5hbWUYAyABKAkSFAoMY29udGVudF90eXBlGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAUSFgoOcmVjZWl2ZWRfYnl0ZXMYBiABKAUSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixgEKF1VwbG9hZEF0dGFjaG1lbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCgl1cGxvYWRfaWQYAiABKAlCBOJBAQESEgoEbmFtZRgDIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYBCABKAlCBOJBAQESGAoKc2l6ZV9ieXRlcxgFIAEoBUIE4kEBARIYCgpzdGFydF9ieXRlGAYgASgFQgTiQQEBEhUKB2NvbnRlbnQYByABKAxCBOJBAQIiSQoYVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlEi0KBnVwbG9hZBgBIAEoCzIdLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWQi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIp4BCgVSZXBseRIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEhQKBnRvX2FsbBgCIAEoCEIE4kEBARISCgR0ZXh0GAMgASgJQgTiQQEBEhIKBGh0bWwYBCABKAlCBOJBAQESHQoPY29udmVyc2F0aW9uX2lkGAUgASgJQgTiQQEBEh4KEGV4cGVjdGVkX3ZlcnNpb24YBiABKANCBOJBAQEi6AEKB0ZvcndhcmQSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIyCgJ0bxgCIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgEIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIooFCgRTZW5kEg8KB3NlbmRfaWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEhAKCHByb3ZpZGVyGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIvCgVzdGF0ZRgFIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kU3RhdGUSDgoGcmVhc29uGAYgASgJEg4KBmRldGFpbBgHIAEoCRIsCgJ0bxgIIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLAoCY2MYCSADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50Ei0KA2JjYxgKIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSDwoHc3ViamVjdBgLIAEoCRIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZW5kX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYXR0ZW1wdHMYDyABKAUSEgoKbWVzc2FnZV9pZBgQIAEoCRIbChNpbnRlcm5ldF9tZXNzYWdlX2lkGBEgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgSIAEoCRITCgtpc19yZXNvbHZlZBgTIAEoCBIVCg1pc19kcmFmdF9vbmx5GBQgASgIEhAKCGRyYWZ0X2lkGBUgASgJEhsKE2Fuc3dlcmVkX21lc3NhZ2VfaWQYFiABKAkigQQKC1NlbmRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISNAoEbWFpbBgDIAEoCzIeLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdNYWlsQgTiQQEBSAASMwoFcmVwbHkYBSABKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVwbHlCBOJBAQFIABI3Cgdmb3J3YXJkGAYgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkZvcndhcmRCBOJBAQFIABIxCgdzZW5kX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIbCg1pc19kcmFmdF9vbmx5GAcgASgIQgTiQQEBEjgKB2hlYWRlcnMYCCADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbEhlYWRlckIE4kEBARJACgthdHRhY2htZW50cxgJIAMoCzIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kQXR0YWNobWVudEIE4kEBARJCCgxmcm9tX2FkZHJlc3MYCiABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBUgRmcm9tQgYKBGtpbmQiTAoMU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIRCgl3YXNfa25vd24YAiABKAgiJwoOR2V0U2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI8Cg9HZXRTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kIpYBChBMaXN0U2VuZHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhcKCXRlbmFudF9pZBgDIAEoCUIE4kEBARI2CgZzdGF0ZXMYBCADKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlQgTiQQEBIlgKEUxpc3RTZW5kc1Jlc3BvbnNlEioKBXNlbmRzGAEgAygLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEUNhbmNlbFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPwoSQ2FuY2VsU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCJsChJSZXNvbHZlU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAhI/CgpyZXNvbHV0aW9uGAIgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNvbHV0aW9uQgTiQQECIkAKE1Jlc29sdmVTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kImMKFUxpc3RJZGVudGl0aWVzUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQEiRQoISWRlbnRpdHkSDwoHYWRkcmVzcxgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSEgoKaXNfcHJpbWFyeRgDIAEoCCJmChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEjMKCmlkZW50aXRpZXMYASADKAsyHy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuSWRlbnRpdHkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKugBCglTZW5kU3RhdGUSGgoWU0VORF9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVNFTkRfU1RBVEVfUVVFVUVEEAESGAoUU0VORF9TVEFURV9TQ0hFRFVMRUQQAhIWChJTRU5EX1NUQVRFX1NFTkRJTkcQAxITCg9TRU5EX1NUQVRFX1NFTlQQBBIVChFTRU5EX1NUQVRFX0ZBSUxFRBAFEhgKFFNFTkRfU1RBVEVfVU5DRVJUQUlOEAYSGAoUU0VORF9TVEFURV9DQU5DRUxMRUQQBxIWChJTRU5EX1NUQVRFX0RSQUZURUQQCCprCg5TZW5kUmVzb2x1dGlvbhIfChtTRU5EX1JFU09MVVRJT05fVU5TUEVDSUZJRUQQABIYChRTRU5EX1JFU09MVVRJT05fU0VOVBABEh4KGlNFTkRfUkVTT0xVVElPTl9TRU5EX0FHQUlOEAIy5goKC1NlbmRTZXJ2aWNlEpoDCgRTZW5kEiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXF1ZXN0GiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNwb25zZSLIApDOGAKizhgJbWFpbC5zZW5kqs4YkQEKCXNlbmRfbWFpbBABGgl0ZW5hbnRfaWQaD2lkZW1wb3RlbmN5X2tleRoHbWFpbC50bxoHbWFpbC5jYxoIbWFpbC5iY2MaDG1haWwuc3ViamVjdBoJbWFpbC50ZXh0Gg1pc19kcmFmdF9vbmx5Ig9pZGVtcG90ZW5jeV9rZXkiAnRvIgdzdWJqZWN0IgR0ZXh0qs4YiAEKCnNlbmRfcmVwbHkQARoJdGVuYW50X2lkGg9pZGVtcG90ZW5jeV9rZXkaEHJlcGx5Lm1lc3NhZ2VfaWQaDHJlcGx5LnRvX2FsbBoKcmVwbHkudGV4dBoNaXNfZHJhZnRfb25seSIPaWRlbXBvdGVuY3lfa2V5IgptZXNzYWdlX2lkIgR0ZXh0gtPkkwIOIgkvdjEvc2VuZHM6ASoSnAEKEFVwbG9hZEF0dGFjaG1lbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlIieQzhgCos4YCW1haWwuc2VuZILT5JMCECILL3YxL3VwbG9hZHM6ASoSqgEKDkxpc3RJZGVudGl0aWVzEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIjuQzhgCos4YCW1haWwuc2VuZILT5JMCJBIiL3YxL3RlbmFudHMve3RlbmFudF9pZH0vaWRlbnRpdGllcxKmAQoHR2V0U2VuZBIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVxdWVzdBomLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVzcG9uc2UiTJDOGAKizhgJbWFpbC5zZW5kqs4YHAoIZ2V0X3NlbmQaB3NlbmRfaWQiB3NlbmRfaWSC0+STAhUSEy92MS9zZW5kcy97c2VuZF9pZH0SggEKCUxpc3RTZW5kcxInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXF1ZXN0GigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1Jlc3BvbnNlIiKQzhgCos4YCW1haWwuc2VuZILT5JMCCxIJL3YxL3NlbmRzEpkBCgpDYW5jZWxTZW5kEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXNwb25zZSI2kM4YAqLOGAltYWlsLnNlbmSC0+STAh8iGi92MS9zZW5kcy97c2VuZF9pZH06Y2FuY2VsOgEqEp0BCgtSZXNvbHZlU2VuZBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnNlbmSC0+STAiAiGy92MS9zZW5kcy97c2VuZF9pZH06cmVzb2x2ZToBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIiQwoOU2VuZEF0dGFjaG1lbnQSFwoJdXBsb2FkX2lkGAEgASgJQgTiQQECEhgKCmNvbnRlbnRfaWQYAiABKAlCBOJBAQEirgEKBlVwbG9hZBIRCgl1cGxvYWRfaWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEgwKBG5hbWUYAyABKAkSFAoMY29udGVudF90eXBlGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAUSFgoOcmVjZWl2ZWRfYnl0ZXMYBiABKAUSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixgEKF1VwbG9hZEF0dGFjaG1lbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCgl1cGxvYWRfaWQYAiABKAlCBOJBAQESEgoEbmFtZRgDIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYBCABKAlCBOJBAQESGAoKc2l6ZV9ieXRlcxgFIAEoBUIE4kEBARIYCgpzdGFydF9ieXRlGAYgASgFQgTiQQEBEhUKB2NvbnRlbnQYByABKAxCBOJBAQIiSQoYVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlEi0KBnVwbG9hZBgBIAEoCzIdLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWQi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIp4BCgVSZXBseRIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEhQKBnRvX2FsbBgCIAEoCEIE4kEBARISCgR0ZXh0GAMgASgJQgTiQQEBEhIKBGh0bWwYBCABKAlCBOJBAQESHQoPY29udmVyc2F0aW9uX2lkGAUgASgJQgTiQQEBEh4KEGV4cGVjdGVkX3ZlcnNpb24YBiABKANCBOJBAQEi6AEKB0ZvcndhcmQSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIyCgJ0bxgCIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgEIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBItMBCgpTZW5kUmVwb3J0EhEKCXJlY2lwaWVudBgBIAEoCRIUCgxpc19jb21wbGFpbnQYAiABKAgSLAoGYm91bmNlGAMgASgOMhwubWFpbG1lc2gubWFpbC52MS5Cb3VuY2VLaW5kEg4KBnN0YXR1cxgEIAEoCRISCgpkaWFnbm9zdGljGAUgASgJEi8KC3JlcG9ydGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFyZXBvcnRfbWVzc2FnZV9pZBgHIAEoCSK+BQoEU2VuZBIPCgdzZW5kX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoFc3RhdGUYBSABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSLAoCdG8YCCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50EiwKAmNjGAkgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBItCgNiY2MYCiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50Eg8KB3N1YmplY3QYCyABKAkSLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VuZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGA8gASgFEhIKCm1lc3NhZ2VfaWQYECABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgRIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEiABKAkSEwoLaXNfcmVzb2x2ZWQYEyABKAgSFQoNaXNfZHJhZnRfb25seRgUIAEoCBIQCghkcmFmdF9pZBgVIAEoCRIbChNhbnN3ZXJlZF9tZXNzYWdlX2lkGBYgASgJEjIKB3JlcG9ydHMYFyADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcG9ydCKBBAoLU2VuZFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEhcKCXRlbmFudF9pZBgCIAEoCUIE4kEBAhI0CgRtYWlsGAMgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld01haWxCBOJBAQFIABIzCgVyZXBseRgFIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBseUIE4kEBAUgAEjcKB2ZvcndhcmQYBiABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9yd2FyZEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhsKDWlzX2RyYWZ0X29ubHkYByABKAhCBOJBAQESOAoHaGVhZGVycxgIIAMoCzIhLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NYWlsSGVhZGVyQgTiQQEBEkAKC2F0dGFjaG1lbnRzGAkgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRBdHRhY2htZW50QgTiQQEBEkIKDGZyb21fYWRkcmVzcxgKIAEoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQFSBGZyb21CBgoEa2luZCJMCgxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kEhEKCXdhc19rbm93bhgCIAEoCCInCg5HZXRTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECIjwKD0dldFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQilgEKEExpc3RTZW5kc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjYKBnN0YXRlcxgEIAMoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kU3RhdGVCBOJBAQEiWAoRTGlzdFNlbmRzUmVzcG9uc2USKgoFc2VuZHMYASADKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoRQ2FuY2VsU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI/ChJDYW5jZWxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kImwKElJlc29sdmVTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECEj8KCnJlc29sdXRpb24YAiABKA4yJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc29sdXRpb25CBOJBAQIiQAoTUmVzb2x2ZVNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQiYwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJFCghJZGVudGl0eRIPCgdhZGRyZXNzGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRISCgppc19wcmltYXJ5GAMgASgIImYKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USMwoKaWRlbnRpdGllcxgBIAMoCzIfLm1haWxtZXNoLnByb2Nlc3Nvci52MS5JZGVudGl0eRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkq6AEKCVNlbmRTdGF0ZRIaChZTRU5EX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRU0VORF9TVEFURV9RVUVVRUQQARIYChRTRU5EX1NUQVRFX1NDSEVEVUxFRBACEhYKElNFTkRfU1RBVEVfU0VORElORxADEhMKD1NFTkRfU1RBVEVfU0VOVBAEEhUKEVNFTkRfU1RBVEVfRkFJTEVEEAUSGAoUU0VORF9TVEFURV9VTkNFUlRBSU4QBhIYChRTRU5EX1NUQVRFX0NBTkNFTExFRBAHEhYKElNFTkRfU1RBVEVfRFJBRlRFRBAIKmsKDlNlbmRSZXNvbHV0aW9uEh8KG1NFTkRfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEhgKFFNFTkRfUkVTT0xVVElPTl9TRU5UEAESHgoaU0VORF9SRVNPTFVUSU9OX1NFTkRfQUdBSU4QAjLmCgoLU2VuZFNlcnZpY2USmgMKBFNlbmQSIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcXVlc3QaIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc3BvbnNlIsgCkM4YAqLOGAltYWlsLnNlbmSqzhiRAQoJc2VuZF9tYWlsEAEaCXRlbmFudF9pZBoPaWRlbXBvdGVuY3lfa2V5GgdtYWlsLnRvGgdtYWlsLmNjGghtYWlsLmJjYxoMbWFpbC5zdWJqZWN0GgltYWlsLnRleHQaDWlzX2RyYWZ0X29ubHkiD2lkZW1wb3RlbmN5X2tleSICdG8iB3N1YmplY3QiBHRleHSqzhiIAQoKc2VuZF9yZXBseRABGgl0ZW5hbnRfaWQaD2lkZW1wb3RlbmN5X2tleRoQcmVwbHkubWVzc2FnZV9pZBoMcmVwbHkudG9fYWxsGgpyZXBseS50ZXh0Gg1pc19kcmFmdF9vbmx5Ig9pZGVtcG90ZW5jeV9rZXkiCm1lc3NhZ2VfaWQiBHRleHSC0+STAg4iCS92MS9zZW5kczoBKhKcAQoQVXBsb2FkQXR0YWNobWVudBIuLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWRBdHRhY2htZW50UmVxdWVzdBovLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWRBdHRhY2htZW50UmVzcG9uc2UiJ5DOGAKizhgJbWFpbC5zZW5kgtPkkwIQIgsvdjEvdXBsb2FkczoBKhKqAQoOTGlzdElkZW50aXRpZXMSLC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0Gi0ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RJZGVudGl0aWVzUmVzcG9uc2UiO5DOGAKizhgJbWFpbC5zZW5kgtPkkwIkEiIvdjEvdGVuYW50cy97dGVuYW50X2lkfS9pZGVudGl0aWVzEqYBCgdHZXRTZW5kEiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXF1ZXN0GiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXNwb25zZSJMkM4YAqLOGAltYWlsLnNlbmSqzhgcCghnZXRfc2VuZBoHc2VuZF9pZCIHc2VuZF9pZILT5JMCFRITL3YxL3NlbmRzL3tzZW5kX2lkfRKCAQoJTGlzdFNlbmRzEicubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1JlcXVlc3QaKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdFNlbmRzUmVzcG9uc2UiIpDOGAKizhgJbWFpbC5zZW5kgtPkkwILEgkvdjEvc2VuZHMSmQEKCkNhbmNlbFNlbmQSKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlc3BvbnNlIjaQzhgCos4YCW1haWwuc2VuZILT5JMCHyIaL3YxL3NlbmRzL3tzZW5kX2lkfTpjYW5jZWw6ASoSnQEKC1Jlc29sdmVTZW5kEikubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlc29sdmVTZW5kUmVxdWVzdBoqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlc3BvbnNlIjeQzhgCos4YCW1haWwuc2VuZILT5JMCICIbL3YxL3NlbmRzL3tzZW5kX2lkfTpyZXNvbHZlOgEqGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
 
 /**
  * Recipient is one address of a mail.
@@ -424,6 +426,69 @@ export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_send_service, 8);
 
 /**
+ * SendReport is what the server of one recipient reported about a sent mail.
+ *
+ * @generated from message mailmesh.processor.v1.SendReport
+ */
+export type SendReport = Message<"mailmesh.processor.v1.SendReport"> & {
+  /**
+   * recipient is the address.
+   *
+   * @generated from field: string recipient = 1;
+   */
+  recipient: string;
+
+  /**
+   * is_complaint is true if the recipient called the mail spam, false if the mail did not arrive.
+   *
+   * @generated from field: bool is_complaint = 2;
+   */
+  isComplaint: boolean;
+
+  /**
+   * bounce is the kind of the failure. Unspecified for a complaint.
+   *
+   * @generated from field: mailmesh.mail.v1.BounceKind bounce = 3;
+   */
+  bounce: BounceKind;
+
+  /**
+   * status is the enhanced status code of a bounce, such as "5.1.1"; the feedback type of a complaint.
+   *
+   * @generated from field: string status = 4;
+   */
+  status: string;
+
+  /**
+   * diagnostic are the words of the server, one printable line of at most 300 characters.
+   *
+   * @generated from field: string diagnostic = 5;
+   */
+  diagnostic: string;
+
+  /**
+   * reported_at is the time when mailmesh read the report.
+   *
+   * @generated from field: google.protobuf.Timestamp reported_at = 6;
+   */
+  reportedAt?: Timestamp | undefined;
+
+  /**
+   * report_message_id is the provider's id of the mail that reports.
+   *
+   * @generated from field: string report_message_id = 7;
+   */
+  reportMessageId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SendReport.
+ * Use `create(SendReportSchema)` to create a new message.
+ */
+export const SendReportSchema: GenMessage<SendReport> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+
+/**
  * Send is one mail to be sent, and its outcome.
  *
  * @generated from message mailmesh.processor.v1.Send
@@ -582,6 +647,13 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
    * @generated from field: string answered_message_id = 22;
    */
   answeredMessageId: string;
+
+  /**
+   * reports are bounces and complaints, at most one of each for a recipient, oldest first. Only `GetSend` has them.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.SendReport reports = 23;
+   */
+  reports: SendReport[];
 };
 
 /**
@@ -589,7 +661,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
  * Use `create(SendSchema)` to create a new message.
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+  messageDesc(file_mailmesh_processor_v1_send_service, 10);
 
 /**
  * SendRequest specifies a send.
@@ -685,7 +757,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 10);
+  messageDesc(file_mailmesh_processor_v1_send_service, 11);
 
 /**
  * SendResponse contains the send.
@@ -713,7 +785,7 @@ export type SendResponse = Message<"mailmesh.processor.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 11);
+  messageDesc(file_mailmesh_processor_v1_send_service, 12);
 
 /**
  * GetSendRequest identifies a send.
@@ -734,7 +806,7 @@ export type GetSendRequest = Message<"mailmesh.processor.v1.GetSendRequest"> & {
  * Use `create(GetSendRequestSchema)` to create a new message.
  */
 export const GetSendRequestSchema: GenMessage<GetSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 12);
+  messageDesc(file_mailmesh_processor_v1_send_service, 13);
 
 /**
  * GetSendResponse contains the send.
@@ -755,7 +827,7 @@ export type GetSendResponse = Message<"mailmesh.processor.v1.GetSendResponse"> &
  * Use `create(GetSendResponseSchema)` to create a new message.
  */
 export const GetSendResponseSchema: GenMessage<GetSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 13);
+  messageDesc(file_mailmesh_processor_v1_send_service, 14);
 
 /**
  * ListSendsRequest requests a page of sends.
@@ -799,7 +871,7 @@ export type ListSendsRequest = Message<"mailmesh.processor.v1.ListSendsRequest">
  * Use `create(ListSendsRequestSchema)` to create a new message.
  */
 export const ListSendsRequestSchema: GenMessage<ListSendsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 14);
+  messageDesc(file_mailmesh_processor_v1_send_service, 15);
 
 /**
  * ListSendsResponse is a page of sends.
@@ -827,7 +899,7 @@ export type ListSendsResponse = Message<"mailmesh.processor.v1.ListSendsResponse
  * Use `create(ListSendsResponseSchema)` to create a new message.
  */
 export const ListSendsResponseSchema: GenMessage<ListSendsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 15);
+  messageDesc(file_mailmesh_processor_v1_send_service, 16);
 
 /**
  * CancelSendRequest identifies a send.
@@ -848,7 +920,7 @@ export type CancelSendRequest = Message<"mailmesh.processor.v1.CancelSendRequest
  * Use `create(CancelSendRequestSchema)` to create a new message.
  */
 export const CancelSendRequestSchema: GenMessage<CancelSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 16);
+  messageDesc(file_mailmesh_processor_v1_send_service, 17);
 
 /**
  * CancelSendResponse contains the send.
@@ -869,7 +941,7 @@ export type CancelSendResponse = Message<"mailmesh.processor.v1.CancelSendRespon
  * Use `create(CancelSendResponseSchema)` to create a new message.
  */
 export const CancelSendResponseSchema: GenMessage<CancelSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 17);
+  messageDesc(file_mailmesh_processor_v1_send_service, 18);
 
 /**
  * ResolveSendRequest decides about an uncertain send.
@@ -897,7 +969,7 @@ export type ResolveSendRequest = Message<"mailmesh.processor.v1.ResolveSendReque
  * Use `create(ResolveSendRequestSchema)` to create a new message.
  */
 export const ResolveSendRequestSchema: GenMessage<ResolveSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 18);
+  messageDesc(file_mailmesh_processor_v1_send_service, 19);
 
 /**
  * ResolveSendResponse contains the send.
@@ -918,7 +990,7 @@ export type ResolveSendResponse = Message<"mailmesh.processor.v1.ResolveSendResp
  * Use `create(ResolveSendResponseSchema)` to create a new message.
  */
 export const ResolveSendResponseSchema: GenMessage<ResolveSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 19);
+  messageDesc(file_mailmesh_processor_v1_send_service, 20);
 
 /**
  * ListIdentitiesRequest requests a page of an account's identities.
@@ -955,7 +1027,7 @@ export type ListIdentitiesRequest = Message<"mailmesh.processor.v1.ListIdentitie
  * Use `create(ListIdentitiesRequestSchema)` to create a new message.
  */
 export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 20);
+  messageDesc(file_mailmesh_processor_v1_send_service, 21);
 
 /**
  * Identity is one address from which an account may send.
@@ -990,7 +1062,7 @@ export type Identity = Message<"mailmesh.processor.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 21);
+  messageDesc(file_mailmesh_processor_v1_send_service, 22);
 
 /**
  * ListIdentitiesResponse is a page of identities.
@@ -1018,7 +1090,7 @@ export type ListIdentitiesResponse = Message<"mailmesh.processor.v1.ListIdentiti
  * Use `create(ListIdentitiesResponseSchema)` to create a new message.
  */
 export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 22);
+  messageDesc(file_mailmesh_processor_v1_send_service, 23);
 
 /**
  * SendState is the state of a send.
@@ -1142,7 +1214,8 @@ export const SendResolutionSchema: GenEnum<SendResolution> = /*@__PURE__*/
 export const SendService: GenService<{
   /**
    * Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
-   * it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+   * it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
+   * and "send.bounced" and "send.complained" what recipients' servers report later.
    * Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
    * shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
    * conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,

