@@ -13,12 +13,19 @@ PERSONS = (
 )
 """The tables."""
 
+_WORD, _OPERATOR = "a word of our own", "the receiver that an operator configured, of no tenant"
 FREE = {
-    "endpoints": {"*": "the receiver that an operator configured, of no tenant"},
-    "deliveries": {"event_type": "a word of our own", "order_key": "ids"},
-    "attempts": {"event_type": "a word of our own", "reason": "a word of our own"},
-    "tenants": {"*": "ids and words of our own"},
-    "cursors": {"*": "positions"},
+    "endpoints": {
+        **dict.fromkeys(("display_name", "url", "header_names", "sealed_headers", "sealed_keys"), _OPERATOR),
+        **dict.fromkeys(("public_key", "sealed_by"), _OPERATOR),
+        "providers": _WORD,
+        "event_types": _WORD,
+        "created_by": "the id of an API key",
+        "reason": _WORD,
+        "position": "a position of the stream",
+    },
+    "deliveries": {"event_type": _WORD, "order_key": "ids"},
+    "attempts": {"event_type": _WORD, "reason": _WORD},
     "erased_tenants": {"removed": "counts"},
     "erased_persons": {"removed": "counts"},
 }

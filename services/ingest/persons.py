@@ -33,16 +33,34 @@ PERSONS = (
 )
 """The tables."""
 
-_ID, _WORD = "an id or a cursor", "a word of our own"
+_ID, _WORD, _PROCESS = "an id or a cursor", "a word of our own", "a process"
 FREE = {
-    "tenants": {"*": "the tenant's own account"},
-    "cursors": {"*": _ID},
-    "mailboxes": {"holder": "a process"},
+    "tenants": {
+        "provider": _WORD,
+        "external_tenant_id": _ID,
+        "user_id": _ID,
+        "address": "the tenant's own account",
+        "granted_scopes": _WORD,
+        "status": _WORD,
+    },
+    "cursors": {"name": _WORD, "cursor": _ID},
+    "mailboxes": {"holder": _PROCESS},
     "items": {"traceparent": _ID},
     "worked_items": {"outcome": _WORD},
     "dead_letters": {"traceparent": _ID, "reason": _WORD},
-    "subscriptions": {"*": "ids, labels and words of our own, and digests"},
-    "lifecycle_notifications": {"*": "ids and words of our own"},
+    "subscriptions": {
+        "provider": _WORD,
+        "folder_id": _ID,
+        "label_ids": _ID,
+        "change_types": _WORD,
+        "watched": _ID,
+        "provider_subscription_id": _ID,
+        "client_state_digest": "a digest",
+        "previous_client_state_digest": "a digest",
+        "failure_reason": _WORD,
+        "lease_holder": _PROCESS,
+    },
+    "lifecycle_notifications": {"event": _WORD, "traceparent": _ID, "failure_reason": _WORD},
     "erased_tenants": {"removed": "counts"},
     "erased_persons": {"removed": "counts"},
 }

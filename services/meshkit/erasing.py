@@ -109,7 +109,7 @@ async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int
         await _pass(pool, plan, tables, tenant_id)
         removed = await _removed(pool, plan.schema, tables, tenant_id)
         if removed is not None:
-            await _renew_statistics(pool, plan.schema)
+            await renew_statistics(pool, plan.schema)
             return removed
     raise Conflict(metadata={"tenant_id": tenant_id})
 
@@ -207,10 +207,14 @@ async def _removed(pool: db.Pool, schema: str, tables: list[str], tenant_id: str
     return {table: int(rows) for table, rows in sorted(json.loads(removed).items())}
 
 
-async def _renew_statistics(pool: db.Pool, schema: str) -> None:
+async def renew_statistics(pool: db.Pool, schema: str) -> None:
     """Clear the statistics of all tables, one after the other, and take them again from the rows that are left.
 
-    An ANALYZE that still saw the tenant's rows ends first: both take the same lock.
+    An ANALYZE that still saw the removed rows ends first: both take the same lock. Safe to call again.
+
+    Args:
+        pool: Connections to PostgreSQL, as the role that owns the schema.
+        schema: The schema's name, one of our own.
     """
     async with db.connection(pool) as connection:
         found = await connection.fetch(_WITH_STATISTICS, schema)

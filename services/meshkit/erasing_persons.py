@@ -3,7 +3,8 @@
 Each schema names its tables that may hold an address, the columns to check, and the change of a row that names the
 person. The rows are read in pages without locks; a row that names the person is read again under its lock and changed
 in a short transaction of its own, together with the count of it. So the counts are whole after a crash, and no row is
-changed by an outdated judgement.
+changed by an outdated judgement. The planner's statistics, which hold values of columns, are renewed behind the last
+row.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from services.meshkit import db
+from services.meshkit.erasing import renew_statistics
 from services.meshkit.errors import Conflict
 from services.meshkit.persons import Codec, Person
 
@@ -114,6 +116,7 @@ async def erase_person(pool: db.Pool, schema: str, tables: Sequence[Rows], pendi
         if work.waits:
             break
         if not any(changed):
+            await renew_statistics(pool, schema)
             return await work.removed()
     raise Conflict(metadata={"tenant_id": pending.tenant_id})
 

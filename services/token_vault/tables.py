@@ -241,6 +241,15 @@ person_erasures = sa.Table(
     sa.Index("person_erasures_tenant", "tenant_id"),
 )
 
+erased_persons = sa.Table(
+    "erased_persons",
+    metadata,
+    sa.Column("erasure_id", _Id, primary_key=True),
+    sa.Column("tenant_id", _Id, nullable=False),
+    sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Index("erased_persons_tenant", "tenant_id"),
+)
+
 audit_entries = sa.Table(
     "audit_entries",
     metadata,

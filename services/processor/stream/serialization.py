@@ -130,7 +130,7 @@ def content_of_parts(kind: int, parts: list[bytes]) -> Content:
 
 def _filled(event: event_pb2.Event, kind: int, parts: list[bytes]) -> Content:
     content: Content = getattr(event, _NAMES[kind])
-    content.MergeFromString(parts[0] + b"".join(_plain(part) for part in parts[1:] if part))
+    content.MergeFromString(parts[0] + b"".join(plain(part) for part in parts[1:] if part))
     return content
 
 
@@ -165,5 +165,6 @@ def _compressed(part: bytes) -> bytes:
     return zlib.compress(part, _COMPRESSION) if len(part) > _WORTH_COMPRESSING_BYTES else part
 
 
-def _plain(part: bytes) -> bytes:
+def plain(part: bytes) -> bytes:
+    """Return a part as it was before its compression."""
     return zlib.decompress(part) if part[:1] == _COMPRESSED else part

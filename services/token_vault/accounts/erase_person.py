@@ -9,20 +9,24 @@ import structlog
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.erasing import erase_each
+from services.meshkit.erasing import erase_each, renew_statistics
+from services.meshkit.erasing_persons import PersonToErase, erase_person
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.persons import plain_address
-from services.token_vault.accounts.erase import AFTER, ReportSigner
+from services.token_vault.accounts.erase import AFTER, NAME, ReportSigner
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import PersonErasureNotFound, PersonIsAccount
+from services.token_vault.persons import PERSONS
 from services.token_vault.store import audit, person_erasures
 from services.token_vault.store.person_erasures import PersonErasureRow
 from services.token_vault.store.tenants import Scope, get_tenant
 
 logger = structlog.get_logger(__name__)
 
-_SETTLE = timedelta(seconds=12)
-"""The time for which a service may still write what it had read before its source lost the person; see `erase`."""
+_SETTLE = {"ingest": timedelta(0), "processor": timedelta(seconds=12), "delivery": timedelta(seconds=45)}
+"""The time for which a service may still write what it had read before its source lost the person: longer than the ten
+seconds of a call between services, for Delivery also than the thirty of a receiver whose answer may cite the event."""
+_SCHEMA = "vault"
 _BATCH, _LISTED = 20, 100
 
 
@@ -77,7 +81,7 @@ class PersonEraser:
 
     async def pending(self, service: str) -> list[PersonErasureRow]:
         """List the erasures that a service has to do now, in the order in which data goes through the services."""
-        before = self._clock.now() - _SETTLE
+        before = self._clock.now() - _SETTLE[service]
         async with db.connection(self._pool) as connection:
             return await person_erasures.pending(connection, service, AFTER[service], before, _LISTED)
 
@@ -97,8 +101,11 @@ class PersonEraser:
             ready = await person_erasures.ready(connection, list(AFTER), _BATCH)
         return await erase_each(ready, self._finish, lambda row: row.tenant_id)
 
-    async def _finish(self, row: PersonErasureRow) -> bool:
-        now = self._clock.now()
+    async def _finish(self, begun: PersonErasureRow) -> bool:
+        if begun.address:
+            await self._erase_own(begun)
+        await renew_statistics(self._pool, _SCHEMA)  # they have the addresses of erasures
+        row, now = await self.get(begun.tenant_id, begun.erasure_id, None), self._clock.now()
         report = _report(row, now, now + self._backups_kept)
         signed = self._signer.sign(report)
         async with db.transaction(self._pool) as connection:
@@ -106,6 +113,14 @@ class PersonEraser:
             await audit.append(connection, _entry(ITSELF, row, now))
         logger.info("person erased", tenant_id=row.tenant_id)
         return True
+
+    async def _erase_own(self, row: PersonErasureRow) -> None:
+        """Remove the person from our own rows, the erasure's last."""
+        named = PersonToErase(row.erasure_id, row.tenant_id, row.address)
+        removed = await erase_person(self._pool, _SCHEMA, PERSONS, named)
+        async with db.transaction(self._pool) as connection:
+            await person_erasures.confirm(connection, row.erasure_id, NAME, removed, self._clock.now())
+            await person_erasures.forget(connection, row.erasure_id)
 
 
 def _entry(author: str, row: PersonErasureRow, at: datetime) -> audit.Entry:

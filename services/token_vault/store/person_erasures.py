@@ -30,9 +30,10 @@ _CONFIRM = """
     UPDATE vault.person_erasures SET parts = parts || jsonb_build_object($2::text, $3::text::jsonb), confirmed_at = $4
     WHERE erasure_id = $1 AND NOT parts ? $2
 """
+_FORGET = "UPDATE vault.person_erasures SET address = '' WHERE erasure_id = $1"
 _READY = f"{_SELECT} WHERE finished_at IS NULL AND parts ?& $1::text[] ORDER BY requested_at LIMIT $2"
 _FINISH = """
-    UPDATE vault.person_erasures SET address = '', finished_at = $2, backups_forget_at = $3, report = $4,
+    UPDATE vault.person_erasures SET finished_at = $2, backups_forget_at = $3, report = $4,
         signature = $5, certificate = $6
     WHERE erasure_id = $1 AND finished_at IS NULL
 """
@@ -45,7 +46,7 @@ class PersonErasureRow:
     Args:
         erasure_id: Its UUID.
         tenant_id: The tenant's UUID.
-        address: The address; empty after the end.
+        address: The address; empty once all services have removed it.
         address_digest: The SHA-256 of the address, hexadecimal.
         requested_at: The time of the request.
         finished_at: The time of its end, or None.
@@ -103,6 +104,11 @@ async def confirm(
     await connection.execute(_CONFIRM, erasure_id, service, json.dumps(dict(removed)), at)
 
 
+async def forget(connection: db.Connection, erasure_id: str) -> None:
+    """Forget the address. Safe to call again."""
+    await connection.execute(_FORGET, erasure_id)
+
+
 async def ready(connection: db.Connection, services: list[str], limit: int) -> list[PersonErasureRow]:
     """Read the erasures that all services have confirmed and that are not finished."""
     return [_row(found) for found in await connection.fetch(_READY, services, limit)]
@@ -111,7 +117,7 @@ async def ready(connection: db.Connection, services: list[str], limit: int) -> l
 async def finish(
     connection: db.Connection, erasure_id: str, at: datetime, kept: timedelta, report: str, signed: tuple[str, str]
 ) -> None:
-    """Store the signed report, and forget the address. Safe to call again."""
+    """Store the signed report. Safe to call again."""
     await connection.execute(_FINISH, erasure_id, at, at + kept, report, *signed)
 
 

@@ -1,7 +1,7 @@
 """Erased persons: the counts of rows that were removed or rewritten without an address.
 
 Revision ID: 0020
-Revises: 0017
+Revises: 0019
 """
 
 from alembic import op

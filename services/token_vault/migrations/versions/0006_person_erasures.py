@@ -1,6 +1,6 @@
 """Erasures of persons: their progress, their counts and their signed reports.
 
-Revision ID: 0007
+Revision ID: 0006
 Revises: 0005
 """
 
@@ -37,7 +37,18 @@ def upgrade() -> None:
         " WHERE finished_at IS NULL"
     )
     op.execute("CREATE INDEX person_erasures_tenant ON vault.person_erasures (tenant_id)")
+    op.execute(
+        """
+        CREATE TABLE vault.erased_persons (
+          erasure_id uuid PRIMARY KEY,
+          tenant_id uuid NOT NULL,
+          removed jsonb NOT NULL DEFAULT '{}'::jsonb
+        )
+        """
+    )
+    op.execute("CREATE INDEX erased_persons_tenant ON vault.erased_persons (tenant_id)")
 
 
 def downgrade() -> None:
+    op.execute("DROP TABLE vault.erased_persons")
     op.execute("DROP TABLE vault.person_erasures")
