@@ -46,6 +46,7 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.erasing_persons import ROUND_SECONDS
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -265,13 +266,15 @@ def _ingest(
     states = TenantStates(pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
     follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
+    eraser = TenantEraser(vault, pool)
     loops = (
         PeriodicLoop("activity", _ACTIVITY_SECONDS, activity.flush),
         PeriodicLoop("edges", _EDGES_SECONDS, edges.round),
         PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
         PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
-        PeriodicLoop("erasing", _ERASE_SECONDS, TenantEraser(vault, pool).round),
+        PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round),
+        PeriodicLoop("erasing-persons", _ERASE_SECONDS, eraser.persons_round, round_seconds=ROUND_SECONDS),
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),

@@ -8,7 +8,8 @@ row.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +21,10 @@ from services.meshkit.errors import Conflict
 from services.meshkit.persons import Codec, Person
 
 _PASSES = 20
+ROUND_SECONDS = 24 * 3600.0
+"""The time limit of a loop's round: a round that is cut begins at the first row again, and large tenants need hours."""
+SETTLE_SECONDS = 11.0
+"""Longer than a call between services, and than a follower's transaction behind what it has read."""
 _MARK = "INSERT INTO {schema}.erased_persons (erasure_id, tenant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _HOLD = "SELECT removed FROM {schema}.erased_persons WHERE erasure_id = $1 FOR UPDATE"
 _ADD = """
@@ -119,6 +124,38 @@ async def erase_person(pool: db.Pool, schema: str, tables: Sequence[Rows], pendi
             await renew_statistics(pool, schema)
             return await work.removed()
     raise Conflict(metadata={"tenant_id": pending.tenant_id})
+
+
+class Settling:
+    """Tells whether an erasure has found nothing more for a while: others may still write what they had read before.
+
+    Args:
+        seconds: The time for which the counts must stay the same.
+        now: Reads a clock that never goes back, in seconds.
+    """
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._now = now
+        self._since: dict[str, tuple[Mapping[str, int], float]] = {}
+
+    def check(self, erasure_id: str, removed: Mapping[str, int]) -> None:
+        """Note the counts that an erasure has now.
+
+        Raises:
+            Conflict: They are not known, or not the same, for long enough. Erase again later.
+        """
+        now = self._now()
+        earlier, since = self._since.get(erasure_id, ({}, now))
+        if erasure_id not in self._since or earlier != removed:
+            self._since[erasure_id] = (dict(removed), now)
+            raise Conflict
+        if now - since < self._seconds:
+            raise Conflict
+
+    def keep(self, erasure_ids: Collection[str]) -> None:
+        """Forget the erasures that are not pending any more."""
+        self._since = {key: value for key, value in self._since.items() if key in erasure_ids}
 
 
 class _Work:

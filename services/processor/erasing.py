@@ -5,7 +5,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, Get
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit import db
 from services.meshkit.erasing import Plan, erase_each, erase_rows
-from services.meshkit.erasing_persons import PersonToErase, erase_person
+from services.meshkit.erasing_persons import SETTLE_SECONDS, PersonToErase, Settling, erase_person
 from services.processor.persons import PERSONS
 from services.processor.stream.store.tenants import status
 from services.processor.stream.store.tombstones import BURY
@@ -25,16 +25,26 @@ class TenantEraser:
     def __init__(self, vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> None:
         self._vault = vault
         self._pool = pool
+        self._settling = Settling(SETTLE_SECONDS)
 
     async def round(self) -> int:
-        """Erase the tenants and persons that TokenVault names; return their number. Safe to call again and beside."""
+        """Erase the tenants that TokenVault names; return their number. Safe to call again and beside."""
         pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
-        erased = await erase_each(pending.tenant_ids, self._erase, str)
-        return erased + await erase_each(pending.persons, self._erase_person, lambda person: person.tenant_id)
+        return await erase_each(pending.tenant_ids, self._erase, str)
+
+    async def persons_round(self) -> int:
+        """Erase the persons that TokenVault names; return their number. Safe to call again and beside.
+
+        A round goes through all rows of each person's tenant, so it may take long.
+        """
+        pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
+        self._settling.keep({person.erasure_id for person in pending.persons})
+        return await erase_each(pending.persons, self._erase_person, lambda person: person.tenant_id)
 
     async def _erase_person(self, person: PendingPerson) -> bool:
         named = PersonToErase(person.erasure_id, person.tenant_id, person.address)
         removed = await erase_person(self._pool, "processor", PERSONS, named)
+        self._settling.check(person.erasure_id, removed)
         await self._vault.ConfirmErasure(
             ConfirmErasureRequest(
                 erasure_id=person.erasure_id,

@@ -29,6 +29,7 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.erasing_persons import ROUND_SECONDS
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
@@ -216,8 +217,9 @@ async def serving(
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
+    persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, eraser.persons_round, round_seconds=ROUND_SECONDS)
     loops = (
-        *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
+        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
         *(long_mails.run(), followed.run(), writes.run()),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
