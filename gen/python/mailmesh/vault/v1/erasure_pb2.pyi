@@ -115,6 +115,78 @@ class Erasure(_message.Message):
 Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
 
 @_typing.final
+class PersonErasure(_message.Message):
+    """PersonErasure is the removal of one address from what mailmesh has stored about a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_DIGEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    BACKUPS_FORGET_AT_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """erasure_id is the UUID of this erasure."""
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant."""
+    address_digest: _builtins.str
+    """address_digest is the SHA-256 of the address in lower case, in hexadecimal. The address itself is forgotten at the end."""
+    state: Global___ErasureState.ValueType
+    """state is the progress: ERASURE_STATE_ERASING or ERASURE_STATE_ERASED."""
+    report: _builtins.str
+    """report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8."""
+    signature: _builtins.str
+    """signature is the base64 form of TokenVault's signature over the report, as in `Erasure`."""
+    certificate: _builtins.str
+    """certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it."""
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """requested_at is the time of the request."""
+
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """finished_at is the time of the end. Absent before."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedTable]:
+        """tables are the tables in which rows were removed or rewritten without the address, so far."""
+
+    @_builtins.property
+    def backups_forget_at(self) -> _timestamp_pb2.Timestamp:
+        """backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
+        the end.
+        """
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        address_digest: _builtins.str = ...,
+        state: Global___ErasureState.ValueType = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        tables: _abc.Iterable[Global___ErasedTable] | None = ...,
+        backups_forget_at: _timestamp_pb2.Timestamp | None = ...,
+        report: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        certificate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backups_forget_at", b"backups_forget_at", "finished_at", b"finished_at", "requested_at", b"requested_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_digest", b"address_digest", "backups_forget_at", b"backups_forget_at", "certificate", b"certificate", "erasure_id", b"erasure_id", "finished_at", b"finished_at", "report", b"report", "requested_at", b"requested_at", "signature", b"signature", "state", b"state", "tables", b"tables", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonErasure: _TypeAlias = PersonErasure  # noqa: Y015
+
+@_typing.final
 class ErasedTable(_message.Message):
     """ErasedTable is the number of rows that were removed from one table."""
 
