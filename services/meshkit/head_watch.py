@@ -40,7 +40,7 @@ class HeadWatch:
         self._calls: list[Callable[[], None]] = []
 
     def call(self, on_move: Callable[[], None]) -> None:
-        """Have something called whenever the head moves, such as the nudge of a loop."""
+        """Have something called whenever the head moves, such as the wake-up of a loop."""
         self._calls.append(on_move)
 
     async def beyond(self, position: int, seconds: float) -> bool:
