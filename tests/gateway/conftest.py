@@ -6,7 +6,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -37,6 +36,7 @@ from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from stack.certificates import Identity, MeshCertificates
 from stack.ports import free_ports
 from stack.programs.envoy import EnvoyServer
+from tests.programs.envoy import StartEnvoy
 
 ADMIN_KEY = "mm_admin"
 READER_KEY = "mm_reader"
@@ -238,8 +238,15 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
 
 
 @pytest.fixture
-async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path) -> AsyncIterator[StartEdge]:
+async def start_edge(certificates: MeshCertificates, start_envoy: StartEnvoy) -> AsyncIterator[StartEdge]:
     """Start five servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
+    async with edges(certificates, start_envoy) as start:
+        yield start
+
+
+@asynccontextmanager
+async def edges(certificates: MeshCertificates, start_envoy: StartEnvoy) -> AsyncIterator[StartEdge]:
+    """Start edges for the length of a block."""
     async with AsyncExitStack() as stack:
 
         async def start(

@@ -88,7 +88,7 @@ class Recorder:
 
 
 class Marking:
-    """Passes over each file without a word: reading all files takes longer than the few tests of a mark.
+    """Passes over files that lack a word: reading all files takes longer than the few tests of a mark.
 
     Args:
         word: For example `mark.serial`.
@@ -98,7 +98,7 @@ class Marking:
         self._word = word
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Passes over files without the word."""
+        """Passes over files that lack the word."""
         if collection_path.suffix != ".py" or self._word in collection_path.read_text(encoding="utf-8"):
             return None
         return True

@@ -10,13 +10,13 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.outbox.rows import State
 from services.processor.worker import running
 from tests.store.processor.ground import PATIENCE, Ground
+from tests.store.processor.outbox.doubting import ONCE, has_struck, is_one_mail, is_submitted
 from tests.store.processor.outbox.sending import HASTE, Outgoing
 from tests.store.processor.workers import end_holds, worker_process
 
 pytestmark = pytest.mark.timeout(300)
 
 SEND, CREATE = "graph.messages.send", "graph.messages.create"
-ONCE = {"count": 1}
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "accepted, and the answer dropped": ("close", {"endpoint": SEND, "phase": "after", **ONCE}),
     "accepted, and answered 500": ("status", {"endpoint": SEND, "status": 500, "phase": "after", **ONCE}),
@@ -63,7 +63,7 @@ async def test_a_fault_of_the_provider_makes_no_second_mail(ground: Ground, faul
     async with running(ground.worker_settings(**HASTE)):
         sent = await outgoing.ended(row.send_id)
 
-    await _is_one_mail(outgoing, sent.send_id)
+    await is_one_mail(outgoing, sent.send_id)
 
 
 KILLS: dict[str, tuple[str, str]] = {
@@ -86,7 +86,7 @@ async def test_a_send_is_one_mail_wherever_its_worker_dies(
     await ground.control.add_fault("hang", endpoint=endpoint, account=outgoing.tenant.address, phase=phase, seconds=90)
     row = await outgoing.accept()
     with worker_process(ground, tmp_path, **HASTE) as worker:
-        await ground.until(lambda: _has_struck(ground), PATIENCE)
+        await ground.until(lambda: has_struck(ground), PATIENCE)
         worker.kill()
         await asyncio.to_thread(worker.wait, 30)
     await ground.control.clear_faults()
@@ -94,182 +94,7 @@ async def test_a_send_is_one_mail_wherever_its_worker_dies(
     async with running(ground.worker_settings(**HASTE)):
         sent = await outgoing.ended(row.send_id)
 
-    await _is_one_mail(outgoing, sent.send_id)
-
-
-ANSWER = "graph.messages.create_reply"
-CONTENT = "graph.messages.update"
-DISCARD = "graph.messages.permanent_delete"
-ANSWER_STEPS: dict[str, tuple[str, str]] = {
-    "before Exchange prepares it": (ANSWER, "before"),
-    "after Exchange has prepared it": (ANSWER, "after"),
-    "after its content and its mark": (CONTENT, "after"),
-    "after the submission": (SEND, "after"),
-}
-
-
-@pytest.mark.parametrize("step", ANSWER_STEPS)
-async def test_an_answer_is_one_mail_and_no_draft_wherever_its_worker_dies(
-    ground: Ground, tmp_path: Path, step: str
-) -> None:
-    outgoing = await Outgoing.of(ground)
-    endpoint, phase = ANSWER_STEPS[step]
-    await ground.control.add_fault("hang", endpoint=endpoint, account=outgoing.tenant.address, phase=phase, seconds=90)
-    row = await outgoing.answer()
-    with worker_process(ground, tmp_path, **HASTE) as worker:
-        await ground.until(lambda: _has_struck(ground), PATIENCE)
-        worker.kill()
-        await asyncio.to_thread(worker.wait, 30)
-    await ground.control.clear_faults()
-    await end_holds(ground)
-    async with running(ground.worker_settings(**HASTE)):
-        await outgoing.ended(row.send_id)
-
-    await _is_one_answer(outgoing, row.send_id)
-
-
-async def test_a_worker_that_dies_while_it_clears_a_spare_leaves_no_draft(ground: Ground, tmp_path: Path) -> None:
-    outgoing = await Outgoing.of(ground)
-    account = outgoing.tenant.address
-    await ground.control.add_fault("close", endpoint=ANSWER, account=account, phase="after", count=1)
-    await ground.control.add_fault("hang", endpoint=DISCARD, account=account, seconds=90)
-    row = await outgoing.answer()
-    with worker_process(ground, tmp_path, **HASTE) as worker:
-        await ground.until(lambda: _has_struck(ground, DISCARD), PATIENCE)
-        worker.kill()
-        await asyncio.to_thread(worker.wait, 30)
-    await ground.control.clear_faults()
-    await end_holds(ground)
-    async with running(ground.worker_settings(**HASTE)):
-        await outgoing.ended(row.send_id)
-
-    await _is_one_answer(outgoing, row.send_id)
-
-
-@pytest.mark.parametrize(("status", "left"), [(503, 0), (403, 1)])
-async def test_a_spare_is_deleted_before_the_answer_unless_that_is_refused(
-    ground: Ground, status: int, left: int
-) -> None:
-    outgoing = await Outgoing.of(ground)
-    account = outgoing.tenant.address
-    await ground.control.add_fault("status", endpoint=ANSWER, account=account, status=500, phase="after", count=1)
-    await ground.control.add_fault("status", endpoint=DISCARD, account=account, status=status, count=1)
-    row = await outgoing.answer()
-    async with running(ground.worker_settings(**HASTE)):
-        await outgoing.ended(row.send_id)
-
-    assert ["RE: Offer"] == [mail["subject"] for mail in await outgoing.received()]
-    assert left == len(await outgoing.own(drafts=True))
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        ("close", {"endpoint": ANSWER, "phase": "after", **ONCE}),
-        ("status", {"endpoint": ANSWER, "status": 500, "phase": "after", **ONCE}),
-        ("close", {"endpoint": CONTENT, "phase": "after", **ONCE}),
-        ("status", {"endpoint": CONTENT, "status": 412, **ONCE}),
-        ("close", {"endpoint": SEND, "phase": "after", **ONCE}),
-    ],
-)
-async def test_a_fault_makes_no_second_answer(ground: Ground, fault: tuple[str, dict[str, Any]]) -> None:
-    outgoing = await Outgoing.of(ground)
-    await ground.control.set(graph_sent_ids="changed")
-    await ground.control.add_fault(fault[0], account=outgoing.tenant.address, **fault[1])
-    row = await outgoing.answer()
-    async with running(ground.worker_settings(**HASTE)):
-        await outgoing.ended(row.send_id)
-
-    await _is_one_answer(outgoing, row.send_id)
-
-
-async def _is_one_answer(outgoing: Outgoing, send_id: str) -> None:
-    row = await outgoing.read(send_id)
-    assert State.SENT is row.state, row
-    assert ["RE: Offer"] == [mail["subject"] for mail in await outgoing.received()]
-    assert [] == await outgoing.own(drafts=True)
-    assert ["send.sent"] == [event.event_type for event in await outgoing.events()]
-
-
-GOOGLE_SEND, GOOGLE_CREATE = "gmail.drafts.send", "gmail.drafts.create"
-GOOGLE_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "accepted, and answered 500": ("status", {"endpoint": GOOGLE_SEND, "status": 500, "phase": "after", **ONCE}),
-    "accepted, and answered 503 with a time": (
-        "status",
-        {"endpoint": GOOGLE_SEND, "status": 503, "retry_after": 1, "phase": "after", **ONCE},
-    ),
-    "answered 200, and not taken": ("status", {"endpoint": GOOGLE_SEND, "status": 200, **ONCE}),
-    "not accepted, and answered 504": ("status", {"endpoint": GOOGLE_SEND, "status": 504, **ONCE}),
-    "throttled": ("status", {"endpoint": GOOGLE_SEND, "status": 429, "retry_after": 1, **ONCE}),
-    "a token refused": ("status", {"endpoint": GOOGLE_SEND, "status": 401, **ONCE}),
-    "a draft made, and answered 500": (
-        "status",
-        {"endpoint": GOOGLE_CREATE, "status": 500, "phase": "after", **ONCE},
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("fault", "ids"),
-    [*((fault, "changed") for fault in GOOGLE_FAULTS), ("accepted, and answered 500", "kept")],
-)
-async def test_a_fault_of_gmail_makes_no_second_mail(ground: Ground, fault: str, ids: str) -> None:
-    outgoing = await Outgoing.of(ground, "googlews", labels=())
-    kind, facts = GOOGLE_FAULTS[fault]
-    await ground.control.set(gmail_sent_draft_ids=ids)
-    await ground.control.add_fault(kind, account=outgoing.tenant.address, **facts)
-    row = await outgoing.accept()
-    async with running(ground.worker_settings(**HASTE)):
-        sent = await outgoing.ended(row.send_id)
-
-    await _is_one_mail(outgoing, sent.send_id)
-
-
-GOOGLE_KILLS: dict[str, tuple[str, str]] = {
-    "before the anchor": ("gmail.profile", "after"),
-    "before the draft": (GOOGLE_CREATE, "before"),
-    "after the draft": (GOOGLE_CREATE, "after"),
-    "before the submission": (GOOGLE_SEND, "before"),
-    "after the submission": (GOOGLE_SEND, "after"),
-    "before the copy is looked up": ("gmail.messages.get", "before"),
-}
-
-
-@pytest.mark.parametrize("step", GOOGLE_KILLS)
-async def test_a_send_of_gmail_is_one_mail_wherever_its_worker_dies(ground: Ground, tmp_path: Path, step: str) -> None:
-    outgoing = await Outgoing.of(ground, "googlews", labels=())
-    endpoint, phase = GOOGLE_KILLS[step]
-    await ground.control.add_fault("hang", endpoint=endpoint, account=outgoing.tenant.address, phase=phase, seconds=90)
-    row = await outgoing.accept()
-    with worker_process(ground, tmp_path, **HASTE) as worker:
-        await ground.until(lambda: _has_struck(ground), PATIENCE)
-        worker.kill()
-        await asyncio.to_thread(worker.wait, 30)
-    await ground.control.clear_faults()
-    await end_holds(ground)
-    async with running(ground.worker_settings(**HASTE)):
-        sent = await outgoing.ended(row.send_id)
-
-    await _is_one_mail(outgoing, sent.send_id)
-
-
-async def test_a_history_that_gmail_has_dropped_leaves_a_submitted_mail_uncertain(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground, "googlews", labels=())
-    account = outgoing.tenant.address
-    await ground.control.add_fault("status", endpoint=GOOGLE_SEND, status=504, phase="after", count=1)
-    await ground.control.add_fault("status", endpoint="gmail.history.list", status=503, account=account)
-    row = await outgoing.accept()
-    async with running(ground.worker_settings(**HASTE)):
-        await ground.until(lambda: _is_submitted(outgoing, row.send_id))
-        await ground.control.expire_history(account)
-        await ground.control.clear_faults()
-        uncertain = await outgoing.ended(row.send_id)
-
-    assert (State.UNCERTAIN, "SEND_OUTCOME_UNKNOWN") == (uncertain.state, uncertain.reason)
-    assert "history does not reach back" in uncertain.detail
-    assert (1, ["send.uncertain"]) == (
-        len(await outgoing.received()), [event.event_type for event in await outgoing.events()]
-    )  # fmt: skip
+    await is_one_mail(outgoing, sent.send_id)
 
 
 async def test_a_query_that_fails_is_not_a_mail_that_was_not_sent(ground: Ground) -> None:
@@ -287,7 +112,7 @@ async def test_a_query_that_fails_is_not_a_mail_that_was_not_sent(ground: Ground
         sent = await outgoing.ended(row.send_id)
 
     assert (State.SENDING, 1) == (unknown.state, submissions)
-    await _is_one_mail(outgoing, sent.send_id)
+    await is_one_mail(outgoing, sent.send_id)
 
 
 async def test_a_mail_that_leaves_no_trace_is_uncertain_and_never_sent_again_alone(ground: Ground) -> None:
@@ -356,35 +181,10 @@ async def _uncertain(ground: Ground, outgoing: Outgoing) -> Any:
     await ground.control.add_fault("status", endpoint=SEND, status=504, account=outgoing.tenant.address, count=1)
     row = await outgoing.accept()
     async with running(ground.worker_settings(**HASTE)):
-        await ground.until(lambda: _is_submitted(outgoing, row.send_id))
+        await ground.until(lambda: is_submitted(outgoing, row.send_id))
         (draft,) = await outgoing.own(drafts=True)
         await ground.control.delete(outgoing.tenant.address, draft["id"])
         return await outgoing.ended(row.send_id)
-
-
-async def _is_submitted(outgoing: Outgoing, send_id: str) -> bool:
-    row = await outgoing.read(send_id)
-    return row.state is State.SENDING and row.attempts > 0
-
-
-async def _has_struck(ground: Ground, endpoint: str = "") -> bool:
-    faults = await ground.control.request("GET", "/faults")
-    return any(fault["struck"] for fault in faults if endpoint in ("", fault["endpoint"]))
-
-
-async def _is_one_mail(outgoing: Outgoing, send_id: str) -> None:
-    row = await outgoing.read(send_id)
-    assert State.SENT is row.state, row
-
-    async def has_arrived() -> bool:
-        return len(await outgoing.received()) > 0
-
-    await outgoing.ground.until(has_arrived)
-    assert 1 == len(await outgoing.received())
-    assert [] == await outgoing.own(drafts=True)
-    copies = await outgoing.own(drafts=False)
-    assert [row.message_id] == [copy["id"] for copy in copies]
-    assert ["send.sent"] == [event.event_type for event in await outgoing.events()]
 
 
 async def test_a_throttled_repetition_is_no_submission(ground: Ground) -> None:
@@ -397,4 +197,4 @@ async def test_a_throttled_repetition_is_no_submission(ground: Ground) -> None:
         sent = await outgoing.ended(row.send_id)
 
     assert (State.SENT, 2) == (sent.state, sent.submissions)
-    await _is_one_mail(outgoing, sent.send_id)
+    await is_one_mail(outgoing, sent.send_id)

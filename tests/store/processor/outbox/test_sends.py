@@ -1,25 +1,18 @@
 """A send becomes one mail at the recipient, one event, and one created event of its own copy."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
-from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.meshkit import db
-from services.meshkit.clock import ManualClock
 from services.processor.errors import (
     AbilityNotGranted,
     IdempotencyKeyReused,
     SendNotCancellable,
     SendNotFound,
     SendNotUncertain,
-    SendQueueFull,
     TenantNotFound,
 )
-from services.processor.outbox.outcome import end
-from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends
 from services.processor.servicers.sends import message_of
@@ -149,38 +142,6 @@ async def test_a_cancelled_send_is_never_sent_and_its_draft_is_deleted(ground: G
     assert [] == await outgoing.own(drafts=True)
 
 
-async def test_one_throttled_send_holds_the_others_read_with_it_back(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    endpoint, account = "graph.messages.send", outgoing.tenant.address
-    await ground.control.add_fault("status", endpoint=endpoint, account=account, status=429, retry_after=600)
-    rows = [await outgoing.accept(str(number)) for number in range(3)]
-    async with running(ground.worker_settings(**HASTE)):
-
-        async def is_refused() -> bool:
-            return any([(await outgoing.read(row.send_id)).reason == "PROVIDER_THROTTLED" for row in rows])
-
-        await ground.until(is_refused)
-
-    assert 1 == await ground.control.call_count(endpoint=endpoint, account=account)
-    assert 1 == len(await outgoing.own(drafts=True))
-
-
-async def test_a_send_whose_ability_was_withdrawn_waits_a_minute(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    ground.vault.refusals[outgoing.tenant.tenant_id] = "ABILITY_NOT_GRANTED"
-    async with running(ground.worker_settings(**HASTE)):
-
-        async def is_put_off() -> bool:
-            return (await outgoing.read(row.send_id)).reason == "ABILITY_NOT_GRANTED"
-
-        await ground.until(is_put_off)
-
-    held = await outgoing.read(row.send_id)
-    least = datetime.now(UTC) + timedelta(seconds=20)
-    assert (State.QUEUED, True) == (held.state, held.due_at is not None and held.due_at > least)
-
-
 async def test_a_sent_mail_cannot_be_cancelled_or_resolved(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     row = await outgoing.accept()
@@ -191,80 +152,6 @@ async def test_a_sent_mail_cannot_be_cancelled_or_resolved(ground: Ground) -> No
         await outgoing.sends().cancel(row.send_id, None)
     with pytest.raises(SendNotUncertain):
         await outgoing.sends().resolve(row.send_id, pb2.SEND_RESOLUTION_SENT, None)
-
-
-async def test_a_scheduled_send_waits_for_its_time(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    request = outgoing.request()
-    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=2))
-    row, _ = await outgoing.sends().accept(request)
-    async with running(ground.worker_settings(**HASTE)):
-        other = await outgoing.accept("two")
-        await outgoing.ended(other.send_id)
-        before = await outgoing.read(row.send_id)
-        sent = await outgoing.ended(row.send_id)
-
-    assert (State.SCHEDULED, State.SCHEDULED, State.SENT) == (row.state, before.state, sent.state)
-    assert sent.submitted_at is not None
-    assert sent.send_at is not None
-    assert sent.submitted_at >= sent.send_at
-
-
-async def test_an_account_sends_no_more_mails_in_a_minute_than_its_pace(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    rows = [await outgoing.accept(f"key {number}".replace(" ", "-")) for number in range(4)]
-    async with running(ground.worker_settings(**HASTE, sends_per_minute=2)):
-        for row in rows[:2]:
-            await outgoing.ended(row.send_id)
-
-        async def is_held_back() -> bool:
-            held = await ground.processor.fetchval(
-                "SELECT sends_held_until FROM processor.mailboxes WHERE tenant_id = $1", outgoing.tenant.tenant_id
-            )
-            return held is not None and held > datetime.now(UTC) + timedelta(seconds=30)
-
-        await ground.until(is_held_back)
-
-    waiting = [await outgoing.read(row.send_id) for row in rows[2:]]
-    assert [row.due_at for row in rows[2:]] == [row.due_at for row in waiting]  # no waiting send is written
-    states = [(await outgoing.read(row.send_id)).state for row in rows]
-    assert [State.SENT, State.SENT, State.QUEUED, State.QUEUED] == states
-    assert 2 == len(await outgoing.received())
-
-
-async def test_sends_share_the_quota_of_their_gmail_mailbox(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground, "googlews", labels=())
-    rows = [await outgoing.accept(f"key-{number}") for number in range(2)]
-    async with running(ground.worker_settings(**HASTE, gmail_units_per_minute=200)):
-        await outgoing.ended(rows[0].send_id)
-
-        async def waits() -> bool:
-            return (await outgoing.read(rows[1].send_id)).reason == "PROVIDER_THROTTLED"
-
-        await ground.until(waits)
-
-    waiting = await outgoing.read(rows[1].send_id)
-    assert (State.QUEUED, "the mailbox's own quota is used up") == (waiting.state, waiting.detail)
-
-
-async def test_a_second_refused_token_is_reported(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    await ground.control.add_fault("status", endpoint="graph.messages.create", status=401)
-    await outgoing.accept()
-    async with running(ground.worker_settings(**HASTE)):
-        await ground.until(lambda: _is_reported(ground), what="the fault is reported")
-
-
-async def _is_reported(ground: Ground) -> bool:
-    return vault_pb2.TENANT_FAULT_TOKEN_REJECTED in [request.fault for request in ground.vault.faults]
-
-
-async def test_a_tenant_has_a_bounded_number_of_unfinished_sends(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    callers = outgoing.sends(sends_waiting=1)
-    await callers.accept(outgoing.request())
-    with pytest.raises(SendQueueFull):
-        await callers.accept(outgoing.request("two"))
 
 
 async def test_a_send_of_another_tenant_does_not_exist(ground: Ground) -> None:
@@ -361,22 +248,6 @@ async def test_an_answer_to_a_mail_that_is_gone_fails_by_name(ground: Ground) ->
     assert "not in the mailbox" in failed.detail
 
 
-async def test_a_send_past_its_deadline_ends_and_an_old_one_is_deleted(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    clock = ManualClock(datetime.now(UTC))
-    retention = SendRetention(ground.processor, clock, timedelta(days=-2))
-    await retention.round()
-    failed = await outgoing.read(row.send_id)
-    clock.advance(timedelta(days=31))
-    await retention.round()
-
-    assert (State.FAILED, "SEND_EXPIRED") == (failed.state, failed.reason)
-    assert ["send.failed"] == [event.event_type for event in await outgoing.events()]
-    with pytest.raises(SendNotFound):
-        await outgoing.read(row.send_id)
-
-
 async def test_sends_are_listed_newest_first_in_pages(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     rows = [await outgoing.accept(f"key-{number}") for number in range(3)]
@@ -398,80 +269,3 @@ async def test_a_page_of_sends_is_bounded_by_its_bytes(ground: Ground) -> None:
         found, has_more = await sends.page(connection, [outgoing.tenant.tenant_id], [], None, 10, page_bytes=1)
 
     assert ([rows[2].send_id], True) == ([row.send_id for row in found], has_more)
-
-
-async def test_an_unsubmitted_send_past_its_deadline_is_not_submitted(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    await _change(ground, row.send_id, "deadline_at = now()")
-    async with running(ground.worker_settings(**HASTE)):
-        ended = await outgoing.ended(row.send_id)
-
-    assert (State.FAILED, "SEND_EXPIRED", []) == (ended.state, ended.reason, await outgoing.received())
-
-
-@pytest.mark.parametrize("ending", ["deadline", "refused draft", "retention", "refused look-up"])
-async def test_a_mail_sent_again_is_never_told_as_not_sent(ground: Ground, ending: str) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    await _change(ground, row.send_id, "state = 6, due_at = NULL, finished_at = now(), prepared_at = now()")
-    again = await outgoing.sends().resolve(row.send_id, pb2.SEND_RESOLUTION_SEND_AGAIN, None)
-    with pytest.raises(SendNotCancellable):
-        await outgoing.sends().cancel(row.send_id, None)
-    endpoint = "graph.messages.list" if ending == "refused look-up" else "graph.messages.create"
-    if ending.startswith("refused"):
-        await ground.control.add_fault("status", endpoint=endpoint, status=403, account=outgoing.tenant.address)
-    elif ending == "deadline":
-        await _change(ground, row.send_id, "deadline_at = now()")
-    if ending == "retention":
-        await SendRetention(ground.processor, ManualClock(datetime.now(UTC)), timedelta(days=-2)).round()
-    else:
-        async with running(ground.worker_settings(**HASTE, send_attempts=2)):
-            await outgoing.ended(row.send_id)
-    ended = await outgoing.read(row.send_id)
-
-    assert (State.QUEUED, State.UNCERTAIN, "SEND_OUTCOME_UNKNOWN") == (again.state, ended.state, ended.reason)
-    assert ("SEND_REFUSED" if ending == "refused draft" else "SEND_EXPIRED") in ended.detail
-    assert ["send.uncertain"] == [event.event_type for event in await outgoing.events()]
-
-
-async def test_an_uncertain_send_is_not_deleted(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    await _change(ground, row.send_id, "state = 6, due_at = NULL, finished_at = now() - interval '60 days'")
-    await SendRetention(ground.processor, ManualClock(datetime.now(UTC))).round()
-
-    assert State.UNCERTAIN is (await outgoing.read(row.send_id)).state
-
-
-@pytest.mark.parametrize(("state", "ends_as"), [(State.QUEUED, State.FAILED), (State.SENDING, State.UNCERTAIN)])
-async def test_a_send_on_which_our_code_fails_ends_after_its_attempts(
-    ground: Ground, state: State, ends_as: State
-) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    await _change(ground, row.send_id, f"state = {int(state)}, attempts = 3, submitted_at = NULL")
-    async with db.transaction(ground.processor) as connection:
-        counted = await sends.put_off(connection, row.send_id, datetime.now(UTC))
-        assert counted is not None
-        await end(connection, counted, datetime.now(UTC), "UNEXPECTED")
-    ended = await outgoing.read(row.send_id)
-
-    assert (4, ends_as) == (counted.attempts, ended.state)
-
-
-async def test_a_wait_keeps_the_reason_of_a_send_that_has_its_outcome(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    row = await outgoing.accept()
-    await _change(ground, row.send_id, "state = 5, finished_at = now(), reason = 'SEND_REFUSED', detail = 'why'")
-    until = datetime.now(UTC) + timedelta(hours=1)
-    async with db.connection(ground.processor) as connection:
-        await sends.postpone(connection, outgoing.tenant.tenant_id, until, "OTHER", "other")
-        await sends.put_off(connection, row.send_id, until)
-    kept = await outgoing.read(row.send_id)
-
-    assert ("SEND_REFUSED", "why", until) == (kept.reason, kept.detail, kept.due_at)
-
-
-async def _change(ground: Ground, send_id: str, assigned: str) -> None:
-    await ground.processor.execute(f"UPDATE processor.sends SET {assigned} WHERE send_id = $1", send_id)  # noqa: S608
