@@ -135,7 +135,7 @@ class Sandbox:
 
         Raises:
             ContentError: The content cannot be read within the bounds. The time includes the start of a process.
-            Overloaded: The contents of others took the whole time; this one was not looked at.
+            Overloaded: The contents of others took the whole time; this one was not read.
         """
         has_begun = False
         try:
