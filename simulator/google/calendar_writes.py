@@ -1,6 +1,7 @@
 """Google Calendar's writes: new events under ids of clients, with requests for meetings."""
 
 import re
+from collections.abc import Collection
 
 from simulator.google.calendars import calendar_of, calendars_of, event_of
 from simulator.google.errors import api_error
@@ -61,12 +62,18 @@ class CalendarWritesApi:
         check_right(calendar)
         check_version(call, event)
         fields = fields_of(call, call.fields(FIELDS))
-        if "attendees" in fields:
+        before = _addresses(event)
+        if fields.get("attendeesOmitted"):
             fields["attendees"] = self._answered(event, fields)
+        elif "attendees" in fields and not event["organizer"].get("self"):
+            raise api_error(403, "forbiddenForNonOrganizer", "Only the organizer can change attendees.")
         fields.pop("attendeesOmitted", None)
         fields |= {name: merged(event.get(name, {}), fields[name]) for name in _MERGED & fields.keys()}
         calendars.update(calendar, event, fields)
-        tell(call, calendars, event, "patch")
+        added, removed = _addresses(event) - before, before - _addresses(event)
+        tell(call, calendars, event, "patch", also=removed)
+        invite(self._world, event, calendar.id, only=added)
+        self._uninvite(event, removed)
         return Reply(200, shown(event))
 
     def delete(self, call: Call) -> Reply:
@@ -83,10 +90,16 @@ class CalendarWritesApi:
                 other.mailbox.calendars.call_off(event)
         return Reply(204)
 
+    def _uninvite(self, event: JSON, addresses: set[str]) -> None:
+        for address in addresses:
+            other = self._world.account(address, "googlews")
+            if other is not None and isinstance(other.mailbox, GmailMailbox):
+                other.mailbox.calendars.call_off(event)
+
     def _answered(self, event: JSON, fields: JSON) -> list[JSON]:
         """Return the attendees after an own answer, which every copy of the meeting shows."""
-        if not fields.get("attendeesOmitted") or len(fields["attendees"]) != 1:
-            raise NotSimulatedError("attendees in a patch beside an own answer with attendeesOmitted")
+        if len(fields.get("attendees", ())) != 1:
+            raise NotSimulatedError("attendeesOmitted in a patch with other attendees than oneself")
         (answer,) = fields["attendees"]
         if not any(one.get("self") and one["email"] == answer["email"] for one in event.get("attendees", ())):
             raise api_error(403, "forbiddenForNonOrganizer", "Only the organizer can change other attendees.")
@@ -108,10 +121,16 @@ def check_version(call: Call, event: JSON) -> None:
         raise api_error(412, "conditionNotMet", "Precondition Failed")
 
 
-def invite(world: World, event: JSON, organizer: str) -> None:
-    """Add the copies of a new meeting to the calendars of the attendees who have an account here."""
+def _addresses(event: JSON) -> set[str]:
+    return {one["email"] for one in event.get("attendees", ())}
+
+
+def invite(world: World, event: JSON, organizer: str, only: Collection[str] | None = None) -> None:
+    """Add the copies of a meeting to the calendars of its new attendees who have an account here; `only` names them."""
     for one in event.get("attendees", ()):
         one.setdefault("responseStatus", "needsAction")
+        if only is not None and one["email"] not in only:
+            continue
         other = world.account(one["email"], "googlews")
         if other is not None and isinstance(other.mailbox, GmailMailbox) and other.address != organizer:
             other.mailbox.calendars.invite(event, organizer)
@@ -131,10 +150,11 @@ def fields_of(call: Call, body: JSON) -> JSON:
     return {**fields, "conferenceData": {"createRequest": request}}
 
 
-def tell(call: Call, calendars: GoogleCalendars, event: JSON, action: str) -> None:
-    """Note whom a write notifies: no guest unless ``sendUpdates`` says so."""
+def tell(call: Call, calendars: GoogleCalendars, event: JSON, action: str, also: Collection[str] = ()) -> None:
+    """Note whom a write notifies, those who left with it too: no guest unless ``sendUpdates`` says so."""
     choice = call.first("sendUpdates") or "none"
     addresses = [one["email"] for one in event.get("attendees", ()) if not one.get("self")]
+    addresses += sorted(also)
     if choice != "none" and addresses:
         calendars.told.append({"event": event["id"], "action": action, "updates": choice, "to": addresses})
 

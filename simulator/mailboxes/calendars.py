@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -237,9 +238,10 @@ class Calendars:
                     one.fields["isCancelled"] = True
                     self._touch(calendar, one)
 
-    def tell(self, event: CalendarEvent, action: str, comment: str = "") -> None:
-        """Note that the attendees of an event get a mail; Graph leaves no choice."""
-        addresses = [one["emailAddress"]["address"] for one in event.fields["attendees"]]
+    def tell(self, event: CalendarEvent, action: str, comment: str = "", to: Collection[str] | None = None) -> None:
+        """Note that the attendees of an event, or those whom `to` names, get a mail; Graph leaves no choice."""
+        every = [one["emailAddress"]["address"] for one in event.fields["attendees"]]
+        addresses = every if to is None else sorted(to)
         if addresses:
             self.told.append({"event": event.id, "action": action, "comment": comment, "to": addresses})
 

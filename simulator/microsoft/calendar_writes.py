@@ -1,5 +1,6 @@
 """Graph's writes to calendars: new events, with their marks and their online meetings, and answers to invitations."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,9 @@ _PLAIN = (
 )  # fmt: skip
 _PROPERTIES = "singleValueExtendedProperties"
 _WRITTEN = (*_PLAIN, _PROPERTIES, "transactionId", "body", "start", "end", "location")
+_CHANGEABLE = {
+    "subject", "body", "location", "start", "end", "isAllDay", "attendees", "recurrence", _PROPERTIES,
+}  # fmt: skip
 _ATTENDEES_MAX = 500
 ANSWERS = {"accept": "accepted", "tentativelyAccept": "tentativelyAccepted", "decline": "declined"}
 """The state that each action of an answer leaves."""
@@ -69,13 +73,24 @@ class CalendarWritesApi:
         if call.headers.get("if-match", "") not in ("", f'W/"{key_of(event)}"'):
             raise graph_error(412, "ErrorIrresolvableConflict", "The change key does not match the current one.")
         body = call.fields(_WRITTEN)
-        if not body.keys() <= {"subject", "body", "location", "start", "end", "isAllDay", _PROPERTIES}:
+        if not body.keys() <= _CHANGEABLE:
             raise NotSimulatedError(f"a change of {sorted(body)}")
         given = {one["id"]: one for one in (*event.properties, *body.get(_PROPERTIES, ()))}
         event.properties = list(given.values())
+        before = _addresses(event)
         mailbox.calendars.update(calendar, event, fields_of(body))
-        mailbox.calendars.tell(event, "update")
+        added, removed = _addresses(event) - before, before - _addresses(event)
+        is_of_attendees = body.keys() <= {"attendees", _PROPERTIES}
+        mailbox.calendars.tell(event, "update", to=added | removed if is_of_attendees else _addresses(event) | removed)
+        invite(self._world, event, mailbox.address, only=added)
+        self._uninvite(event, removed)
         return Reply(200, show(call, mailbox, event))
+
+    def _uninvite(self, event: CalendarEvent, addresses: set[str]) -> None:
+        for address in addresses:
+            other = self._world.account(address, "ms365")
+            if other is not None and isinstance(other.mailbox, GraphMailbox):
+                other.mailbox.calendars.call_off(event.uid, event.original[0])
 
     def cancel(self, call: Call) -> Reply:
         """Cancel a meeting as its organizer; the attendees' copies stay as cancelled ones."""
@@ -133,10 +148,16 @@ class CalendarWritesApi:
         return made
 
 
-def invite(world: World, event: CalendarEvent, address: str) -> None:
-    """Add the copies of a new meeting to the calendars of the attendees who have an account here."""
+def _addresses(event: CalendarEvent) -> set[str]:
+    return {one["emailAddress"]["address"] for one in event.fields["attendees"]}
+
+
+def invite(world: World, event: CalendarEvent, address: str, only: Collection[str] | None = None) -> None:
+    """Add the copies of a meeting to the calendars of its new attendees who have an account here; `only` names them."""
     organizer = event.fields["organizer"] or {"emailAddress": {"name": address, "address": address}}
     for one in event.fields["attendees"]:
+        if only is not None and one["emailAddress"]["address"] not in only:
+            continue
         other = world.account(one["emailAddress"]["address"], "ms365")
         if other is not None and isinstance(other.mailbox, GraphMailbox) and other.address != address:
             other.mailbox.calendars.invite(event, organizer)

@@ -95,6 +95,13 @@ def update(
     start: Annotated[str, typer.Option(metavar="TIME", help="Beginning in --zone, or a day; with --end.")] = "",
     end: Annotated[str, typer.Option(metavar="TIME", help="End in --zone, or the first day after the event.")] = "",
     zone: Annotated[str, typer.Option(help="IANA time zone, such as Europe/Berlin; none for an all-day event.")] = "",
+    add: Annotated[
+        list[str] | None, typer.Option("--add-attendee", metavar="ADDRESS", help="Address to invite; repeatable.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove-attendee", metavar="ADDRESS", help="Address to uninvite; repeatable.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="Other rule of a series, such as FREQ=WEEKLY;COUNT=5.")] = None,
     version: Annotated[str, typer.Option(help="Version of the event that alone is changed.")] = "",
     key: KeyOption = "",
     wait: WaitOption = 0.0,
@@ -106,8 +113,16 @@ def update(
 
     Examples:
       mailmesh calendars update 019a9f0e-7c1e-7000-8000-00000000000d --location "Room 2" --notify all
+      mailmesh calendars update 019a9f0e-7c1e-7000-8000-00000000000d --add-attendee ada@example.com --notify all
     """
-    changes = messages.CalendarEventChanges(subject=subject, body_text=text, location=location)
+    changes = messages.CalendarEventChanges(
+        subject=subject,
+        body_text=text,
+        location=location,
+        add_attendees=[messages.NewAttendee(address=address) for address in add or ()],
+        remove_attendees=remove or (),
+        recurrence_rule=rule,
+    )
     for name, value in (("start", start), ("end", end)):
         if value:
             getattr(changes, name).CopyFrom(time_of(value, zone))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -81,7 +82,12 @@ TIMED: JSON = {
     "end": {"local": "2026-12-01T10:00:00", "timeZone": "Europe/Berlin"},
 }
 ALL_DAY: JSON = {"start": {"date": "2026-12-23"}, "end": {"date": "2026-12-27"}}
+_NOW = datetime.now(UTC)
 WITH: dict[str, JSON] = {
+    "CalendarService_QueryFreeBusy": {
+        "windowStart": _NOW.isoformat(timespec="seconds"),
+        "windowEnd": (_NOW + timedelta(days=3)).isoformat(timespec="seconds"),
+    },
     "PrimitiveService_ExtractFields": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
     "PrimitiveService_ClassifyMessage": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
     "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},

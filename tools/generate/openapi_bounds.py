@@ -125,6 +125,8 @@ BOUNDS: dict[str, JSON] = {
     "UpdateCalendarEventRequest.version": {"maxLength": 2000},
     "CalendarEventChanges.subject": {"maxLength": 1000},
     "CalendarEventChanges.location": {"maxLength": 500},
+    "CalendarEventChanges.recurrence_rule": {"minLength": 1, "maxLength": 1000},
+    "CalendarEventChanges.remove_attendees": {"maxItems": 200, "items": {"pattern": r"^[^@]+@[^@]+$"}},
     "RespondToCalendarEventRequest.comment": {"maxLength": 1000},
     "NewCalendarEvent.subject": {"maxLength": 1000},
     "NewCalendarEvent.location": {"maxLength": 500},

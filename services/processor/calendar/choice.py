@@ -46,8 +46,8 @@ def choice_of(request: pb2.ListCalendarEventsRequest) -> Choice:
         FieldInvalid: A filter is out of its range.
     """
     importances = frozenset(request.importances)
-    if not importances <= {value for value in event_pb2.EventImportance.values() if value}:
-        raise FieldInvalid.of("importances", "must be LOW, NORMAL or HIGH")
+    if not importances <= set(event_pb2.EventImportance.values()):
+        raise FieldInvalid.of("importances", "must be importances of the contract")
     categories = list(request.categories)
     if len(categories) > _CATEGORIES or not all(0 < len(one) <= _CATEGORY_CHARACTERS for one in categories):
         raise FieldInvalid.of(

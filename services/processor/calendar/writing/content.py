@@ -1,7 +1,7 @@
 """Check the content of an event before it is stored: every value comes from outside."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -68,7 +68,7 @@ def check_event(event: pb2.NewCalendarEvent) -> None:
     check_name("event.online_meeting_provider", event.online_meeting_provider, 100)
     _check_body(event.body_text)
     _check_times(event)
-    _check_attendees(event)
+    check_attendees("event.attendees", event.attendees)
     _check_categories(event)
     for name, enum in _ENUMS.items():
         if getattr(event, name) not in enum.values():
@@ -117,6 +117,15 @@ def check_notify_of(provider: str, notify: "pb2.CalendarNotify.ValueType", *, ha
         raise CalendarNotifyUnsupported(metadata={"provider": provider, "notify": pb2.CalendarNotify.Name(notify)})
 
 
+def check_addresses(name: str, addresses: Sequence[str], member: str = "") -> None:
+    """Check the addresses of attendees, each in a member of an item of a field. Raises `FieldInvalid`."""
+    if len(addresses) > ATTENDEES_MAX:
+        raise FieldInvalid.of(name, f"must be at most {ATTENDEES_MAX}")
+    for place, address in enumerate(addresses):
+        if len(address) > _ADDRESS_CHARACTERS or not _ADDRESS.fullmatch(address):
+            raise FieldInvalid.of(f"{name}[{place}]{member}", "must be local@domain in ASCII")
+
+
 def rule_of(event: pb2.NewCalendarEvent) -> Rule | None:
     """Return the rule of a new series; None for a single event. Raises `RuleError`."""
     if not event.recurrence_rule:
@@ -131,14 +140,31 @@ def first_day(event: pb2.NewCalendarEvent) -> date:
 
 
 def _check_rule(provider: str, event: pb2.NewCalendarEvent) -> None:
+    zone = "Etc/UTC" if event.start.date else event.start.time_zone
+    if event.recurrence_rule:
+        check_rule(provider, event.recurrence_rule, zone, first_day(event))
+
+
+def check_rule(provider: str, text: str, zone: str, day: date) -> Rule:
+    """Check that a provider can hold a rule.
+
+    Args:
+        provider: "ms365" or "googlews".
+        text: The rule.
+        zone: The IANA zone in which it is expanded.
+        day: The local day of the series' start.
+
+    Raises:
+        FieldInvalid: The start is no instance.
+        CalendarRuleUnsupported: The provider cannot hold the rule.
+    """
     try:
-        rule, day = rule_of(event), first_day(event)
-        if rule is None:
-            return
+        rule = parse_rule(text, zone)
         if day not in list(expand(rule, day, day, day + timedelta(days=1))):
             raise FieldInvalid.of("event.recurrence_rule", "must have the start as an instance")
         if provider == MS365:
             recurrence_of(rule, day)
+        return rule
     except RuleError as exc:
         raise CalendarRuleUnsupported(metadata={"provider": provider, "detail": str(exc)}) from exc
 
@@ -178,14 +204,13 @@ def _time(field: str, time: pb2.NewEventTime) -> datetime:
     return moment
 
 
-def _check_attendees(event: pb2.NewCalendarEvent) -> None:
-    addresses = {one.address.lower() for one in event.attendees}
-    if len(event.attendees) > ATTENDEES_MAX or len(addresses) != len(event.attendees):
-        raise FieldInvalid.of("event.attendees", f"must be at most {ATTENDEES_MAX}, each once")
-    for place, one in enumerate(event.attendees):
-        field = f"event.attendees[{place}]"
-        if len(one.address) > _ADDRESS_CHARACTERS or not _ADDRESS.fullmatch(one.address):
-            raise FieldInvalid.of(f"{field}.address", "must be local@domain in ASCII")
+def check_attendees(name: str, attendees: Sequence[pb2.NewAttendee]) -> None:
+    """Check attendees; `name` is that of their field. Raises `FieldInvalid`."""
+    if len({one.address.lower() for one in attendees}) != len(attendees):
+        raise FieldInvalid.of(name, f"must be at most {ATTENDEES_MAX}, each once")
+    check_addresses(name, [one.address for one in attendees], ".address")
+    for place, one in enumerate(attendees):
+        field = f"{name}[{place}]"
         if one.role not in event_pb2.AttendeeRole.values():
             raise FieldInvalid.of(f"{field}.role", "must be a value of the contract")
         check_name(f"{field}.name", one.name, _NAME_CHARACTERS)

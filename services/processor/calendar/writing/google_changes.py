@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
-from services.processor.calendar.mapping.fields import flag, member, objects, text
+from services.processor.calendar.mapping.fields import flag, member, objects, text, texts
+from services.processor.calendar.mapping.rules import parse_rule
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
-from services.processor.calendar.writing.google_json import SEND_UPDATES, changes_json
+from services.processor.calendar.writing.google_json import SEND_UPDATES, attendees_json, changes_json, recurrence_json
 from services.processor.calendar.writing.target import (
     GONE,
     ImpossibleError,
@@ -36,6 +37,7 @@ _ANSWERS = {
     pb2.CALENDAR_ANSWER_TENTATIVE: "tentative",
     pb2.CALENDAR_ANSWER_DECLINED: "declined",
 }
+_UTC = "Etc/UTC"
 _NOT_INVITED = "the calendar's owner is no attendee, or the organizer"
 
 
@@ -60,6 +62,8 @@ class GoogleChanges:
             check_live(row, text(found, "etag"), is_organizer=flag(member(found, "organizer"), "self"))
         elif _own(found) is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_INVITED", _NOT_INVITED)
+        if row.kind is Kind.UPDATE and flag(found, "attendeesOmitted") and _changes_attendees(row):
+            raise ImpossibleError("CALENDAR_FIELD_UNSUPPORTED", "Google does not show all attendees of the event")
         return Target(row.provider_event_id, text(found, "etag"), was_given=_is_given(row, found))
 
     async def submit(self, row: WriteRow) -> Made:
@@ -98,11 +102,27 @@ class GoogleChanges:
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"private": {GOOGLE_CALENDAR_CHANGE: row.calendar_write_id}}
-        body = {**changes_json(row.changes.event), "extendedProperties": mark}
+        body = {**changes_json(row.changes.event), **await self._lists(row), "extendedProperties": mark}
         query = urlencode({"conferenceDataVersion": _VERSION, "sendUpdates": SEND_UPDATES[row.changes.notify]})
         url, guard = f"{self._of(row)}?{query}", {"if-match": row.version_before}
         made = await self._access.call("calendar_update", url, method="PATCH", body=body, headers=guard)
         return Made(row.provider_event_id, text(made, "etag"))
+
+    async def _lists(self, row: WriteRow) -> JSON:
+        """Return the lists after the changes, which Google replaces whole: read in the version that is changed."""
+        changes, made = row.changes.event, dict[str, Any]()
+        if not (_changes_attendees(row) or changes.recurrence_rule):
+            return made
+        found = await self._read(row)
+        if found is None or text(found, "etag") != row.version_before:
+            raise classify(GOOGLEWS, _OUTDATED, ["read_another_version"])
+        if _changes_attendees(row):
+            made["attendees"] = attendees_json(objects(found, "attendees"), changes)
+        if changes.recurrence_rule:
+            zone = text(member(found, "start"), "timeZone")
+            rule = parse_rule(changes.recurrence_rule, zone or _UTC).text(zone)
+            made["recurrence"] = recurrence_json(list(texts(found, "recurrence")), rule)
+        return made
 
     async def _cancel(self, row: WriteRow) -> Made:
         """Cancel the event. Google deletes a series or a single event, and keeps a cancelled instance."""
@@ -158,6 +178,10 @@ def _own(found: JSON) -> JSON | None:
     if flag(member(found, "organizer"), "self"):
         return None
     return next((one for one in objects(found, "attendees") if flag(one, "self")), None)
+
+
+def _changes_attendees(row: WriteRow) -> bool:
+    return bool(row.changes.event.add_attendees or row.changes.event.remove_attendees)
 
 
 def _marks_of(found: JSON) -> JSON:

@@ -1,6 +1,7 @@
 """A new event as Google Calendar takes it."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ SEND_UPDATES = {
     pb2.CALENDAR_NOTIFY_EXTERNAL: "externalOnly",
     pb2.CALENDAR_NOTIFY_NONE: "none",
 }
+JSON = dict[str, Any]
 _VISIBILITY = {
     event_pb2.EVENT_VISIBILITY_PRIVATE: "private",
     event_pb2.EVENT_VISIBILITY_CONFIDENTIAL: "confidential",
@@ -61,6 +63,19 @@ def changes_json(changes: pb2.CalendarEventChanges) -> dict[str, Any]:
         empty = {"date": None, "dateTime": None, "timeZone": None}
         made |= {"start": {**empty, **time_json(changes.start)}, "end": {**empty, **time_json(changes.end)}}
     return made
+
+
+def attendees_json(present: Sequence[JSON], changes: pb2.CalendarEventChanges) -> list[JSON]:
+    """Return the attendees after changes: the present ones as Google shows them, which keep their answers."""
+    removed = {one.lower() for one in changes.remove_attendees}
+    kept = [one for one in present if str(one.get("email", "")).lower() not in removed]
+    known = {str(one.get("email", "")).lower() for one in kept}
+    return [*kept, *(_attendee(one) for one in changes.add_attendees if one.address.lower() not in known)]
+
+
+def recurrence_json(present: Sequence[str], rule: str) -> list[str]:
+    """Return the lines of a series after another rule: those that delete or add single days stay."""
+    return [f"RRULE:{rule}", *(line for line in present if not line.upper().startswith("RRULE"))]
 
 
 def time_json(time: pb2.NewEventTime) -> dict[str, str]:

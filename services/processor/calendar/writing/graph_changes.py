@@ -11,12 +11,19 @@ Graph answers 404 for the events of a calendar out of reach as well, so that an 
 calendar is there.
 """
 
+from typing import Any
 from urllib.parse import quote
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.graph_rules import recurrence_of
+from services.processor.calendar.mapping.parts import CalendarOfEvents
+from services.processor.calendar.mapping.rules import parse_rule
+from services.processor.calendar.mapping.times import local_day
+from services.processor.calendar.mapping.windows import windows_zone
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
-from services.processor.calendar.writing.graph_json import changes_json
+from services.processor.calendar.writing.graph_json import attendees_json, changes_json
 from services.processor.calendar.writing.target import (
     GONE,
     ImpossibleError,
@@ -27,11 +34,17 @@ from services.processor.calendar.writing.target import (
     found_change,
 )
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.providers.marks import GRAPH_CALENDAR_CHANGE
+from services.providers.names import MS365
 
 _ACCEPTED, _DELETED = 202, 204
+_OUTDATED = 412
+_UTC, _WINDOWS_UTC = "Etc/UTC", "UTC"
+_LISTS = (
+    "id,changeKey,type,attendees,start,end,isAllDay,originalStartTimeZone,originalEndTimeZone,recurrence,isOrganizer"
+)
 _FIELDS = "id,changeKey,type,isOrganizer,isCancelled,isOnlineMeeting,responseStatus"
 _PROPERTIES = "singleValueExtendedProperties"
 _QUERY = {"$select": _FIELDS, "$expand": f"{_PROPERTIES}($filter=id eq '{GRAPH_CALENDAR_CHANGE}')"}
@@ -100,10 +113,25 @@ class GraphChanges:
 
     async def _update(self, row: WriteRow) -> Made:
         mark = {"id": GRAPH_CALENDAR_CHANGE, "value": row.calendar_write_id}
-        body = {**changes_json(row.changes.event), "singleValueExtendedProperties": [mark]}
+        body = {**changes_json(row.changes.event), **await self._lists(row), "singleValueExtendedProperties": [mark]}
         guard = {"if-match": f'W/"{row.version_before}"'}
         made = await self._access.call("calendar_update", self._of(row), method="PATCH", body=body, headers=guard)
         return Made(row.provider_event_id, text(made, "changeKey"))
+
+    async def _lists(self, row: WriteRow) -> JSON:
+        """Return the lists after the changes, which Graph replaces whole: read in the version that is changed."""
+        changes, made = row.changes.event, dict[str, Any]()
+        changes_attendees = bool(changes.add_attendees or changes.remove_attendees)
+        if not (changes_attendees or changes.recurrence_rule):
+            return made
+        found = await self._access.call("calendar_event", self._of(row), params={"$select": _LISTS})
+        if text(found, "changeKey") != row.version_before:
+            raise classify(MS365, _OUTDATED, ["read_another_version"])
+        if changes_attendees:
+            made["attendees"] = attendees_json(objects(found, "attendees"), changes)
+        if changes.recurrence_rule:
+            made["recurrence"] = _recurrence(row, found)
+        return made
 
     async def _cancel(self, row: WriteRow) -> Made:
         """Cancel the event; one without attendees is no meeting, and is deleted."""
@@ -150,6 +178,13 @@ def _is_given(row: WriteRow, found: JSON) -> bool:
     """Return whether an event has the answer of a write."""
     given = text(member(found, "responseStatus"), "response").lower()
     return row.kind is Kind.RESPOND and given == _ACTIONS[row.answer.answer][1]
+
+
+def _recurrence(row: WriteRow, found: JSON) -> JSON:
+    """Return the rule of a series in Graph's form, from the day and in the zone in which the series begins."""
+    start = map_event(found, CalendarOfEvents(row.calendar_id)).start
+    rule = parse_rule(row.changes.event.recurrence_rule, start.iana_zone or _UTC)
+    return recurrence_of(rule, local_day(start), windows_zone(start.iana_zone) or _WINDOWS_UTC)
 
 
 def _mark_of(found: JSON) -> str:

@@ -1,14 +1,17 @@
 """A new event as Microsoft Graph takes it."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from services.processor.calendar.mapping.fields import member, text
 from services.processor.calendar.mapping.graph_rules import recurrence_of
 from services.processor.calendar.mapping.windows import windows_zone
 from services.processor.calendar.writing.content import first_day, rule_of
 
+JSON = dict[str, Any]
 _UTC = "UTC"
 _ROLES = {event_pb2.ATTENDEE_ROLE_OPTIONAL: "optional", event_pb2.ATTENDEE_ROLE_RESOURCE: "resource"}
 _IMPORTANCE = {event_pb2.EVENT_IMPORTANCE_LOW: "low", event_pb2.EVENT_IMPORTANCE_HIGH: "high"}
@@ -61,6 +64,18 @@ def changes_json(changes: pb2.CalendarEventChanges) -> dict[str, Any]:
         made |= {"start": time_json(changes.start), "end": time_json(changes.end)}
         made["isAllDay"] = bool(changes.start.date)
     return made
+
+
+def attendees_json(present: Sequence[JSON], changes: pb2.CalendarEventChanges) -> list[JSON]:
+    """Return the attendees after changes: the present ones as Graph shows them, which keep their answers."""
+    removed = {one.lower() for one in changes.remove_attendees}
+    kept = [one for one in present if _address_of(one) not in removed]
+    known = {_address_of(one) for one in kept}
+    return [*kept, *(_attendee(one) for one in changes.add_attendees if one.address.lower() not in known)]
+
+
+def _address_of(attendee: JSON) -> str:
+    return text(member(attendee, "emailAddress"), "address").lower()
 
 
 def time_json(time: pb2.NewEventTime) -> dict[str, str]:

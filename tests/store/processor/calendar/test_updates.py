@@ -8,16 +8,18 @@ import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from services.meshkit.errors import FieldInvalid
 from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.errors import (
     CalendarBodyHoldsMeeting,
     CalendarEventChanged,
     CalendarEventNotOrganized,
     CalendarFieldUnsupported,
+    CalendarRuleUnsupported,
 )
 from services.processor.worker import running
 from tests.store.processor.calendar.following import MONDAYS
-from tests.store.processor.calendar.meetings import Meeting
+from tests.store.processor.calendar.meetings import Meeting, attendees
 from tests.store.processor.calendar.test_cancellations import GUEST, notices, organized
 from tests.store.processor.calendar.test_writes import FAULTS, ONCE, QUICK, Writer, has_struck, is_in_doubt
 from tests.store.processor.ground import PATIENCE, Ground
@@ -104,6 +106,63 @@ async def test_a_change_of_another_version_names_the_newest(ground: Ground, prov
     assert event.version == refused.value.metadata["version"]
     assert (State.FAILED, "CALENDAR_EVENT_CHANGED") == (ended.state, ended.reason)
     assert ["Theirs"] == [one["subject"] for one in calendar["events"]]
+
+
+@pytest.mark.parametrize("provider", UPDATE)
+async def test_attendees_come_and_go_once_and_the_others_keep_their_answers(ground: Ground, provider: str) -> None:
+    writer = await Writer.of(ground, provider)
+    account, endpoint = writer.followed.tenant.address, UPDATE[provider]
+    others = attendees(provider, GUEST, "kim@example.com")["attendees"]
+    others[1] |= {"status": {"response": "accepted"}} if provider == "ms365" else {"responseStatus": "accepted"}
+    changes = {"add_attendees": [pb2.NewAttendee(address=one) for one in ("bob@example.com", "KIM@example.com")]}
+    async with running(ground.worker_settings(**QUICK)):
+        event_id = await organized(writer, provider, attendees=others)
+        await ground.control.add_fault("close", endpoint=endpoint, account=account, phase="after", **ONCE)
+        done = await writer.ended(await update(writer, event_id, **changes, remove_attendees=[GUEST, "no@example.com"]))
+
+    (calendar, *_) = await ground.control.calendars(account)
+    ((told),) = await notices(writer)
+    answers = calendar["events"][0]["attendees"]
+    assert (State.DONE, {"bob@example.com", "kim@example.com"}) == (done.state, set(answers))
+    assert "accepted" == answers["kim@example.com"]
+    assert {"bob@example.com", GUEST} <= set(told)
+
+
+@pytest.mark.parametrize("provider", UPDATE)
+async def test_a_series_follows_another_rule_from_its_own_start(ground: Ground, provider: str) -> None:
+    writer = await Writer.of(ground, provider)
+    rule: Any = MONDAYS if provider == "ms365" else ["RRULE:FREQ=WEEKLY;COUNT=5;BYDAY=MO"]
+    async with running(ground.worker_settings(**QUICK)):
+        event_id = await organized(writer, provider, recurrence=rule)
+        with pytest.raises(FieldInvalid):
+            await update(writer, event_id, recurrence_rule="FREQ=WEEKLY;COUNT=3;BYDAY=TU")
+        done = await writer.ended(await update(writer, event_id, recurrence_rule="FREQ=WEEKLY;COUNT=3;BYDAY=MO,WE"))
+        await ground.until(lambda: _is_announced(writer), PATIENCE)
+        found = (await writer.followed.page(is_expanded=True)).events
+
+    assert State.DONE is done.state
+    assert ["2026-11-30", "2026-12-02", "2026-12-07"] == [one.start.local[:10] for one in found]
+
+
+async def test_what_no_provider_holds_of_attendees_and_rules_is_refused(ground: Ground) -> None:
+    writer = await Writer.of(ground, "ms365")
+    async with running(ground.worker_settings(**QUICK)):
+        event_id = await organized(writer, "ms365")
+        series = await Writer.of(ground, "ms365")
+        series_id = await organized(series, "ms365", recurrence=MONDAYS)
+    with pytest.raises(CalendarFieldUnsupported):
+        await update(writer, event_id, recurrence_rule="FREQ=DAILY;COUNT=2")
+    with pytest.raises(CalendarRuleUnsupported):
+        await update(series, series_id, recurrence_rule="FREQ=MONTHLY;BYDAY=-1MO,5MO;COUNT=3")
+    guest = [pb2.NewAttendee(address=GUEST.upper())]
+    for wrong in (
+        {"recurrence_rule": ""},
+        {"add_attendees": guest, "remove_attendees": [GUEST]},
+        {"add_attendees": guest * 2},
+        {"remove_attendees": ["nobody"]},
+    ):
+        with pytest.raises(FieldInvalid):
+            await update(writer, event_id, **wrong)
 
 
 async def test_a_body_that_holds_a_meeting_and_the_times_of_a_series_stay(ground: Ground) -> None:

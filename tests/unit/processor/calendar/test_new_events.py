@@ -129,3 +129,9 @@ def test_a_start_that_its_rule_skips_is_refused_since_the_providers_disagree_abo
 def test_a_caller_always_says_who_is_told() -> None:
     with pytest.raises(FieldInvalid):
         check_notify(pb2.CALENDAR_NOTIFY_UNSPECIFIED)
+
+
+def test_another_rule_of_a_series_of_google_keeps_its_deleted_and_added_days() -> None:
+    present = ["EXDATE;VALUE=DATE:20261207", "rrule:FREQ=DAILY", "RDATE;VALUE=DATE:20261208"]
+
+    assert ["RRULE:FREQ=WEEKLY", present[0], present[2]] == google_json.recurrence_json(present, "FREQ=WEEKLY")

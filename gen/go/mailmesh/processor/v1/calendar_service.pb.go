@@ -1138,9 +1138,19 @@ type CalendarEventChanges struct {
 	// start is the beginning. It goes with `end`, and not with a series.
 	Start *NewEventTime `protobuf:"bytes,4,opt,name=start,proto3" json:"start,omitempty"`
 	// end is the end. It goes with `start`.
-	End           *NewEventTime `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	End *NewEventTime `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
+	// add_attendees are people, rooms and devices to invite, at most 200. One who is invited already stays as invited. The provider tells
+	// them as `notify` says; Microsoft tells them always, and no others where nothing else changes.
+	AddAttendees []*NewAttendee `protobuf:"bytes,6,rep,name=add_attendees,json=addAttendees,proto3" json:"add_attendees,omitempty"`
+	// remove_attendees are the addresses of attendees to uninvite, at most 200, none of them in `add_attendees`. One who is not
+	// invited changes nothing.
+	RemoveAttendees []string `protobuf:"bytes,7,rep,name=remove_attendees,json=removeAttendees,proto3" json:"remove_attendees,omitempty"`
+	// recurrence_rule is another rule of a series, 1 to 1000 characters: as that of a new event, with the start of the series as an instance. The provider
+	// decides about the changed and deleted instances of the series. Not for an event that is no series, and not for a series whose rule
+	// mailmesh cannot expand.
+	RecurrenceRule *string `protobuf:"bytes,8,opt,name=recurrence_rule,json=recurrenceRule,proto3,oneof" json:"recurrence_rule,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CalendarEventChanges) Reset() {
@@ -1206,6 +1216,27 @@ func (x *CalendarEventChanges) GetEnd() *NewEventTime {
 		return x.End
 	}
 	return nil
+}
+
+func (x *CalendarEventChanges) GetAddAttendees() []*NewAttendee {
+	if x != nil {
+		return x.AddAttendees
+	}
+	return nil
+}
+
+func (x *CalendarEventChanges) GetRemoveAttendees() []string {
+	if x != nil {
+		return x.RemoveAttendees
+	}
+	return nil
+}
+
+func (x *CalendarEventChanges) GetRecurrenceRule() string {
+	if x != nil && x.RecurrenceRule != nil {
+		return *x.RecurrenceRule
+	}
+	return ""
 }
 
 // UpdateCalendarEventRequest specifies changes.
@@ -2759,7 +2790,8 @@ type QueryFreeBusyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the UUID of the tenant whose account asks.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// addresses are the mail addresses of people and rooms, 1 to 20, each once; at Google also the ids of calendars.
+	// addresses are the mail addresses of people and rooms, 1 to 20; at Google also the ids of calendars. One that is named twice is
+	// answered once.
 	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// window_start is the beginning of the window.
 	WindowStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
@@ -2948,18 +2980,22 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x06notify\x18\x05 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"y\n" +
 	"\x1eRespondToCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
-	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xaf\x02\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xf7\x03\n" +
 	"\x14CalendarEventChanges\x12#\n" +
 	"\asubject\x18\x01 \x01(\tB\x04\xe2A\x01\x01H\x00R\asubject\x88\x01\x01\x12&\n" +
 	"\tbody_text\x18\x02 \x01(\tB\x04\xe2A\x01\x01H\x01R\bbodyText\x88\x01\x01\x12%\n" +
 	"\blocation\x18\x03 \x01(\tB\x04\xe2A\x01\x01H\x02R\blocation\x88\x01\x01\x12?\n" +
 	"\x05start\x18\x04 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x01R\x05start\x12;\n" +
-	"\x03end\x18\x05 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x01R\x03endB\n" +
+	"\x03end\x18\x05 \x01(\v2#.mailmesh.processor.v1.NewEventTimeB\x04\xe2A\x01\x01R\x03end\x12M\n" +
+	"\radd_attendees\x18\x06 \x03(\v2\".mailmesh.processor.v1.NewAttendeeB\x04\xe2A\x01\x01R\faddAttendees\x12/\n" +
+	"\x10remove_attendees\x18\a \x03(\tB\x04\xe2A\x01\x01R\x0fremoveAttendees\x122\n" +
+	"\x0frecurrence_rule\x18\b \x01(\tB\x04\xe2A\x01\x01H\x03R\x0erecurrenceRule\x88\x01\x01B\n" +
 	"\n" +
 	"\b_subjectB\f\n" +
 	"\n" +
 	"_body_textB\v\n" +
-	"\t_location\"\xab\x02\n" +
+	"\t_locationB\x12\n" +
+	"\x10_recurrence_rule\"\xab\x02\n" +
 	"\x1aUpdateCalendarEventRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
 	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12G\n" +
@@ -3215,70 +3251,71 @@ var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
 	9,  // 17: mailmesh.processor.v1.RespondToCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
 	6,  // 18: mailmesh.processor.v1.CalendarEventChanges.start:type_name -> mailmesh.processor.v1.NewEventTime
 	6,  // 19: mailmesh.processor.v1.CalendarEventChanges.end:type_name -> mailmesh.processor.v1.NewEventTime
-	14, // 20: mailmesh.processor.v1.UpdateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.CalendarEventChanges
-	0,  // 21: mailmesh.processor.v1.UpdateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	9,  // 22: mailmesh.processor.v1.UpdateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	0,  // 23: mailmesh.processor.v1.CancelCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
-	9,  // 24: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	9,  // 25: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	3,  // 26: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
-	9,  // 27: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
-	4,  // 28: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
-	9,  // 29: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	48, // 30: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	46, // 31: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	48, // 32: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	48, // 33: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	46, // 34: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	43, // 36: mailmesh.processor.v1.ListCalendarEventsRequest.importances:type_name -> mailmesh.calendar.v1.EventImportance
-	49, // 37: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	49, // 38: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	46, // 39: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 40: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	49, // 41: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	46, // 42: mailmesh.processor.v1.BusyTime.start:type_name -> google.protobuf.Timestamp
-	46, // 43: mailmesh.processor.v1.BusyTime.end:type_name -> google.protobuf.Timestamp
-	45, // 44: mailmesh.processor.v1.BusyTime.busy:type_name -> mailmesh.calendar.v1.EventBusy
-	37, // 45: mailmesh.processor.v1.FreeBusySchedule.busy_times:type_name -> mailmesh.processor.v1.BusyTime
-	38, // 46: mailmesh.processor.v1.FreeBusySchedule.working_hours:type_name -> mailmesh.processor.v1.WorkingHours
-	5,  // 47: mailmesh.processor.v1.FreeBusySchedule.failure:type_name -> mailmesh.processor.v1.FreeBusyFailure
-	46, // 48: mailmesh.processor.v1.QueryFreeBusyRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 49: mailmesh.processor.v1.QueryFreeBusyRequest.window_end:type_name -> google.protobuf.Timestamp
-	39, // 50: mailmesh.processor.v1.QueryFreeBusyResponse.schedules:type_name -> mailmesh.processor.v1.FreeBusySchedule
-	25, // 51: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	27, // 52: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	29, // 53: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	31, // 54: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	33, // 55: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	35, // 56: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	40, // 57: mailmesh.processor.v1.CalendarService.QueryFreeBusy:input_type -> mailmesh.processor.v1.QueryFreeBusyRequest
-	10, // 58: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
-	12, // 59: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
-	15, // 60: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
-	17, // 61: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
-	19, // 62: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
-	21, // 63: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
-	23, // 64: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
-	26, // 65: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	28, // 66: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	30, // 67: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	32, // 68: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	34, // 69: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	36, // 70: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	41, // 71: mailmesh.processor.v1.CalendarService.QueryFreeBusy:output_type -> mailmesh.processor.v1.QueryFreeBusyResponse
-	11, // 72: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
-	13, // 73: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
-	16, // 74: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
-	18, // 75: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
-	20, // 76: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
-	22, // 77: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
-	24, // 78: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
-	65, // [65:79] is the sub-list for method output_type
-	51, // [51:65] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	7,  // 20: mailmesh.processor.v1.CalendarEventChanges.add_attendees:type_name -> mailmesh.processor.v1.NewAttendee
+	14, // 21: mailmesh.processor.v1.UpdateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.CalendarEventChanges
+	0,  // 22: mailmesh.processor.v1.UpdateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	9,  // 23: mailmesh.processor.v1.UpdateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	0,  // 24: mailmesh.processor.v1.CancelCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
+	9,  // 25: mailmesh.processor.v1.CancelCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	9,  // 26: mailmesh.processor.v1.GetCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	3,  // 27: mailmesh.processor.v1.ListCalendarWritesRequest.states:type_name -> mailmesh.processor.v1.CalendarWriteState
+	9,  // 28: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
+	4,  // 29: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
+	9,  // 30: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
+	48, // 31: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	46, // 32: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	48, // 33: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	48, // 34: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	46, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 36: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	43, // 37: mailmesh.processor.v1.ListCalendarEventsRequest.importances:type_name -> mailmesh.calendar.v1.EventImportance
+	49, // 38: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	49, // 39: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	46, // 40: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 41: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	49, // 42: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	46, // 43: mailmesh.processor.v1.BusyTime.start:type_name -> google.protobuf.Timestamp
+	46, // 44: mailmesh.processor.v1.BusyTime.end:type_name -> google.protobuf.Timestamp
+	45, // 45: mailmesh.processor.v1.BusyTime.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	37, // 46: mailmesh.processor.v1.FreeBusySchedule.busy_times:type_name -> mailmesh.processor.v1.BusyTime
+	38, // 47: mailmesh.processor.v1.FreeBusySchedule.working_hours:type_name -> mailmesh.processor.v1.WorkingHours
+	5,  // 48: mailmesh.processor.v1.FreeBusySchedule.failure:type_name -> mailmesh.processor.v1.FreeBusyFailure
+	46, // 49: mailmesh.processor.v1.QueryFreeBusyRequest.window_start:type_name -> google.protobuf.Timestamp
+	46, // 50: mailmesh.processor.v1.QueryFreeBusyRequest.window_end:type_name -> google.protobuf.Timestamp
+	39, // 51: mailmesh.processor.v1.QueryFreeBusyResponse.schedules:type_name -> mailmesh.processor.v1.FreeBusySchedule
+	25, // 52: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	27, // 53: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	29, // 54: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	31, // 55: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	33, // 56: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	35, // 57: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	40, // 58: mailmesh.processor.v1.CalendarService.QueryFreeBusy:input_type -> mailmesh.processor.v1.QueryFreeBusyRequest
+	10, // 59: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	12, // 60: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
+	15, // 61: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
+	17, // 62: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
+	19, // 63: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	21, // 64: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	23, // 65: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	26, // 66: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	28, // 67: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	30, // 68: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	32, // 69: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	34, // 70: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	36, // 71: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	41, // 72: mailmesh.processor.v1.CalendarService.QueryFreeBusy:output_type -> mailmesh.processor.v1.QueryFreeBusyResponse
+	11, // 73: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	13, // 74: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
+	16, // 75: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
+	18, // 76: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
+	20, // 77: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	22, // 78: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	24, // 79: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	66, // [66:80] is the sub-list for method output_type
+	52, // [52:66] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }

@@ -601,6 +601,9 @@ class CalendarEventChanges(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    ADD_ATTENDEES_FIELD_NUMBER: _builtins.int
+    REMOVE_ATTENDEES_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """subject is the title, one line of at most 1000 characters."""
     body_text: _builtins.str
@@ -609,6 +612,11 @@ class CalendarEventChanges(_message.Message):
     """
     location: _builtins.str
     """location is the name of the place, one line of at most 500 characters."""
+    recurrence_rule: _builtins.str
+    """recurrence_rule is another rule of a series, 1 to 1000 characters: as that of a new event, with the start of the series as an instance. The provider
+    decides about the changed and deleted instances of the series. Not for an event that is no series, and not for a series whose rule
+    mailmesh cannot expand.
+    """
     @_builtins.property
     def start(self) -> Global___NewEventTime:
         """start is the beginning. It goes with `end`, and not with a series."""
@@ -616,6 +624,18 @@ class CalendarEventChanges(_message.Message):
     @_builtins.property
     def end(self) -> Global___NewEventTime:
         """end is the end. It goes with `start`."""
+
+    @_builtins.property
+    def add_attendees(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewAttendee]:
+        """add_attendees are people, rooms and devices to invite, at most 200. One who is invited already stays as invited. The provider tells
+        them as `notify` says; Microsoft tells them always, and no others where nothing else changes.
+        """
+
+    @_builtins.property
+    def remove_attendees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """remove_attendees are the addresses of attendees to uninvite, at most 200, none of them in `add_attendees`. One who is not
+        invited changes nothing.
+        """
 
     def __init__(
         self,
@@ -625,21 +645,28 @@ class CalendarEventChanges(_message.Message):
         location: _builtins.str | None = ...,
         start: Global___NewEventTime | None = ...,
         end: Global___NewEventTime | None = ...,
+        add_attendees: _abc.Iterable[Global___NewAttendee] | None = ...,
+        remove_attendees: _abc.Iterable[_builtins.str] | None = ...,
+        recurrence_rule: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_recurrence_rule", b"_recurrence_rule", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "recurrence_rule", b"recurrence_rule", "start", b"start", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_subject", b"_subject", "body_text", b"body_text", "end", b"end", "location", b"location", "start", b"start", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body_text", b"_body_text", "_location", b"_location", "_recurrence_rule", b"_recurrence_rule", "_subject", b"_subject", "add_attendees", b"add_attendees", "body_text", b"body_text", "end", b"end", "location", b"location", "recurrence_rule", b"recurrence_rule", "remove_attendees", b"remove_attendees", "start", b"start", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__body_text: _TypeAlias = _typing.Literal["body_text"]  # noqa: Y015
     _WhichOneofArgType__body_text: _TypeAlias = _typing.Literal["_body_text", b"_body_text"]  # noqa: Y015
     _WhichOneofReturnType__location: _TypeAlias = _typing.Literal["location"]  # noqa: Y015
     _WhichOneofArgType__location: _TypeAlias = _typing.Literal["_location", b"_location"]  # noqa: Y015
+    _WhichOneofReturnType__recurrence_rule: _TypeAlias = _typing.Literal["recurrence_rule"]  # noqa: Y015
+    _WhichOneofArgType__recurrence_rule: _TypeAlias = _typing.Literal["_recurrence_rule", b"_recurrence_rule"]  # noqa: Y015
     _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
     _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__body_text) -> _WhichOneofReturnType__body_text | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__location) -> _WhichOneofReturnType__location | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recurrence_rule) -> _WhichOneofReturnType__recurrence_rule | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
 
@@ -1451,7 +1478,9 @@ class QueryFreeBusyRequest(_message.Message):
     """tenant_id is the UUID of the tenant whose account asks."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """addresses are the mail addresses of people and rooms, 1 to 20, each once; at Google also the ids of calendars."""
+        """addresses are the mail addresses of people and rooms, 1 to 20; at Google also the ids of calendars. One that is named twice is
+        answered once.
+        """
 
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
