@@ -25,6 +25,7 @@ _MAX_ABILITIES = 20
 _MAX_ADDRESSES = 200
 _ADDRESS_CHARACTERS = 320
 _ADDRESS = re.compile(r"[^@]+@[^@]+")
+# Graph's largest `$top` for users.
 _USERS_MAX = 999
 _MARK_CHARACTERS = 4000
 

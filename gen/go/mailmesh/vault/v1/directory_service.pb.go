@@ -470,8 +470,8 @@ type ListMailboxesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// directory_id is the directory's id at Microsoft (`tid`), a UUID.
 	DirectoryId string `protobuf:"bytes,1,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"`
-	// page_size is the maximum number of users to read from the provider. 0 means 50; a value above 999 is reduced to 999; a
-	// negative value fails with INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value fails with
+	// INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
 	// the first page.

@@ -258,8 +258,8 @@ class ListMailboxesRequest(_message.Message):
     directory_id: _builtins.str
     """directory_id is the directory's id at Microsoft (`tid`), a UUID."""
     page_size: _builtins.int
-    """page_size is the maximum number of users to read from the provider. 0 means 50; a value above 999 is reduced to 999; a
-    negative value fails with INVALID_ARGUMENT.
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value fails with
+    INVALID_ARGUMENT.
     """
     page_token: _builtins.str
     """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests

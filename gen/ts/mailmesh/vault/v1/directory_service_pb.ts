@@ -273,8 +273,8 @@ export type ListMailboxesRequest = Message<"mailmesh.vault.v1.ListMailboxesReque
   directoryId: string;
 
   /**
-   * page_size is the maximum number of users to read from the provider. 0 means 50; a value above 999 is reduced to 999; a
-   * negative value fails with INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value fails with
+   * INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 2;
    */
