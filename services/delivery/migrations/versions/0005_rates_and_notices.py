@@ -22,7 +22,7 @@ _ENDPOINTS = (
 
 def upgrade() -> None:
     op.execute(f"ALTER TABLE delivery.endpoints {', '.join(f'ADD COLUMN {one}' for one in _ENDPOINTS)}")
-    # What operators have to learn of endpoints. A row stays until Processor has published it.
+    # Warnings for operators about endpoints. A row stays until Processor has published it.
     op.execute(
         """
         CREATE TABLE delivery.notices (
