@@ -48,8 +48,6 @@ endpoints = Table(
     Column("leased_until", TIME),
     required("rate", Integer()),
     required("conditions", LargeBinary()),
-    required("sealed_certificate", LargeBinary()),
-    Column("certificate_expires_at", TIME),
     required("warnings", SmallInteger()),
 )
 

@@ -14,8 +14,6 @@ depends_on = None
 _ENDPOINTS = (
     "rate integer NOT NULL DEFAULT 0",
     "conditions bytea NOT NULL DEFAULT ''",
-    "sealed_certificate bytea NOT NULL DEFAULT ''",
-    "certificate_expires_at timestamptz",
     "warnings smallint NOT NULL DEFAULT 0",
 )
 
