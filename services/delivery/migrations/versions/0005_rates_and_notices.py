@@ -1,7 +1,7 @@
-"""Rates, conditions and client certificates of endpoints, and the notices of failing ones.
+"""Rates and conditions of endpoints, and the notices of failing ones.
 
 Revision ID: 0005
-Revises: 0003
+Revises: 0004
 """
 
 from alembic import op

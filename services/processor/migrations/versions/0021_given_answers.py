@@ -1,7 +1,7 @@
 """Answers that events had before their submission: such an event does not tell whether it was given once more.
 
 Revision ID: 0021
-Revises: 0019
+Revises: 0020
 """
 
 from alembic import op

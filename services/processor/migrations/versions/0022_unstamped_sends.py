@@ -1,7 +1,7 @@
 """An index over the sends whose Message-ID is not known yet: reports that cite no known mail ask for one.
 
 Revision ID: 0022
-Revises: 0019
+Revises: 0021
 """
 
 from alembic import op

@@ -3,7 +3,7 @@
 A tenant's directory is its own organisation: the table refuses any other, whatever the code does.
 
 Revision ID: 0007
-Revises: 0005
+Revises: 0006
 """
 
 from alembic import op
