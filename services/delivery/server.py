@@ -31,7 +31,6 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
-from services.meshkit.erasing_persons import ROUND_SECONDS
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
@@ -74,11 +73,9 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         feed = Feed(EventFeedServiceStub(processor))
         eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
-        erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
-        persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, eraser.persons_round, round_seconds=ROUND_SECONDS)
         async with (
             serving(server, settings, pool, feed, client, rules),
-            background(erasing.run(), persons.run()),
+            background(PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR).run()),
         ):
             await server.serve(stop)
 

@@ -46,7 +46,6 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
-from services.meshkit.erasing_persons import ROUND_SECONDS
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -263,8 +262,7 @@ def _ingest(
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
-    eraser = TenantEraser(vault, pool)
-    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, TenantEraser(vault, pool).round, idle_factor=_IDLE_FACTOR)
     states = TenantStates(pool, partial(_tenants_changed, matcher, (*steps.values(), erasing)), wake)
     follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
@@ -275,7 +273,6 @@ def _ingest(
         PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
         erasing,
-        PeriodicLoop("erasing-persons", _ERASE_SECONDS, eraser.persons_round, round_seconds=ROUND_SECONDS),
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),

@@ -29,7 +29,6 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
-from services.meshkit.erasing_persons import ROUND_SECONDS
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
@@ -228,9 +227,8 @@ async def serving(
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
     head.call(erasing.rouse)  # the end of a disconnect is an event
-    persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, eraser.persons_round, round_seconds=ROUND_SECONDS)
     loops = (
-        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), clearing.run()),
+        *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run()),
         *(long_mails.run(), followed.run(), writes.run(), *token_loops(pool, CHANGED, lent, settings.sweep_seconds)),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):

@@ -11,13 +11,11 @@ MeshError
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
-│   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
-│   └── PersonErasureNotFound     PERSON_ERASURE_NOT_FOUND
+│   └── DirectoryNotFound         DIRECTORY_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
-│   ├── PersonIsAccount           PERSON_IS_ACCOUNT
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
@@ -133,19 +131,6 @@ class TenantDisabled(FailedPrecondition):
     """The tenant is disabled: enable it first."""
 
     reason = "TENANT_DISABLED"
-
-
-class PersonErasureNotFound(NotFound):
-    """The tenant has no such erasure of a person."""
-
-    reason = "PERSON_ERASURE_NOT_FOUND"
-    resource_type = "person_erasure"
-
-
-class PersonIsAccount(FailedPrecondition):
-    """The address is that of the tenant's own account: erase the tenant."""
-
-    reason = "PERSON_IS_ACCOUNT"
 
 
 class TenantDisconnected(FailedPrecondition):

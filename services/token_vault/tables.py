@@ -237,40 +237,6 @@ erased_tenants = sa.Table(
     sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
 )
 
-person_erasures = sa.Table(
-    "person_erasures",
-    metadata,
-    sa.Column("erasure_id", _Id, primary_key=True),
-    sa.Column("tenant_id", _Id, nullable=False),
-    sa.Column("address", sa.Text, nullable=False),  # emptied at the end
-    sa.Column("address_digest", sa.Text, nullable=False),
-    sa.Column("requested_at", _Time, nullable=False),
-    sa.Column("confirmed_at", _Time, nullable=False),  # time of the last service's confirmation
-    sa.Column("finished_at", _Time),
-    sa.Column("backups_forget_at", _Time),
-    sa.Column("parts", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
-    _text("report"),
-    _text("signature"),
-    _text("certificate"),
-    sa.Index(
-        "person_erasures_running",
-        "tenant_id",
-        "address_digest",
-        unique=True,
-        postgresql_where=sa.text("finished_at IS NULL"),
-    ),
-    sa.Index("person_erasures_tenant", "tenant_id"),
-)
-
-erased_persons = sa.Table(
-    "erased_persons",
-    metadata,
-    sa.Column("erasure_id", _Id, primary_key=True),
-    sa.Column("tenant_id", _Id, nullable=False),
-    sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
-    sa.Index("erased_persons_tenant", "tenant_id"),
-)
-
 audit_entries = sa.Table(
     "audit_entries",
     metadata,

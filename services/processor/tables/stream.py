@@ -101,11 +101,3 @@ erased_tenants = Table(
     required("begun_at", TIME),
     required("removed", JSONB()),
 )
-
-erased_persons = Table(
-    "erased_persons",
-    metadata,
-    required("erasure_id", ID, primary_key=True),
-    required("tenant_id", ID),
-    required("removed", JSONB()),
-)

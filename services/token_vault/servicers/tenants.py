@@ -18,12 +18,10 @@ from services.token_vault.accounts.authorization_status import AuthorizationRead
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.erase import Eraser
-from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.flow_steps import Wanted
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
 from services.token_vault.store.erasures import ErasureRow
-from services.token_vault.store.person_erasures import PersonErasureRow
 from services.token_vault.store.tenants import DISCONNECTED, Scope, TenantFilter, status_name, tenant_message
 
 _Context = grpc.aio.ServicerContext
@@ -42,7 +40,6 @@ class TenantServicer(TenantServiceServicer):
         authorizations: AuthorizationReader,
         disconnector: Disconnector,
         eraser: Eraser,
-        persons: PersonEraser,
         prober: Prober,
         clock: Clock,
     ) -> None:
@@ -51,7 +48,6 @@ class TenantServicer(TenantServiceServicer):
         self._authorizations = authorizations
         self._disconnector = disconnector
         self._eraser = eraser
-        self._persons = persons
         self._prober = prober
         self._clock = clock
         self._pages = PageTokens(columns=(is_time, is_row_id))
@@ -153,24 +149,6 @@ class TenantServicer(TenantServiceServicer):
         return pb.GetErasureResponse(erasure=_erasure(row))
 
     @override
-    async def ErasePerson(
-        self, request: pb.ErasePersonRequest, context: "_Context[Any, Any]"
-    ) -> pb.ErasePersonResponse:
-        tenant_id = check_id("tenant_id", request.tenant_id)
-        return pb.ErasePersonResponse(
-            erasure=_person_erasure(await self._persons.start(tenant_id, request.address, _scope()))
-        )
-
-    @override
-    async def GetPersonErasure(
-        self, request: pb.GetPersonErasureRequest, context: "_Context[Any, Any]"
-    ) -> pb.GetPersonErasureResponse:
-        tenant_id, erasure_id = check_id("tenant_id", request.tenant_id), check_id("erasure_id", request.erasure_id)
-        return pb.GetPersonErasureResponse(
-            erasure=_person_erasure(await self._persons.get(tenant_id, erasure_id, _scope()))
-        )
-
-    @override
     async def TestConnection(
         self, request: pb.TestConnectionRequest, context: "_Context[Any, Any]"
     ) -> pb.TestConnectionResponse:
@@ -217,41 +195,17 @@ def _erasure(row: ErasureRow) -> erasure_pb2.Erasure:
     erasure = erasure_pb2.Erasure(
         tenant_id=row.tenant_id,
         state=state,
-        tables=_tables(row),
+        tables=[
+            erasure_pb2.ErasedTable(service=service, table=table, rows=rows)
+            for service, tables in sorted(row.parts.items())
+            for table, rows in sorted(tables.items())
+        ],
         report=row.report,
         signature=row.signature,
         certificate=row.certificate,
     )
-    _set_times(erasure, row)
-    return erasure
-
-
-def _person_erasure(row: PersonErasureRow) -> erasure_pb2.PersonErasure:
-    erased, erasing = erasure_pb2.ERASURE_STATE_ERASED, erasure_pb2.ERASURE_STATE_ERASING
-    erasure = erasure_pb2.PersonErasure(
-        erasure_id=row.erasure_id,
-        tenant_id=row.tenant_id,
-        address_digest=row.address_digest,
-        state=erasing if row.finished_at is None else erased,
-        tables=_tables(row),
-        report=row.report,
-        signature=row.signature,
-        certificate=row.certificate,
-    )
-    _set_times(erasure, row)
-    return erasure
-
-
-def _tables(row: ErasureRow | PersonErasureRow) -> list[erasure_pb2.ErasedTable]:
-    return [
-        erasure_pb2.ErasedTable(service=service, table=table, rows=rows)
-        for service, tables in sorted(row.parts.items())
-        for table, rows in sorted(tables.items())
-    ]
-
-
-def _set_times(erasure: erasure_pb2.Erasure | erasure_pb2.PersonErasure, row: ErasureRow | PersonErasureRow) -> None:
     erasure.requested_at.FromDatetime(row.requested_at)
     if row.finished_at is not None and row.backups_forget_at is not None:
         erasure.finished_at.FromDatetime(row.finished_at)
         erasure.backups_forget_at.FromDatetime(row.backups_forget_at)
+    return erasure

@@ -19,7 +19,6 @@ from services.providers.abilities import MAIL_READ
 from services.token_vault.abilities import checked_abilities
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.erase import Eraser
-from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.probe import Fault, Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.api_access.api_keys import ApiKeys
@@ -52,7 +51,6 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         prober: Prober,
         disconnector: Disconnector,
         eraser: Eraser,
-        persons: PersonEraser,
         api_keys: ApiKeys,
         sessions: Sessions,
         pool: db.Pool,
@@ -63,7 +61,6 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self._prober = prober
         self._disconnector = disconnector
         self._eraser = eraser
-        self._persons = persons
         self._api_keys = api_keys
         self._sessions = sessions
         self._pool = pool
@@ -119,12 +116,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
     async def GetPendingErasures(
         self, request: pb.GetPendingErasuresRequest, context: "_Context[Any, Any]"
     ) -> pb.GetPendingErasuresResponse:
-        service = current_caller().name
-        persons = [
-            pb.PendingPerson(erasure_id=row.erasure_id, tenant_id=row.tenant_id, address=row.address)
-            for row in await self._persons.pending(service)
-        ]
-        return pb.GetPendingErasuresResponse(tenant_ids=await self._eraser.pending(service), persons=persons)
+        return pb.GetPendingErasuresResponse(tenant_ids=await self._eraser.pending(current_caller().name))
 
     @override
     async def ConfirmErasure(
@@ -134,11 +126,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         if len(request.tables) > _MAX_TABLES or any(len(one.table) > _TABLE_CHARACTERS for one in request.tables):
             raise FieldInvalid.of("tables", f"must be {_MAX_TABLES} names of tables at most")
         removed = {one.table: one.rows for one in request.tables}
-        if request.erasure_id:
-            erasure_id = check_id("erasure_id", request.erasure_id)
-            await self._persons.confirm(current_caller().name, tenant_id, erasure_id, removed)
-        else:
-            await self._eraser.confirm(current_caller().name, tenant_id, removed)
+        await self._eraser.confirm(current_caller().name, tenant_id, removed)
         return pb.ConfirmErasureResponse()
 
     @override

@@ -31,8 +31,6 @@ COMMANDS = (
     ("tenants", "disconnect", ID, "--yes", "--no-wait"),
     ("tenants", "erase", ID, "--yes", "--no-wait"),
     ("tenants", "erasure", ID),
-    ("tenants", "erase-person", ID, "ann@example.com", "--yes", "--no-wait"),
-    ("tenants", "person-erasure", ID, ID),
     ("subscriptions", "create", ID),
     ("subscriptions", "batch-create", ID),
     ("subscriptions", "list"),

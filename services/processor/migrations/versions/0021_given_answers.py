@@ -1,13 +1,13 @@
 """Answers that events had before their submission: such an event does not tell whether it was given once more.
 
 Revision ID: 0021
-Revises: 0020
+Revises: 0019
 """
 
 from alembic import op
 
 revision = "0021"
-down_revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

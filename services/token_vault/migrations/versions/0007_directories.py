@@ -3,13 +3,13 @@
 A tenant's directory is its own organisation: the table refuses any other, whatever the code does.
 
 Revision ID: 0007
-Revises: 0006
+Revises: 0005
 """
 
 from alembic import op
 
 revision = "0007"
-down_revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -199,143 +199,6 @@ func (x *Erasure) GetCertificate() string {
 	return ""
 }
 
-// PersonErasure is the removal of one address from what mailmesh has stored about a tenant.
-type PersonErasure struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// erasure_id is the UUID of this erasure.
-	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
-	// tenant_id is the UUID of the tenant.
-	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// address_digest is the SHA-256 of the address in lower case, in hexadecimal. The address itself is forgotten at the end.
-	AddressDigest string `protobuf:"bytes,3,opt,name=address_digest,json=addressDigest,proto3" json:"address_digest,omitempty"`
-	// state is the progress: ERASURE_STATE_ERASING or ERASURE_STATE_ERASED.
-	State ErasureState `protobuf:"varint,4,opt,name=state,proto3,enum=mailmesh.vault.v1.ErasureState" json:"state,omitempty"`
-	// requested_at is the time of the request.
-	RequestedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
-	// finished_at is the time of the end. Absent before.
-	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	// tables are the tables in which rows were removed or rewritten without the address, so far.
-	Tables []*ErasedTable `protobuf:"bytes,7,rep,name=tables,proto3" json:"tables,omitempty"`
-	// backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
-	// the end.
-	BackupsForgetAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=backups_forget_at,json=backupsForgetAt,proto3" json:"backups_forget_at,omitempty"`
-	// report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8.
-	Report string `protobuf:"bytes,9,opt,name=report,proto3" json:"report,omitempty"`
-	// signature is the base64 form of TokenVault's signature over the report, as in `Erasure`.
-	Signature string `protobuf:"bytes,10,opt,name=signature,proto3" json:"signature,omitempty"`
-	// certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
-	Certificate   string `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PersonErasure) Reset() {
-	*x = PersonErasure{}
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PersonErasure) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PersonErasure) ProtoMessage() {}
-
-func (x *PersonErasure) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PersonErasure.ProtoReflect.Descriptor instead.
-func (*PersonErasure) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *PersonErasure) GetErasureId() string {
-	if x != nil {
-		return x.ErasureId
-	}
-	return ""
-}
-
-func (x *PersonErasure) GetTenantId() string {
-	if x != nil {
-		return x.TenantId
-	}
-	return ""
-}
-
-func (x *PersonErasure) GetAddressDigest() string {
-	if x != nil {
-		return x.AddressDigest
-	}
-	return ""
-}
-
-func (x *PersonErasure) GetState() ErasureState {
-	if x != nil {
-		return x.State
-	}
-	return ErasureState_ERASURE_STATE_UNSPECIFIED
-}
-
-func (x *PersonErasure) GetRequestedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.RequestedAt
-	}
-	return nil
-}
-
-func (x *PersonErasure) GetFinishedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.FinishedAt
-	}
-	return nil
-}
-
-func (x *PersonErasure) GetTables() []*ErasedTable {
-	if x != nil {
-		return x.Tables
-	}
-	return nil
-}
-
-func (x *PersonErasure) GetBackupsForgetAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.BackupsForgetAt
-	}
-	return nil
-}
-
-func (x *PersonErasure) GetReport() string {
-	if x != nil {
-		return x.Report
-	}
-	return ""
-}
-
-func (x *PersonErasure) GetSignature() string {
-	if x != nil {
-		return x.Signature
-	}
-	return ""
-}
-
-func (x *PersonErasure) GetCertificate() string {
-	if x != nil {
-		return x.Certificate
-	}
-	return ""
-}
-
 // ErasedTable is the number of rows that were removed from one table.
 type ErasedTable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -351,7 +214,7 @@ type ErasedTable struct {
 
 func (x *ErasedTable) Reset() {
 	*x = ErasedTable{}
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +226,7 @@ func (x *ErasedTable) String() string {
 func (*ErasedTable) ProtoMessage() {}
 
 func (x *ErasedTable) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +239,7 @@ func (x *ErasedTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedTable.ProtoReflect.Descriptor instead.
 func (*ErasedTable) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ErasedTable) GetService() string {
@@ -415,22 +278,7 @@ const file_mailmesh_vault_v1_erasure_proto_rawDesc = "" +
 	"\x11backups_forget_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fbackupsForgetAt\x12\x16\n" +
 	"\x06report\x18\a \x01(\tR\x06report\x12\x1c\n" +
 	"\tsignature\x18\b \x01(\tR\tsignature\x12 \n" +
-	"\vcertificate\x18\t \x01(\tR\vcertificate\"\xfd\x03\n" +
-	"\rPersonErasure\x12\x1d\n" +
-	"\n" +
-	"erasure_id\x18\x01 \x01(\tR\terasureId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12%\n" +
-	"\x0eaddress_digest\x18\x03 \x01(\tR\raddressDigest\x125\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x1f.mailmesh.vault.v1.ErasureStateR\x05state\x12=\n" +
-	"\frequested_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\x12;\n" +
-	"\vfinished_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAt\x126\n" +
-	"\x06tables\x18\a \x03(\v2\x1e.mailmesh.vault.v1.ErasedTableR\x06tables\x12F\n" +
-	"\x11backups_forget_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fbackupsForgetAt\x12\x16\n" +
-	"\x06report\x18\t \x01(\tR\x06report\x12\x1c\n" +
-	"\tsignature\x18\n" +
-	" \x01(\tR\tsignature\x12 \n" +
-	"\vcertificate\x18\v \x01(\tR\vcertificate\"Q\n" +
+	"\vcertificate\x18\t \x01(\tR\vcertificate\"Q\n" +
 	"\vErasedTable\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12\x12\n" +
@@ -455,30 +303,24 @@ func file_mailmesh_vault_v1_erasure_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_erasure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_erasure_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_mailmesh_vault_v1_erasure_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_mailmesh_vault_v1_erasure_proto_goTypes = []any{
 	(ErasureState)(0),             // 0: mailmesh.vault.v1.ErasureState
 	(*Erasure)(nil),               // 1: mailmesh.vault.v1.Erasure
-	(*PersonErasure)(nil),         // 2: mailmesh.vault.v1.PersonErasure
-	(*ErasedTable)(nil),           // 3: mailmesh.vault.v1.ErasedTable
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*ErasedTable)(nil),           // 2: mailmesh.vault.v1.ErasedTable
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_mailmesh_vault_v1_erasure_proto_depIdxs = []int32{
-	0,  // 0: mailmesh.vault.v1.Erasure.state:type_name -> mailmesh.vault.v1.ErasureState
-	4,  // 1: mailmesh.vault.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
-	4,  // 2: mailmesh.vault.v1.Erasure.finished_at:type_name -> google.protobuf.Timestamp
-	3,  // 3: mailmesh.vault.v1.Erasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
-	4,  // 4: mailmesh.vault.v1.Erasure.backups_forget_at:type_name -> google.protobuf.Timestamp
-	0,  // 5: mailmesh.vault.v1.PersonErasure.state:type_name -> mailmesh.vault.v1.ErasureState
-	4,  // 6: mailmesh.vault.v1.PersonErasure.requested_at:type_name -> google.protobuf.Timestamp
-	4,  // 7: mailmesh.vault.v1.PersonErasure.finished_at:type_name -> google.protobuf.Timestamp
-	3,  // 8: mailmesh.vault.v1.PersonErasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
-	4,  // 9: mailmesh.vault.v1.PersonErasure.backups_forget_at:type_name -> google.protobuf.Timestamp
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	0, // 0: mailmesh.vault.v1.Erasure.state:type_name -> mailmesh.vault.v1.ErasureState
+	3, // 1: mailmesh.vault.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
+	3, // 2: mailmesh.vault.v1.Erasure.finished_at:type_name -> google.protobuf.Timestamp
+	2, // 3: mailmesh.vault.v1.Erasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
+	3, // 4: mailmesh.vault.v1.Erasure.backups_forget_at:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_erasure_proto_init() }
@@ -492,7 +334,7 @@ func file_mailmesh_vault_v1_erasure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_erasure_proto_rawDesc), len(file_mailmesh_vault_v1_erasure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,8 +29,6 @@ const (
 	TenantService_DisconnectTenant_FullMethodName   = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
 	TenantService_EraseTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/EraseTenant"
 	TenantService_GetErasure_FullMethodName         = "/mailmesh.vault.v1.TenantService/GetErasure"
-	TenantService_ErasePerson_FullMethodName        = "/mailmesh.vault.v1.TenantService/ErasePerson"
-	TenantService_GetPersonErasure_FullMethodName   = "/mailmesh.vault.v1.TenantService/GetPersonErasure"
 	TenantService_TestConnection_FullMethodName     = "/mailmesh.vault.v1.TenantService/TestConnection"
 )
 
@@ -78,15 +76,6 @@ type TenantServiceClient interface {
 	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
 	// for a tenant that is not being erased.
 	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
-	// ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
-	// without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
-	// address. It answers as soon as this has begun; GetPersonErasure shows the progress and ends in a signed report. Mail that arrives
-	// later is new data. Safe to repeat: it answers the running erasure of the address, or begins another one after its end. Reasons:
-	// TENANT_NOT_FOUND, PERSON_IS_ACCOUNT.
-	ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*ErasePersonResponse, error)
-	// GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
-	// PERSON_ERASURE_NOT_FOUND.
-	GetPersonErasure(ctx context.Context, in *GetPersonErasureRequest, opts ...grpc.CallOption) (*GetPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -201,26 +190,6 @@ func (c *tenantServiceClient) GetErasure(ctx context.Context, in *GetErasureRequ
 	return out, nil
 }
 
-func (c *tenantServiceClient) ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*ErasePersonResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ErasePersonResponse)
-	err := c.cc.Invoke(ctx, TenantService_ErasePerson_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *tenantServiceClient) GetPersonErasure(ctx context.Context, in *GetPersonErasureRequest, opts ...grpc.CallOption) (*GetPersonErasureResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(GetPersonErasureResponse)
-	err := c.cc.Invoke(ctx, TenantService_GetPersonErasure_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *tenantServiceClient) TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TestConnectionResponse)
@@ -275,15 +244,6 @@ type TenantServiceServer interface {
 	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
 	// for a tenant that is not being erased.
 	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
-	// ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
-	// without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
-	// address. It answers as soon as this has begun; GetPersonErasure shows the progress and ends in a signed report. Mail that arrives
-	// later is new data. Safe to repeat: it answers the running erasure of the address, or begins another one after its end. Reasons:
-	// TENANT_NOT_FOUND, PERSON_IS_ACCOUNT.
-	ErasePerson(context.Context, *ErasePersonRequest) (*ErasePersonResponse, error)
-	// GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
-	// PERSON_ERASURE_NOT_FOUND.
-	GetPersonErasure(context.Context, *GetPersonErasureRequest) (*GetPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -327,12 +287,6 @@ func (UnimplementedTenantServiceServer) EraseTenant(context.Context, *EraseTenan
 }
 func (UnimplementedTenantServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
-}
-func (UnimplementedTenantServiceServer) ErasePerson(context.Context, *ErasePersonRequest) (*ErasePersonResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ErasePerson not implemented")
-}
-func (UnimplementedTenantServiceServer) GetPersonErasure(context.Context, *GetPersonErasureRequest) (*GetPersonErasureResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method GetPersonErasure not implemented")
 }
 func (UnimplementedTenantServiceServer) TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestConnection not implemented")
@@ -538,42 +492,6 @@ func _TenantService_GetErasure_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
-func _TenantService_ErasePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ErasePersonRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(TenantServiceServer).ErasePerson(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: TenantService_ErasePerson_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(TenantServiceServer).ErasePerson(ctx, req.(*ErasePersonRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _TenantService_GetPersonErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(GetPersonErasureRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(TenantServiceServer).GetPersonErasure(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: TenantService_GetPersonErasure_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(TenantServiceServer).GetPersonErasure(ctx, req.(*GetPersonErasureRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _TenantService_TestConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TestConnectionRequest)
 	if err := dec(in); err != nil {
@@ -638,14 +556,6 @@ var TenantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetErasure",
 			Handler:    _TenantService_GetErasure_Handler,
-		},
-		{
-			MethodName: "ErasePerson",
-			Handler:    _TenantService_ErasePerson_Handler,
-		},
-		{
-			MethodName: "GetPersonErasure",
-			Handler:    _TenantService_GetPersonErasure_Handler,
 		},
 		{
 			MethodName: "TestConnection",

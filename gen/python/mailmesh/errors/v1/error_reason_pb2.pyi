@@ -884,20 +884,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
-    ERROR_REASON_PERSON_IS_ACCOUNT: _ErrorReason.ValueType  # 220
-    """PERSON_IS_ACCOUNT has the gRPC code FAILED_PRECONDITION.
-
-    When: The address to erase is that of the tenant's own account: all its mail names it.
-    Do: Erase the tenant, `EraseTenant`.
-    Sample: {"reason": "PERSON_IS_ACCOUNT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
-    """
-    ERROR_REASON_PERSON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 221
-    """PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
-
-    When: The tenant has no such erasure of a person, or is outside the key's scope.
-    Do: Check the ids and the key.
-    Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
-    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1803,20 +1789,6 @@ ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: ErrorReason.ValueType  # 217
 When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
-"""
-ERROR_REASON_PERSON_IS_ACCOUNT: ErrorReason.ValueType  # 220
-"""PERSON_IS_ACCOUNT has the gRPC code FAILED_PRECONDITION.
-
-When: The address to erase is that of the tenant's own account: all its mail names it.
-Do: Erase the tenant, `EraseTenant`.
-Sample: {"reason": "PERSON_IS_ACCOUNT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
-"""
-ERROR_REASON_PERSON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 221
-"""PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
-
-When: The tenant has no such erasure of a person, or is outside the key's scope.
-Do: Check the ids and the key.
-Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/erasure.proto.
  */
 export const file_mailmesh_vault_v1_erasure: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYWlsbWVzaC92YXVsdC92MS9lcmFzdXJlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSLOAgoHRXJhc3VyZRIRCgl0ZW5hbnRfaWQYASABKAkSLgoFc3RhdGUYAiABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAUgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgHIAEoCRIRCglzaWduYXR1cmUYCCABKAkSEwoLY2VydGlmaWNhdGUYCSABKAkigAMKDVBlcnNvbkVyYXN1cmUSEgoKZXJhc3VyZV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSFgoOYWRkcmVzc19kaWdlc3QYAyABKAkSLgoFc3RhdGUYBCABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAcgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgJIAEoCRIRCglzaWduYXR1cmUYCiABKAkSEwoLY2VydGlmaWNhdGUYCyABKAkiOwoLRXJhc2VkVGFibGUSDwoHc2VydmljZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIMCgRyb3dzGAMgASgDKoMBCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0VSQVNVUkVfU1RBVEVfRElTQ09OTkVDVElORxABEhkKFUVSQVNVUkVfU1RBVEVfRVJBU0lORxACEhgKFEVSQVNVUkVfU1RBVEVfRVJBU0VEEANCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9tYWlsbWVzaC92YXVsdC92MS9lcmFzdXJlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSLOAgoHRXJhc3VyZRIRCgl0ZW5hbnRfaWQYASABKAkSLgoFc3RhdGUYAiABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAUgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgHIAEoCRIRCglzaWduYXR1cmUYCCABKAkSEwoLY2VydGlmaWNhdGUYCSABKAkiOwoLRXJhc2VkVGFibGUSDwoHc2VydmljZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIMCgRyb3dzGAMgASgDKoMBCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0VSQVNVUkVfU1RBVEVfRElTQ09OTkVDVElORxABEhkKFUVSQVNVUkVfU1RBVEVfRVJBU0lORxACEhgKFEVSQVNVUkVfU1RBVEVfRVJBU0VEEANCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Erasure is the removal of everything that mailmesh has stored about a tenant.
@@ -94,98 +94,6 @@ export const ErasureSchema: GenMessage<Erasure> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_erasure, 0);
 
 /**
- * PersonErasure is the removal of one address from what mailmesh has stored about a tenant.
- *
- * @generated from message mailmesh.vault.v1.PersonErasure
- */
-export type PersonErasure = Message<"mailmesh.vault.v1.PersonErasure"> & {
-  /**
-   * erasure_id is the UUID of this erasure.
-   *
-   * @generated from field: string erasure_id = 1;
-   */
-  erasureId: string;
-
-  /**
-   * tenant_id is the UUID of the tenant.
-   *
-   * @generated from field: string tenant_id = 2;
-   */
-  tenantId: string;
-
-  /**
-   * address_digest is the SHA-256 of the address in lower case, in hexadecimal. The address itself is forgotten at the end.
-   *
-   * @generated from field: string address_digest = 3;
-   */
-  addressDigest: string;
-
-  /**
-   * state is the progress: ERASURE_STATE_ERASING or ERASURE_STATE_ERASED.
-   *
-   * @generated from field: mailmesh.vault.v1.ErasureState state = 4;
-   */
-  state: ErasureState;
-
-  /**
-   * requested_at is the time of the request.
-   *
-   * @generated from field: google.protobuf.Timestamp requested_at = 5;
-   */
-  requestedAt?: Timestamp | undefined;
-
-  /**
-   * finished_at is the time of the end. Absent before.
-   *
-   * @generated from field: google.protobuf.Timestamp finished_at = 6;
-   */
-  finishedAt?: Timestamp | undefined;
-
-  /**
-   * tables are the tables in which rows were removed or rewritten without the address, so far.
-   *
-   * @generated from field: repeated mailmesh.vault.v1.ErasedTable tables = 7;
-   */
-  tables: ErasedTable[];
-
-  /**
-   * backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
-   * the end.
-   *
-   * @generated from field: google.protobuf.Timestamp backups_forget_at = 8;
-   */
-  backupsForgetAt?: Timestamp | undefined;
-
-  /**
-   * report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8.
-   *
-   * @generated from field: string report = 9;
-   */
-  report: string;
-
-  /**
-   * signature is the base64 form of TokenVault's signature over the report, as in `Erasure`.
-   *
-   * @generated from field: string signature = 10;
-   */
-  signature: string;
-
-  /**
-   * certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
-   *
-   * @generated from field: string certificate = 11;
-   */
-  certificate: string;
-};
-
-/**
- * Describes the message mailmesh.vault.v1.PersonErasure.
- * Use `create(PersonErasureSchema)` to create a new message.
- */
-export const PersonErasureSchema: GenMessage<PersonErasure> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_erasure, 1);
-
-/**
  * ErasedTable is the number of rows that were removed from one table.
  *
  * @generated from message mailmesh.vault.v1.ErasedTable
@@ -218,7 +126,7 @@ export type ErasedTable = Message<"mailmesh.vault.v1.ErasedTable"> & {
  * Use `create(ErasedTableSchema)` to create a new message.
  */
 export const ErasedTableSchema: GenMessage<ErasedTable> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_erasure, 2);
+  messageDesc(file_mailmesh_vault_v1_erasure, 1);
 
 /**
  * ErasureState is the progress of an erasure.
