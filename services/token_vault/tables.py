@@ -62,6 +62,7 @@ directories = sa.Table(
     sa.Column("directory_id", sa.Text, primary_key=True),
     sa.Column("allowed_addresses", pg.ARRAY(sa.Text), nullable=False),
     sa.Column("allows_all", sa.Boolean, nullable=False),
+    sa.Column("listed_at", _Time, nullable=False),
     sa.Column("roles", pg.ARRAY(sa.Text), nullable=False),
     sa.Column("consented_at", _Time, nullable=False),
 )

@@ -53,7 +53,8 @@ class Consents:
         if not returned.is_admin_consent or returned.directory_id.lower() != flow.directory_id:
             raise invalid("other directory")
         token, now = await self._first_token(flow), self.clock.now()
-        row = DirectoryRow(flow.provider, flow.directory_id, flow.allowed_addresses, flow.allows_all, token.scopes, now)
+        listed = (flow.allowed_addresses, flow.allows_all, flow.created_at)
+        row = DirectoryRow(flow.provider, flow.directory_id, *listed, token.scopes, now)
         facts = {
             "flow_id": flow.flow_id,
             "started_by": flow.started_by,

@@ -118,7 +118,9 @@ class DirectoryMailboxes:
         _require_unlimited(caller)
         facts = {"directory_id": directory_id, "allowed": "all" if allows_all else str(len(addresses))}
         async with db.transaction(self.pool) as connection:
-            row = await directories.allow(connection, MS365, directory_id, addresses, allows_all=allows_all)
+            row = await directories.allow(
+                connection, MS365, directory_id, addresses, self.clock.now(), allows_all=allows_all
+            )
             if row is None:
                 raise _not_found(directory_id)
             await audit.append(connection, audit.Entry(actor(), "directory.allow", self.clock.now(), detail=facts))

@@ -18,7 +18,7 @@ from services.meshkit.erasing import Plan, erase_each, erase_rows
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import InstallationMisconfigured, TenantNotFound
-from services.token_vault.store import audit, erasures
+from services.token_vault.store import audit, directories, erasures
 from services.token_vault.store.erasures import ErasureRow
 from services.token_vault.store.tenants import Scope, get_tenant
 
@@ -32,6 +32,7 @@ _SETTLE = timedelta(seconds=12)
 """The time for which a service may still write what it had read before its source was erased: longer than the ten
 seconds of a call between services. Delivery needs no time for its requests: it records none of an erased tenant."""
 _BATCH, _LISTED = 20, 100
+_ACCOUNT = "SELECT address, directory_id FROM vault.tenants WHERE tenant_id = $1"
 _FLOWS = "DELETE FROM vault.authorization_flows WHERE login_hint <> '' AND lower(login_hint) = lower($1)"
 
 
@@ -149,9 +150,10 @@ class Eraser:
     async def _erase_own(self, tenant_id: str) -> None:
         """Remove our own rows, and those of attempts to connect that name the account's address."""
         async with db.connection(self._pool) as connection:
-            address = await connection.fetchval("SELECT address FROM vault.tenants WHERE tenant_id = $1", tenant_id)
-            if address:
-                await connection.execute(_FLOWS, address)
+            found = await connection.fetchrow(_ACCOUNT, tenant_id)
+            if found is not None and found["address"]:
+                await connection.execute(_FLOWS, found["address"])
+                await directories.forget_address(connection, found["directory_id"] or "", found["address"])
         removed = await erase_rows(self._pool, _PLAN, tenant_id)
         async with db.connection(self._pool) as connection:
             await erasures.confirm(connection, tenant_id, NAME, removed, self._clock.now())

@@ -18,13 +18,16 @@ from services.token_vault.errors import IdentityUnproven, MailboxUnavailable, Pr
 from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
-from services.token_vault.issuers.issuer import Account, DirectoryUser, GrantError, TokenResponse
+from services.token_vault.issuers.issuer import Account, DirectoryUser, PassingRefusal, TokenResponse
 from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftSettings, failure_of, guarded, msal_app
+from services.token_vault.issuers.refusals import ADMIN_CONSENT
 
 _NOT_FOUND = 404
 _ROLES_MAX = 200
 _CONSENT_GONE = frozenset({65001, 90002, 700016, 7000112, 7000229})
-"""The organisation is gone, or has not admitted the app, or has removed or blocked it."""
+"""The organisation is gone, or has not admitted the app, or has removed or blocked it.
+
+No grant of the app can be lost: with the administrator's consent its tokens come again, so its tenants try again."""
 _USER = "id,displayName,mail,userPrincipalName,accountEnabled"
 
 
@@ -129,7 +132,7 @@ def _roles(claims: Mapping[str, Any], directory_id: str) -> tuple[str, ...]:
     roles: Iterable[object] = named if isinstance(named, list) else ()
     found = tuple(sorted({role for role in roles if isinstance(role, str)}))[:_ROLES_MAX]
     if not found:
-        raise GrantError("consent_missing", "no roles")
+        raise PassingRefusal(ADMIN_CONSENT, "no roles")
     return found
 
 
@@ -146,5 +149,5 @@ def _claims(token: str) -> dict[str, Any]:
 def _failure(result: Mapping[str, Any]) -> Exception:
     codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
     if _CONSENT_GONE & set(codes):
-        return GrantError("consent_missing", f"{str(result.get('error'))[:60]} {codes[0]}")
+        return PassingRefusal(ADMIN_CONSENT, f"{str(result.get('error'))[:60]} {codes[0]}")
     return failure_of(result)

@@ -114,10 +114,30 @@ async def test_a_withdrawn_consent_stops_the_tenant_until_it_is_connected_again(
     await served.control.clear_faults()
     again = await connected(edge, people[1])
 
-    assert ("TENANT_NEEDS_REAUTHORIZATION", ("needs_reauthorization", "consent_missing")) == stopped
+    assert ("TENANT_IN_ERROR", ("error", "admin_consent_needed")) == stopped
     assert "ADMIN_CONSENT_NEEDED" == refused
     assert (tenant.tenant_id, tenant_pb2.TENANT_STATUS_ACTIVE) == (again.tenant_id, again.status)
     assert (await ingest.mesh.IssueToken(ask)).access_token
+
+
+async def test_a_link_that_is_older_than_the_allow_list_does_not_widen_it(served: VaultGround, edge: Stubs) -> None:
+    people = await organisation(served, "late.test")
+    await consented(served, edge, people, allowed_addresses=["boss@late.test"])
+    request = pb.StartConsentRequest(directory_id=people[0]["directory"], allows_all=True)
+    late = await edge.directories.StartConsent(request, metadata=ADMIN)
+    narrow = pb.SetAllowedMailboxesRequest(directory_id=people[0]["directory"], allowed_addresses=["desk@late.test"])
+    await edge.directories.SetAllowedMailboxes(narrow, metadata=ADMIN)
+    walk = Walk(edge, served.simulator)
+    await walk.result(
+        await walk.complete(
+            await walk.consent(await walk.open(late.authorization_url), "boss@late.test", action="accept")
+        )
+    )
+    listed = await edge.directories.ListDirectories(pb.ListDirectoriesRequest(), metadata=ADMIN)
+
+    assert [(["desk@late.test"], False)] == [
+        (list(one.allowed_addresses), one.allows_all) for one in listed.directories
+    ]
 
 
 async def test_a_refusal_that_says_admin_consent_connects_nothing(served: VaultGround, edge: Stubs) -> None:

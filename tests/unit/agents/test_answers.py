@@ -52,6 +52,7 @@ OURS_HERE = frozenset(
         "mailmesh.vault.v1.Tenant.granted_scopes",
         "mailmesh.vault.v1.Tenant.last_refresh_error",
         "mailmesh.vault.v1.Tenant.requested_abilities",
+        "mailmesh.vault.v1.Tenant.token_type",
     }
 )
 

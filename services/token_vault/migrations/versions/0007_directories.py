@@ -20,6 +20,7 @@ _UP = (
       directory_id text NOT NULL,
       allowed_addresses text[] NOT NULL,
       allows_all boolean NOT NULL,
+      listed_at timestamptz NOT NULL,
       roles text[] NOT NULL,
       consented_at timestamptz NOT NULL,
       PRIMARY KEY (provider, directory_id)

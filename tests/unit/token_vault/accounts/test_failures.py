@@ -12,6 +12,7 @@ from services.token_vault.issuers import google as google_issuer
 from services.token_vault.issuers import microsoft
 from services.token_vault.issuers.http import transient_failure
 from services.token_vault.issuers.issuer import GrantError, PassingRefusal
+from services.token_vault.issuers.microsoft_client import failure_of
 from services.token_vault.issuers.refusals import ADMIN_CONSENT, GROUPS, PASSING_CAUSES
 from services.token_vault.tokens.grant_state import pause_after, sentence
 
@@ -42,7 +43,7 @@ from services.token_vault.tokens.grant_state import pause_after, sentence
     ],
 )
 def test_what_microsoft_says(answer: dict[str, object], meant: object) -> None:
-    assert meant == _meaning(microsoft._failure(answer))
+    assert meant == _meaning(failure_of(answer))
 
 
 @pytest.mark.parametrize(
