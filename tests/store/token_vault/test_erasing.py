@@ -1,6 +1,7 @@
 """A tenant that is being erased: nothing but its disconnection is written to the log of changes."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,16 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.accounts.tenants import Tenants
 from services.token_vault.errors import TenantDisconnected
-from services.token_vault.store import erasures, tenants
+from services.token_vault.store import directories, erasures, tenants
+from services.token_vault.store.directories import DirectoryRow
 from services.token_vault.store.tenants import ACTIVE, DISCONNECTED, DISCONNECTING
 from tests.programs.postgres import TestDatabase
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DIRECTORY = "00000000-0000-4000-8000-000000000001"
+LISTED = DirectoryRow(
+    "ms365", DIRECTORY, ("a@example.com", "b@example.com"), allows_all=False, listed_at=NOW, roles=(), consented_at=NOW
+)
 
 
 @pytest.fixture
@@ -71,3 +77,17 @@ async def test_the_disconnection_itself_goes_on(pool: db.Pool) -> None:
         after = await tenants.change_tenant(connection, before, NOW, {"status": DISCONNECTED})
 
     assert (DISCONNECTED, 1) == (after.status, await changes(pool))
+
+
+async def test_an_erased_address_is_in_no_allow_list_of_its_organisation_or_of_an_open_consent(pool: db.Pool) -> None:
+    other = "00000000-0000-4000-8000-000000000002"
+    async with db.transaction(pool) as connection:
+        for directory_id in (DIRECTORY, other):
+            row = replace(LISTED, directory_id=directory_id)
+            await directories.put(connection, row)
+        await directories.forget_address(connection, DIRECTORY, "A@example.com")
+        kept = {row.directory_id: row.allowed_addresses for row in await directories.page(connection, "", 10)}
+
+    assert {DIRECTORY: ["b@example.com"], other: ["a@example.com", "b@example.com"]} == {
+        directory_id: list(addresses) for directory_id, addresses in kept.items()
+    }
