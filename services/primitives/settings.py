@@ -23,13 +23,21 @@ class PrimitivesSettings(ServerSettings):
     calls_per_key: int = Field(4, ge=1, le=256, description="Concurrent calls of one API key in one process.")
     mail_processes: int = Field(2, ge=1, le=64, description="Processes without rights that parse mails.")
     mail_seconds: float = Field(
-        20.0, ge=1, le=50, description="Longest time for one mail, the wait for a process included, seconds."
+        20.0,
+        ge=1,
+        le=50,
+        description="Longest time for one mail, seconds. The wait for a process before it may take as "
+        "long; both take at most 55 seconds.",
     )
     document_processes: int = Field(
         2, ge=1, le=64, description="Processes without rights that read documents, each for one document."
     )
     document_seconds: float = Field(
-        20.0, ge=1, le=50, description="Longest time for one document, the wait for a process included, seconds."
+        20.0,
+        ge=1,
+        le=50,
+        description="Longest time for one document, seconds. The wait for a process before it may take as "
+        "long; both take at most 55 seconds.",
     )
     cpu_seconds: float = Field(10.0, ge=1, le=50, description="Time of processor for one mail or document, seconds.")
     memory_bytes: int = Field(
@@ -40,7 +48,11 @@ class PrimitivesSettings(ServerSettings):
     )
     text_processes: int = Field(1, ge=1, le=64, description="Processes without rights that classify texts.")
     text_seconds: float = Field(
-        20.0, ge=1, le=50, description="Longest time for one text, the wait for a process included, seconds."
+        20.0,
+        ge=1,
+        le=50,
+        description="Longest time for one text, seconds. The wait for a process before it may take as "
+        "long; both take at most 55 seconds.",
     )
     model_characters: int = Field(
         60_000,

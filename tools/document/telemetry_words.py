@@ -116,6 +116,7 @@ FIELDS = {
     "error": "a reason of the catalogue, or the exception's class if it has no reason",
     "error_id": "the id that the caller received; search for it to find this line",
     "event_id": "the event of the stream",
+    "event_type": "`endpoint.failing`, ... as in the event",
     "expired": "how many leases had expired",
     "failures": "the number of consecutive failures",
     "fault": "the failure that a service reported for the tenant, a reason of the catalogue",
@@ -171,6 +172,7 @@ FIELDS = {
     "send_id": "the send",
     "tenant_id": "the tenant",
     "tool": "the tool that an agent called",
+    "warnings": "number of deleted warnings about endpoints",
     "why": "the class of the exception that ended its ping",
     "word": "the provider's error word",
 }

@@ -18,6 +18,9 @@ CHILD = "services.primitives.sandbox.child"
 _USES = 1000
 """Mails after which a process is replaced."""
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
+# The edge gives a call 60 seconds: an answer of the service itself has to come before.
+_SECONDS_IN_ALL = 55.0
+_LEAST_PLACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,18 @@ class SandboxLimits:
 
     Args:
         processes: Processes that read at the same time.
-        seconds: Time for one content by the clock, with the wait for a process and its start.
+        seconds: Time for the reading of one content by the clock, with the start of a process.
         confinement: The bounds of each process.
     """
 
     processes: int
     seconds: float
     confinement: Confinement
+
+    @property
+    def place_seconds(self) -> float:
+        """The longest wait for a process, before the time of the reading begins."""
+        return min(self.seconds, max(_SECONDS_IN_ALL - self.seconds, _LEAST_PLACE_SECONDS))
 
 
 class _Child:
@@ -135,17 +143,28 @@ class Sandbox:
 
         Raises:
             ContentError: The content cannot be read within the bounds. The time includes the start of a process.
-            Overloaded: The contents of others took the whole time; this one was not read.
+            Overloaded: The contents of others took all processes for too long; this one was not read.
         """
-        has_begun = False
+        async with self._place():
+            # The time that others took says nothing about this content.
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    return await self._read(operation, content, is_alone=is_alone)
+            except TimeoutError as exc:
+                raise ContentError("time") from exc
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places for processes. Raises Overloaded when none becomes free in time."""
         try:
-            async with asyncio.timeout(self._limits.seconds), self._places:
-                has_begun = True
-                return await self._read(operation, content, is_alone=is_alone)
+            async with asyncio.timeout(self._limits.place_seconds):
+                await self._places.acquire()
         except TimeoutError as exc:
-            if not has_begun:
-                raise Overloaded(metadata={"bound": "contents"}) from exc
-            raise ContentError("time") from exc
+            raise Overloaded(metadata={"bound": "contents"}) from exc
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _read(self, operation: str, content: bytes, *, is_alone: bool) -> bytes:
         child = None if is_alone else self._living()

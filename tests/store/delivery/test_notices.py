@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from mailmesh.processor.v1 import event_feed_service_pb2 as feed_pb2
 from mailmesh.processor.v1 import event_pb2
@@ -11,7 +12,7 @@ from services.delivery.sending.results import record
 from services.delivery.store import notices
 from services.delivery.store.rows import EndpointRow
 from services.meshkit import db
-from services.meshkit.errors import ServiceUnavailable
+from services.meshkit.errors import FieldInvalid, ServiceUnavailable
 from services.meshkit.ids import new_id
 from tests.store.delivery.test_queue import ALL, DAY, SCHEDULE, Pool, delivery, held, pool, queued, tried, use_cases
 
@@ -24,16 +25,20 @@ class Feed:
 
     Attributes:
         published: The notices by id, each as often as it was given.
-        is_away: Whether it refuses.
+        is_away: Whether it cannot be reached.
+        refused: The types that it does not know: it refuses each call that contains one, as Processor does.
     """
 
     def __init__(self) -> None:
         self.published: list[str] = []
         self.is_away = False
+        self.refused: set[str] = set()
 
     async def publish(self, given: list[feed_pb2.EndpointNotice]) -> None:
         if self.is_away:
             raise ServiceUnavailable
+        if self.refused & {one.event.event_type for one in given}:
+            raise FieldInvalid.of("notices[0].event.event_type", "must be a known one")
         self.published += [one.notice_id for one in given]
 
 
@@ -96,3 +101,44 @@ async def test_notices_stay_while_the_stream_is_away_and_keep_their_ids(pool: Po
 
     assert (1, 0) == (await sender.round(), await sender.round())
     assert [notice_id] == feed.published
+
+
+async def kept_gone(pool: Pool, count: int) -> list[str]:
+    """Keeps warnings that an endpoint is gone; returns the ids, the oldest first."""
+    lease = new_id()
+    row = await held(pool, lease)
+    for _ in range(count):
+        await tell(pool, lease, row, 410, datetime.now(UTC))
+        await use_cases(pool).resume(row.endpoint_id, ALL, "")
+    async with db.connection(pool) as connection:
+        return [one for one, _ in await notices.oldest(connection, 100)]
+
+
+async def test_a_refused_notice_is_dropped_and_holds_up_no_other(pool: Pool) -> None:
+    [first, last], feed = await kept_gone(pool, 2), Feed()
+    refused = new_id()
+    event = event_pb2.EndpointEvent(event_type="endpoint.later", endpoint_id=new_id())
+    async with db.connection(pool) as connection:
+        await notices.insert(connection, refused, event.endpoint_id, event.SerializeToString())
+        await connection.execute("UPDATE delivery.notices SET sequence = DEFAULT WHERE notice_id = $1", last)
+    feed.refused = {"endpoint.later"}
+
+    with structlog.testing.capture_logs() as lines:
+        assert (3, 0) == (await Notices(pool, feed).round(), await Notices(pool, feed).round())  # type: ignore[arg-type] # a part of the feed
+    assert [first, last] == feed.published
+    [line] = lines
+    assert ("error", event.endpoint_id, "endpoint.later", "FIELD_INVALID") == (
+        *(line[name] for name in ("log_level", "endpoint_id", "event_type", "reason")),
+    )
+
+
+async def test_the_oldest_notices_beyond_the_bound_are_dropped_while_the_stream_is_away(pool: Pool) -> None:
+    ids, feed = await kept_gone(pool, 4), Feed()
+    feed.is_away = True
+    with structlog.testing.capture_logs() as lines, pytest.raises(ServiceUnavailable):
+        await Notices(pool, feed, max_kept=3).round()  # type: ignore[arg-type] # a part of the feed
+    feed.is_away = False
+
+    assert [1] == [line["warnings"] for line in lines]
+    assert 3 == await Notices(pool, feed, max_kept=3).round()  # type: ignore[arg-type] # a part of the feed
+    assert ids[1:] == feed.published

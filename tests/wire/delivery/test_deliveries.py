@@ -27,7 +27,7 @@ from services.delivery.sending.feed import RETRY_SAFE, Feed
 from services.delivery.settings import DeliverySettings
 from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
-from services.meshkit.errors import MeshError
+from services.meshkit.errors import InvalidArgument, MeshError
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -352,7 +352,7 @@ async def test_a_gone_endpoint_warns_operators_once_and_no_tenant_sees_it(
             feed = Feed(EventFeedServiceStub(channel))
             for _ in range(2):
                 await feed.publish([notice])
-            with pytest.raises(MeshError):
+            with pytest.raises(InvalidArgument):
                 await feed.publish([feed_pb2.EndpointNotice(notice_id=new_id(), event=event_pb2.EndpointEvent())])
         assert 2 == len(await _warnings(processor))
         async with open_pool(Secret(delivery_database.url), "test", DatabaseLimits(connections=1)) as pool:

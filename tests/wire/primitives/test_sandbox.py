@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.render import CONTENT, TIMEOUT_SECONDS
 from mailmesh.primitives.v1 import primitive_service_pb2
 from services.meshkit.errors import Overloaded, ServiceUnavailable
 from services.meshkit.isolated import isolated_command
@@ -172,6 +173,32 @@ async def test_content_that_only_waited_for_others_is_not_called_unreadable() ->
             await subject(sandbox)
         child.send_signal(signal.SIGCONT)
         assert await reading == "Hello"
+
+
+async def test_content_that_waited_for_others_has_its_whole_time() -> None:
+    short = SandboxLimits(processes=1, seconds=2, confinement=LIMITS.confinement)
+    async with Sandbox.open(LIMITS) as sandbox:
+        await subject(sandbox)
+        (child,) = children()
+        child.send_signal(signal.SIGSTOP)
+        await sandbox._places.acquire()
+        sandbox._limits = short
+        reading = asyncio.ensure_future(subject(sandbox))
+        await asyncio.sleep(0)
+        sandbox._limits = LIMITS
+        sandbox._places.release()
+        await asyncio.sleep(short.seconds + 0.2)
+        child.send_signal(signal.SIGCONT)
+
+        assert await reading == "Hello"
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 27.5, 28, 50])
+def test_the_wait_and_the_reading_end_before_the_edge_gives_up(seconds: float) -> None:
+    limits = SandboxLimits(processes=1, seconds=seconds, confinement=LIMITS.confinement)
+
+    assert min(seconds, 5) <= limits.place_seconds <= seconds
+    assert seconds + limits.place_seconds <= TIMEOUT_SECONDS[CONTENT] - 5
 
 
 async def test_the_start_of_a_process_counts_as_time() -> None:
