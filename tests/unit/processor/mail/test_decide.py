@@ -357,7 +357,12 @@ def test_a_mail_waits_for_its_report_a_bounded_number_of_times() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [classify(MS365, 400, ["ErrorInvalidRequest"]), classify(MS365, 503, [], timedelta(hours=1))]
+    "error",
+    [
+        classify(MS365, 400, ["ErrorInvalidRequest"]),
+        classify(MS365, 404, ["ErrorItemNotFound"]),
+        classify(MS365, 503, [], timedelta(hours=1)),
+    ],
 )
 def test_a_mail_does_not_wait_for_a_report_that_comes_never_or_too_late(error: SourceError) -> None:
     assert ["mail.created"] == types(decide(make_hint(), Found(make_mapped(), error), None, INBOX, PATIENCE))
