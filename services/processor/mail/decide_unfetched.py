@@ -22,6 +22,8 @@ from services.processor.mailbox.retry_policy import RetryPolicy
 from services.providers.names import GOOGLEWS
 
 _FIRST_LOOKS_SECONDS = 0.5
+_NO_REPORT = frozenset({Remedy.PERMANENT, Remedy.MISSING})
+"""The failures of a read of a report that a retry does not change."""
 
 
 def decide_missing(
@@ -133,15 +135,15 @@ def await_report(
 ) -> Decision:
     """Put off the events of a mail whose report of a bounce or complaint was not read, a bounded number of times.
 
-    The report counts only with the mail's event, so that event waits for it. After the attempts of a fetch, after a
-    final failure, or if the provider asks for a longer pause than an event may wait, the mail goes out without it.
+    The report counts only with the mail's event, so that event waits for it. The mail goes out without it after the
+    attempts of a fetch, after a failure that stays (its mail is known, so MIME that is missing comes no more), and
+    when the next read would come after the time that an event may wait.
     """
     attempts = reported.attempts + 1
-    is_long = error.retry_after is not None and error.retry_after > retry_policy.announce_after
-    is_over = error.remedy is Remedy.PERMANENT or attempts >= retry_policy.attempts or is_long
-    age = retry_policy.now - reported.received_at
-    again = None if is_over or not decision.pending else _again(attempts, age, error, retry_policy)
-    if again is None:
+    if not decision.pending or error.remedy in _NO_REPORT or attempts >= retry_policy.attempts:
+        return decision
+    again = _again(attempts, retry_policy.now - reported.received_at, error, retry_policy)
+    if again is None or again > reported.received_at + retry_policy.announce_after:
         return decision
     return Decision((), None, again, replace(reported, attempts=attempts, reason=error.reason))
 

@@ -357,10 +357,34 @@ def test_a_mail_waits_for_its_report_a_bounded_number_of_times() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [classify(MS365, 400, ["ErrorInvalidRequest"]), classify(MS365, 503, [], timedelta(hours=1))]
+    "error",
+    [
+        classify(MS365, 400, ["ErrorInvalidRequest"]),
+        classify(MS365, 404, ["ErrorItemNotFound"]),
+        classify(MS365, 503, [], timedelta(hours=1)),
+    ],
 )
 def test_a_mail_does_not_wait_for_a_report_that_comes_never_or_too_late(error: SourceError) -> None:
     assert ["mail.created"] == types(decide(make_hint(), Found(make_mapped(), error), None, INBOX, PATIENCE))
+
+
+@pytest.mark.parametrize(
+    ("age", "asked", "expected"),
+    [
+        (4, 10, []),
+        (6, 10, ["mail.created"]),
+        (14, None, []),
+        (15, None, ["mail.created"]),
+        (99, None, ["mail.created"]),
+    ],
+)
+def test_no_mail_waits_for_its_report_longer_than_an_event_may(
+    age: int, asked: int | None, expected: list[str]
+) -> None:
+    late = classify(MS365, 503, [], None if asked is None else timedelta(minutes=asked))
+    reported = make_hint(received_at=NOW - timedelta(minutes=age))
+
+    assert expected == types(decide(reported, Found(make_mapped(), late), None, INBOX, PATIENCE))
 
 
 def test_a_known_mail_does_not_wait_for_its_report() -> None:
