@@ -174,10 +174,10 @@ class Deliverer:
         return max(self._next_look - time.monotonic(), 0.0)
 
     async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
-        """Commit deliveries with the position behind them, unless a caller has moved it or the tenants meanwhile."""
+        """Commit deliveries with the position behind them, unless a caller has changed the endpoint meanwhile."""
         async with db.transaction(self._means.pool) as connection:
             held = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
-            if held is None or (held.position, held.tenant_ids) != (row.position, row.tenant_ids):
+            if held is None or (held.position, held.revision) != (row.position, row.revision):
                 self._next_look = 0.0
                 return
             if new:
