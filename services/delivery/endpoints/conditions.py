@@ -1,6 +1,7 @@
 """The conditions of endpoints on the content of mails: checked, stored, and held against events."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
@@ -12,11 +13,33 @@ MAX_CONDITIONS = 10
 MAX_VALUES = 20
 MAX_VALUE_CHARACTERS = 200
 _FLAG = pb2.ENDPOINT_CONDITION_FIELD_HAS_ATTACHMENTS
-_TESTS: Final[dict[int, Callable[[str, str], bool]]] = {
-    pb2.ENDPOINT_CONDITION_TEST_EQUALS: str.__eq__,
-    pb2.ENDPOINT_CONDITION_TEST_CONTAINS: str.__contains__,
-    pb2.ENDPOINT_CONDITION_TEST_ENDS_WITH: str.endswith,
+_TESTS: Final[dict[int, Callable[[Sequence[str], tuple[str, ...], frozenset[str]], bool]]] = {
+    pb2.ENDPOINT_CONDITION_TEST_EQUALS: lambda texts, _values, chosen: not chosen.isdisjoint(texts),
+    pb2.ENDPOINT_CONDITION_TEST_CONTAINS: lambda texts, values, _: any(one in text for text in texts for one in values),
+    pb2.ENDPOINT_CONDITION_TEST_ENDS_WITH: lambda texts, values, _: any(text.endswith(values) for text in texts),
 }
+
+
+class Conditions:
+    """Conditions that are ready to be held against many events: their values are folded once.
+
+    Args:
+        asked: Checked conditions.
+    """
+
+    def __init__(self, asked: Iterable[pb2.EndpointCondition]) -> None:
+        self._all = [_Condition.of(one) for one in asked]
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._all)
+
+    def hold(self, event: event_pb2.Event) -> bool:
+        """Tell whether all conditions hold for an event. They hold for an event that carries no mail."""
+        if not self._all or event.WhichOneof("kind") != "mail" or not event.mail.HasField("message"):
+            return True
+        fields = _Fields(event.mail.message)
+        return all(one.fits(fields) is not one.is_negated for one in self._all)
 
 
 def checked(asked: Sequence[pb2.EndpointCondition]) -> bytes:
@@ -34,13 +57,6 @@ def checked(asked: Sequence[pb2.EndpointCondition]) -> bytes:
 def read(stored: bytes) -> Sequence[pb2.EndpointCondition]:
     """Return conditions from their stored form."""
     return pb2.EndpointFilter.FromString(stored).conditions
-
-
-def hold(conditions: Iterable[pb2.EndpointCondition], event: event_pb2.Event) -> bool:
-    """Tell whether all conditions hold for an event. They hold for an event that carries no mail."""
-    if event.WhichOneof("kind") != "mail" or not event.mail.HasField("message"):
-        return True
-    return all(_fits(one, event.mail.message) is not one.is_negated for one in conditions)
 
 
 def _checked(place: str, one: pb2.EndpointCondition) -> pb2.EndpointCondition:
@@ -61,11 +77,36 @@ def _checked(place: str, one: pb2.EndpointCondition) -> pb2.EndpointCondition:
     return pb2.EndpointCondition(field=one.field, test=test, values=one.values, is_negated=one.is_negated)
 
 
-def _fits(one: pb2.EndpointCondition, mail: MailMessage) -> bool:
-    if one.field == _FLAG:
-        return bool(mail.attachments)
-    test, wanted = _TESTS[one.test], [value.casefold() for value in one.values]
-    return any(test(text.casefold(), value) for text in _texts(one.field, mail) for value in wanted)
+class _Fields:
+    """The fields of one mail, each folded once, however many conditions compare it."""
+
+    def __init__(self, mail: MailMessage) -> None:
+        self.mail = mail
+        self._folded: dict[int, list[str]] = {}
+
+    def folded(self, field: int) -> list[str]:
+        if field not in self._folded:
+            self._folded[field] = [text.casefold() for text in _texts(field, self.mail)]
+        return self._folded[field]
+
+
+@dataclass(frozen=True)
+class _Condition:
+    field: int
+    test: int
+    values: tuple[str, ...]
+    chosen: frozenset[str]
+    is_negated: bool
+
+    @classmethod
+    def of(cls, one: pb2.EndpointCondition) -> "_Condition":
+        values = tuple(value.casefold() for value in one.values)
+        return cls(one.field, one.test, values, frozenset(values), one.is_negated)
+
+    def fits(self, fields: _Fields) -> bool:
+        if self.field == _FLAG:
+            return bool(fields.mail.attachments)
+        return _TESTS[self.test](fields.folded(self.field), self.values, self.chosen)
 
 
 def _texts(field: int, mail: MailMessage) -> list[str]:

@@ -3,10 +3,12 @@
 import asyncio
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
+from mailmesh.processor.v1 import event_pb2
 from services.delivery.endpoints import conditions
 from services.delivery.sending import bodies
 from services.delivery.sending.attempt import Attempts, Tried
@@ -166,18 +168,16 @@ class Deliverer:
             self._next_look = time.monotonic() + _AWAY_SECONDS
             return _AWAY_SECONDS
         if page.next_cursor != row.position:
-            chosen = conditions.read(row.conditions)
-            new = [bodies.delivery_of(event) for event in page.events if conditions.hold(chosen, event)]
-            await self._keep(row, new, page.next_cursor)
+            await self._keep(row, await _chosen(row, page.events), page.next_cursor)
         if page.has_more:
             self._next_look = 0.0
         return max(self._next_look - time.monotonic(), 0.0)
 
     async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
-        """Commit deliveries with the position behind them, unless a caller has moved it or the tenants meanwhile."""
+        """Commit deliveries with the position behind them, unless a caller has changed the endpoint meanwhile."""
         async with db.transaction(self._means.pool) as connection:
             held = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
-            if held is None or (held.position, held.tenant_ids) != (row.position, row.tenant_ids):
+            if held is None or (held.position, held.revision) != (row.position, row.revision):
                 self._next_look = 0.0
                 return
             if new:
@@ -238,3 +238,14 @@ class Deliverer:
                 await self._nudged.wait()
         except TimeoutError:
             return
+
+
+async def _chosen(row: EndpointRow, events: Iterable[event_pb2.Event]) -> list[Delivery]:
+    """Return the deliveries of the events that the endpoint's conditions choose."""
+    chosen, new = conditions.Conditions(conditions.read(row.conditions)), list[Delivery]()
+    for event in events:
+        if chosen.hold(event):
+            new.append(bodies.delivery_of(event))
+        # A mail may have thousands of recipients: the other endpoints' deliverers run between two events.
+        await asyncio.sleep(0)
+    return new

@@ -1,21 +1,39 @@
 """A process runs one deliverer for an endpoint, and that one delivers its queue whether or not Processor answers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_feed_service_pb2 as feed_pb2
+from mailmesh.processor.v1 import event_pb2
+from services.delivery.endpoints.conditions import checked
 from services.delivery.sending.attempt import Tried
 from services.delivery.sending.deliverer import Deliverer, Means
 from services.delivery.sending.holder import Holder
 from services.delivery.sending.slots import Slots
 from services.delivery.store import leases
-from services.delivery.store.rows import Delivery
+from services.delivery.store.rows import Delivery, EndpointRow
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import Unavailable
-from tests.store.delivery.test_queue import SCHEDULE, VALUES, Pool, delivery, pool, queued, tried, use_cases
+from services.meshkit.ids import new_id
+from tests.store.delivery.test_queue import (
+    ALL,
+    SCHEDULE,
+    TENANT,
+    VALUES,
+    Pool,
+    delivery,
+    pool,
+    queued,
+    tried,
+    use_cases,
+)
 
 __all__ = ["pool"]
 _END_ALL = "UPDATE delivery.endpoints SET leased_until = now() - interval '1 second'"
@@ -88,3 +106,34 @@ async def test_what_is_queued_is_delivered_while_processor_is_away(pool: Pool) -
     finally:
         await holder.stop(5)
     assert {} == await use_cases(pool).counts([row])
+
+
+class LoosenedFeed:
+    """A stream of one event, which the endpoint's conditions exclude until the page is under way."""
+
+    def __init__(self, change: Callable[[EndpointRow], Awaitable[object]]) -> None:
+        self.change = change
+
+    async def page(self, row: EndpointRow, _count: int) -> feed_pb2.ReadFeedResponse:
+        if row.position == "after":
+            return feed_pb2.ReadFeedResponse(next_cursor="after")
+        if row.conditions:
+            await self.change(row)
+        mail = mail_pb2.NormalizedMailEvent(event_id=new_id(), tenant_id=TENANT, event_type="mail.created")
+        mail.message.subject = "offer"
+        return feed_pb2.ReadFeedResponse(events=[event_pb2.Event(mail=mail)], next_cursor="after")
+
+
+async def test_a_page_is_read_again_when_a_caller_changes_the_conditions_meanwhile(pool: Pool) -> None:
+    callers = use_cases(pool)
+    narrow = pb2.EndpointCondition(field=pb2.ENDPOINT_CONDITION_FIELD_SUBJECT, values=["invoice"])
+    await callers.create({**VALUES, "conditions": checked([narrow])}, {}, "latest")
+    feed: Any = LoosenedFeed(lambda row: callers.update(row.endpoint_id, ALL, {"conditions": b""}, None))
+    attempts: Any = Accepting()
+    holder = Holder(Means(pool, feed, attempts, SCHEDULE, SystemClock(), Slots(1), 100), 10, timedelta(seconds=30))
+    await holder.round()
+    try:
+        async with asyncio.timeout(20):
+            await attempts.accepted.wait()
+    finally:
+        await holder.stop(5)

@@ -33,7 +33,7 @@ def condition(field: str, test: str, *values: str, is_negated: bool = False) -> 
 
 
 def holds(*asked: pb2.EndpointCondition, event: event_pb2.Event = EVENT) -> bool:
-    return conditions.hold(conditions.read(conditions.checked(asked)), event)
+    return conditions.Conditions(conditions.read(conditions.checked(asked))).hold(event)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,24 @@ def test_all_conditions_have_to_hold() -> None:
     assert holds()
     assert holds(fits, fits)
     assert not holds(fits, fails)
+
+
+def test_a_field_is_folded_once_however_many_conditions_compare_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    texts = conditions._texts
+
+    def noted(field: int, mail: message_pb2.MailMessage) -> list[str]:
+        read.append(field)
+        return texts(field, mail)
+
+    monkeypatch.setattr(conditions, "_texts", noted)
+    crowded = event_pb2.Event()
+    crowded.CopyFrom(EVENT)
+    crowded.mail.message.to.extend(message_pb2.Address(address=f"P{at}@Contoso.test") for at in range(4500))
+    tests = ("EQUALS", "CONTAINS", "ENDS_WITH")
+
+    assert holds(*(condition("RECIPIENT", test, "x", "p4499@contoso.TEST") for test in tests * 3), event=crowded)
+    assert read == [pb2.ENDPOINT_CONDITION_FIELD_RECIPIENT]
 
 
 def test_attachments_are_a_field_without_values() -> None:
