@@ -27,7 +27,8 @@ _ROLES_MAX = 200
 _CONSENT_GONE = frozenset({65001, 90002, 700016, 7000112, 7000229})
 """The organisation is gone, or has not admitted the app, or has removed or blocked it.
 
-No grant of the app can be lost: with the administrator's consent its tokens come again, so its tenants try again."""
+The app has no grant that could be lost: after the administrator's consent the provider issues its tokens, so its
+tenants keep trying."""
 _USER = "id,displayName,mail,userPrincipalName,accountEnabled"
 
 
