@@ -55,13 +55,18 @@ class PeriodicLoop:
         self._round_seconds = round_seconds
         self._guard = Guard(name, interval_seconds, jitter=jitter)
         self._nudged = asyncio.Event()
+        self._is_roused = False
 
     def nudge(self) -> None:
         """Start the next round at once. Safe to call again: calls before the round starts count as one."""
         self._nudged.set()
 
     def rouse(self) -> None:
-        """End the longer waits of an idle loop, because work may fall due soon. Safe to call again."""
+        """End the longer waits of an idle loop, because work may fall due soon. Safe to call again.
+
+        The wait behind a round that runs now is a short one too: the round may have looked too early for this work.
+        """
+        self._is_roused = True
         if self._idle_rounds >= IDLE_ROUNDS:
             self.nudge()
 
@@ -75,7 +80,8 @@ class PeriodicLoop:
                 self._idle_rounds = 0
                 LOOP_ITEMS.labels(self._name).inc(done)
             else:
-                self._idle_rounds = 0 if self._guard.failures else self._idle_rounds + 1
+                self._idle_rounds = 0 if self._guard.failures or self._is_roused else self._idle_rounds + 1
+                self._is_roused = False
                 await self._wait()
 
     async def _round(self) -> int:

@@ -82,10 +82,10 @@ class KeyRegistration:
                 return
             async with db.transaction(self._pool) as connection:
                 await self._require_usable(connection, ring)
-                self._ring.adopt(ring)
         except SettingsError as exc:
             logger.error("changed keys cannot be used", faults=exc.faults)  # noqa: TRY400 - its text says all
             return
+        self._ring.adopt(ring)  # only once the check values are stored: later rounds do not store them
         logger.info("keys read again", key_ids=self._ring.ids)
 
     async def _require_usable(self, connection: db.Connection, ring: KeyRing) -> None:

@@ -127,6 +127,24 @@ async def test_an_idle_loop_waits_longer_until_there_is_something_to_do(monkeypa
     assert [1.0] * (IDLE_ROUNDS - 1) + [5.0, 5.0, 1.0] == waits
 
 
+async def test_a_loop_that_is_roused_while_it_becomes_idle_goes_on_with_short_waits():
+    count, done = 0, asyncio.Event()
+
+    async def work() -> int:
+        nonlocal count
+        count += 1
+        if count == IDLE_ROUNDS:
+            loop.rouse()
+        if count == 2 * IDLE_ROUNDS:
+            done.set()
+        return 0
+
+    loop = PeriodicLoop("roused", 0.001, work, idle_factor=3_600_000)
+    await rounds(loop, done)
+
+    assert 2 * IDLE_ROUNDS == count
+
+
 async def test_a_nudge_starts_the_next_round_at_once():
     count, done = 0, asyncio.Event()
 

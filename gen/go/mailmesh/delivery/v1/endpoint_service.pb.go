@@ -2213,8 +2213,9 @@ type RecoverEndpointRequest struct {
 	// dry_run counts the deliveries and changes nothing.
 	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-	// once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule. A position that is earlier
-	// stays. It excludes `exhausted_from`.
+	// once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
+	// event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
+	// `exhausted_from`.
 	EventsFrom    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

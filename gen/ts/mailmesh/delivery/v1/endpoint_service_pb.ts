@@ -1069,8 +1069,9 @@ export type RecoverEndpointRequest = Message<"mailmesh.delivery.v1.RecoverEndpoi
 
   /**
    * events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-   * once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule. A position that is earlier
-   * stays. It excludes `exhausted_from`.
+   * once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
+   * event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
+   * `exhausted_from`.
    *
    * @generated from field: google.protobuf.Timestamp events_from = 4;
    */
