@@ -17,10 +17,14 @@ from tests.programs.standby import order
 
 FIRST, SECOND = b"1" * 32, b"2" * 32
 FAILS_AT_COMMIT = (
-    "CREATE FUNCTION vault.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-    "RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$",
-    "CREATE CONSTRAINT TRIGGER refuses AFTER INSERT ON vault.key_encryption_keys DEFERRABLE INITIALLY DEFERRED "
-    "FOR EACH ROW EXECUTE FUNCTION vault.refuse()",
+    (
+        "CREATE FUNCTION vault.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$"
+    ),
+    (
+        "CREATE CONSTRAINT TRIGGER refuses AFTER INSERT ON vault.key_encryption_keys DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION vault.refuse()"
+    ),
 )
 
 
