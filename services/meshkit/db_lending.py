@@ -2,7 +2,7 @@
 
 asyncpg notices that a connection has ended when it reads from it or, for a server that vanished, never. After a restart
 each connection of a pool would fail one caller. And a connection to a server that has become a standby stays open, but
-can only read. Therefore a connection that has been idle answers before it is lent, and the first one that is found
+can only read. Therefore a connection answers from time to time before it is lent, and the first one that is found
 dead, or on a server that only reads, has all others of its pool replaced.
 """
 
@@ -24,9 +24,10 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _TRUSTED_SECONDS = 3.0
-"""A connection that has answered within this time is lent at once, unless it has ended. A server that stops ends its
+"""A connection that has been asked within this time is lent at once, unless it has ended. A server that stops ends its
 connections. That one has vanished or only reads, the health check finds out: it asks every two seconds in any case, and
-its question keeps the connection of an idle process trusted."""
+its question keeps the connection of an idle process trusted. The answers to a caller's statements count for nothing:
+a standby gives them too, as long as the statements only read."""
 _CHECK_SECONDS = 0.5  # less than the time of a health ping, which would be cancelled inside
 _READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
 """True also on a standby."""
@@ -39,7 +40,8 @@ class History:
     """The times of a connection that decide whether it is lent, by the monotonic clock."""
 
     made_at: float
-    answered_at: float
+    checked_at: float
+    """When the server last said that it can write; a new connection is only made to one that can."""
 
 
 class LendableConnection(asyncpg.Connection):
@@ -109,8 +111,8 @@ class Loan:
         self._history: History = connection.history
 
     async def is_answering(self, trusted_seconds: float = _TRUSTED_SECONDS) -> bool:
-        """Say whether it can be used now, for writing too. Asks the server unless it has answered within a time."""
-        if time.monotonic() - self._history.answered_at < trusted_seconds and not self.connection.is_closed():
+        """Say whether it can be used now, for writing too. Asks the server unless that was done within a time."""
+        if time.monotonic() - self._history.checked_at < trusted_seconds and not self.connection.is_closed():
             return True
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
@@ -118,12 +120,8 @@ class Loan:
         except (OSError, *ClientError) as exc:  # a TimeoutError is an OSError
             logger.info("connection does not answer", error=type(exc).__name__)
             return False
-        self.note_answer()
+        self._history.checked_at = time.monotonic()
         return True
-
-    def note_answer(self) -> None:
-        """Note that the server has just answered."""
-        self._history.answered_at = time.monotonic()
 
     async def give_back(self) -> None:
         """Return it to the pool. That this fails concerns no caller: asyncpg has ended the connection then."""
@@ -151,7 +149,7 @@ async def borrow(pool: Pool, wait_seconds: float, trusted_seconds: float | None 
     Args:
         pool: Source of the connection, as `db.open_pool` made it.
         wait_seconds: For a free connection and its answer.
-        trusted_seconds: A connection that has answered within this time is not asked; 0 to ask it in any case.
+        trusted_seconds: A connection that was asked within this time is not asked again; 0 to ask it in any case.
 
     Raises:
         TimeoutError: No connection is free in time.
@@ -185,7 +183,6 @@ async def lent(pool: Pool, wait_seconds: float, trusted_seconds: float | None = 
     except BaseException:
         await loan.give_back()
         raise
-    loan.note_answer()
     await loan.give_back()
 
 

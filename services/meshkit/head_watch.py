@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.meshkit import db
+from services.meshkit.db_lending import check_writable
 from services.meshkit.guard import Guard
 
 _LONGEST_RETRY_SECONDS = 2.0
@@ -79,6 +80,8 @@ class HeadWatch:
         await connection.add_listener(self._channel, self._heard)
         try:
             while True:
+                # A server that became a standby keeps its connections and answers, and never notifies of a new head.
+                await check_writable(connection)
                 self._move(await self._read_head(connection))
                 await asyncio.sleep(self._look_seconds)
         finally:

@@ -83,6 +83,7 @@ from services.processor.stream.tenant_events import tenant_follower
 
 NAME = "processor"
 _WORKERS = "processor"
+_LISTENERS = 2  # to the head of the stream, and to changed tenants
 """The queue through which workers are woken."""
 _INGEST_RETRY_SAFE = (
     "/mailmesh.ingest.v1.InboxService/EnqueueReconcile",
@@ -117,7 +118,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
     """Open everything, serve until `stop` is set, and close everything in reverse order."""
     tls = TlsFiles.of(settings)
     async with (
-        open_pool(settings.database_url, NAME, DatabaseLimits(settings.connections)) as pool,
+        open_pool(settings.database_url, NAME, DatabaseLimits(settings.connections + _LISTENERS)) as pool,
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_INGEST_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         WakeQueue.open(settings.redis_url, _WORKERS) as wakes,

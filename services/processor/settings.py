@@ -31,7 +31,11 @@ class ProcessorSettings(MeshSettings):
     )
 
     connections: int = Field(
-        16, ge=2, le=200, description="Largest number of connections to PostgreSQL of one process."
+        16,
+        ge=2,
+        le=200,
+        description="Largest number of connections to PostgreSQL of one process, besides those that listen to notices: "
+        "two of the server, one of a worker.",
     )
 
     tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker processes concurrently.")

@@ -62,6 +62,7 @@ NAME = "processor"
 QUEUE = "processor"
 """The queue through which Ingest and Processor's server wake workers."""
 _INBOX = "/mailmesh.ingest.v1.InboxService"
+_LISTENERS = 1  # to changed tenants
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
 _SHOW_SECONDS = 5.0
@@ -91,7 +92,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
     """
     tls = TlsFiles.of(settings)
     async with (
-        open_pool(settings.database_url, "processor worker", DatabaseLimits(settings.connections)) as pool,
+        open_pool(settings.database_url, "processor worker", DatabaseLimits(settings.connections + _LISTENERS)) as pool,
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         ProviderHttp.of(settings, read_answer) as http,

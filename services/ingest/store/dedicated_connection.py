@@ -39,7 +39,6 @@ class DedicatedConnection:
             except BaseException:
                 await self.aclose()
                 raise
-            loan.note_answer()
         assert row is not None  # noqa: S101 - the statement returns exactly one row
         return row
 

@@ -11,7 +11,7 @@ from services.processor.mailbox.token_cache import TokenCache
 
 _POOL_SECONDS = 5.0
 _CHANGES_AT_ONCE = 1000
-_IDLE_FACTOR = 15.0
+_IDLE_SECONDS = 15.0
 
 
 class TokenDropper:
@@ -53,7 +53,9 @@ def token_loops(
         tokens: The process's tokens.
         seconds: Between two polls while tenants change.
     """
-    loop = PeriodicLoop("tokens", seconds, TokenDropper(pool, tokens).round, idle_factor=_IDLE_FACTOR)
+    loop = PeriodicLoop(
+        "tokens", seconds, TokenDropper(pool, tokens).round, idle_factor=max(1.0, _IDLE_SECONDS / seconds)
+    )
     head = HeadWatch(pool, channel, tenant_changes.newest_change)
     head.call(loop.nudge)
     return head.run(), loop.run()

@@ -129,6 +129,31 @@ async def test_a_write_on_a_server_that_only_reads_drops_the_connection(pool: Po
     assert set(before).isdisjoint(await fill(pool))
 
 
+async def test_a_connection_that_is_in_use_is_still_asked_whether_it_can_write(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db_lending, "_TRUSTED_SECONDS", 0.5)
+    used = await read_only_from_now_on(pool)
+
+    async with asyncio.timeout(60):
+        while True:  # often enough that an answer is always younger than the time of trust
+            async with db.connection(pool, 10) as connection:
+                if connection.get_server_pid() not in used:
+                    break
+            await asyncio.sleep(0.05)
+
+
+async def read_only_from_now_on(pool: Pool) -> list[int]:
+    """Make the sessions of the pool's connections read-only, as those to a standby are, and return their backends."""
+    loans = [await db_lending.borrow(pool, 10) for _ in range(CONNECTIONS)]
+    for loan in loans:
+        await loan.connection.execute("SET default_transaction_read_only = on")
+    backends = [loan.connection.get_server_pid() for loan in loans]
+    for loan in loans:
+        await loan.give_back()
+    return backends
+
+
 async def test_a_server_without_a_free_slot_is_unavailable_and_then_serves(url: str) -> None:
     async with open_pool(Secret(url), "late", LIMITS) as late:
         taken: list[asyncpg.Connection] = []
