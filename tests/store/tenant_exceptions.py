@@ -5,7 +5,8 @@ WITHOUT_TENANT = {
         ingest.cursors ingest.refusals processor.duties processor.followed processor.stream processor.workers
         vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
-        delivery.endpoints processor.replays vault.api_keys vault.sessions""",
+        delivery.endpoints delivery.notices processor.replays vault.api_keys vault.sessions""",
+    "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
     "A digest by which repeated notifications are found, without an id.": "ingest.item_keys",
     "The row belongs to a row of a tenant, and goes with it.": """
         processor.calendar_events processor.calendar_staged processor.calendar_unread processor.send_files
@@ -88,6 +89,7 @@ STATEMENTS = {
         token_vault/store/data_keys:_WRAPPED_COUNTS token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
+        processor/stream/store/event_reader:_LAST_BEFORE
         processor/stream/store/event_reader:_STATE processor/stream/store/event_reader:_WHOLE_STREAM
         token_vault/store/tenant_changes:_OLDEST_POSITION token_vault/store/tenant_changes:_AFTER""",
     "A provider's notification names a subscription or an address, from which Ingest learns the tenant.": """

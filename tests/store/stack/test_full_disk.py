@@ -135,7 +135,7 @@ def test_a_cluster_is_made_inside_a_disk_or_a_link_that_stands_in_its_place(shor
 
 
 def test_a_cluster_that_was_moved_half_way_is_moved_to_the_end(short_folder: Path) -> None:
-    data, target = short_folder / "moved", short_folder / "target"
+    data, target = short_folder / "half-moved", short_folder / "half-moved-target"
     (target / "cluster.made").mkdir(parents=True)
     (target / "global").mkdir()
     (target / "cluster.made" / "PG_VERSION").write_text("18")
