@@ -168,7 +168,7 @@ class Lane:
         self._runners.discard(runner)
         if not runner.cancelled() and (failure := runner.exception()):
             logger.error("a runner of %s failed", self._url, exc_info=failure)
-        if self._queue or self._again:  # put in after the runner's last look, when it still counted as running
+        if self._queue or self._again:  # it came after the runner's last check, when that still counted as running
             self._start()
         elif not self._runners and not self.pending:
             self._pushes.forget_lane(self)

@@ -30,7 +30,7 @@ class AtTheLastMoment(Lane):
         self.delivered += parcel.items
         self.pending -= len(parcel.items)
         if parcel.items == ["first"]:
-            # It runs when the runner has looked for more, and before the runner counts as ended.
+            # It runs when the runner has checked for more, and before the runner counts as ended.
             asyncio.get_running_loop().call_soon(self.put, "second")
 
 
