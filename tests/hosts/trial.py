@@ -22,7 +22,7 @@ from stack.programs.roles import load_passwords
 from stack.simulated import SimulatorControl
 from tests.hosts.databases import ADDRESS, Databases
 from tests.hosts.installation import OUTSIDE, Installation
-from tests.hosts.wire import Host, Wire, name_hosts, namespace
+from tests.hosts.wire import Host, Wire, named_hosts, namespace
 from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address
 from tests.mesh.delivery.receiver import Receiver
 from tests.mesh.torture import settle
@@ -102,7 +102,7 @@ class Trial:
         stack.callback(self._databases.stop)
         urls = self._databases.prepare(load_passwords(self._folder / "passwords.json"))
         self._installation = Installation(self._folder, world, (hosts["one"], hosts["two"]), hosts["three"], urls)
-        name_hosts({**self._installation.names, "database": [ADDRESS]}, self._folder)
+        stack.enter_context(named_hosts({**self._installation.names, "database": [ADDRESS]}, self._folder))
         stack.callback(self._installation.stop)
         self._installation.start()
         self._databases.wait_for_the_standby()

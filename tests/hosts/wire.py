@@ -203,8 +203,9 @@ def namespace():
         keeper.communicate()
 
 
-def name_hosts(names: dict[str, list[str]], folder: Path) -> None:
-    """Make names lead to addresses for this process and its children alone.
+@contextlib.contextmanager
+def named_hosts(names: dict[str, list[str]], folder: Path):
+    """Make names lead to addresses during the block, for this process and its children alone.
 
     Args:
         names: Addresses by name.
@@ -215,6 +216,10 @@ def name_hosts(names: dict[str, list[str]], folder: Path) -> None:
     file.write_text("\n".join(("127.0.0.1 localhost", *lines, "")))
     file.chmod(0o644)
     _do("mount", "--bind", str(file), "/etc/hosts")
+    try:
+        yield
+    finally:
+        _do("umount", "/etc/hosts")
 
 
 def _do(*command: str) -> None:
