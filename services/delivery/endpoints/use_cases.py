@@ -113,7 +113,7 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
         """
         async with db.connection(self._pool) as connection:
-            return found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
+            return await _in_scope(connection, endpoint_id, scope)
 
     async def page(self, scope: Scope, before: str | None, url: str, limit: int) -> list[EndpointRow]:
         """Read a page of endpoints, newest first."""
@@ -134,7 +134,7 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
         """
         async with db.connection(self._pool) as connection:
-            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
+            await _in_scope(connection, endpoint_id, scope)
             return await attempts.page(connection, endpoint_id, event_id, before, limit)
 
     async def update(
@@ -233,7 +233,7 @@ class Endpoints:
             EventNotFound: As Processor answers: the event is past retention.
         """
         async with db.connection(self._pool) as connection:
-            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden))
+            await _in_scope(connection, endpoint_id, scope)
             event_id = await attempts.event_of(connection, endpoint_id, attempt_id)
             if event_id is None:
                 raise _no_attempt(attempt_id)
@@ -241,9 +241,7 @@ class Endpoints:
         if not is_queued:
             again = await self._stream.delivery(event_id)
             async with db.transaction(self._pool) as connection:
-                row = found(
-                    endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden, lock=True)
-                )
+                row = await _in_scope(connection, endpoint_id, scope, lock=True)
                 if not row.covers(again.tenant_id):
                     raise _no_attempt(attempt_id)
                 await deliveries.insert(connection, endpoint_id, [again])
@@ -319,22 +317,13 @@ class Endpoints:
         work: Callable[[db.Connection, EndpointRow], Awaitable[EndpointRow]],
     ) -> EndpointRow:
         async with db.transaction(self._pool) as connection:
-            row = await work(
-                connection,
-                found(
-                    endpoint_id, await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden, lock=True)
-                ),
-            )
+            row = await work(connection, await _in_scope(connection, endpoint_id, scope, lock=True))
         self._changed()
         return row
 
 
-def found(endpoint_id: str, row: EndpointRow | None) -> EndpointRow:
-    """Return an endpoint that was looked up.
-
-    Raises:
-        EndpointNotFound: There is none.
-    """
+async def _in_scope(connection: db.Connection, endpoint_id: str, scope: Scope, *, lock: bool = False) -> EndpointRow:
+    row = await endpoints.get(connection, endpoint_id, scope.tenants, scope.hidden, lock=lock)
     if row is None:
         raise EndpointNotFound(resource=endpoint_id, metadata={"endpoint_id": endpoint_id})
     return row
