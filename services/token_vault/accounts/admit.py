@@ -1,5 +1,6 @@
 """Admit a verified account: create its tenant, or reconnect the tenant that it already has."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -153,17 +154,32 @@ def _columns(flow: FlowRow, grant: Grant, account: Account, now: datetime) -> di
         "external_tenant_id": grant.identity.external_tenant_id,
         "user_id": grant.identity.user_id,
         "address": account.address,
-        "display_name": flow.display_name or plain_name(account.display_name or account.address, _NAME_CHARACTERS),
+        **first_values(account, flow.display_name, flow.abilities, now),
+    }
+
+
+def first_values(account: Account, name: str, abilities: Iterable[str], now: datetime) -> dict[str, object]:
+    """Return the columns that each new tenant begins with, however its account is connected.
+
+    Args:
+        account: The account.
+        name: The chosen name, or empty for the account's own.
+        abilities: The requested abilities.
+        now: The time.
+    """
+    return {
+        "display_name": name or plain_name(account.display_name or account.address, _NAME_CHARACTERS),
         "status": ACTIVE,
         "status_changed_at": now,
-        "requested_abilities": list(flow.abilities),
+        "requested_abilities": list(abilities),
         "connected_at": now,
         "created_at": now,
         "updated_at": now,
     }
 
 
-def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -> dict[str, object]:
+def renewed_values(abilities: Iterable[str], now: datetime) -> dict[str, object]:
+    """Return the columns by which a tenant works as after its first connection, however its account is connected."""
     return {
         "status": ACTIVE,
         "status_reason": "",
@@ -172,11 +188,25 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
         "probe_at": None,
         "probe_failures": 0,
         "released_at": None,
+        "requested_abilities": list(abilities),
+        "connected_at": now,
+    }
+
+
+def access_facts(tenant: TenantRow) -> dict[str, str]:
+    """Return what a connection grants, for the audit log."""
+    return {
+        "scopes": " ".join(tenant.scopes or ()),
+        "abilities": " ".join(tenant.granted_abilities),
+        "missing_abilities": " ".join(tenant.missing_abilities),
+    }
+
+
+def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -> dict[str, object]:
+    return renewed_values(abilities_to_request(tuple(flow.abilities), found), now) | {
         "address": account.address or found.address,
         "display_name": flow.display_name or found.display_name,
-        "requested_abilities": list(abilities_to_request(tuple(flow.abilities), found)),
         "directory_id": None,
-        "connected_at": now,
     }
 
 
@@ -191,12 +221,6 @@ async def _record(
         tenant_id=tenant.tenant_id,
     )
     action = "tenant.reconnect" if is_reconnect else "tenant.connect"
-    facts = {
-        "flow_id": flow.flow_id,
-        "started_by": flow.started_by,
-        "scopes": " ".join(tenant.scopes or ()),
-        "abilities": " ".join(tenant.granted_abilities),
-        "missing_abilities": " ".join(tenant.missing_abilities),
-    }
+    facts = {"flow_id": flow.flow_id, "started_by": flow.started_by, **access_facts(tenant)}
     entry = audit.Entry(f"browser:{flow.flow_id}", action, now, tenant_id=tenant.tenant_id, detail=facts)
     await audit.append(connection, entry)

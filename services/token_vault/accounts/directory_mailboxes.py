@@ -15,11 +15,16 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.meshkit.text import plain_name
 from services.providers.abilities import CALENDAR_READ, CALENDAR_WRITE, granted_abilities, lacking_scopes_of_all
 from services.providers.names import MS365
 from services.token_vault.abilities import abilities_to_request, checked_abilities
-from services.token_vault.accounts.admit import Admission, require_token_type
+from services.token_vault.accounts.admit import (
+    Admission,
+    access_facts,
+    first_values,
+    renewed_values,
+    require_token_type,
+)
 from services.token_vault.accounts.consent import Consents, refused
 from services.token_vault.accounts.flow_start import FlowStart, FlowStarter
 from services.token_vault.accounts.flow_steps import Started
@@ -35,7 +40,6 @@ from services.token_vault.issuers.issuer import Account, DirectoryUser, TokenRef
 from services.token_vault.store import audit, directories, tokens
 from services.token_vault.store.directories import DirectoryRow
 from services.token_vault.store.tenants import (
-    ACTIVE,
     APP,
     TenantRow,
     change_tenant,
@@ -44,7 +48,6 @@ from services.token_vault.store.tenants import (
     insert_tenant,
 )
 
-_NAME_CHARACTERS = 200
 _NO_REFRESH_TOKEN = "none"  # noqa: S105 - no token: the store keeps a sealed one of every tenant
 _NOT_OFFERED = frozenset({CALENDAR_READ, CALENDAR_WRITE})
 """Abilities that no app-only tenant has yet."""
@@ -260,14 +263,8 @@ def _values(
         "external_tenant_id": row.directory_id,
         "user_id": account.user_id,
         "address": account.address,
-        "display_name": chosen.display_name or plain_name(account.display_name or account.address, _NAME_CHARACTERS),
-        "status": ACTIVE,
-        "status_changed_at": now,
-        "requested_abilities": list(abilities),
         "directory_id": row.directory_id,
-        "connected_at": now,
-        "created_at": now,
-        "updated_at": now,
+        **first_values(account, chosen.display_name, abilities, now),
     }
 
 
@@ -275,30 +272,11 @@ def _renewed(
     row: DirectoryRow, account: Account, chosen: Chosen, abilities: tuple[str, ...], now: datetime
 ) -> dict[str, object]:
     named = {"display_name": chosen.display_name} if chosen.display_name else {}
-    return {
-        "status": ACTIVE,
-        "status_reason": "",
-        "status_detail": "",
-        "grant_fault": "",
-        "probe_at": None,
-        "probe_failures": 0,
-        "released_at": None,
-        "address": account.address,
-        "requested_abilities": list(abilities),
-        "directory_id": row.directory_id,
-        "connected_at": now,
-        **named,
-    }
+    return renewed_values(abilities, now) | {"address": account.address, "directory_id": row.directory_id} | named
 
 
 def _entry(tenant: TenantRow, now: datetime, *, is_reconnect: bool) -> audit.Entry:
-    facts = {
-        "directory_id": tenant.directory_id or "",
-        "token_type": tenant.token_type,
-        "scopes": " ".join(tenant.scopes or ()),
-        "abilities": " ".join(tenant.granted_abilities),
-        "missing_abilities": " ".join(tenant.missing_abilities),
-    }
+    facts = {"directory_id": tenant.directory_id or "", "token_type": tenant.token_type, **access_facts(tenant)}
     action = "tenant.reconnect" if is_reconnect else "tenant.connect"
     return audit.Entry(actor(), action, now, tenant_id=tenant.tenant_id, detail=facts)
 
