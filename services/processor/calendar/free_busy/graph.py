@@ -11,6 +11,8 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.free_busy.query import Busy, Failure, Query, failed, instant, schedule_of
 from services.processor.calendar.mapping.fields import clean, member, naive_time, objects, text, texts
+from services.processor.calendar.mapping.graph_event import BUSY
+from services.processor.calendar.mapping.graph_rules import DAYS
 from services.processor.calendar.mapping.rules import WEEKDAYS
 from services.processor.calendar.mapping.zones import resolve
 from services.processor.mailbox.access import MailboxAccess
@@ -18,13 +20,7 @@ from services.processor.mailbox.provider_http import JSON
 
 _UTC = "UTC"
 _STEP = timedelta(minutes=30)
-_ITEMS = {
-    "tentative": event_pb2.EVENT_BUSY_TENTATIVE,
-    "busy": event_pb2.EVENT_BUSY_BUSY,
-    "oof": event_pb2.EVENT_BUSY_OUT_OF_OFFICE,
-    "workingelsewhere": event_pb2.EVENT_BUSY_WORKING_ELSEWHERE,
-    "unknown": event_pb2.EVENT_BUSY_UNSPECIFIED,
-}
+_ITEMS = {word: state for word, state in BUSY.items() if word != "free"} | {"unknown": event_pb2.EVENT_BUSY_UNSPECIFIED}
 _VIEW = {
     "1": event_pb2.EVENT_BUSY_TENTATIVE,
     "2": event_pb2.EVENT_BUSY_BUSY,
@@ -32,7 +28,6 @@ _VIEW = {
     "4": event_pb2.EVENT_BUSY_WORKING_ELSEWHERE,
 }
 """The states of `availabilityView`; 0 is free."""
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _FAILURES = {
     "errormailrecipientnotfound": Failure.FREE_BUSY_FAILURE_NOT_FOUND,
     "errorinvalidsmtpaddress": Failure.FREE_BUSY_FAILURE_NOT_FOUND,
@@ -93,7 +88,7 @@ def _working_hours(hours: JSON) -> pb2.WorkingHours:
     name = clean(text(member(hours, "timeZone"), "name", 100))
     zone, days = resolve(name), {one.lower() for one in texts(hours, "daysOfWeek", 20)}
     return pb2.WorkingHours(
-        days_of_week=[short for day, short in zip(_DAYS, WEEKDAYS, strict=True) if day in days],
+        days_of_week=[WEEKDAYS[number] for day, number in DAYS.items() if day in days],
         start=_clock(hours, "startTime"),
         end=_clock(hours, "endTime"),
         iana_zone="" if zone is None else zone.iana,

@@ -63,7 +63,7 @@ _VISIBILITY = {
     "private": pb2.EVENT_VISIBILITY_PRIVATE,
     "confidential": pb2.EVENT_VISIBILITY_CONFIDENTIAL,
 }
-_BUSY = {
+BUSY = {
     "free": pb2.EVENT_BUSY_FREE,
     "tentative": pb2.EVENT_BUSY_TENTATIVE,
     "busy": pb2.EVENT_BUSY_BUSY,
@@ -101,7 +101,7 @@ def map_event(found: Mapping[str, Any], calendar: CalendarOfEvents) -> pb2.Calen
         my_response=_RESPONSES.get(text(member(found, "responseStatus"), "response").lower(), 0),  # type: ignore[arg-type]
         importance=_IMPORTANCE.get(text(found, "importance").lower(), pb2.EVENT_IMPORTANCE_NORMAL),
         visibility=_VISIBILITY.get(text(found, "sensitivity").lower(), pb2.EVENT_VISIBILITY_DEFAULT),
-        busy=_BUSY.get(text(found, "showAs").lower(), 0),  # type: ignore[arg-type]
+        busy=BUSY.get(text(found, "showAs").lower(), 0),  # type: ignore[arg-type]
         has_attachments=flag(found, "hasAttachments"),
         is_draft=flag(found, "isDraft"),
         web_url=text(found, "webLink"),

@@ -10,8 +10,8 @@ from typing import Any
 from services.processor.calendar.mapping.fields import member, number, text, texts
 from services.processor.calendar.mapping.rules import Frequency, Rule, RuleError
 
-_DAYS = {"monday": 0, "tuesday": 1, "wednesday": 2, "thursday": 3, "friday": 4, "saturday": 5, "sunday": 6}
-_NAMES = {index: name for name, index in _DAYS.items()}
+DAYS = {"monday": 0, "tuesday": 1, "wednesday": 2, "thursday": 3, "friday": 4, "saturday": 5, "sunday": 6}
+_NAMES = {index: name for name, index in DAYS.items()}
 _INDEXES = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
 _PLACES = {place: name for name, place in _INDEXES.items()}
 _EVERY_MONTH_HAS = 28
@@ -49,7 +49,7 @@ def rule_of(recurrence: Any) -> Rule:
         month_days,
         (_required(pattern, "month", 12),) if frequency == "YEARLY" else (),
         positions,
-        _DAYS.get(text(pattern, "firstDayOfWeek").lower(), _DAYS["sunday"]) if kind == "weekly" else 0,
+        DAYS.get(text(pattern, "firstDayOfWeek").lower(), DAYS["sunday"]) if kind == "weekly" else 0,
         *_end_of(span),
     )
 
@@ -132,9 +132,9 @@ def _required(owner: dict[str, Any], key: str, most: int) -> int:
 
 
 def _weekday(name: str) -> int:
-    if name.lower() not in _DAYS:
+    if name.lower() not in DAYS:
         raise RuleError("pattern.daysOfWeek is malformed")
-    return _DAYS[name.lower()]
+    return DAYS[name.lower()]
 
 
 def _date(owner: dict[str, Any], key: str) -> date | None:
