@@ -29,7 +29,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.ingest.v1 import inbox_item_pb2 as mailmesh_dot_ingest_dot_v1_dot_inbox__item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xc2\x01\n\x11\x43laimItemsRequest\x12\x17\n\tworker_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tmax_items\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12.\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\thold_idle\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43laimItemsResponse\x12/\n\x06leases\x18\x01 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.TenantLease\"\xd1\x01\n\x0bTenantLease\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\x34\n\x10lease_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.mailmesh.ingest.v1.InboxItem\x12*\n\x07watches\x18\x05 \x03(\x0b\x32\x19.mailmesh.ingest.v1.Watch\x12\x10\n\x08has_more\x18\x06 \x01(\x08\"r\n\x12\x45xtendLeaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12.\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"K\n\x13\x45xtendLeaseResponse\x12\x34\n\x10lease_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0f\x41\x63kItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nkeep_lease\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\"\n\x10\x41\x63kItemsResponse\x12\x0e\n\x06is_due\x18\x01 \x01(\x08\"z\n\x13ReleaseItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\"\xaa\x01\n\x0cReleasedItem\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nnot_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13is_attempt_forgiven\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x16\n\x14ReleaseItemsResponse\"w\n\x10\x42uryItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\",\n\x11\x42uryItemsResponse\x12\x17\n\x0f\x64\x65\x61\x64_letter_ids\x18\x01 \x03(\t\"\xd4\x01\n\x17\x45nqueueReconcileRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReasonB\x04\xe2\x41\x01\x02\x12/\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"@\n\x18\x45nqueueReconcileResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0bwas_waiting\x18\x02 \x01(\x08\"L\n\x15GetInboxStatusRequest\x12\x18\n\ntenant_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\xd7\x02\n\x16GetInboxStatusResponse\x12\x15\n\rpending_items\x18\x01 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x02 \x01(\x01\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\x12\x64\n\x16subscriptions_by_state\x18\x04 \x03(\x0b\x32\x44.mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry\x12\x32\n\x07tenants\x18\x05 \x03(\x0b\x32!.mailmesh.ingest.v1.TenantBacklog\x12\x19\n\x11refused_last_hour\x18\x06 \x01(\x03\x1a;\n\x19SubscriptionsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb2\x01\n\rTenantBacklog\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x15\n\rpending_items\x18\x02 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x03 \x01(\x01\x12\x38\n\x14last_notification_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15is_waiting_for_person\x18\x05 \x01(\x08\x32\xb6\x06\n\x0cInboxService\x12j\n\nClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n\x0b\x45xtendLease\x12&.mailmesh.ingest.v1.ExtendLeaseRequest\x1a\'.mailmesh.ingest.v1.ExtendLeaseResponse\"\r\x9a\xce\x18\tprocessor\x12\x64\n\x08\x41\x63kItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n\x0cReleaseItems\x12\'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n\x10\x45nqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\x0btoken-vault\x12v\n\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xc2\x01\n\x11\x43laimItemsRequest\x12\x17\n\tworker_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tmax_items\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12.\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\thold_idle\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43laimItemsResponse\x12/\n\x06leases\x18\x01 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.TenantLease\"\x8e\x02\n\x0bTenantLease\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\x34\n\x10lease_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.mailmesh.ingest.v1.InboxItem\x12*\n\x07watches\x18\x05 \x03(\x0b\x32\x19.mailmesh.ingest.v1.Watch\x12\x10\n\x08has_more\x18\x06 \x01(\x08\x12;\n\x10\x63\x61lendar_watches\x18\x07 \x03(\x0b\x32!.mailmesh.ingest.v1.CalendarWatch\"r\n\x12\x45xtendLeaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12.\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"K\n\x13\x45xtendLeaseResponse\x12\x34\n\x10lease_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0f\x41\x63kItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nkeep_lease\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\"\n\x10\x41\x63kItemsResponse\x12\x0e\n\x06is_due\x18\x01 \x01(\x08\"z\n\x13ReleaseItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\"\xaa\x01\n\x0cReleasedItem\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nnot_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13is_attempt_forgiven\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x16\n\x14ReleaseItemsResponse\"w\n\x10\x42uryItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\",\n\x11\x42uryItemsResponse\x12\x17\n\x0f\x64\x65\x61\x64_letter_ids\x18\x01 \x03(\t\"\xd4\x01\n\x17\x45nqueueReconcileRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReasonB\x04\xe2\x41\x01\x02\x12/\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"@\n\x18\x45nqueueReconcileResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0bwas_waiting\x18\x02 \x01(\x08\"\x8a\x01\n\x1bSetFollowedCalendarsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12=\n\tcalendars\x18\x03 \x03(\x0b\x32$.mailmesh.ingest.v1.FollowedCalendarB\x04\xe2\x41\x01\x01\"k\n\x10\x46ollowedCalendar\x12\x19\n\x0b\x63\x61lendar_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14provider_calendar_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nis_default\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x1e\n\x1cSetFollowedCalendarsResponse\"L\n\x15GetInboxStatusRequest\x12\x18\n\ntenant_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\xd7\x02\n\x16GetInboxStatusResponse\x12\x15\n\rpending_items\x18\x01 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x02 \x01(\x01\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\x12\x64\n\x16subscriptions_by_state\x18\x04 \x03(\x0b\x32\x44.mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry\x12\x32\n\x07tenants\x18\x05 \x03(\x0b\x32!.mailmesh.ingest.v1.TenantBacklog\x12\x19\n\x11refused_last_hour\x18\x06 \x01(\x03\x1a;\n\x19SubscriptionsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb2\x01\n\rTenantBacklog\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x15\n\rpending_items\x18\x02 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x03 \x01(\x01\x12\x38\n\x14last_notification_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15is_waiting_for_person\x18\x05 \x01(\x08\x32\xc1\x07\n\x0cInboxService\x12j\n\nClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n\x0b\x45xtendLease\x12&.mailmesh.ingest.v1.ExtendLeaseRequest\x1a\'.mailmesh.ingest.v1.ExtendLeaseResponse\"\r\x9a\xce\x18\tprocessor\x12\x64\n\x08\x41\x63kItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n\x0cReleaseItems\x12\'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n\x10\x45nqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\x0btoken-vault\x12\x88\x01\n\x14SetFollowedCalendars\x12/.mailmesh.ingest.v1.SetFollowedCalendarsRequest\x1a\x30.mailmesh.ingest.v1.SetFollowedCalendarsResponse\"\r\x9a\xce\x18\tprocessor\x12v\n\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -93,6 +93,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['since']._serialized_options = b'\342A\001\001'
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['not_before']._loaded_options = None
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['not_before']._serialized_options = b'\342A\001\001'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['fence']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['fence']._serialized_options = b'\342A\001\002'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['calendars']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['calendars']._serialized_options = b'\342A\001\001'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['calendar_id']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['calendar_id']._serialized_options = b'\342A\001\002'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['provider_calendar_id']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['provider_calendar_id']._serialized_options = b'\342A\001\002'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['is_default']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['is_default']._serialized_options = b'\342A\001\001'
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['tenant_ids']._loaded_options = None
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['tenant_ids']._serialized_options = b'\342A\001\001'
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['max_tenants']._loaded_options = None
@@ -113,6 +125,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INBOXSERVICE'].methods_by_name['BuryItems']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_INBOXSERVICE'].methods_by_name['EnqueueReconcile']._loaded_options = None
   _globals['_INBOXSERVICE'].methods_by_name['EnqueueReconcile']._serialized_options = b'\232\316\030\tprocessor\232\316\030\013token-vault'
+  _globals['_INBOXSERVICE'].methods_by_name['SetFollowedCalendars']._loaded_options = None
+  _globals['_INBOXSERVICE'].methods_by_name['SetFollowedCalendars']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_INBOXSERVICE'].methods_by_name['GetInboxStatus']._loaded_options = None
   _globals['_INBOXSERVICE'].methods_by_name['GetInboxStatus']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_CLAIMITEMSREQUEST']._serialized_start=231
@@ -120,37 +134,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAIMITEMSRESPONSE']._serialized_start=427
   _globals['_CLAIMITEMSRESPONSE']._serialized_end=496
   _globals['_TENANTLEASE']._serialized_start=499
-  _globals['_TENANTLEASE']._serialized_end=708
-  _globals['_EXTENDLEASEREQUEST']._serialized_start=710
-  _globals['_EXTENDLEASEREQUEST']._serialized_end=824
-  _globals['_EXTENDLEASERESPONSE']._serialized_start=826
-  _globals['_EXTENDLEASERESPONSE']._serialized_end=901
-  _globals['_ACKITEMSREQUEST']._serialized_start=903
-  _globals['_ACKITEMSREQUEST']._serialized_end=1016
-  _globals['_ACKITEMSRESPONSE']._serialized_start=1018
-  _globals['_ACKITEMSRESPONSE']._serialized_end=1052
-  _globals['_RELEASEITEMSREQUEST']._serialized_start=1054
-  _globals['_RELEASEITEMSREQUEST']._serialized_end=1176
-  _globals['_RELEASEDITEM']._serialized_start=1179
-  _globals['_RELEASEDITEM']._serialized_end=1349
-  _globals['_RELEASEITEMSRESPONSE']._serialized_start=1351
-  _globals['_RELEASEITEMSRESPONSE']._serialized_end=1373
-  _globals['_BURYITEMSREQUEST']._serialized_start=1375
-  _globals['_BURYITEMSREQUEST']._serialized_end=1494
-  _globals['_BURYITEMSRESPONSE']._serialized_start=1496
-  _globals['_BURYITEMSRESPONSE']._serialized_end=1540
-  _globals['_ENQUEUERECONCILEREQUEST']._serialized_start=1543
-  _globals['_ENQUEUERECONCILEREQUEST']._serialized_end=1755
-  _globals['_ENQUEUERECONCILERESPONSE']._serialized_start=1757
-  _globals['_ENQUEUERECONCILERESPONSE']._serialized_end=1821
-  _globals['_GETINBOXSTATUSREQUEST']._serialized_start=1823
-  _globals['_GETINBOXSTATUSREQUEST']._serialized_end=1899
-  _globals['_GETINBOXSTATUSRESPONSE']._serialized_start=1902
-  _globals['_GETINBOXSTATUSRESPONSE']._serialized_end=2245
-  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_start=2186
-  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_end=2245
-  _globals['_TENANTBACKLOG']._serialized_start=2248
-  _globals['_TENANTBACKLOG']._serialized_end=2426
-  _globals['_INBOXSERVICE']._serialized_start=2429
-  _globals['_INBOXSERVICE']._serialized_end=3251
+  _globals['_TENANTLEASE']._serialized_end=769
+  _globals['_EXTENDLEASEREQUEST']._serialized_start=771
+  _globals['_EXTENDLEASEREQUEST']._serialized_end=885
+  _globals['_EXTENDLEASERESPONSE']._serialized_start=887
+  _globals['_EXTENDLEASERESPONSE']._serialized_end=962
+  _globals['_ACKITEMSREQUEST']._serialized_start=964
+  _globals['_ACKITEMSREQUEST']._serialized_end=1077
+  _globals['_ACKITEMSRESPONSE']._serialized_start=1079
+  _globals['_ACKITEMSRESPONSE']._serialized_end=1113
+  _globals['_RELEASEITEMSREQUEST']._serialized_start=1115
+  _globals['_RELEASEITEMSREQUEST']._serialized_end=1237
+  _globals['_RELEASEDITEM']._serialized_start=1240
+  _globals['_RELEASEDITEM']._serialized_end=1410
+  _globals['_RELEASEITEMSRESPONSE']._serialized_start=1412
+  _globals['_RELEASEITEMSRESPONSE']._serialized_end=1434
+  _globals['_BURYITEMSREQUEST']._serialized_start=1436
+  _globals['_BURYITEMSREQUEST']._serialized_end=1555
+  _globals['_BURYITEMSRESPONSE']._serialized_start=1557
+  _globals['_BURYITEMSRESPONSE']._serialized_end=1601
+  _globals['_ENQUEUERECONCILEREQUEST']._serialized_start=1604
+  _globals['_ENQUEUERECONCILEREQUEST']._serialized_end=1816
+  _globals['_ENQUEUERECONCILERESPONSE']._serialized_start=1818
+  _globals['_ENQUEUERECONCILERESPONSE']._serialized_end=1882
+  _globals['_SETFOLLOWEDCALENDARSREQUEST']._serialized_start=1885
+  _globals['_SETFOLLOWEDCALENDARSREQUEST']._serialized_end=2023
+  _globals['_FOLLOWEDCALENDAR']._serialized_start=2025
+  _globals['_FOLLOWEDCALENDAR']._serialized_end=2132
+  _globals['_SETFOLLOWEDCALENDARSRESPONSE']._serialized_start=2134
+  _globals['_SETFOLLOWEDCALENDARSRESPONSE']._serialized_end=2164
+  _globals['_GETINBOXSTATUSREQUEST']._serialized_start=2166
+  _globals['_GETINBOXSTATUSREQUEST']._serialized_end=2242
+  _globals['_GETINBOXSTATUSRESPONSE']._serialized_start=2245
+  _globals['_GETINBOXSTATUSRESPONSE']._serialized_end=2588
+  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_start=2529
+  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_end=2588
+  _globals['_TENANTBACKLOG']._serialized_start=2591
+  _globals['_TENANTBACKLOG']._serialized_end=2769
+  _globals['_INBOXSERVICE']._serialized_start=2772
+  _globals['_INBOXSERVICE']._serialized_end=3733
 # @@protoc_insertion_point(module_scope)

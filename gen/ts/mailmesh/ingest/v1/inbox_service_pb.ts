@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
+import type { CalendarWatch, InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
 import { file_mailmesh_ingest_v1_inbox_item } from "./inbox_item_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/inbox_service.proto.
  */
 export const file_mailmesh_ingest_v1_inbox_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIsIBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQEiRQoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZSLRAQoLVGVuYW50TGVhc2USEQoJdGVuYW50X2lkGAEgASgJEg0KBWZlbmNlGAIgASgDEjQKEGxlYXNlX2V4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWl0ZW1zGAQgAygLMh0ubWFpbG1lc2guaW5nZXN0LnYxLkluYm94SXRlbRIqCgd3YXRjaGVzGAUgAygLMhkubWFpbG1lc2guaW5nZXN0LnYxLldhdGNoEhAKCGhhc19tb3JlGAYgASgIInIKEkV4dGVuZExlYXNlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISLgoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQEiSwoTRXh0ZW5kTGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxCg9BY2tJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEhYKCGl0ZW1faWRzGAMgAygJQgTiQQEBEhgKCmtlZXBfbGVhc2UYBCABKAhCBOJBAQEiIgoQQWNrSXRlbXNSZXNwb25zZRIOCgZpc19kdWUYASABKAgiegoTUmVsZWFzZUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIqoBCgxSZWxlYXNlZEl0ZW0SFQoHaXRlbV9pZBgBIAEoCUIE4kEBAhI0Cgpub3RfYmVmb3JlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIUCgZyZWFzb24YAyABKAlCBOJBAQESFAoGZGV0YWlsGAQgASgJQgTiQQEBEiEKE2lzX2F0dGVtcHRfZm9yZ2l2ZW4YBSABKAhCBOJBAQEiFgoUUmVsZWFzZUl0ZW1zUmVzcG9uc2UidwoQQnVyeUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIiwKEUJ1cnlJdGVtc1Jlc3BvbnNlEhcKD2RlYWRfbGV0dGVyX2lkcxgBIAMoCSLUAQoXRW5xdWV1ZVJlY29uY2lsZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEjkKBnJlYXNvbhgCIAEoDjIjLm1haWxtZXNoLmluZ2VzdC52MS5SZWNvbmNpbGVSZWFzb25CBOJBAQISLwoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEjQKCm5vdF9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGEVucXVldWVSZWNvbmNpbGVSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIkwKFUdldEluYm94U3RhdHVzUmVxdWVzdBIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhkKC21heF90ZW5hbnRzGAIgASgFQgTiQQEBItcCChZHZXRJbmJveFN0YXR1c1Jlc3BvbnNlEhUKDXBlbmRpbmdfaXRlbXMYASABKAMSHgoWb2xkZXN0X3BlbmRpbmdfc2Vjb25kcxgCIAEoARIUCgxkZWFkX2xldHRlcnMYAyABKAMSZAoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgEIAMoCzJELm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSMgoHdGVuYW50cxgFIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRCYWNrbG9nEhkKEXJlZnVzZWRfbGFzdF9ob3VyGAYgASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKyAQoNVGVuYW50QmFja2xvZxIRCgl0ZW5hbnRfaWQYASABKAkSFQoNcGVuZGluZ19pdGVtcxgCIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAMgASgBEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdChVpc193YWl0aW5nX2Zvcl9wZXJzb24YBSABKAgytgYKDEluYm94U2VydmljZRJqCgpDbGFpbUl0ZW1zEiUubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXF1ZXN0GiYubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJtCgtFeHRlbmRMZWFzZRImLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlcXVlc3QaJy5tYWlsbWVzaC5pbmdlc3QudjEuRXh0ZW5kTGVhc2VSZXNwb25zZSINms4YCXByb2Nlc3NvchJkCghBY2tJdGVtcxIjLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1JlcXVlc3QaJC5tYWlsbWVzaC5pbmdlc3QudjEuQWNrSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJwCgxSZWxlYXNlSXRlbXMSJy5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZUl0ZW1zUmVxdWVzdBooLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJnCglCdXJ5SXRlbXMSJC5tYWlsbWVzaC5pbmdlc3QudjEuQnVyeUl0ZW1zUmVxdWVzdBolLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchKLAQoQRW5xdWV1ZVJlY29uY2lsZRIrLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVzcG9uc2UiHJrOGAlwcm9jZXNzb3KazhgLdG9rZW4tdmF1bHQSdgoOR2V0SW5ib3hTdGF0dXMSKS5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXF1ZXN0GioubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3IaBIjOGAFCHwobaW50ZXJuYWwubWFpbG1lc2guaW5nZXN0LnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
+  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIsIBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQEiRQoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZSKOAgoLVGVuYW50TGVhc2USEQoJdGVuYW50X2lkGAEgASgJEg0KBWZlbmNlGAIgASgDEjQKEGxlYXNlX2V4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWl0ZW1zGAQgAygLMh0ubWFpbG1lc2guaW5nZXN0LnYxLkluYm94SXRlbRIqCgd3YXRjaGVzGAUgAygLMhkubWFpbG1lc2guaW5nZXN0LnYxLldhdGNoEhAKCGhhc19tb3JlGAYgASgIEjsKEGNhbGVuZGFyX3dhdGNoZXMYByADKAsyIS5tYWlsbWVzaC5pbmdlc3QudjEuQ2FsZW5kYXJXYXRjaCJyChJFeHRlbmRMZWFzZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEi4KBWxlYXNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBIksKE0V4dGVuZExlYXNlUmVzcG9uc2USNAoQbGVhc2VfZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAicQoPQWNrSXRlbXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhIWCghpdGVtX2lkcxgDIAMoCUIE4kEBARIYCgprZWVwX2xlYXNlGAQgASgIQgTiQQEBIiIKEEFja0l0ZW1zUmVzcG9uc2USDgoGaXNfZHVlGAEgASgIInoKE1JlbGVhc2VJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEjUKBWl0ZW1zGAMgAygLMiAubWFpbG1lc2guaW5nZXN0LnYxLlJlbGVhc2VkSXRlbUIE4kEBAiKqAQoMUmVsZWFzZWRJdGVtEhUKB2l0ZW1faWQYASABKAlCBOJBAQISNAoKbm90X2JlZm9yZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESFAoGcmVhc29uGAMgASgJQgTiQQEBEhQKBmRldGFpbBgEIAEoCUIE4kEBARIhChNpc19hdHRlbXB0X2ZvcmdpdmVuGAUgASgIQgTiQQEBIhYKFFJlbGVhc2VJdGVtc1Jlc3BvbnNlIncKEEJ1cnlJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEjUKBWl0ZW1zGAMgAygLMiAubWFpbG1lc2guaW5nZXN0LnYxLlJlbGVhc2VkSXRlbUIE4kEBAiIsChFCdXJ5SXRlbXNSZXNwb25zZRIXCg9kZWFkX2xldHRlcl9pZHMYASADKAki1AEKF0VucXVldWVSZWNvbmNpbGVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhI5CgZyZWFzb24YAiABKA4yIy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlUmVhc29uQgTiQQECEi8KBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARI0Cgpub3RfYmVmb3JlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBASJAChhFbnF1ZXVlUmVjb25jaWxlUmVzcG9uc2USDwoHaXRlbV9pZBgBIAEoCRITCgt3YXNfd2FpdGluZxgCIAEoCCKKAQobU2V0Rm9sbG93ZWRDYWxlbmRhcnNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhI9CgljYWxlbmRhcnMYAyADKAsyJC5tYWlsbWVzaC5pbmdlc3QudjEuRm9sbG93ZWRDYWxlbmRhckIE4kEBASJrChBGb2xsb3dlZENhbGVuZGFyEhkKC2NhbGVuZGFyX2lkGAEgASgJQgTiQQECEiIKFHByb3ZpZGVyX2NhbGVuZGFyX2lkGAIgASgJQgTiQQECEhgKCmlzX2RlZmF1bHQYAyABKAhCBOJBAQEiHgocU2V0Rm9sbG93ZWRDYWxlbmRhcnNSZXNwb25zZSJMChVHZXRJbmJveFN0YXR1c1JlcXVlc3QSGAoKdGVuYW50X2lkcxgBIAMoCUIE4kEBARIZCgttYXhfdGVuYW50cxgCIAEoBUIE4kEBASLXAgoWR2V0SW5ib3hTdGF0dXNSZXNwb25zZRIVCg1wZW5kaW5nX2l0ZW1zGAEgASgDEh4KFm9sZGVzdF9wZW5kaW5nX3NlY29uZHMYAiABKAESFAoMZGVhZF9sZXR0ZXJzGAMgASgDEmQKFnN1YnNjcmlwdGlvbnNfYnlfc3RhdGUYBCADKAsyRC5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXNwb25zZS5TdWJzY3JpcHRpb25zQnlTdGF0ZUVudHJ5EjIKB3RlbmFudHMYBSADKAsyIS5tYWlsbWVzaC5pbmdlc3QudjEuVGVuYW50QmFja2xvZxIZChFyZWZ1c2VkX2xhc3RfaG91chgGIAEoAxo7ChlTdWJzY3JpcHRpb25zQnlTdGF0ZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEisgEKDVRlbmFudEJhY2tsb2cSEQoJdGVuYW50X2lkGAEgASgJEhUKDXBlbmRpbmdfaXRlbXMYAiABKAMSHgoWb2xkZXN0X3BlbmRpbmdfc2Vjb25kcxgDIAEoARI4ChRsYXN0X25vdGlmaWNhdGlvbl9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoVaXNfd2FpdGluZ19mb3JfcGVyc29uGAUgASgIMsEHCgxJbmJveFNlcnZpY2USagoKQ2xhaW1JdGVtcxIlLm1haWxtZXNoLmluZ2VzdC52MS5DbGFpbUl0ZW1zUmVxdWVzdBomLm1haWxtZXNoLmluZ2VzdC52MS5DbGFpbUl0ZW1zUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3ISbQoLRXh0ZW5kTGVhc2USJi5tYWlsbWVzaC5pbmdlc3QudjEuRXh0ZW5kTGVhc2VSZXF1ZXN0GicubWFpbG1lc2guaW5nZXN0LnYxLkV4dGVuZExlYXNlUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3ISZAoIQWNrSXRlbXMSIy5tYWlsbWVzaC5pbmdlc3QudjEuQWNrSXRlbXNSZXF1ZXN0GiQubWFpbG1lc2guaW5nZXN0LnYxLkFja0l0ZW1zUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3IScAoMUmVsZWFzZUl0ZW1zEicubWFpbG1lc2guaW5nZXN0LnYxLlJlbGVhc2VJdGVtc1JlcXVlc3QaKC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZUl0ZW1zUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3ISZwoJQnVyeUl0ZW1zEiQubWFpbG1lc2guaW5nZXN0LnYxLkJ1cnlJdGVtc1JlcXVlc3QaJS5tYWlsbWVzaC5pbmdlc3QudjEuQnVyeUl0ZW1zUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3ISiwEKEEVucXVldWVSZWNvbmNpbGUSKy5tYWlsbWVzaC5pbmdlc3QudjEuRW5xdWV1ZVJlY29uY2lsZVJlcXVlc3QaLC5tYWlsbWVzaC5pbmdlc3QudjEuRW5xdWV1ZVJlY29uY2lsZVJlc3BvbnNlIhyazhgJcHJvY2Vzc29yms4YC3Rva2VuLXZhdWx0EogBChRTZXRGb2xsb3dlZENhbGVuZGFycxIvLm1haWxtZXNoLmluZ2VzdC52MS5TZXRGb2xsb3dlZENhbGVuZGFyc1JlcXVlc3QaMC5tYWlsbWVzaC5pbmdlc3QudjEuU2V0Rm9sbG93ZWRDYWxlbmRhcnNSZXNwb25zZSINms4YCXByb2Nlc3NvchJ2Cg5HZXRJbmJveFN0YXR1cxIpLm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1JlcXVlc3QaKi5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXNwb25zZSINms4YCXByb2Nlc3NvchoEiM4YAUIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
  * ClaimItemsRequest requests items to process.
@@ -144,6 +144,13 @@ export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
    * @generated from field: bool has_more = 6;
    */
   hasMore: boolean;
+
+  /**
+   * calendar_watches are the tenant's subscriptions to followed calendars, at most 1000.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.CalendarWatch calendar_watches = 7;
+   */
+  calendarWatches: CalendarWatch[];
 };
 
 /**
@@ -498,6 +505,91 @@ export const EnqueueReconcileResponseSchema: GenMessage<EnqueueReconcileResponse
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 13);
 
 /**
+ * SetFollowedCalendarsRequest contains the followed calendars of a tenant.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsRequest
+ */
+export type SetFollowedCalendarsRequest = Message<"mailmesh.ingest.v1.SetFollowedCalendarsRequest"> & {
+  /**
+   * tenant_id is the tenant whose mailbox is leased.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * fence is the fence of the lease.
+   *
+   * @generated from field: int64 fence = 2;
+   */
+  fence: bigint;
+
+  /**
+   * calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.FollowedCalendar calendars = 3;
+   */
+  calendars: FollowedCalendar[];
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsRequest.
+ * Use `create(SetFollowedCalendarsRequestSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsRequestSchema: GenMessage<SetFollowedCalendarsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 14);
+
+/**
+ * FollowedCalendar is a calendar of which the provider shall push the changes.
+ *
+ * @generated from message mailmesh.ingest.v1.FollowedCalendar
+ */
+export type FollowedCalendar = Message<"mailmesh.ingest.v1.FollowedCalendar"> & {
+  /**
+   * calendar_id is mailmesh's UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 1;
+   */
+  calendarId: string;
+
+  /**
+   * provider_calendar_id is the provider's id of the calendar, at most 1024 characters.
+   *
+   * @generated from field: string provider_calendar_id = 2;
+   */
+  providerCalendarId: string;
+
+  /**
+   * is_default is true for the account's own default calendar.
+   *
+   * @generated from field: bool is_default = 3;
+   */
+  isDefault: boolean;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.FollowedCalendar.
+ * Use `create(FollowedCalendarSchema)` to create a new message.
+ */
+export const FollowedCalendarSchema: GenMessage<FollowedCalendar> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
+
+/**
+ * SetFollowedCalendarsResponse is empty.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsResponse
+ */
+export type SetFollowedCalendarsResponse = Message<"mailmesh.ingest.v1.SetFollowedCalendarsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsResponse.
+ * Use `create(SetFollowedCalendarsResponseSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsResponseSchema: GenMessage<SetFollowedCalendarsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+
+/**
  * GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
  *
  * @generated from message mailmesh.ingest.v1.GetInboxStatusRequest
@@ -523,7 +615,7 @@ export type GetInboxStatusRequest = Message<"mailmesh.ingest.v1.GetInboxStatusRe
  * Use `create(GetInboxStatusRequestSchema)` to create a new message.
  */
 export const GetInboxStatusRequestSchema: GenMessage<GetInboxStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 14);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 17);
 
 /**
  * GetInboxStatusResponse contains the counts.
@@ -579,7 +671,7 @@ export type GetInboxStatusResponse = Message<"mailmesh.ingest.v1.GetInboxStatusR
  * Use `create(GetInboxStatusResponseSchema)` to create a new message.
  */
 export const GetInboxStatusResponseSchema: GenMessage<GetInboxStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 18);
 
 /**
  * TenantBacklog counts the waiting items of one tenant.
@@ -628,7 +720,7 @@ export type TenantBacklog = Message<"mailmesh.ingest.v1.TenantBacklog"> & {
  * Use `create(TenantBacklogSchema)` to create a new message.
  */
 export const TenantBacklogSchema: GenMessage<TenantBacklog> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 19);
 
 /**
  * InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
@@ -700,6 +792,17 @@ export const InboxService: GenService<{
     methodKind: "unary";
     input: typeof EnqueueReconcileRequestSchema;
     output: typeof EnqueueReconcileResponseSchema;
+  },
+  /**
+   * SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+   * subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+   *
+   * @generated from rpc mailmesh.ingest.v1.InboxService.SetFollowedCalendars
+   */
+  setFollowedCalendars: {
+    methodKind: "unary";
+    input: typeof SetFollowedCalendarsRequestSchema;
+    output: typeof SetFollowedCalendarsResponseSchema;
   },
   /**
    * GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
