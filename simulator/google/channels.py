@@ -119,13 +119,13 @@ class Channels:
             return
         channel.number += 1 if not channel.number else 1 + channel.number % 3
         item = {
-            "x-goog-channel-id": channel.id,
-            "x-goog-channel-token": channel.token,
-            "x-goog-channel-expiration": format_datetime(_moment(channel.expires_ms), usegmt=True),
-            "x-goog-resource-id": channel.resource_id,
-            "x-goog-resource-uri": channel.resource_uri,
-            "x-goog-resource-state": state,
-            "x-goog-message-number": str(channel.number),
+            "X-Goog-Channel-ID": channel.id,
+            "X-Goog-Channel-Token": channel.token,
+            "X-Goog-Channel-Expiration": format_datetime(_moment(channel.expires_ms), usegmt=True),
+            "X-Goog-Resource-ID": channel.resource_id,
+            "X-Goog-Resource-URI": channel.resource_uri,
+            "X-Goog-Resource-State": state,
+            "X-Goog-Message-Number": str(channel.number),
         }
         for wait in spoiled(self._world, _KIND, channel.account):
             if wait:

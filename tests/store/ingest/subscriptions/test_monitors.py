@@ -93,7 +93,7 @@ async def test_a_release_waits_for_the_last_step(ground: Ground) -> None:
     assert [] == vault.released
 
 
-async def test_counting_is_never_due_at_once_again(ground: Ground) -> None:
+async def test_counting_is_never_due_at_once_again(ground: Ground, clock: ManualClock) -> None:
     await ground.make(await ground.add())
 
     assert 0 == await SubscriptionGauges(ground.pool, clock).round()
