@@ -104,6 +104,12 @@ class SubscriptionRefused(FailedPrecondition):
     reason = "SUBSCRIPTION_REFUSED"
 
 
+class CalendarNotPushed(FailedPrecondition):
+    """The provider does not push the changes of this calendar, and repeating does not change that: it is polled."""
+
+    reason = "CALENDAR_NOT_PUSHED"
+
+
 class SubscriptionOfCalendar(FailedPrecondition):
     """The subscription belongs to a followed calendar, or to the list of calendars: unfollow the calendar."""
 

@@ -6,7 +6,13 @@ from typing import Final
 
 import structlog
 
-from services.ingest.errors import MailboxUnavailable, PermissionMissing, ProviderUnavailable, SubscriptionRefused
+from services.ingest.errors import (
+    CalendarNotPushed,
+    MailboxUnavailable,
+    PermissionMissing,
+    ProviderUnavailable,
+    SubscriptionRefused,
+)
 from services.ingest.store import channels as store
 from services.ingest.store.channels import NewChannel
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
@@ -21,20 +27,7 @@ from services.providers.names import COMPANIES, GOOGLEWS
 
 logger = structlog.get_logger(__name__)
 
-NOT_PUSHED: Final = "CALENDAR_NOT_PUSHED"
 _NEVER_PUSHED: Final = "pushNotSupportedForRequestedResource"
-
-
-class NotPushedError(Exception):
-    """The provider does not push this calendar's changes, and repeating does not change that.
-
-    Args:
-        detail: A sentence for people.
-    """
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 class CalendarSteps:
@@ -59,7 +52,7 @@ class CalendarSteps:
         """Create it; at Google a further channel is opened.
 
         Raises:
-            NotPushedError: The provider does not push this calendar's changes.
+            CalendarNotPushed: The provider does not push this calendar's changes.
             PublicUrlUnset: No push can arrive at this installation.
             MeshError: The error of the provider's answer.
         """
@@ -73,7 +66,11 @@ class CalendarSteps:
             if row.provider == GOOGLEWS and code != _NEVER_PUSHED and not isinstance(exc, PermissionMissing):
                 raise
             company = COMPANIES.get(row.provider, row.provider)
-            raise NotPushedError(f"{company} does not push this calendar's changes ({code}): it is polled.") from exc
+            raise CalendarNotPushed(
+                f"{company} does not push this calendar's changes ({code}): it is polled.",
+                subject=row.calendar_id,
+                metadata={"provider": row.provider, "detail": code},
+            ) from exc
 
     async def renew(self, row: SubscriptionRow) -> ProviderSubscription:
         """Renew it; a Google channel is replaced by a further one. Raises as `create`, and `GoneError`."""

@@ -7,11 +7,11 @@ import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
-from services.ingest.errors import PublicUrlUnset
+from services.ingest.errors import CalendarNotPushed, PublicUrlUnset
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
-from services.ingest.subscriptions.calendar_steps import NOT_PUSHED, CalendarSteps, NotPushedError
+from services.ingest.subscriptions.calendar_steps import CalendarSteps
 from services.ingest.subscriptions.client_states import new_client_state
 from services.ingest.subscriptions.failures import GoneError
 from services.ingest.subscriptions.inbox_items import enqueue_news, enqueue_watched
@@ -89,7 +89,7 @@ class Steps:
         now = self._clock.now()
         try:
             made = await self._create_at_provider(row)
-        except (NotPushedError, PublicUrlUnset) as exc:
+        except (CalendarNotPushed, PublicUrlUnset) as exc:
             await self._give_up_pushes(row, exc)
             return
         async with db.transaction(self._pool) as connection:
@@ -115,7 +115,7 @@ class Steps:
             if is_leased:
                 await self._create(row)
             return
-        except (NotPushedError, PublicUrlUnset) as exc:
+        except (CalendarNotPushed, PublicUrlUnset) as exc:
             await self._give_up_pushes(row, exc)
             return
         # A replaced channel may have had a last push that was lost with it: read once more.
@@ -128,16 +128,13 @@ class Steps:
         if is_stored and not row.is_of_mail:
             await self._calendars.end_replaced(row, made.provider_subscription_id)
 
-    async def _give_up_pushes(self, row: SubscriptionRow, cause: NotPushedError | PublicUrlUnset) -> None:
+    async def _give_up_pushes(self, row: SubscriptionRow, cause: CalendarNotPushed | PublicUrlUnset) -> None:
         """Store that a calendar is polled, and why. A calendar that was pushed is read at once."""
-        reason, detail = (
-            (NOT_PUSHED, cause.detail) if isinstance(cause, NotPushedError) else (cause.reason, cause.message)
-        )
         async with db.transaction(self._pool) as connection:
-            if await store.record_not_pushed(connection, row, reason=reason, detail=detail):
+            if await store.record_not_pushed(connection, row, reason=cause.reason, detail=cause.message):
                 await enqueue_news(connection, row, RECONCILE_REASON_MISSED, self._clock.now())
         self._wake(row.tenant_id)
-        logger.info("calendar not pushed", subscription_id=row.subscription_id, tenant_id=row.tenant_id, reason=reason)
+        logger.info("calendar not pushed", subscription_id=row.subscription_id, reason=cause.reason)
 
     async def _poll(self, row: SubscriptionRow) -> None:
         async with db.transaction(self._pool) as connection:

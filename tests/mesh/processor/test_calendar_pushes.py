@@ -110,3 +110,74 @@ def test_an_edit_at_the_provider_becomes_one_event_long_before_the_poll(
     health = json.loads(mesh.run("subscriptions", "health", "--tenant", followed.tenant, "--json").stdout)
     (of_calendar,) = [one for one in health if one["resource"] == "SUBSCRIPTION_RESOURCE_CALENDAR"]
     assert ("1", "1") == (of_calendar["total"], of_calendar["active"])
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_a_lost_push_is_found_when_the_calendar_is_read_again(mesh: Mesh, provider: str) -> None:
+    followed = Follower(mesh, provider)
+    followed.wait_pushed()
+    endpoint = "notify.calendar" if provider == "googlews" else "notify.graph.calendar"
+    mesh.simulator.fault(kind="drop", endpoint=endpoint, account=followed.address)
+    followed.create("Nobody told")
+    counts = mesh.simulator.call("GET", "pushes")["counts"]
+    assert counts[f"{endpoint}.drop"] >= 1
+    mesh.simulator.call("DELETE", "faults")
+    assert ["calendar.connected"] == [one.event_type for one in followed.told()]
+
+    # The renewal of a subscription reads its calendar, as the poll and the silence of a day do.
+    renewed = mesh.run("subscriptions", "renew", followed.subscription()["subscriptionId"])
+    assert renewed.returncode == 0, renewed.stderr
+    if provider == "ms365":
+        (there,) = followed.subscriptions_at_graph()
+        mesh.simulator.call("POST", f"subscriptions/{there['id']}/lifecycle", event="missed")
+    eventually(lambda: len(followed.told()) == 2, SOON_SECONDS, what="the event is created")
+    assert ["connected", "event.created"] == [one.event_type.removeprefix("calendar.") for one in followed.told()]
+
+
+def test_a_replaced_channel_loses_nothing(mesh: Mesh) -> None:
+    followed = Follower(mesh, "googlews")
+    shown = followed.wait_pushed()
+    (old,) = followed.channels()
+    names = [followed.create("Before")]
+    for _ in range(3):
+        renewed = mesh.run("subscriptions", "renew", shown["subscriptionId"])
+        assert renewed.returncode == 0, renewed.stderr
+        names.append(followed.create("Meanwhile"))
+    eventually(lambda: len(followed.channels()) == 1, what="the replaced channels are stopped")
+    names.append(followed.create("After"))
+    eventually(lambda: len(followed.told()) == 1 + len(names), SOON_SECONDS, what="every event is created")
+
+    assert old["id"] != followed.channels()[0]["id"] == followed.subscription()["providerSubscriptionId"]
+    created = [one.event.provider_event_id for one in followed.told()[1:]]
+    assert sorted(names) == sorted(created)
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_a_disconnect_stops_what_pushes(mesh: Mesh, provider: str) -> None:
+    followed = Follower(mesh, provider)
+    followed.wait_pushed()
+    at_provider = followed.channels if provider == "googlews" else followed.subscriptions_at_graph
+    assert at_provider()
+
+    done = mesh.run("tenants", "disconnect", followed.tenant, "--yes")
+    assert done.returncode == 0, done.stderr
+
+    eventually(lambda: not at_provider(), what="nothing pushes any more")
+    lists = [one for one in mesh.simulator.call("GET", "channels") if one["account"] == followed.address]
+    assert [] == lists
+
+
+def test_holidays_are_polled_and_say_why(mesh: Mesh) -> None:
+    followed = Follower(mesh, "googlews", name="Holidays", pushes=False)
+    eventually(
+        lambda: followed.subscription().get("state") == "SUBSCRIPTION_STATE_POLLING", what="the calendar is polled"
+    )
+
+    assert ("CALENDAR_NOT_PUSHED", "DELIVERY_MODE_POLL") == tuple(
+        followed.subscription()[name] for name in ("failureReason", "deliveryMode")
+    )
+    assert "CALENDAR_NOT_PUSHED" in mesh.run("subscriptions", "list", "--tenant", followed.tenant).stdout
+    refused = mesh.run("subscriptions", "delete", followed.subscription()["subscriptionId"], "--yes")
+    assert "SUBSCRIPTION_OF_CALENDAR" in refused.stderr
+    followed.create("A day off")
+    eventually(lambda: len(followed.told()) == 2, 200, what="the poll finds the event")
