@@ -33,7 +33,7 @@ class Channel:
 
     Args:
         channel_id: Our id.
-        resource_id: Google's id of the watched resource; empty when no answer or push has told it.
+        resource_id: Google's id of the watched resource; empty until an answer or a push has named it.
         expires_at: When it ends by itself.
     """
 

@@ -88,7 +88,7 @@ class CalendarSteps:
         await self._stop_others(row, None)
         async with db.connection(self._pool) as connection:
             for one in await store.others(connection, row.tenant_id, row.subscription_id, None):
-                # Google has told no resource to stop it by: it ends by itself, and its pushes are unknown until then.
+                # Google has named no resource to stop it by: it ends by itself, and its pushes are unknown until then.
                 await store.forget(connection, row.tenant_id, one.channel_id)
 
     async def end_replaced(self, row: SubscriptionRow, current: str) -> None:
