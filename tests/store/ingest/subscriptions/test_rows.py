@@ -119,7 +119,8 @@ async def test_silence_is_noted_once_for_a_while_for_what_should_push(ground: Gr
 
     async def silent_at(hours: float) -> set[str]:
         async with db.transaction(ground.pool) as connection:
-            found = await subscription_monitors.note_silent(connection, NOW + timedelta(hours=hours), QUIET, QUIET * 6, 10)
+            now = NOW + timedelta(hours=hours)
+            found = await subscription_monitors.note_silent(connection, now, QUIET, QUIET * 6, 10)
         return {one.subscription_id for one in found}
 
     assert set() == await silent_at(3.9)
