@@ -20,7 +20,8 @@ MeshError
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
 │       ├── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
-│       └── MailboxConnectedOtherwise
+│       ├── MailboxConnectedOtherwise
+│       └── SignInNotOffered, SignInNotAllowed
 ├── Unauthenticated
 │   ├── KeyRevoked                KEY_REVOKED
 │   └── SessionInvalid            SESSION_INVALID
@@ -201,6 +202,18 @@ class FlowStateInvalid(FlowFailed):
     """The attempt to connect is unknown, used or expired, or belongs to another browser."""
 
     reason = "FLOW_STATE_INVALID"
+
+
+class SignInNotOffered(FlowFailed):
+    """No identity provider is configured."""
+
+    reason = "SIGN_IN_NOT_OFFERED"
+
+
+class SignInNotAllowed(FlowFailed):
+    """The identity provider signed the person in, and no group of the person has rights here."""
+
+    reason = "SIGN_IN_NOT_ALLOWED"
 
 
 class ConsentDenied(FlowFailed):
