@@ -16,18 +16,19 @@ MeshError
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
+│   ├── SignInNotOffered          SIGN_IN_NOT_OFFERED
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
 │       ├── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
-│       ├── MailboxConnectedOtherwise
-│       └── SignInNotOffered, SignInNotAllowed
+│       └── MailboxConnectedOtherwise
 ├── Unauthenticated
 │   ├── KeyRevoked                KEY_REVOKED
 │   └── SessionInvalid            SESSION_INVALID
 ├── PermissionDenied
 │   ├── ScopeTooWide              SCOPE_TOO_WIDE
 │   ├── OriginNotProven           ORIGIN_NOT_PROVEN
+│   ├── SignInNotAllowed          SIGN_IN_NOT_ALLOWED
 │   └── KeyRequired               KEY_REQUIRED
 ├── ResourceExhausted
 │   ├── ProviderThrottled         PROVIDER_THROTTLED
@@ -204,13 +205,13 @@ class FlowStateInvalid(FlowFailed):
     reason = "FLOW_STATE_INVALID"
 
 
-class SignInNotOffered(FlowFailed):
+class SignInNotOffered(FailedPrecondition):
     """No identity provider is configured."""
 
     reason = "SIGN_IN_NOT_OFFERED"
 
 
-class SignInNotAllowed(FlowFailed):
+class SignInNotAllowed(PermissionDenied):
     """The identity provider signed the person in, and no group of the person has rights here."""
 
     reason = "SIGN_IN_NOT_ALLOWED"

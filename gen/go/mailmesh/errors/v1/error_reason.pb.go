@@ -796,7 +796,7 @@ const (
 	// Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
 	// Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_SIGN_IN_NOT_OFFERED ErrorReason = 250
-	// SIGN_IN_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+	// SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
 	//
 	// When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
 	// the groups out because they are too many.

@@ -920,7 +920,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
     """
     ERROR_REASON_SIGN_IN_NOT_ALLOWED: _ErrorReason.ValueType  # 251
-    """SIGN_IN_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+    """SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
 
     When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
     the groups out because they are too many.
@@ -1842,7 +1842,7 @@ Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fell
 Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
 """
 ERROR_REASON_SIGN_IN_NOT_ALLOWED: ErrorReason.ValueType  # 251
-"""SIGN_IN_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+"""SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
 
 When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
 the groups out because they are too many.

@@ -1429,7 +1429,7 @@ export enum ErrorReason {
   SIGN_IN_NOT_OFFERED = 250,
 
   /**
-   * SIGN_IN_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
+   * SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
    *
    * When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
    * the groups out because they are too many.
