@@ -766,6 +766,18 @@ const (
 	// Do: Disconnect the tenant first; then connect the mailbox the other way.
 	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
+	// CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+	// Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+	// Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOT_PUSHED ErrorReason = 222
+	// SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+	// Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+	// Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_OF_CALENDAR ErrorReason = 223
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -944,6 +956,8 @@ var (
 		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
 		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
+		222: "ERROR_REASON_CALENDAR_NOT_PUSHED",
+		223: "ERROR_REASON_SUBSCRIPTION_OF_CALENDAR",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -1077,6 +1091,8 @@ var (
 		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
 		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
+		"ERROR_REASON_CALENDAR_NOT_PUSHED":            222,
+		"ERROR_REASON_SUBSCRIPTION_OF_CALENDAR":       223,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1119,7 +1135,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xfe&\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd1'\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1244,7 +1260,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
 	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
-	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12$\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12%\n" +
+	" ERROR_REASON_CALENDAR_NOT_PUSHED\x10\xde\x01\x12*\n" +
+	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +

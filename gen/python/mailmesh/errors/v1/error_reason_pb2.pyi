@@ -884,6 +884,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_CALENDAR_NOT_PUSHED: _ErrorReason.ValueType  # 222
+    """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+    Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+    Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+    """
+    ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: _ErrorReason.ValueType  # 223
+    """SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+    When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+    Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+    Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1805,6 +1819,20 @@ ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: ErrorReason.ValueType  # 217
 When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_CALENDAR_NOT_PUSHED: ErrorReason.ValueType  # 222
+"""CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+"""
+ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: ErrorReason.ValueType  # 223
+"""SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
