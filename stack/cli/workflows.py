@@ -50,7 +50,7 @@ def list_runs(
     workflow: Annotated[str, typer.Option(help="List only runs of this workflow.")] = "",
     state: Annotated[
         str, typer.Option(metavar="STATE", help="List only runs in this state: waiting, failed, ...")
-    ] = "unspecified",
+    ] = "",
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
@@ -59,7 +59,7 @@ def list_runs(
     Examples:
       mailmesh workflows list --state waiting
     """
-    wanted = enum_value(messages.WorkflowRunState, STATE, state)
+    wanted = enum_value(messages.WorkflowRunState, STATE, state) if state else 0
     with channel(context) as opened:
         stub = services.WorkflowServiceStub(opened)
 

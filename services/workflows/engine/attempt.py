@@ -14,6 +14,9 @@ from services.workflows.sealing import Cipher
 from services.workflows.store.rows import RunRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langgraph.checkpoint.base import CheckpointTuple
     from langgraph.types import Interrupt
 
 MAX_QUESTION_BYTES = 4096
@@ -33,6 +36,31 @@ class Question:
 
     question_id: str
     sealed: bytes
+
+
+class Asked:
+    """The questions behind a checkpoint, and which of them were answered.
+
+    LangGraph gives an answer to the next question of the same step if the first one has had it already. So an answer is
+    handed over only while its own question is open.
+
+    Args:
+        found: The newest checkpoint, or None.
+    """
+
+    def __init__(self, found: "CheckpointTuple | None") -> None:
+        writes = (found.pending_writes or []) if found else []
+        self.has_begun = found is not None
+        """Whether there is a checkpoint."""
+        self._answered = {task_id for task_id, channel, _ in writes if channel == "__resume__"}
+        self._steps = {
+            one.id: task_id for task_id, channel, value in writes if channel == "__interrupt__" for one in value
+        }
+
+    def is_open(self, question_id: str) -> bool:
+        """Return whether a step waits for the answer to this question, and has had no answer before."""
+        step = self._steps.get(question_id)
+        return step is not None and step not in self._answered
 
 
 class Attempts:
@@ -72,15 +100,16 @@ class Attempts:
         graph = self._graphs[row.workflow].compile(checkpointer=saver)
         config: Any = {"configurable": {"thread_id": row.run_id}, "recursion_limit": _MAX_STEPS}
         given: Any = None
-        if row.sealed_answer is not None:
+        asked = Asked(await saver.aget_tuple(config))
+        if not asked.has_begun:
+            given = {"run_id": row.run_id, "tenant_id": row.tenant_id, "event_id": row.event_id}
+        elif row.sealed_answer is not None and asked.is_open(row.question_id):
             answer = self._cipher.open(row.sealed_answer, row.tenant_id, row.run_id, ANSWER, row.question_id)
             given = Command(resume={row.question_id: json.loads(answer)})
-        elif await saver.aget_tuple(config) is None:
-            given = {"run_id": row.run_id, "tenant_id": row.tenant_id, "event_id": row.event_id}
         context = Mesh(self._edge, row.run_id, row.tenant_id, row.event_id)
         result = await graph.ainvoke(given, config, context=context, durability="sync")
-        asked = result.get("__interrupt__", ()) if isinstance(result, dict) else ()
-        return self._question(row, asked) if asked else None
+        questions = result.get("__interrupt__", ()) if isinstance(result, dict) else ()
+        return self._question(row, questions, Asked(await saver.aget_tuple(config))) if questions else None
 
     def question(self, row: RunRow) -> str:
         """Open the question of a waiting run: JSON, empty without one."""
@@ -92,10 +121,9 @@ class Attempts:
         """Seal the answer to the question of a run."""
         return self._cipher.seal(answer.encode(), row.tenant_id, row.run_id, ANSWER, row.question_id)
 
-    def _question(self, row: RunRow, asked: "tuple[Interrupt, ...]") -> Question:
-        answered = row.question_id if row.sealed_answer is not None else ""
-        first = next((one for one in asked if one.id != answered), None)
-        if first is None:
+    def _question(self, row: RunRow, questions: "Sequence[Interrupt]", asked: Asked) -> Question:
+        first = questions[0]
+        if not asked.is_open(first.id):
             raise AskedTwice
         try:
             content = json.dumps(first.value, ensure_ascii=False, allow_nan=False).encode()
