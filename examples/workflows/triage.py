@@ -10,8 +10,8 @@ Each mail is read, classified by its new text, marked with its label, and answer
 The state holds ids and a label. Each step reads what it needs by its id, so that no checkpoint contains a mail. Each
 action has a key of the run, so that a step that is repeated after a crash acts once.
 
-It needs LangGraph (the extra `workflows` of mailmesh), and an API key of the role operator with the abilities mail.read,
-mail.mark and mail.send.
+It needs LangGraph (the extra `workflows` of mailmesh), and an API key of the role operator with the abilities
+mail.read, mail.mark and mail.send.
 """
 
 from typing import TypedDict
@@ -54,7 +54,7 @@ class State(TypedDict, total=False):
     send_id: str
 
 
-async def read(state: State, runtime: Runtime[Mesh]) -> State:
+async def read(_: State, runtime: Runtime[Mesh]) -> State:
     """Find the mail of the event; mails of machines are left alone."""
     mail = await _mail(runtime.context)
     if mail.message.automation != message_pb2.AUTOMATION_KIND_UNSPECIFIED:
@@ -62,7 +62,7 @@ async def read(state: State, runtime: Runtime[Mesh]) -> State:
     return {"message_id": mail.message_id}
 
 
-async def classify(state: State, runtime: Runtime[Mesh]) -> State:
+async def classify(_: State, runtime: Runtime[Mesh]) -> State:
     """Choose a label by the new text of the mail, without the mails that it quotes."""
     message = (await _mail(runtime.context)).message
     stub: PrimitiveServiceAsyncStub = PrimitiveServiceStub(runtime.context.channel)

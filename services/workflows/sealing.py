@@ -1,5 +1,6 @@
 """Seal what a run stores: states, questions and answers. The value names the key that sealed it."""
 
+import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -60,10 +61,18 @@ class Cipher:
             raise SealBroken from exc
 
 
-def cipher_of(keys: Secret | None, keys_file: Path | None) -> Cipher:
+def cipher_of(keys: Secret | None, keys_file: Path | None, *, is_needed: bool) -> Cipher:
     """Read the keys of the settings.
+
+    Args:
+        keys: Keys in the environment, or None.
+        keys_file: Their file, or None.
+        is_needed: Whether there are workflows. Without any nothing is sealed, and a random key takes the place of none.
 
     Raises:
         SettingsError: A key is missing or unreadable.
     """
-    return Cipher(sealing.read_keys(_VARIABLE, keys, keys_file))
+    found = sealing.read_keys(_VARIABLE, keys, keys_file)
+    if not found and not is_needed:
+        return Cipher({"none": os.urandom(sealing.KEY_BYTES)})
+    return Cipher(found)

@@ -100,7 +100,7 @@ async def serving(
         edge: The channel on which steps act.
     """
     limits = limits_of(settings)
-    attempts = Attempts(graphs, pool, cipher_of(settings.keys, settings.keys_file), edge)
+    attempts = Attempts(graphs, pool, cipher_of(settings.keys, settings.keys_file, is_needed=bool(graphs)), edge)
     runner = Runner(pool, attempts, limits)
     running = PeriodicLoop("runs", _RUN_SECONDS, runner.round, may_idle=lambda: not graphs, idle_factor=_IDLE_FACTOR)
     starter = Starter(pool, settings.queued, limits.run, running.nudge)

@@ -1,4 +1,4 @@
-"""The triage of the examples in a process that is killed before each step, and after each before its result is stored."""
+"""The triage of the examples, in a process that is killed before each step, and behind it before the result is kept."""
 
 import os
 import signal
