@@ -14,13 +14,14 @@ It needs LangGraph (the extra `workflows` of mailmesh), and an API key of the ro
 mail.read, mail.mark and mail.send.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from google.protobuf import struct_pb2
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from mailmesh.mail.v1 import event_pb2 as mail_event_pb2
 from mailmesh.mail.v1 import message_pb2
 from mailmesh.primitives.v1 import primitive_service_pb2 as primitives
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import PrimitiveServiceAsyncStub, PrimitiveServiceStub
@@ -114,7 +115,7 @@ def _is_human(state: State) -> str:
     return "classify" if state["message_id"] else END
 
 
-async def _mail(mesh: Mesh):  # noqa: ANN202 - the contract's type
+async def _mail(mesh: Mesh) -> mail_event_pb2.NormalizedMailEvent:
     stub: EventServiceAsyncStub = EventServiceStub(mesh.channel)
     request = event_service_pb2.GetEventRequest(event_id=mesh.event_id, view=event_pb2.EVENT_VIEW_BODY)
     return (await stub.GetEvent(request)).event.mail
@@ -138,7 +139,7 @@ async def _reply(state: State, mesh: Mesh, action: str, text: str, *, is_draft: 
 STEPS = {"read": read, "classify": classify, "mark": mark, "draft": draft, "ask": ask}
 
 
-def build(steps: dict) -> StateGraph:
+def build(steps: dict[str, Any]) -> "StateGraph[State, Mesh, State, State]":
     """Return the graph of these steps."""
     made = StateGraph(State, context_schema=Mesh)
     for name, step in steps.items():

@@ -59,7 +59,7 @@ def list_runs(
     Examples:
       mailmesh workflows list --state waiting
     """
-    wanted = enum_value(messages.WorkflowRunState, STATE, state) if state else 0
+    wanted = enum_value(messages.WorkflowRunState, STATE, state) if state else messages.WORKFLOW_RUN_STATE_UNSPECIFIED
     with channel(context) as opened:
         stub = services.WorkflowServiceStub(opened)
 

@@ -87,10 +87,8 @@ def test_a_run_that_is_killed_at_every_step_goes_on_and_does_nothing_twice(flows
     stub = send_services.SendServiceStub(mesh.channel)
     asked = sends.ListSendsRequest(tenant_id=tenant)
     ended = (sends.SEND_STATE_SENT, sends.SEND_STATE_DRAFTED)
-    done = eventually(
-        lambda: (found := stub.ListSends(asked).sends) and all(one.state in ended for one in found) and found,
-        what="the sends end",
-    )
+    eventually(lambda: {one.state for one in stub.ListSends(asked).sends} == set(ended), what="the sends end")
+    done = stub.ListSends(asked).sends
     eventually(lambda: len(mails(mesh, address)) >= 3, what="the mails are there")
     own = mails(mesh, address)
 
