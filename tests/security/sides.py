@@ -381,4 +381,5 @@ WITH_FILTERS = {
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
     "processor.v1.CalendarService/ListCalendarWrites",
     "processor.v1.ProcessorService/ReplayEvents", "conversation.v1.ConversationService/ListConversations",
+    "workflow.v1.WorkflowService/ListWorkflowRuns",
 }  # fmt: skip
