@@ -106,7 +106,7 @@ class Attempts:
         elif row.sealed_answer is not None and asked.is_open(row.question_id):
             answer = self._cipher.open(row.sealed_answer, row.tenant_id, row.run_id, ANSWER, row.question_id)
             given = Command(resume={row.question_id: json.loads(answer)})
-        context = Mesh(self._edge, row.run_id, row.tenant_id, row.event_id)
+        context = Mesh(self._edge, row.run_id, row.workflow, row.tenant_id, row.event_id)
         result = await graph.ainvoke(given, config, context=context, durability="sync")
         questions = result.get("__interrupt__", ()) if isinstance(result, dict) else ()
         return self._question(row, questions, Asked(await saver.aget_tuple(config))) if questions else None
