@@ -37,7 +37,7 @@ async def edge_channel(
     Args:
         url: The edge: `https://host[:port]`, or `http://` on loopback.
         authorities: Authorities of its certificate instead of the system's, PEM.
-        interceptors: What each call passes through.
+        interceptors: Each call passes through them.
 
     Raises:
         OSError: The file of authorities cannot be read.

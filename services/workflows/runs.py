@@ -1,4 +1,4 @@
-"""What callers do with runs."""
+"""The use cases of callers: start, read, answer and cancel runs."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta

@@ -132,7 +132,7 @@ def limits_of(settings: WorkflowsSettings) -> RunLimits:
         attempts=settings.attempts,
         attempt=timedelta(seconds=settings.attempt_seconds),
         run=timedelta(seconds=settings.run_seconds),
-        patience=timedelta(seconds=settings.wait_seconds),
+        wait=timedelta(seconds=settings.wait_seconds),
         lease=timedelta(seconds=settings.lease_seconds),
     )
 

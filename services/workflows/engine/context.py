@@ -1,4 +1,4 @@
-"""What a step of a workflow is given beside its state: the edge, and keys for its commands."""
+"""The context of a step, beside its state: the edge, and keys for its commands."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid5

@@ -18,10 +18,10 @@ _TYPES = {
 
 
 async def ask(
-    connection: db.Connection, lease: Lease, question_id: str, sealed: bytes, patience: timedelta
+    connection: db.Connection, lease: Lease, question_id: str, sealed: bytes, wait: timedelta
 ) -> RunRow | None:
     """Make a run wait for a person; None if the lease has ended. For the caller's transaction."""
-    row = await runs.ask(connection, lease, question_id, sealed, patience)
+    row = await runs.ask(connection, lease, question_id, sealed, wait)
     if row is not None:
         await _publish_later(connection, row)
     return row

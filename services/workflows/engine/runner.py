@@ -1,4 +1,4 @@
-"""Run what is due: lease runs, make their attempts beside each other, and record what became of them."""
+"""Run what is due: lease runs, make their attempts beside each other, and record the outcome of each."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ class RunLimits:
         attempts: The largest number of attempts from one checkpoint to the next.
         attempt: The longest duration of one attempt.
         run: The longest duration from a start, or from an answer, to the end or the next question.
-        patience: The longest wait for an answer.
+        wait: The longest wait for an answer.
         lease: The duration of a lease; it is extended while the process lives.
     """
 
@@ -44,7 +44,7 @@ class RunLimits:
     attempts: int
     attempt: timedelta
     run: timedelta
-    patience: timedelta
+    wait: timedelta
     lease: timedelta
 
 
@@ -122,7 +122,7 @@ class Runner:
 
     async def _attempt(self, row: RunRow, lease: Lease) -> None:
         if row.attempts > self._limits.attempts:
-            # The process ended in each of the attempts before, so that nobody recorded a failure.
+            # The process ended in each of the attempts before, so that no failure was recorded.
             await self._fail(row, lease, "PROCESS_LOST", "")
             return
         began = time.monotonic()
@@ -142,8 +142,8 @@ class Runner:
             if question is None:
                 await outcomes.finish(connection, row, State.SUCCEEDED, lease_id=lease.lease_id)
             else:
-                patience = self._limits.patience
-                await outcomes.ask(connection, lease, question.question_id, question.sealed, patience)
+                wait = self._limits.wait
+                await outcomes.ask(connection, lease, question.question_id, question.sealed, wait)
         ATTEMPTS.labels(row.workflow, "asked" if question else "succeeded").inc()
 
     async def _failed(self, row: RunRow, lease: Lease, error: Exception) -> None:

@@ -141,11 +141,11 @@ async def give_back(
 
 
 async def ask(
-    connection: db.Connection, lease: Lease, question_id: str, sealed: bytes, patience: timedelta
+    connection: db.Connection, lease: Lease, question_id: str, sealed: bytes, wait: timedelta
 ) -> RunRow | None:
     """Make a run wait for an answer; None if the lease has ended."""
     owner = (lease.tenant_id, lease.run_id, lease.lease_id)
-    return _row(await connection.fetchrow(_ASK, *owner, question_id, sealed, patience))
+    return _row(await connection.fetchrow(_ASK, *owner, question_id, sealed, wait))
 
 
 async def answer(connection: db.Connection, row: RunRow, sealed: bytes, time_limit: timedelta) -> RunRow | None:
@@ -164,7 +164,7 @@ async def finish(
         state: Its last state.
         reason: The cause of the end; empty on success.
         detail: Where that happened.
-        lease_id: The lease that must hold still; None ends the run whoever holds it.
+        lease_id: The lease that must hold still; None ends the run whichever process holds it.
 
     Returns:
         The run; None if it had ended, or the lease has.

@@ -33,7 +33,7 @@ LIMITS = RunLimits(
     attempts=3,
     attempt=timedelta(seconds=20),
     run=timedelta(hours=1),
-    patience=timedelta(hours=2),
+    wait=timedelta(hours=2),
     lease=timedelta(seconds=5),
 )
 SECONDS = 30.0
@@ -342,7 +342,7 @@ async def test_a_run_past_its_deadline_fails_whoever_holds_it(pool: db.Pool, cip
     async def ask(_: Values) -> Values:
         return {"first": interrupt(1)}
 
-    limits = replace(LIMITS, patience=timedelta(seconds=0.1))
+    limits = replace(LIMITS, wait=timedelta(seconds=0.1))
     async with ground(pool, cipher, tenant_id, ask, limits=limits) as made:
         row = await made.until((await made.start()).run_id, State.FAILED)
         with pytest.raises(RunEnded):
