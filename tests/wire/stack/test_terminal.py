@@ -114,6 +114,10 @@ COMMANDS = (
     ("primitives", "classify", __file__, "--label", "a", "--label", "b=c"),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
+    ("search", "offer", "--tenant", ID),
+    ("search-settings", "show", ID),
+    ("search-settings", "enable", ID),
+    ("search-settings", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}

@@ -802,6 +802,24 @@ const (
 	// Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
 	// Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \"object\""}}
 	ErrorReason_ERROR_REASON_SCHEMA_UNSUPPORTED ErrorReason = 235
+	// SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant's mail is not indexed.
+	// Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+	// Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SEARCH_NOT_ENABLED ErrorReason = 236
+	// SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+	// Do: Change the query by the rules of `SearchMailRequest.query`.
+	// Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+	ErrorReason_ERROR_REASON_SEARCH_QUERY_INVALID ErrorReason = 237
+	// SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+	//
+	// When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+	// Do: Add a rarer word, an address or a span of time, and repeat the call.
+	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
 )
 
 // Enum value maps for ErrorReason.
@@ -936,6 +954,9 @@ var (
 		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
+		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
+		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
+		238: "ERROR_REASON_SEARCH_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1067,6 +1088,9 @@ var (
 		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
+		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
+		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
+		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
 	}
 )
 
@@ -1101,7 +1125,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb0&\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa1'\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1232,7 +1256,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
 	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
 	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
-	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01B\x1f\n" +
+	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01\x12$\n" +
+	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
+	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (
