@@ -18,24 +18,25 @@ _BOUNDS = f"""
     SET LOCAL plan_cache_mode = force_custom_plan
 """
 _RANGE = """
-    tenant_id = $1 AND ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
+    ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
     AND ($5::timestamptz IS NULL OR (received_at, position) < ($5, $6))
 """
 _ORDER = "ORDER BY received_at DESC, position DESC"
 _NEWEST = f"""
     SELECT message_id, received_at, position FROM (
-        SELECT * FROM processor.search_mails WHERE {_RANGE} {_ORDER} LIMIT {WINDOW}
+        SELECT * FROM processor.search_mails WHERE tenant_id = $1 AND {_RANGE} {_ORDER} LIMIT {WINDOW}
     ) AS newest WHERE terms @> $2::integer[] {_ORDER} LIMIT $7
 """  # noqa: S608 - constants
 # Without MATERIALIZED, a wrong estimate reads all mails of the tenant in their order.
 _BY_TERMS = f"""
     WITH found AS MATERIALIZED (
-        SELECT message_id, received_at, position FROM processor.search_mails WHERE terms @> $2::integer[] AND {_RANGE}
+        SELECT message_id, received_at, position FROM processor.search_mails
+        WHERE tenant_id = $1 AND terms @> $2::integer[] AND {_RANGE}
     ) SELECT message_id, received_at, position FROM found {_ORDER} LIMIT $7
 """  # noqa: S608 - constants
 _ALL = f"""
     SELECT message_id, received_at, position FROM processor.search_mails
-    WHERE $2::integer[] IS NOT NULL AND {_RANGE} {_ORDER} LIMIT $7
+    WHERE tenant_id = $1 AND $2::integer[] IS NOT NULL AND {_RANGE} {_ORDER} LIMIT $7
 """  # noqa: S608 - constants
 
 
