@@ -27,9 +27,9 @@ QUESTION = "How long does a search take among a million mails, and what does the
 METHOD = f"""A real PostgreSQL contains the events and the index of mails that a seeded generator makes: 60 to 340 words
 each, drawn from {WORDS:,} words by Zipf's law. One mailbox has half of the mails, 50 others share the rest. The use
 case behind `SearchMail` answers pages of 50 with snippets, one after the other. Each query is another one, and the
-first five of a kind only warm up. Common words have ranks up to 20, usual words 100 to 2,000, rare words 20,000 to {WORDS:,}. New
-mail is indexed by the loop of the server from its events, while the index is in use. The machine has two cores, and
-other work ran beside it: `load` is its load average at the end."""
+first five of a kind only warm up. Common words have ranks up to 20, usual words 100 to 2,000, rare words 20,000 to
+{WORDS:,}. New mail is indexed by the loop of the server from its events, while the index is in use. The machine has two
+cores, and other work ran beside it: `load` is its load average at the end."""
 
 MAILS, QUICK_MAILS = 1_000_000, 3_000
 QUERIES, QUICK_QUERIES = 100, 6
