@@ -175,7 +175,7 @@ class _Page:
     def judge(self, places: Sequence[Place], events: Mapping[int, event_pb2.Event]) -> bool:
         """Take those mails of the index that belong to the result; return whether the page is full.
 
-        A mail whose event is gone is deleted from the index soon.
+        A mail whose event retention or an erasure has taken is no result, whether its row is deleted yet or not.
         """
         for place in places:
             if len(self.hits) == self.size or self._is_enough():

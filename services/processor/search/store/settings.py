@@ -28,7 +28,7 @@ class Index:
 
 
 async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False) -> Index | None:
-    """Read a tenant's index; None when it has none. With `lock`, nobody else changes it until the transaction ends."""
+    """Read a tenant's index; None when it has none. With `lock`, it stays so until the transaction ends."""
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM processor.search_settings WHERE tenant_id = $1{' FOR UPDATE' if lock else ''}",  # noqa: S608 - constants
         tenant_id,
