@@ -120,6 +120,10 @@ COMMANDS = (
     ("workflows", "cancel", ID),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
+    ("search", "offer", "--tenant", ID),
+    ("search-settings", "show", ID),
+    ("search-settings", "enable", ID),
+    ("search-settings", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}
