@@ -175,7 +175,7 @@ FORGED = st.lists(
     max_size=3,
 )
 LISTS = [method for method in methods(access_pb2.DOOR_KEY) if "page_token" in method.input_type.fields_by_name]
-# What the other fields of a request may mean: a token is read before or after them.
+# The refusals for the other fields of a request, which are read before its token or after it.
 REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
 
 
