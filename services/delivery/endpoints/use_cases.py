@@ -10,7 +10,7 @@ from services.delivery.endpoints.secrets import KeptKey, Sealer
 from services.delivery.errors import AttemptNotFound, EndpointLimitReached, EndpointNotFound
 from services.delivery.signing_keys import Ed25519Key, HmacKey, SigningKey
 from services.delivery.store import attempts, deliveries, endpoints
-from services.delivery.store.rows import DELIVERING, AttemptRow, Delivery, EndpointRow, State
+from services.delivery.store.rows import DELIVERING, AttemptRow, Count, Delivery, EndpointRow, Place, State
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
@@ -36,8 +36,8 @@ class Stream(Protocol):
     async def position(self, cursor: str) -> str:
         """Return the cursor that a word such as "latest" stands for, after checking that it can be read from."""
 
-    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
-        """Return the earlier of an endpoint's position and the place of a time, and the number of events after it."""
+    async def since(self, row: EndpointRow, moment: datetime) -> Place:
+        """Return the earlier of an endpoint's position and the place of a time."""
 
     async def delivery(self, event_id: str) -> Delivery:
         """Return the delivery of an event that is still in the stream."""
@@ -273,8 +273,8 @@ class Endpoints:
         await self._with_locked(endpoint_id, scope, revived)
         return recovered
 
-    async def recover_events(self, endpoint_id: str, scope: Scope, moment: datetime, *, is_dry: bool) -> int:
-        """Deliver the events from a time on once more; return their number. Safe to call again.
+    async def recover_events(self, endpoint_id: str, scope: Scope, moment: datetime, *, is_dry: bool) -> Count:
+        """Deliver the events from a time on once more; return their count. Safe to call again.
 
         Args:
             endpoint_id: The endpoint.
@@ -286,16 +286,16 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
             CursorExpired, CursorEpochChanged: As Processor answers for the endpoint's position.
         """
-        position, count = await self._stream.since(await self.get(endpoint_id, scope), moment)
+        place = await self._stream.since(await self.get(endpoint_id, scope), moment)
 
         async def moved(connection: db.Connection, _row: EndpointRow) -> EndpointRow:
             # An exhausted delivery keeps its event from being queued: those of the chosen time ended after it.
             await deliveries.recover(connection, endpoint_id, moment)
-            return await endpoints.change(connection, endpoint_id, {"position": position})
+            return await endpoints.change(connection, endpoint_id, {"position": place.cursor})
 
         if not is_dry:
             await self._with_locked(endpoint_id, scope, moved)
-        return count
+        return place.events
 
     async def delete(self, endpoint_id: str, scope: Scope) -> None:
         """Delete an endpoint and its secrets at once, and the rest of it in the background.

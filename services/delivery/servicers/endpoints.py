@@ -120,8 +120,8 @@ class EndpointServicer(Base):
             if has_time:
                 raise FieldInvalid.of("events_from", "must not be given together with exhausted_from")
             moment = checks.moment("events_from", request.events_from)
-            count = await self._endpoints.recover_events(_id(request), _scope(), moment, is_dry=request.dry_run)
-            return pb2.RecoverEndpointResponse(deliveries=count)
+            found = await self._endpoints.recover_events(_id(request), _scope(), moment, is_dry=request.dry_run)
+            return pb2.RecoverEndpointResponse(deliveries=found.number, has_more=found.has_more)
         since = checks.moment("exhausted_from", request.exhausted_from) if has_time else None
         count = await self._endpoints.recover(_id(request), _scope(), since, is_dry=request.dry_run)
         return pb2.RecoverEndpointResponse(deliveries=count)

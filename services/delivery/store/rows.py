@@ -112,6 +112,32 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Count:
+    """A number of events.
+
+    Args:
+        number: The number.
+        has_more: Whether counting ended early: then there are at least so many.
+    """
+
+    number: int
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the event stream.
+
+    Args:
+        cursor: The cursor there.
+        events: The count of an endpoint's events after it.
+    """
+
+    cursor: str
+    events: Count
+
+
+@dataclass(frozen=True)
 class AttemptRow:
     """One request to a receiver.
 

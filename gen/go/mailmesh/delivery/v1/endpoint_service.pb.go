@@ -2213,9 +2213,10 @@ type RecoverEndpointRequest struct {
 	// dry_run counts the deliveries and changes nothing.
 	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-	// once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
-	// event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
-	// `exhausted_from`.
+	// once more, delivered, exhausted, failed and waiting ones alike, in order per message. An event that waits or is under way at
+	// that time may arrive before its message's earlier events; then it arrives again behind them, so that the last event of a message
+	// is the last one that arrives. An event that waits keeps its schedule, and its message's other events wait with it. A position
+	// that is earlier stays. It excludes `exhausted_from`.
 	EventsFrom    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2284,7 +2285,10 @@ type RecoverEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
 	// filter's tenants, providers and types select, 100,000 at most.
-	Deliveries    int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Deliveries int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// has_more is true if counting events ended early, at 100,000 or after three seconds: there are at least `deliveries`. All of them
+	// are delivered.
+	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2324,6 +2328,13 @@ func (x *RecoverEndpointResponse) GetDeliveries() int64 {
 		return x.Deliveries
 	}
 	return 0
+}
+
+func (x *RecoverEndpointResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
 }
 
 var File_mailmesh_delivery_v1_endpoint_service_proto protoreflect.FileDescriptor
@@ -2484,11 +2495,12 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x0eexhausted_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\rexhaustedFrom\x12\x1d\n" +
 	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\x12A\n" +
 	"\vevents_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\n" +
-	"eventsFrom\"9\n" +
+	"eventsFrom\"T\n" +
 	"\x17RecoverEndpointResponse\x12\x1e\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\x03R\n" +
-	"deliveries*\xb7\x01\n" +
+	"deliveries\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore*\xb7\x01\n" +
 	"\rEndpointState\x12\x1e\n" +
 	"\x1aENDPOINT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ENDPOINT_STATE_ACTIVE\x10\x01\x12\x1a\n" +

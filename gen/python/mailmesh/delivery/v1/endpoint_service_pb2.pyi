@@ -1158,9 +1158,10 @@ class RecoverEndpointRequest(_message.Message):
     @_builtins.property
     def events_from(self) -> _timestamp_pb2.Timestamp:
         """events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-        once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
-        event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
-        `exhausted_from`.
+        once more, delivered, exhausted, failed and waiting ones alike, in order per message. An event that waits or is under way at
+        that time may arrive before its message's earlier events; then it arrives again behind them, so that the last event of a message
+        is the last one that arrives. An event that waits keeps its schedule, and its message's other events wait with it. A position
+        that is earlier stays. It excludes `exhausted_from`.
         """
 
     def __init__(
@@ -1186,18 +1187,24 @@ class RecoverEndpointResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
     deliveries: _builtins.int
     """deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
     filter's tenants, providers and types select, 100,000 at most.
+    """
+    has_more: _builtins.bool
+    """has_more is true if counting events ended early, at 100,000 or after three seconds: there are at least `deliveries`. All of them
+    are delivered.
     """
     def __init__(
         self,
         *,
         deliveries: _builtins.int = ...,
+        has_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "has_more", b"has_more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
