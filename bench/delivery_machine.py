@@ -156,7 +156,7 @@ class DeliveryMachine:
 
     async def enqueue(self, events: Sequence[tuple[str, str]], endpoints: int) -> None:
         """Give the plain design its jobs: each event for each endpoint."""
-        async with asyncpg.create_pool(self.urls["delivery"], max_size=1) as pool:
+        async with asyncpg.create_pool(self.urls["delivery"], min_size=1, max_size=1) as pool:
             await pool.execute(plain_sender.TABLE)
             await pool.execute("TRUNCATE delivery.plain_deliveries")
         redis = await create_pool(
