@@ -279,11 +279,14 @@ async def test_a_deleted_endpoint_leaves_no_secret_and_in_the_end_no_row(pool: P
     one = delivery("a")
     await queued(pool, row, one, delivery("b"))
     await recorded(pool, lease, row, tried(one, 200))
+    await pool.execute("UPDATE delivery.endpoints SET sealed_access = 'sealed', token_url = 'https://id.example.com'")
     await use_cases(pool).delete(row.endpoint_id, ALL)
 
-    left = await pool.fetchrow("SELECT url, sealed_keys, sealed_headers FROM delivery.endpoints")
+    left = await pool.fetchrow(
+        "SELECT url, token_url, sealed_keys, sealed_headers, sealed_access FROM delivery.endpoints"
+    )
     assert left is not None
-    assert ("", b"", b"") == tuple(left)
+    assert ("", "", b"", b"", b"") == tuple(left)
     assert await recorded(pool, lease, row, tried(one, 200)) is None
     while await Retention(pool, 30, SystemClock()).round():
         pass
