@@ -52,7 +52,7 @@ class Tokens:
         """Return a token. Callers who ask for the same one at once share one request.
 
         Args:
-            key: What the credentials are known by: their sealed form, which is new after each change.
+            key: The sealed form of the credentials, which is new after each change.
             credentials: The credentials.
             timeout_seconds: The deadline.
 

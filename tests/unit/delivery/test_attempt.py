@@ -71,7 +71,7 @@ async def test_tests_of_slow_receivers_take_a_few_lookups_only() -> None:
     nowhere: Any = None
     client: Any = SlowClient()
     sealer = Sealer({"one": os.urandom(32)})
-    row = endpoint(endpoint_id=new_id())
+    row = endpoint(endpoint_id=new_id(), timeout_ms=15_000)
     row = replace(row, **asdict(sealer.seal(row.endpoint_id, [KeptKey(HmacKey.generate())], {})))
     attempts = Attempts(Receivers(client, sealer), sealer, nowhere, nowhere, SystemClock())
     tests = [asyncio.create_task(attempts.test(row)) for _ in range(TESTS * 3)]
