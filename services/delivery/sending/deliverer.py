@@ -78,7 +78,7 @@ class Deliverer:
         self._lease_id = lease_id
         self._means = means
         self._running: dict[asyncio.Task[Tried], Delivery] = {}
-        self._ahead: deque[Delivery] = deque()
+        self._ahead: deque[tuple[EndpointRow, Delivery]] = deque()
         self._unrecorded: list[Tried] = []
         self._nudged = asyncio.Event()
         self._pace = Pace()
@@ -222,7 +222,7 @@ class Deliverer:
             if delivery.wait_seconds > 0:
                 return delivery.wait_seconds if place < paced else _LOOK_SECONDS
             if place >= paced:
-                self._ahead.append(delivery)
+                self._ahead.append((row, delivery))
             elif not self._launch(row, delivery):
                 return _BUSY_SECONDS
             else:
@@ -235,17 +235,17 @@ class Deliverer:
             return False
         task = asyncio.create_task(self._means.attempts.deliver(row, delivery))
         self._running[task] = delivery
-        task.add_done_callback(lambda done: self._ended(row, done, had_slot=needs_slot))
+        task.add_done_callback(lambda done: self._ended(done, had_slot=needs_slot))
         return True
 
-    def _ended(self, row: EndpointRow, done: "asyncio.Task[Tried]", *, had_slot: bool) -> None:
+    def _ended(self, done: "asyncio.Task[Tried]", *, had_slot: bool) -> None:
         """Let the next delivery of this round follow a success at once: recording takes longer than a quick answer."""
         if had_slot:
             self._means.slots.give()
         if done.cancelled() or done.exception() is not None or not done.result().outcome.is_delivered:
             self._ahead.clear()
         if self._ahead and not self._is_stopping:
-            self._launch(row, self._ahead.popleft())
+            self._launch(*self._ahead.popleft())
         self._nudged.set()
 
     async def _wait(self, seconds: float) -> None:
