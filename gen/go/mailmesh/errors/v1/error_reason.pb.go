@@ -766,6 +766,19 @@ const (
 	// Do: Disconnect the tenant first; then connect the mailbox the other way.
 	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
+	// PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+	// outcome, it says the same. Its idempotency key still prevents a second submission.
+	// Do: Resolve it as sent or done if it was; else make another request with another key.
+	// Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_PERSON_ERASED ErrorReason = 220
+	// PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The tenant has no such erasure of a person, or is outside the key's scope.
+	// Do: Check the ids and the key.
+	// Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_PERSON_ERASURE_NOT_FOUND ErrorReason = 221
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -930,6 +943,8 @@ var (
 		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
 		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
+		220: "ERROR_REASON_PERSON_ERASED",
+		221: "ERROR_REASON_PERSON_ERASURE_NOT_FOUND",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -1061,6 +1076,8 @@ var (
 		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
 		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
+		"ERROR_REASON_PERSON_ERASED":                  220,
+		"ERROR_REASON_PERSON_ERASURE_NOT_FOUND":       221,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1101,7 +1118,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb0&\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xfd&\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1226,7 +1243,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
 	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
-	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12$\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12\x1f\n" +
+	"\x1aERROR_REASON_PERSON_ERASED\x10\xdc\x01\x12*\n" +
+	"%ERROR_REASON_PERSON_ERASURE_NOT_FOUND\x10\xdd\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +

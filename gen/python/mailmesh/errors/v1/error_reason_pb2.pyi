@@ -884,6 +884,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_PERSON_ERASED: _ErrorReason.ValueType  # 220
+    """PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+
+    When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+    outcome, it says the same. Its idempotency key still prevents a second submission.
+    Do: Resolve it as sent or done if it was; else make another request with another key.
+    Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_PERSON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 221
+    """PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The tenant has no such erasure of a person, or is outside the key's scope.
+    Do: Check the ids and the key.
+    Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1789,6 +1804,21 @@ ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: ErrorReason.ValueType  # 217
 When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_PERSON_ERASED: ErrorReason.ValueType  # 220
+"""PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+
+When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+outcome, it says the same. Its idempotency key still prevents a second submission.
+Do: Resolve it as sent or done if it was; else make another request with another key.
+Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_PERSON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 221
+"""PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The tenant has no such erasure of a person, or is outside the key's scope.
+Do: Check the ids and the key.
+Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
