@@ -220,9 +220,9 @@ def erase_person(
 ) -> None:
     """Remove one person's address from what the mesh has stored about an account, for good.
 
-    Events that name the address lose their content; other rows lose the address. Mail that arrives later is new data and
-    stays. The account's own mailbox at the provider, receivers and backups are outside of it. --json has the signed
-    report, and the key that shows later whose address was erased: it is forgotten with the end of this command.
+    Events that name the address lose their content; other rows lose the address. Mail that arrives later is new data,
+    and stays. The account's own mailbox at the provider, receivers and backups are outside of it. --json has the
+    signed report, and the key that shows later whose address was erased: nothing else has this key afterwards.
 
     Examples:
       mailmesh tenants erase-person 019a9f0e-7c1e-7000-8000-00000000000a ann@example.com --yes --json > report.json

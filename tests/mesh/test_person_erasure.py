@@ -1,5 +1,6 @@
 """The erasure of a person on the running mesh: the address is in no file, and everybody else's data is as before."""
 
+import hmac
 import json
 import re
 import time
@@ -104,6 +105,7 @@ def test_an_erased_person_is_in_no_file_and_the_neighbours_data_stays_byte_for_b
         operate(mesh, "CHECKPOINT")
         assert any(name.startswith("postgres/base") for name in files_with(mesh, office.canaries))
 
+        expect_a_cancelled_erasure(mesh, office)
         erasure = erased(mesh, office)
         endpoint_id = json.loads(made.stdout)["endpoint"]["endpointId"]
         assert mesh.run("endpoints", "delete", endpoint_id, "--yes").returncode == 0
@@ -123,13 +125,32 @@ def erased(mesh: Mesh, office: Office) -> dict[str, Any]:
     words = ("tenants", "erase-person", office.tenant, office.person.upper(), "--yes", "--no-wait", "--json")
     begun, again = (json.loads(mesh.run(*words).stdout) for _ in range(2))
     assert begun["erasureId"] == again["erasureId"]
+    digest = hmac.digest(bytes.fromhex(begun["digestKey"]), office.person.encode(), "sha256").hex()
+    assert begun["addressDigest"] == digest
 
     def finished() -> dict[str, Any] | None:
         shown = mesh.run("tenants", "person-erasure", office.tenant, begun["erasureId"], "--json").stdout
         found: dict[str, Any] = json.loads(shown)
+        seen.update((one["service"], one.get("table", "")) for one in found.get("progress", []))
         return found if found["state"] == "ERASURE_STATE_ERASED" else None
 
-    return eventually(finished, 200, what="the person is erased") or {}
+    seen: set[tuple[str, str]] = set()
+    done = eventually(finished, 300, what="the person is erased") or {}
+    assert {"delivery", "ingest", "processor", "token-vault"} == {service for service, _ in seen}
+    assert {("ingest", "items"), ("processor", "sends")} <= seen
+    assert all(one["isDone"] for one in done["progress"])
+    assert (begun["addressDigest"], "") == (done["addressDigest"], done.get("digestKey", ""))
+    return done
+
+
+def expect_a_cancelled_erasure(mesh: Mesh, office: Office) -> None:
+    """Begin an erasure of the neighbour, and cancel it: everything is as before."""
+    words = ("tenants", "erase-person", office.tenant, office.longer, "--yes", "--no-wait", "--json")
+    begun = json.loads(mesh.run(*words).stdout)
+    for _ in range(2):
+        shown = mesh.run("tenants", "cancel-person-erasure", office.tenant, begun["erasureId"], "--json").stdout
+        cancelled = json.loads(shown)
+        assert ("ERASURE_STATE_CANCELLED", []) == (cancelled["state"], cancelled.get("tables", []))
 
 
 def _expect_the_report(mesh: Mesh, office: Office, erasure: dict[str, Any]) -> None:
@@ -143,13 +164,17 @@ def _expect_the_report(mesh: Mesh, office: Office, erasure: dict[str, Any]) -> N
     assert removed["delivery"]["attempts"] >= 4
     assert office.person not in json.dumps(report)
     assert "erased" in mesh.run("tenants", "person-erasure", office.tenant, erasure["erasureId"]).stdout
+    assert set(report["cutOffs"]) == set(removed)
+    assert report["addressHmacSha256"] == erasure["addressDigest"]
     own = mesh.run("tenants", "erase-person", office.tenant, office.address, "--yes")
-    assert "PERSON_IS_ACCOUNT" in own.stderr
+    assert "erase the tenant" in own.stderr
 
 
 def _expect_the_neighbours_rows(mesh: Mesh, office: Office) -> None:
     sends = listed(mesh, "sends", "list", "--tenant", office.tenant)
-    assert [office.longer] == [one["mail"]["to"][0]["address"] for one in sends]
+    recipients = [recipient["address"] for one in sends for recipient in one.get("to", [])]
+    assert [office.longer] == recipients
+    assert ["", "PERSON_ERASED"] == sorted(one.get("reason", "") for one in sends)
     window = ("--from", "2026-12-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z")
     attendees = [one.get("attendees", []) for one in listed(mesh, "calendars", "events", office.calendar, *window)]
     assert [[], [office.longer]] == sorted([one["person"]["address"] for one in entry] for entry in attendees)
