@@ -35,7 +35,7 @@ _HOLD = """
     WHERE erasure_id = $1 AND tenant_id = $2 AND holder = $3 AND finished_at IS NULL FOR UPDATE
 """
 _SAVE = """
-    UPDATE {schema}.erased_persons SET reached = $4, checked = checked + $5,
+    UPDATE {schema}.erased_persons SET reached = $4, checked = $5,
         step_at = CASE WHEN step = $3 THEN step_at ELSE clock_timestamp() END, step = $3,
         leased_until = now() + $8 * interval '1 second',
         removed = CASE WHEN $7 = 0 THEN removed ELSE removed
@@ -127,18 +127,14 @@ async def hold(connection: db.Connection, schema: str, person: PersonToErase) ->
 
 
 async def save(
-    connection: db.Connection,
-    schema: str,
-    person: PersonToErase,
-    step: int,
-    reached: Sequence[str] | None,
-    table: str,
-    changed: int,
-    checked: int,
+    connection: db.Connection, schema: str, person: PersonToErase, mark: Mark, table: str, changed: int
 ) -> None:
-    """Store how far a page came, and renew the lease. The caller has locked the progress."""
-    statement = _SAVE.format(schema=schema)
-    await connection.execute(statement, *_key(person), step, reached, checked, table, changed, _LEASE_SECONDS)
+    """Store how far a step came, add the changed rows of its table, and renew the lease.
+
+    The caller has locked the progress.
+    """
+    values = (mark.step, mark.reached, mark.checked, table, changed, _LEASE_SECONDS)
+    await connection.execute(_SAVE.format(schema=schema), *_key(person), *values)
 
 
 async def forget(pool: db.Pool, schema: str, person: PersonToErase) -> None:

@@ -2,16 +2,16 @@
 
 Each schema names steps: a table that may hold an address, the columns to check, and the change of a row that names the
 person. A step goes through the tenant's rows of a table once, page by page in the order of an index, and never beyond
-the bound that was noted for it: rows that arrive later are new data, so a step always ends. Each page is one short
-transaction, which changes the rows that name the person and notes how far it came. So an interrupted erasure goes on
-where it was, and its counts are whole. Pages are checked in a thread, with a rest behind each, so that a large tenant
-does not delay the service.
+the bound that was noted for it: rows that arrive later are new data, so a step always ends. The rows of a page that
+name the person are changed in one short transaction, which notes how far the step came. So an interrupted erasure goes
+on where it was, and its counts are whole. Pages are checked in a thread, with a rest behind each, so that a large
+tenant does not delay the service.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -186,10 +186,12 @@ class PersonErasing:
                 return Progress(mark, step.table, moved)
             later = await self._page(person, mark, step)
             if later is None:
-                return Progress(mark, step.table, moved)
+                break
             mark, moved = later, True
         if mark.step < len(self._steps):
-            return Progress(mark, self._steps[mark.step].table, moved)
+            step = self._steps[mark.step]
+            await self._save(person, mark, step.table)
+            return Progress(mark, step.table, moved)
         await erasing_marks.forget(self._pool, self._schema, person)
         await renew_statistics(self._pool, self._schema)
         return Progress(await erasing_marks.finish(self._pool, self._schema, person), moved=True)
@@ -222,22 +224,32 @@ class PersonErasing:
             return None
         is_last = used is None and len(rows) < step.page
         reached = None if is_last else _key_of(step, checked[-1])
-        async with db.transaction(self._pool) as connection:
-            if not await erasing_marks.hold(connection, self._schema, person):
-                return None
-            changed = 0
-            for row in named:
-                try:
-                    changed += await self._change(connection, person, step, row)
-                except Conflict:  # since the page was read; nothing of the page is committed
-                    raise _UsedError from None
-            next_step = mark.step + 1 if is_last else mark.step
-            await erasing_marks.save(
-                connection, self._schema, person, next_step, reached, step.table, changed, len(checked)
-            )
-            later = await erasing_marks.read(connection, self._schema, person)
+        later = replace(mark, reached=reached, checked=mark.checked + len(checked))
+        if named or is_last:  # the others are saved with the slice
+            later = await self._commit(person, later, step, named, is_last=is_last)
         await asyncio.sleep((time.monotonic() - began) * self._pace.rest)
         return later
+
+    async def _commit(
+        self, person: PersonToErase, mark: Mark, step: Rows, named: Sequence[asyncpg.Record], *, is_last: bool
+    ) -> Mark:
+        """Change rows and save the progress in one transaction.
+
+        Raises:
+            Conflict: The lease is lost, or a row has come into use since its page was read: nothing is changed.
+        """
+        async with db.transaction(self._pool) as connection:
+            if not await erasing_marks.hold(connection, self._schema, person):
+                raise Conflict
+            changed = sum([await self._change(connection, person, step, row) for row in named])
+            later = replace(mark, step=mark.step + 1) if is_last else mark
+            await erasing_marks.save(connection, self._schema, person, later, step.table, changed)
+            return await erasing_marks.read(connection, self._schema, person)
+
+    async def _save(self, person: PersonToErase, mark: Mark, table: str) -> None:
+        async with db.transaction(self._pool) as connection:
+            if await erasing_marks.hold(connection, self._schema, person):
+                await erasing_marks.save(connection, self._schema, person, mark, table, 0)
 
     async def _read(self, person: PersonToErase, mark: Mark, step: Rows) -> list[asyncpg.Record]:
         bound = mark.bounds[step.name]
@@ -288,7 +300,7 @@ class PersonErasing:
         return {step.name: await self._last_row(connection, person, step) for step in steps}
 
     async def _last_row(self, connection: db.Connection, person: PersonToErase, step: Rows) -> dict[str, Any]:
-        names = ", ".join(f"{name}::text" for name in step.key)
+        names = ", ".join(f"{name}::text AS key_{name}" for name in step.key)  # else ORDER BY takes the text
         order = ", ".join(f"{name} DESC" for name in step.key)
         found = await connection.fetchrow(
             f'SELECT {names} FROM "{self._schema}"."{step.table}" WHERE {step.owned} ORDER BY {order} LIMIT 1',  # noqa: S608
@@ -300,10 +312,6 @@ class PersonErasing:
     def _select(self, step: Rows) -> str:
         names = ", ".join([*(f"{name}::text AS key_{name}" for name in step.key), *step.columns])
         return f'SELECT {names} FROM "{self._schema}"."{step.table}"'  # noqa: S608 - our own names
-
-
-class _UsedError(Conflict):
-    """A row has come into use since its page was read."""
 
 
 def _key_of(step: Rows, row: asyncpg.Record) -> list[str]:

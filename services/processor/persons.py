@@ -52,6 +52,8 @@ _ADDRESSED = message(send_service_pb2.NewMail)
 
 def _event(row: asyncpg.Record, person: Person) -> Change | None:
     parts = [row["basic"], row["body"], row["raw"]]
+    if not person.may_be_in(b" ".join(plain(part) for part in parts)):
+        return None
     if not is_known(row["kind"]):  # a later release has left it behind
         return BURIED if any(answer(plain(part), person) != plain(part) for part in parts) else None
     return BURIED if take_out(content_of_parts(row["kind"], parts), person) else None

@@ -137,7 +137,7 @@ def erased(mesh: Mesh, office: Office) -> dict[str, Any]:
     seen: set[tuple[str, str]] = set()
     done = eventually(finished, 300, what="the person is erased") or {}
     assert {"delivery", "ingest", "processor", "token-vault"} == {service for service, _ in seen}
-    assert {("ingest", "items"), ("processor", "sends")} <= seen
+    assert ("ingest", "items") in seen
     assert all(one["isDone"] for one in done["progress"])
     assert (begun["addressDigest"], "") == (done["addressDigest"], done.get("digestKey", ""))
     return done

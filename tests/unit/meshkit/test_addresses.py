@@ -52,3 +52,13 @@ def test_a_text_around_an_address_is_not_one() -> None:
     assert [True, False, False, False] == [
         is_single(plain(text)) for text in ("ann@b.test", "a b@c.test", "<a@b.test>", '"a,b"@c.test')
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [("by ANN.K@example.test", True), ("by ann.\u212a@example.test", True), ("by bob@example.test, ann@", False)],
+)
+def test_bytes_without_the_local_part_need_no_closer_look(text: str, may_be: bool) -> None:
+    person = Person("ann.k@example.test")
+    assert may_be is person.may_be_in(text.encode())
+    assert not person.is_in(text) or may_be
