@@ -12,8 +12,8 @@ from services.meshkit import db
 
 REASON = "PERSON_ERASED"
 DETAIL = "The request was erased with a person's address; its idempotency key submits nothing again."
-BY_KEY = "tenant_id = $1 AND idempotency_key IN ($2, processor.erased_key($1, $2))"
-"""The condition of the request of tenant `$1` with key `$2`, erased or not."""
+BY_KEY = "idempotency_key IN ($2, processor.erased_key($1, $2))"
+"""The condition of the key `$2` of tenant `$1`, erased or not."""
 IS_SAME = "digest IN ($3, processor.erased_digest($1, $3)) AS is_same"
 """Whether the digest of a request of tenant `$1` is `$3`, erased or not."""
 _BLOCK_BYTES, _INNER, _OUTER = 64, 0x36, 0x5C

@@ -46,7 +46,7 @@ STATEMENTS = {
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
         token_vault/store/authorization_flows:_BEGIN_EXCHANGE processor/persons:_FREE_FILES
         token_vault/store/person_erasures:_NOTE token_vault/store/person_erasures:_CANCEL
-        token_vault/store/person_erasures:_DUE
+        token_vault/store/person_erasures:_DUE processor/persons:_end_send processor/persons:_end_write
         token_vault/store/person_erasures:_CONFIRM token_vault/store/person_erasures:_FORGET
         token_vault/store/person_erasures:_FINISH""",
     "The row has its tenant, in columns that are composed, or in the order of the table.": """

@@ -57,7 +57,7 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> WriteRow 
 async def by_key(connection: db.Connection, tenant_id: str, key: str, digest: bytes) -> tuple[WriteRow, bool] | None:
     """Read the write with a key, and whether its content has the digest; an erased one is found as well."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.calendar_writes WHERE {BY_KEY}",  # noqa: S608
+        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.calendar_writes WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
         tenant_id,
         key,
         digest,

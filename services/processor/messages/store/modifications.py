@@ -56,7 +56,7 @@ async def by_key(
 ) -> tuple[ModificationRow, bool] | None:
     """Read the modification with a key, and whether its content has the digest; an erased one is found as well."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.modifications WHERE {BY_KEY}",  # noqa: S608
+        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.modifications WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
         tenant_id,
         key,
         digest,

@@ -231,7 +231,7 @@ type PersonErasure struct {
 	// certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
 	Certificate string `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	// digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
-	// address was erased. Without it, the digest names nobody. Empty behind the end.
+	// address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
 	DigestKey string `protobuf:"bytes,12,opt,name=digest_key,json=digestKey,proto3" json:"digest_key,omitempty"`
 	// progress is the progress of each service that has begun.
 	Progress      []*ErasureProgress `protobuf:"bytes,13,rep,name=progress,proto3" json:"progress,omitempty"`

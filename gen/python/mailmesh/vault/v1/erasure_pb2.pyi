@@ -155,7 +155,7 @@ class PersonErasure(_message.Message):
     """certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it."""
     digest_key: _builtins.str
     """digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
-    address was erased. Without it, the digest names nobody. Empty behind the end.
+    address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
     """
     @_builtins.property
     def requested_at(self) -> _timestamp_pb2.Timestamp:

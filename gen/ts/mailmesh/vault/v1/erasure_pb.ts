@@ -180,7 +180,7 @@ export type PersonErasure = Message<"mailmesh.vault.v1.PersonErasure"> & {
 
   /**
    * digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
-   * address was erased. Without it, the digest names nobody. Empty behind the end.
+   * address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
    *
    * @generated from field: string digest_key = 12;
    */
