@@ -37,6 +37,7 @@ from services.processor.mail.sources.reading import read_answer, read_mail
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
 from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.mailbox.lease_endings import LeaseEndings
 from services.processor.mailbox.poll_schedule import PollSchedule
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import workers
@@ -99,6 +100,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
     ):
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
+        endings = LeaseEndings(inbox)
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
         quotas = Quotas(settings.gmail_units_per_minute)
@@ -113,10 +115,12 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         writing = CalendarWriting(http, tokens, transactions, settings, clock)
         acting = BothWings(outbox, BothWings(writing, BothWings(modifying, reading)))
         work_of_wings = BothWings(acting, backfills)
-        mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
+        mailbox_worker = MailboxWorker(inbox, endings, transactions, tokens, work_of_wings, settings, clock)
         # Without wake-ups, sweeps alone find new work.
         idle_factor = _IDLE_FACTOR if settings.redis_url is not None else 1.0
-        dispatcher = Dispatcher(inbox, mailbox_worker.due_tenants, mailbox_worker.process, settings, idle_factor)
+        dispatcher = Dispatcher(
+            inbox, endings, mailbox_worker.due_tenants, mailbox_worker.process, settings, idle_factor
+        )
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))

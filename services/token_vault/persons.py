@@ -64,6 +64,7 @@ FREE = {
         "directory_id": _ID,
         "allowed_addresses": _ALLOWED,
     },
+    "people": {"person": "a digest of an operator's account, of no tenant"},
     "directories": {"provider": _WORD, "directory_id": _ID, "roles": _WORD, "allowed_addresses": _ALLOWED},
     "key_encryption_keys": {"key_id": _KEYS, "check_value": _KEYS},
     "writing_key": {"key_id": _KEYS},

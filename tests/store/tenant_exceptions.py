@@ -5,7 +5,7 @@ WITHOUT_TENANT = {
         ingest.cursors ingest.refusals processor.duties processor.followed processor.stream processor.workers
         vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
-        delivery.endpoints delivery.notices processor.replays vault.api_keys vault.sessions""",
+        delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
     "A digest by which repeated notifications are found, without an id.": "ingest.item_keys",
     "The row belongs to a row of a tenant, and goes with it.": """

@@ -34,6 +34,14 @@ _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
         "400": ("A page: the ticket is spent, expired or unknown, or the cookie of the page is missing.", "text/html"),
     },
     "CompleteAuthorization": {"302": ("On to the page that says how it went.", None)},
+    "StartSignIn": {
+        "302": ("On to the identity provider, with a cookie that binds the sign-in to this browser.", None),
+        "400": ("A page: no identity provider is set, or it does not answer.", "text/html"),
+    },
+    "CompleteSignIn": {
+        "303": ("On to the console, with the cookie of a session.", None),
+        "400": ("A page that says why the person is not signed in.", "text/html"),
+    },
     "ShowAuthorizationResult": {"200": ("A page that says how it went.", "text/html")},
     "ReceiveGraphNotifications": {
         "200": ("The validation token, decoded.", "text/plain"),

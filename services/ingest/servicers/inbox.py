@@ -13,7 +13,7 @@ from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
 from services.ingest.store import claims, inbox_status, leases, reconciles
-from services.ingest.store.claims import ClaimRequest
+from services.ingest.store.claims import ClaimRequest, Ending
 from services.ingest.store.dead_letter_writer import Burial
 from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
@@ -62,7 +62,12 @@ class InboxServicer(InboxServiceServicer):
         )
         if wanted.includes_idle and not wanted.tenant_id:
             raise FieldInvalid.of("hold_idle", "needs a tenant_id")
-        return pb2.ClaimItemsResponse(leases=await claims.claim(self._pool, wanted, self._lease_deaths))
+        endings = _endings(request.endings)
+        if not endings:
+            return pb2.ClaimItemsResponse(leases=await claims.claim(self._pool, wanted, self._lease_deaths))
+        given, ended = await claims.end_and_claim(self._pool, wanted, self._lease_deaths, endings)
+        answers = [pb2.LeaseEnded(is_lost=one.is_lost, has_more_items=one.has_more_items) for one in ended]
+        return pb2.ClaimItemsResponse(leases=given, endings=answers)
 
     @override
     async def ExtendLease(self, request: pb2.ExtendLeaseRequest, context: Context) -> pb2.ExtendLeaseResponse:
@@ -134,6 +139,20 @@ def _releases(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
         )
         for item_id, item in zip(ids, items, strict=True)
     ]
+
+
+def _endings(asked: Sequence[pb2.LeaseEnding]) -> list[Ending]:
+    if len(asked) > _MAX_TENANTS:
+        raise FieldInvalid.of("endings", f"must not be more than {_MAX_TENANTS}")
+    endings = [
+        Ending(check_id("endings.tenant_id", one.tenant_id), one.fence, _ids("endings.item_ids", one.item_ids))
+        for one in asked
+    ]
+    if len({ending.tenant_id for ending in endings}) < len(endings):
+        raise FieldInvalid.of("endings", "must each be of another tenant")
+    if sum(len(ending.item_ids) for ending in endings) > MAX_ITEMS:
+        raise FieldInvalid.of("endings", f"must not acknowledge more than {MAX_ITEMS} items")
+    return endings
 
 
 def _ids(field: str, values: Iterable[str]) -> list[str]:

@@ -23,7 +23,7 @@ from services.processor.calendar.store import calendars
 from services.processor.calendar.sync import CalendarGoneError, CalendarSync
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
-from services.processor.mailbox.lease import LeaseLostError
+from services.processor.mailbox.lease_endings import LeaseLostError
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache

@@ -11,14 +11,11 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
 from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
+from services.processor.mailbox.lease_endings import LeaseEndings, LeaseLostError
 
 logger = structlog.get_logger(__name__)
 
 _LOST = "MAILBOX_HELD"
-
-
-class LeaseLostError(Exception):
-    """The lease is lost: another worker has leased the mailbox, or will."""
 
 
 class Lease:
@@ -26,10 +23,11 @@ class Lease:
 
     Args:
         inbox: The client of the inbox that the lease came from.
+        endings: The process's leases that end.
         claimed: The lease as Ingest granted it.
     """
 
-    def __init__(self, inbox: InboxClient, claimed: inbox_pb2.TenantLease) -> None:
+    def __init__(self, inbox: InboxClient, endings: LeaseEndings, claimed: inbox_pb2.TenantLease) -> None:
         self.tenant_id = claimed.tenant_id
         self.fence = claimed.fence
         self.watches: Sequence[item_pb2.Watch] = list(claimed.watches)
@@ -39,6 +37,7 @@ class Lease:
         self.is_due_again = False
         """Whether the mailbox had, or may have, further items that were due when the lease ended."""
         self._inbox = inbox
+        self._endings = endings
         self._last: list[str] = []
 
     @property
@@ -82,7 +81,11 @@ class Lease:
             return
         was_due, self.is_due_again = self.is_due_again, True  # until the answer tells, which may be lost
         with _losing():
-            self.is_due_again = await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False) or was_due
+            if len(self._last) == len(self.items):
+                is_due = await self._endings.end(self.tenant_id, self.fence, self._last, has_more=self.has_more)
+            else:  # the attempts of the others count
+                is_due = await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False)
+            self.is_due_again = is_due or was_due
         self._forget(self._last)
         self.is_over = True
 

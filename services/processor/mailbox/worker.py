@@ -18,7 +18,8 @@ from services.meshkit.tracing import span
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
 from services.processor.mailbox.intervals import Intervals
-from services.processor.mailbox.lease import Lease, LeaseLostError
+from services.processor.mailbox.lease import Lease
+from services.processor.mailbox.lease_endings import LeaseEndings, LeaseLostError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.store import due_queues, mailboxes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
@@ -38,6 +39,7 @@ class MailboxWorker(Generic[Due]):
 
     Args:
         inbox: The source of items.
+        endings: The process's leases that end.
         transactions: The process's transactions.
         tokens: The process's tokens.
         work: The work of the wing on a held mailbox.
@@ -48,6 +50,7 @@ class MailboxWorker(Generic[Due]):
     def __init__(
         self,
         inbox: InboxClient,
+        endings: LeaseEndings,
         transactions: Transactions,
         tokens: TokenCache,
         work: MailboxWork[Due],
@@ -55,6 +58,7 @@ class MailboxWorker(Generic[Due]):
         clock: Clock,
     ) -> None:
         self._inbox = inbox
+        self._endings = endings
         self._transactions = transactions
         self._tokens = tokens
         self._work = work
@@ -76,7 +80,7 @@ class MailboxWorker(Generic[Due]):
         Returns:
             Whether the mailbox is due again at once.
         """
-        lease = Lease(self._inbox, claimed)
+        lease = Lease(self._inbox, self._endings, claimed)
         first = next(iter(claimed.items), None)
         parent = first.traceparent if first else ""
         with HELD.track_inprogress(), correlated(first.correlation_id if first else ""), span("mailbox", parent=parent):

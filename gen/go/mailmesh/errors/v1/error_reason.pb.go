@@ -803,6 +803,20 @@ const (
 	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 	// Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_MODEL_NOT_INSTALLED ErrorReason = 233
+	// SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: A browser tried to sign in at an identity provider, and the settings name none.
+	// Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+	// Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SIGN_IN_NOT_OFFERED ErrorReason = 250
+	// SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+	//
+	// When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+	// the groups out because they are too many.
+	// Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+	// of the app.
+	// Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
+	ErrorReason_ERROR_REASON_SIGN_IN_NOT_ALLOWED ErrorReason = 251
 	// MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
@@ -949,6 +963,8 @@ var (
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
 		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
+		250: "ERROR_REASON_SIGN_IN_NOT_OFFERED",
+		251: "ERROR_REASON_SIGN_IN_NOT_ALLOWED",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
 	}
@@ -1082,6 +1098,8 @@ var (
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
 		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
+		"ERROR_REASON_SIGN_IN_NOT_OFFERED":            250,
+		"ERROR_REASON_SIGN_IN_NOT_ALLOWED":            251,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
 	}
@@ -1118,7 +1136,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xfd&\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xcb'\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1249,7 +1267,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
-	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
+	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12%\n" +
+	" ERROR_REASON_SIGN_IN_NOT_OFFERED\x10\xfa\x01\x12%\n" +
+	" ERROR_REASON_SIGN_IN_NOT_ALLOWED\x10\xfb\x01\x12$\n" +
 	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
 	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"

@@ -41,7 +41,10 @@ type ClaimItemsRequest struct {
 	// hold_idle also leases the tenant of `tenant_id` when none of its items is due, for tasks that Processor itself keeps on the
 	// mailbox; an acknowledgement without items ends the lease. It has no effect when another worker holds the lease or the
 	// tenant's state makes items wait.
-	HoldIdle      bool `protobuf:"varint,6,opt,name=hold_idle,json=holdIdle,proto3" json:"hold_idle,omitempty"`
+	HoldIdle bool `protobuf:"varint,6,opt,name=hold_idle,json=holdIdle,proto3" json:"hold_idle,omitempty"`
+	// endings end leases of this worker before anything is claimed, all in one commit; 50 at most, each of another tenant. A mailbox
+	// whose lease ends here may be leased again by the same answer.
+	Endings       []*LeaseEnding `protobuf:"bytes,7,rep,name=endings,proto3" json:"endings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,18 +121,92 @@ func (x *ClaimItemsRequest) GetHoldIdle() bool {
 	return false
 }
 
-// ClaimItemsResponse contains leases. It is empty when no item is due.
+func (x *ClaimItemsRequest) GetEndings() []*LeaseEnding {
+	if x != nil {
+		return x.Endings
+	}
+	return nil
+}
+
+// LeaseEnding acknowledges the items whose effects are committed, and ends the lease if it has no further items.
+type LeaseEnding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant whose mailbox is leased.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// fence is the fence of the lease.
+	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// item_ids are the items, 500 at most over all endings. An empty list only ends the lease.
+	ItemIds       []string `protobuf:"bytes,3,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEnding) Reset() {
+	*x = LeaseEnding{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEnding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEnding) ProtoMessage() {}
+
+func (x *LeaseEnding) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEnding.ProtoReflect.Descriptor instead.
+func (*LeaseEnding) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LeaseEnding) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *LeaseEnding) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *LeaseEnding) GetItemIds() []string {
+	if x != nil {
+		return x.ItemIds
+	}
+	return nil
+}
+
+// ClaimItemsResponse contains leases. It has none when no item is due.
 type ClaimItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// leases are the leases, one for each tenant.
-	Leases        []*TenantLease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	Leases []*TenantLease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	// endings answer `endings` of the request, in their order. If they are missing, Ingest does not know the field: the worker ends
+	// the leases by AckItems.
+	Endings       []*LeaseEnded `protobuf:"bytes,2,rep,name=endings,proto3" json:"endings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimItemsResponse) Reset() {
 	*x = ClaimItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -141,7 +218,7 @@ func (x *ClaimItemsResponse) String() string {
 func (*ClaimItemsResponse) ProtoMessage() {}
 
 func (x *ClaimItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -154,7 +231,7 @@ func (x *ClaimItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimItemsResponse.ProtoReflect.Descriptor instead.
 func (*ClaimItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
@@ -162,6 +239,68 @@ func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
 		return x.Leases
 	}
 	return nil
+}
+
+func (x *ClaimItemsResponse) GetEndings() []*LeaseEnded {
+	if x != nil {
+		return x.Endings
+	}
+	return nil
+}
+
+// LeaseEnded is the answer to one `LeaseEnding`.
+type LeaseEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// is_lost is true if the fence was stale, so that nothing was acknowledged: another worker has leased the mailbox.
+	IsLost bool `protobuf:"varint,1,opt,name=is_lost,json=isLost,proto3" json:"is_lost,omitempty"`
+	// has_more_items is true if items remain under the lease, which therefore goes on.
+	HasMoreItems  bool `protobuf:"varint,2,opt,name=has_more_items,json=hasMoreItems,proto3" json:"has_more_items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEnded) Reset() {
+	*x = LeaseEnded{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEnded) ProtoMessage() {}
+
+func (x *LeaseEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEnded.ProtoReflect.Descriptor instead.
+func (*LeaseEnded) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LeaseEnded) GetIsLost() bool {
+	if x != nil {
+		return x.IsLost
+	}
+	return false
+}
+
+func (x *LeaseEnded) GetHasMoreItems() bool {
+	if x != nil {
+		return x.HasMoreItems
+	}
+	return false
 }
 
 // TenantLease is the lease on one tenant's mailbox.
@@ -185,7 +324,7 @@ type TenantLease struct {
 
 func (x *TenantLease) Reset() {
 	*x = TenantLease{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -197,7 +336,7 @@ func (x *TenantLease) String() string {
 func (*TenantLease) ProtoMessage() {}
 
 func (x *TenantLease) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -210,7 +349,7 @@ func (x *TenantLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantLease.ProtoReflect.Descriptor instead.
 func (*TenantLease) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TenantLease) GetTenantId() string {
@@ -270,7 +409,7 @@ type ExtendLeaseRequest struct {
 
 func (x *ExtendLeaseRequest) Reset() {
 	*x = ExtendLeaseRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +421,7 @@ func (x *ExtendLeaseRequest) String() string {
 func (*ExtendLeaseRequest) ProtoMessage() {}
 
 func (x *ExtendLeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +434,7 @@ func (x *ExtendLeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendLeaseRequest.ProtoReflect.Descriptor instead.
 func (*ExtendLeaseRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExtendLeaseRequest) GetTenantId() string {
@@ -330,7 +469,7 @@ type ExtendLeaseResponse struct {
 
 func (x *ExtendLeaseResponse) Reset() {
 	*x = ExtendLeaseResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +481,7 @@ func (x *ExtendLeaseResponse) String() string {
 func (*ExtendLeaseResponse) ProtoMessage() {}
 
 func (x *ExtendLeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +494,7 @@ func (x *ExtendLeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendLeaseResponse.ProtoReflect.Descriptor instead.
 func (*ExtendLeaseResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExtendLeaseResponse) GetLeaseExpiresAt() *timestamppb.Timestamp {
@@ -382,7 +521,7 @@ type AckItemsRequest struct {
 
 func (x *AckItemsRequest) Reset() {
 	*x = AckItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +533,7 @@ func (x *AckItemsRequest) String() string {
 func (*AckItemsRequest) ProtoMessage() {}
 
 func (x *AckItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +546,7 @@ func (x *AckItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckItemsRequest.ProtoReflect.Descriptor instead.
 func (*AckItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AckItemsRequest) GetTenantId() string {
@@ -449,7 +588,7 @@ type AckItemsResponse struct {
 
 func (x *AckItemsResponse) Reset() {
 	*x = AckItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +600,7 @@ func (x *AckItemsResponse) String() string {
 func (*AckItemsResponse) ProtoMessage() {}
 
 func (x *AckItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +613,7 @@ func (x *AckItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckItemsResponse.ProtoReflect.Descriptor instead.
 func (*AckItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AckItemsResponse) GetIsDue() bool {
@@ -499,7 +638,7 @@ type ReleaseItemsRequest struct {
 
 func (x *ReleaseItemsRequest) Reset() {
 	*x = ReleaseItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +650,7 @@ func (x *ReleaseItemsRequest) String() string {
 func (*ReleaseItemsRequest) ProtoMessage() {}
 
 func (x *ReleaseItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +663,7 @@ func (x *ReleaseItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseItemsRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReleaseItemsRequest) GetTenantId() string {
@@ -567,7 +706,7 @@ type ReleasedItem struct {
 
 func (x *ReleasedItem) Reset() {
 	*x = ReleasedItem{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +718,7 @@ func (x *ReleasedItem) String() string {
 func (*ReleasedItem) ProtoMessage() {}
 
 func (x *ReleasedItem) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +731,7 @@ func (x *ReleasedItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedItem.ProtoReflect.Descriptor instead.
 func (*ReleasedItem) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReleasedItem) GetItemId() string {
@@ -639,7 +778,7 @@ type ReleaseItemsResponse struct {
 
 func (x *ReleaseItemsResponse) Reset() {
 	*x = ReleaseItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +790,7 @@ func (x *ReleaseItemsResponse) String() string {
 func (*ReleaseItemsResponse) ProtoMessage() {}
 
 func (x *ReleaseItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +803,7 @@ func (x *ReleaseItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseItemsResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{11}
 }
 
 // BuryItemsRequest identifies items that cannot succeed.
@@ -682,7 +821,7 @@ type BuryItemsRequest struct {
 
 func (x *BuryItemsRequest) Reset() {
 	*x = BuryItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +833,7 @@ func (x *BuryItemsRequest) String() string {
 func (*BuryItemsRequest) ProtoMessage() {}
 
 func (x *BuryItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +846,7 @@ func (x *BuryItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuryItemsRequest.ProtoReflect.Descriptor instead.
 func (*BuryItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BuryItemsRequest) GetTenantId() string {
@@ -742,7 +881,7 @@ type BuryItemsResponse struct {
 
 func (x *BuryItemsResponse) Reset() {
 	*x = BuryItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +893,7 @@ func (x *BuryItemsResponse) String() string {
 func (*BuryItemsResponse) ProtoMessage() {}
 
 func (x *BuryItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +906,7 @@ func (x *BuryItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuryItemsResponse.ProtoReflect.Descriptor instead.
 func (*BuryItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BuryItemsResponse) GetDeadLetterIds() []string {
@@ -794,7 +933,7 @@ type EnqueueReconcileRequest struct {
 
 func (x *EnqueueReconcileRequest) Reset() {
 	*x = EnqueueReconcileRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +945,7 @@ func (x *EnqueueReconcileRequest) String() string {
 func (*EnqueueReconcileRequest) ProtoMessage() {}
 
 func (x *EnqueueReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +958,7 @@ func (x *EnqueueReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueReconcileRequest.ProtoReflect.Descriptor instead.
 func (*EnqueueReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnqueueReconcileRequest) GetTenantId() string {
@@ -863,7 +1002,7 @@ type EnqueueReconcileResponse struct {
 
 func (x *EnqueueReconcileResponse) Reset() {
 	*x = EnqueueReconcileResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1014,7 @@ func (x *EnqueueReconcileResponse) String() string {
 func (*EnqueueReconcileResponse) ProtoMessage() {}
 
 func (x *EnqueueReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1027,7 @@ func (x *EnqueueReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueReconcileResponse.ProtoReflect.Descriptor instead.
 func (*EnqueueReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EnqueueReconcileResponse) GetItemId() string {
@@ -918,7 +1057,7 @@ type GetInboxStatusRequest struct {
 
 func (x *GetInboxStatusRequest) Reset() {
 	*x = GetInboxStatusRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1069,7 @@ func (x *GetInboxStatusRequest) String() string {
 func (*GetInboxStatusRequest) ProtoMessage() {}
 
 func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1082,7 @@ func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetInboxStatusRequest) GetTenantIds() []string {
@@ -981,7 +1120,7 @@ type GetInboxStatusResponse struct {
 
 func (x *GetInboxStatusResponse) Reset() {
 	*x = GetInboxStatusResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1132,7 @@ func (x *GetInboxStatusResponse) String() string {
 func (*GetInboxStatusResponse) ProtoMessage() {}
 
 func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1145,7 @@ func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetInboxStatusResponse) GetPendingItems() int64 {
@@ -1070,7 +1209,7 @@ type TenantBacklog struct {
 
 func (x *TenantBacklog) Reset() {
 	*x = TenantBacklog{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1221,7 @@ func (x *TenantBacklog) String() string {
 func (*TenantBacklog) ProtoMessage() {}
 
 func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1234,7 @@ func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantBacklog.ProtoReflect.Descriptor instead.
 func (*TenantBacklog) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TenantBacklog) GetTenantId() string {
@@ -1137,7 +1276,7 @@ var File_mailmesh_ingest_v1_inbox_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\n" +
-	"&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xfd\x01\n" +
+	"&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xbe\x02\n" +
 	"\x11ClaimItemsRequest\x12!\n" +
 	"\tworker_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bworkerId\x12!\n" +
 	"\tmax_items\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bmaxItems\x12%\n" +
@@ -1145,9 +1284,19 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"maxTenants\x125\n" +
 	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\x05lease\x12!\n" +
 	"\ttenant_id\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\btenantId\x12!\n" +
-	"\thold_idle\x18\x06 \x01(\bB\x04\xe2A\x01\x01R\bholdIdle\"M\n" +
+	"\thold_idle\x18\x06 \x01(\bB\x04\xe2A\x01\x01R\bholdIdle\x12?\n" +
+	"\aendings\x18\a \x03(\v2\x1f.mailmesh.ingest.v1.LeaseEndingB\x04\xe2A\x01\x01R\aendings\"m\n" +
+	"\vLeaseEnding\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
+	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12\x1f\n" +
+	"\bitem_ids\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\aitemIds\"\x87\x01\n" +
 	"\x12ClaimItemsResponse\x127\n" +
-	"\x06leases\x18\x01 \x03(\v2\x1f.mailmesh.ingest.v1.TenantLeaseR\x06leases\"\x8b\x02\n" +
+	"\x06leases\x18\x01 \x03(\v2\x1f.mailmesh.ingest.v1.TenantLeaseR\x06leases\x128\n" +
+	"\aendings\x18\x02 \x03(\v2\x1e.mailmesh.ingest.v1.LeaseEndedR\aendings\"K\n" +
+	"\n" +
+	"LeaseEnded\x12\x17\n" +
+	"\ais_lost\x18\x01 \x01(\bR\x06isLost\x12$\n" +
+	"\x0ehas_more_items\x18\x02 \x01(\bR\fhasMoreItems\"\x8b\x02\n" +
 	"\vTenantLease\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x12D\n" +
@@ -1241,68 +1390,72 @@ func file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_mailmesh_ingest_v1_inbox_service_proto_goTypes = []any{
 	(*ClaimItemsRequest)(nil),        // 0: mailmesh.ingest.v1.ClaimItemsRequest
-	(*ClaimItemsResponse)(nil),       // 1: mailmesh.ingest.v1.ClaimItemsResponse
-	(*TenantLease)(nil),              // 2: mailmesh.ingest.v1.TenantLease
-	(*ExtendLeaseRequest)(nil),       // 3: mailmesh.ingest.v1.ExtendLeaseRequest
-	(*ExtendLeaseResponse)(nil),      // 4: mailmesh.ingest.v1.ExtendLeaseResponse
-	(*AckItemsRequest)(nil),          // 5: mailmesh.ingest.v1.AckItemsRequest
-	(*AckItemsResponse)(nil),         // 6: mailmesh.ingest.v1.AckItemsResponse
-	(*ReleaseItemsRequest)(nil),      // 7: mailmesh.ingest.v1.ReleaseItemsRequest
-	(*ReleasedItem)(nil),             // 8: mailmesh.ingest.v1.ReleasedItem
-	(*ReleaseItemsResponse)(nil),     // 9: mailmesh.ingest.v1.ReleaseItemsResponse
-	(*BuryItemsRequest)(nil),         // 10: mailmesh.ingest.v1.BuryItemsRequest
-	(*BuryItemsResponse)(nil),        // 11: mailmesh.ingest.v1.BuryItemsResponse
-	(*EnqueueReconcileRequest)(nil),  // 12: mailmesh.ingest.v1.EnqueueReconcileRequest
-	(*EnqueueReconcileResponse)(nil), // 13: mailmesh.ingest.v1.EnqueueReconcileResponse
-	(*GetInboxStatusRequest)(nil),    // 14: mailmesh.ingest.v1.GetInboxStatusRequest
-	(*GetInboxStatusResponse)(nil),   // 15: mailmesh.ingest.v1.GetInboxStatusResponse
-	(*TenantBacklog)(nil),            // 16: mailmesh.ingest.v1.TenantBacklog
-	nil,                              // 17: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	(*durationpb.Duration)(nil),      // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 19: google.protobuf.Timestamp
-	(*InboxItem)(nil),                // 20: mailmesh.ingest.v1.InboxItem
-	(*Watch)(nil),                    // 21: mailmesh.ingest.v1.Watch
-	(ReconcileReason)(0),             // 22: mailmesh.ingest.v1.ReconcileReason
+	(*LeaseEnding)(nil),              // 1: mailmesh.ingest.v1.LeaseEnding
+	(*ClaimItemsResponse)(nil),       // 2: mailmesh.ingest.v1.ClaimItemsResponse
+	(*LeaseEnded)(nil),               // 3: mailmesh.ingest.v1.LeaseEnded
+	(*TenantLease)(nil),              // 4: mailmesh.ingest.v1.TenantLease
+	(*ExtendLeaseRequest)(nil),       // 5: mailmesh.ingest.v1.ExtendLeaseRequest
+	(*ExtendLeaseResponse)(nil),      // 6: mailmesh.ingest.v1.ExtendLeaseResponse
+	(*AckItemsRequest)(nil),          // 7: mailmesh.ingest.v1.AckItemsRequest
+	(*AckItemsResponse)(nil),         // 8: mailmesh.ingest.v1.AckItemsResponse
+	(*ReleaseItemsRequest)(nil),      // 9: mailmesh.ingest.v1.ReleaseItemsRequest
+	(*ReleasedItem)(nil),             // 10: mailmesh.ingest.v1.ReleasedItem
+	(*ReleaseItemsResponse)(nil),     // 11: mailmesh.ingest.v1.ReleaseItemsResponse
+	(*BuryItemsRequest)(nil),         // 12: mailmesh.ingest.v1.BuryItemsRequest
+	(*BuryItemsResponse)(nil),        // 13: mailmesh.ingest.v1.BuryItemsResponse
+	(*EnqueueReconcileRequest)(nil),  // 14: mailmesh.ingest.v1.EnqueueReconcileRequest
+	(*EnqueueReconcileResponse)(nil), // 15: mailmesh.ingest.v1.EnqueueReconcileResponse
+	(*GetInboxStatusRequest)(nil),    // 16: mailmesh.ingest.v1.GetInboxStatusRequest
+	(*GetInboxStatusResponse)(nil),   // 17: mailmesh.ingest.v1.GetInboxStatusResponse
+	(*TenantBacklog)(nil),            // 18: mailmesh.ingest.v1.TenantBacklog
+	nil,                              // 19: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	(*durationpb.Duration)(nil),      // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 21: google.protobuf.Timestamp
+	(*InboxItem)(nil),                // 22: mailmesh.ingest.v1.InboxItem
+	(*Watch)(nil),                    // 23: mailmesh.ingest.v1.Watch
+	(ReconcileReason)(0),             // 24: mailmesh.ingest.v1.ReconcileReason
 }
 var file_mailmesh_ingest_v1_inbox_service_proto_depIdxs = []int32{
-	18, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
-	2,  // 1: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
-	19, // 2: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	20, // 3: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
-	21, // 4: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
-	18, // 5: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
-	19, // 6: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 7: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	19, // 8: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
-	8,  // 9: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	22, // 10: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
-	19, // 11: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
-	19, // 12: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
-	17, // 13: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	16, // 14: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
-	19, // 15: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
-	0,  // 16: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
-	3,  // 17: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
-	5,  // 18: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
-	7,  // 19: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
-	10, // 20: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
-	12, // 21: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
-	14, // 22: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
-	1,  // 23: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
-	4,  // 24: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
-	6,  // 25: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
-	9,  // 26: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
-	11, // 27: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
-	13, // 28: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
-	15, // 29: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	20, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
+	1,  // 1: mailmesh.ingest.v1.ClaimItemsRequest.endings:type_name -> mailmesh.ingest.v1.LeaseEnding
+	4,  // 2: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
+	3,  // 3: mailmesh.ingest.v1.ClaimItemsResponse.endings:type_name -> mailmesh.ingest.v1.LeaseEnded
+	21, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	22, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
+	23, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
+	20, // 7: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
+	21, // 8: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
+	10, // 9: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	21, // 10: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
+	10, // 11: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	24, // 12: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
+	21, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
+	21, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
+	19, // 15: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	18, // 16: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
+	21, // 17: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
+	0,  // 18: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
+	5,  // 19: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
+	7,  // 20: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
+	9,  // 21: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
+	12, // 22: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
+	14, // 23: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
+	16, // 24: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
+	2,  // 25: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
+	6,  // 26: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
+	8,  // 27: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
+	11, // 28: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
+	13, // 29: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
+	15, // 30: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
+	17, // 31: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_inbox_service_proto_init() }
@@ -1317,7 +1470,7 @@ func file_mailmesh_ingest_v1_inbox_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc), len(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

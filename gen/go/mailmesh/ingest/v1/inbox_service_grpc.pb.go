@@ -36,8 +36,8 @@ const (
 // tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceClient interface {
 	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-	// STORE_UNAVAILABLE.
+	// item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+	// a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
 	ClaimItems(ctx context.Context, in *ClaimItemsRequest, opts ...grpc.CallOption) (*ClaimItemsResponse, error)
 	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(ctx context.Context, in *ExtendLeaseRequest, opts ...grpc.CallOption) (*ExtendLeaseResponse, error)
@@ -141,8 +141,8 @@ func (c *inboxServiceClient) GetInboxStatus(ctx context.Context, in *GetInboxSta
 // tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceServer interface {
 	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-	// STORE_UNAVAILABLE.
+	// item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+	// a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
 	ClaimItems(context.Context, *ClaimItemsRequest) (*ClaimItemsResponse, error)
 	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(context.Context, *ExtendLeaseRequest) (*ExtendLeaseResponse, error)

@@ -927,6 +927,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
     Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_SIGN_IN_NOT_OFFERED: _ErrorReason.ValueType  # 250
+    """SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+    When: A browser tried to sign in at an identity provider, and the settings name none.
+    Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+    Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SIGN_IN_NOT_ALLOWED: _ErrorReason.ValueType  # 251
+    """SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+
+    When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+    the groups out because they are too many.
+    Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+    of the app.
+    Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
+    """
     ERROR_REASON_MODEL_BUDGET_SPENT: _ErrorReason.ValueType  # 234
     """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
 
@@ -1847,6 +1863,22 @@ ERROR_REASON_MODEL_NOT_INSTALLED: ErrorReason.ValueType  # 233
 When: The local model that classifies texts is an extra that this installation lacks.
 Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SIGN_IN_NOT_OFFERED: ErrorReason.ValueType  # 250
+"""SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+When: A browser tried to sign in at an identity provider, and the settings name none.
+Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SIGN_IN_NOT_ALLOWED: ErrorReason.ValueType  # 251
+"""SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+
+When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+the groups out because they are too many.
+Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+of the app.
+Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
 """
 ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
 """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.

@@ -80,8 +80,8 @@ class InboxServiceServicer:
 
     def ClaimItems(self, request, context):
         """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-        STORE_UNAVAILABLE.
+        item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+        a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,8 +37,8 @@ class InboxServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InboxServiceAsyncStub: ...
     ClaimItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]
     """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-    STORE_UNAVAILABLE.
+    item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+    a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
     """
     ExtendLease: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]
     """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
@@ -66,8 +66,8 @@ class InboxServiceAsyncStub(InboxServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ClaimItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]  # type: ignore[assignment]
     """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-    STORE_UNAVAILABLE.
+    item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+    a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
     """
     ExtendLease: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]  # type: ignore[assignment]
     """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
@@ -98,8 +98,8 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.ClaimItemsResponse, _abc.Awaitable[_inbox_service_pb2.ClaimItemsResponse]]:
         """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-        STORE_UNAVAILABLE.
+        item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+        a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
