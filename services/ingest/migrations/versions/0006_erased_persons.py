@@ -1,13 +1,13 @@
 """Erased persons: cut-offs, progress and counts, and the indexes by which rows of a tenant are read in pages.
 
 Revision ID: 0006
-Revises: 0008
+Revises: 0005
 """
 
 from alembic import op
 
 revision = "0006"
-down_revision = "0008"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

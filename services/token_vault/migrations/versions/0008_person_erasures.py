@@ -1,13 +1,13 @@
 """Erasures of persons: their cut-offs, their progress, their counts and their signed reports.
 
 Revision ID: 0008
-Revises: 0010
+Revises: 0007
 """
 
 from alembic import op
 
 revision = "0008"
-down_revision = "0010"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
