@@ -185,7 +185,7 @@ class Simulator:
         Uploads(world, sender, drafts, intake).register(operations)
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
-        GoogleCalendarsApi().register(operations)
+        GoogleCalendarsApi(world.clock).register(operations)
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
