@@ -20,6 +20,7 @@ from services.processor.calendar.mapping.graph_rules import recurrence_of
 from services.processor.calendar.mapping.parts import CalendarOfEvents
 from services.processor.calendar.mapping.rules import parse_rule
 from services.processor.calendar.mapping.series import Series, day_in_series
+from services.processor.calendar.mapping.times import sort_instant
 from simulator.clock import Clock
 from simulator.google import occurrences as google_occurrences
 from simulator.mailboxes import occurrences as graph_occurrences
@@ -170,6 +171,15 @@ def test_hard_series_have_the_same_instances_by_an_implementation_in_javascript(
     for one, answer in zip(series, answers, strict=True):
         found = map(datetime.fromisoformat, json.loads(answer))
         assert one.expected() == [each for each in found if YEARS[0] <= each < YEARS[1]], one
+
+
+def test_the_ends_that_a_page_compares_are_those_of_the_instances() -> None:
+    for number in range(SERIES):
+        one = hard(number)
+        series = Series.of(map_event({"id": "master", "type": "seriesMaster", **graph_master(one)}, CALENDAR), {})
+        assert series is not None
+        for day in one.days[:60]:
+            assert sort_instant(series.at(day).end) == series.end_instant(day, one.moment(day)), (one, day)
 
 
 def test_the_series_are_hard() -> None:
