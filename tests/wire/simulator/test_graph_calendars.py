@@ -80,6 +80,15 @@ async def test_every_answer_is_what_the_models_say(graph, control, calendar):
     await graph.get(f"{path}/events/{made['id']}?$select=nonsense", 501)
 
 
+async def test_an_event_has_no_conversation(graph, control, calendar):
+    from msgraph.generated.models.event import Event
+
+    made = await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
+    assert not {"conversation_id", "conversation_index"} & Event().get_field_deserializers().keys()
+    assert "conversationId" not in Event().get_field_deserializers()
+    await graph.get(f"/me/calendars/{calendar['id']}/events/{made['id']}?$select=conversationId", 501)
+
+
 async def test_the_times_of_people_are_those_of_their_events_with_an_error_for_an_unknown_one(graph, control, calendar):
     await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
     zone = {"timeZone": "Eastern Standard Time"}

@@ -10,8 +10,11 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
+from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
+from services.processor.calendar import occurrence
+from services.processor.calendar.occurrence import Occurrence, columns_of
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.store import calendars, events, writes
 from services.processor.calendar.write_rows import Content, EventContent, Kind, State, WriteRow
@@ -126,6 +129,8 @@ class CalendarWrites:
     async def _on_event(
         self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
     ) -> tuple[WriteRow, bool]:
+        if request.original_start:
+            return await self._on_occurrence(kind, request, scope, key_id)
         event_id = request.calendar_event_id
         async with db.transaction(self._pool) as connection:
             event = await events.by_id(connection, event_id, scope)
@@ -137,6 +142,23 @@ class CalendarWrites:
                 return row, True
             calendar = await _calendar(connection, event.calendar_id, scope)
             row, was_known = await self._accept(connection, calendar, kind, request, key_id, event)
+        return self._woken(row, was_known=was_known)
+
+    async def _on_occurrence(
+        self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
+    ) -> tuple[WriteRow, bool]:
+        series_id = request.calendar_event_id
+        async with db.connection(self._pool) as connection:
+            # The change may have removed the occurrence: the caller who asks again learns the outcome.
+            known = await writes.by_event(connection, series_id, request.idempotency_key, scope)
+        if known is not None and known.digest == digest_of(kind, request):
+            return known, True
+        found = await occurrence.find(self._pool, series_id, request.original_start, scope)
+        if isinstance(request, pb2.UpdateCalendarEventRequest) and request.version and not found.is_changed:
+            raise FieldInvalid.of("version", "must be empty for an occurrence that was not changed yet")
+        async with db.transaction(self._pool) as connection:
+            calendar = await _calendar(connection, found.series.calendar_id, scope)
+            row, was_known = await self._accept(connection, calendar, kind, request, key_id, found.event, found)
         return self._woken(row, was_known=was_known)
 
     async def get(self, write_id: str, scope: list[str] | None) -> WriteRow:
@@ -199,10 +221,11 @@ class CalendarWrites:
         content: Content,
         key_id: str | None,
         event: event_pb2.CalendarEvent | None = None,
+        found: Occurrence | None = None,
     ) -> tuple[WriteRow, bool]:
         digest = digest_of(kind, content)
         known = await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
-        made = known or await self._insert(connection, calendar, kind, content, key_id, event)
+        made = known or await self._insert(connection, calendar, kind, content, key_id, event, found)
         row = made or await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
         if row is None or row.digest != digest:
             raise IdempotencyKeyReused(metadata={"idempotency_key": content.idempotency_key})
@@ -216,6 +239,7 @@ class CalendarWrites:
         content: Content,
         key_id: str | None,
         event: event_pb2.CalendarEvent | None,
+        found: Occurrence | None,
     ) -> WriteRow | None:
         await _check(connection, calendar, content, event)
         tenant_id, now = calendar.tenant_id, self._clock.now()
@@ -237,8 +261,7 @@ class CalendarWrites:
             "due_at": now,
             "deadline_at": now + timedelta(seconds=self._settings.calendar_write_deadline_seconds),
             "key_id": key_id,
-            "calendar_event_id": None if event is None else event.calendar_event_id,
-            "provider_event_id": "" if event is None else event.provider_event_id,
+            **columns_of(event, found),
         }
         return await writes.insert(connection, row)
 
