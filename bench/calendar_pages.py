@@ -25,7 +25,8 @@ QUESTION = "How long does a page of a year's window of a calendar with 50,000 ev
 METHOD = """One calendar has 49,800 single events over ten years and 200 weekly and daily series without an end. A page
 has 50 events. The places in the window are random, so that pages at its beginning, in its middle and at its end count
 alike. The time is that of the reader: the statements, the expansion and the making of the events, without gRPC; the
-garbage collector is set as in every process of the mesh."""
+garbage collector is set as in every process of the mesh. A page without instances has two statements, one with them
+has four; a statement that reads nothing shows how long a program waits where others use the processors as well."""
 
 SINGLES, SERIES = 49_800, 200
 QUICK_SINGLES, QUICK_SERIES = 300, 10
@@ -48,10 +49,13 @@ async def program(options: Options) -> Sequence[Figure]:
         spare_searches()
         plain = await _pages(pool, row.calendar_id, pages, is_expanded=False)
         expanded = await _pages(pool, row.calendar_id, pages, is_expanded=True)
+        nothing = await _nothing(pool, pages)
     return [
         Figure("events", singles + series, "events"),
         *_figures("a page without instances", plain),
         *_figures("a page with instances", expanded),
+        Figure("a statement that reads nothing, p50", 1000 * percentile(nothing, 50), "ms"),
+        Figure("a statement that reads nothing, p99", 1000 * percentile(nothing, 99), "ms"),
     ]
 
 
@@ -113,6 +117,16 @@ async def _pages(pool: db.Pool, calendar_id: str, count: int, *, is_expanded: bo
         page = await reader.page(calendar_id, None, YEAR, after, 50, is_expanded=is_expanded)
         found.append((time.monotonic() - began, time.process_time() - spent))
         assert page.events or page.next is None
+    return found
+
+
+async def _nothing(pool: db.Pool, count: int) -> list[float]:
+    """Return the seconds of statements without work: how long a program waits for this machine."""
+    found = []
+    for _ in range(count):
+        began = time.monotonic()
+        await pool.fetchval("SELECT 1")
+        found.append(time.monotonic() - began)
     return found
 
 
