@@ -179,6 +179,28 @@ def _make_rust(folder: Path) -> None:
         shutil.copy(crate, folder / "package")
 
 
+def _make_java(folder: Path) -> None:
+    """Build the contract's jar and the client's, and compile the program against both."""
+    repository, package = OUT.parent / "java" / "repository", folder / "package"
+    maven = ["mvn", "--quiet", "--batch-mode", f"-Dmaven.repo.local={repository}"]
+    _run([*maven, "--file", "proto", f"-DoutputFolder={folder / 'contract'}", "install"])
+    _run([*maven, "--file", "clients/java", f"-DoutputFolder={folder / 'client'}", "package"])
+    package.mkdir()
+    for jar in (*(folder / "contract").glob("*.jar"), *(folder / "client").glob("*.jar")):
+        shutil.copy(jar, package)
+    program = ROOT / "clients" / "java" / "conformance" / "Conformance.java"
+    _run(["javac", "-Xlint:all,-path", "-Werror", "-cp", _class_path(folder), "-d", folder / "program", program])
+
+
+def _class_path(folder: Path) -> str:
+    return os.pathsep.join((f"{folder}/program", f"{folder}/package/*", f"{folder}/client/libraries/*"))
+
+
+def _java(folder: Path) -> Program:
+    # The suite runs on few cores and for seconds: the simple collector and the first compiler save its start.
+    return Program(("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", _class_path(folder), "Conformance"))
+
+
 _COMPILER = str(ROOT / "node_modules" / ".bin" / "tsc")
 CLIENTS = {
     client.name: client
@@ -192,6 +214,7 @@ CLIENTS = {
             _ts,
         ),
         Client("go", ("go",), ("clients/go", "gen/go"), _make_go, _compiled),
+        Client("java", ("mvn", "javac"), ("clients/java", "proto"), _make_java, _java),
         Client("rust", ("cargo",), ("clients/rust", "gen/mailmesh.binpb"), _make_rust, _compiled),
     )
 }

@@ -7,15 +7,19 @@ import pytest
 from clients.builds import BuildError, Client, Program
 from tests.programs.toolchains import require
 
-UNREACHABLE = re.compile("failed to (download|get|fetch|load source)|Could not resolve host|spurious network")
+UNREACHABLE = re.compile(
+    "failed to (download|get|fetch|load source)|Could not resolve host|spurious network"
+    "|Could not (transfer|find|resolve)|Unable to resolve artifact|Missing:"
+)
+"""Words of Cargo and Maven for a registry that does not answer or lacks a package, which is no fault of the client."""
 
 
 def built(client: Client) -> Program:
-    """Builds a client; skips the test where Cargo cannot fetch the crates."""
+    """Builds a client; skips the test where Cargo or Maven cannot fetch the packages."""
     require(*client.programs)
     try:
         return client.build()
     except BuildError as fault:
         if UNREACHABLE.search(str(fault)):
-            pytest.skip("Cargo cannot fetch the crates")
+            pytest.skip(f"the packages of {client.name} cannot be fetched")
         raise

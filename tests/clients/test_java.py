@@ -9,16 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs.toolchains import require
+from clients.builds import CLIENTS, OUT
+from tests.clients.building import built
 from tools.generate.protos import CACHE, ROOT
 
 # Maven fetches its plugins, protoc and the libraries on the first run.
 pytestmark = pytest.mark.timeout(900)
 REPOSITORY = CACHE / "java" / "repository"
-# The whole contract takes twice the time; this part imports every file of Google's that the contract imports.
-PART = "mailmesh/vault/**/*.proto"
-# Maven's words for a registry that does not answer or does not have an artifact: no fault of the contract.
-UNREACHABLE = re.compile("Could not (transfer|find|resolve)|Unable to resolve artifact|Missing:")
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
@@ -29,26 +26,21 @@ def run(command: list[str], folder: Path, environment: dict[str, str] | None = N
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    require("mvn", "javac")
-    out = tmp_path_factory.mktemp("java")
-    settings = [f"-Dmaven.repo.local={REPOSITORY}", f"-DoutputFolder={out}", f"-Dprotos={PART}"]
-    try:
-        run(["mvn", "--quiet", "--batch-mode", "--file", "proto", *settings, "compile"], ROOT)
-    except AssertionError as fault:
-        if UNREACHABLE.search(str(fault)):
-            pytest.skip("Maven cannot fetch its artifacts")
-        raise
-    return out
+def compiled() -> Path:
+    """The folder of the contract's build, which comes before the client's."""
+    built(CLIENTS["java"])
+    return OUT / "java" / "contract"
 
 
 def test_messages_and_stubs_are_classes_of_their_own(compiled: Path) -> None:
-    package = compiled / "classes" / "internal" / "mailmesh" / "vault" / "v1"
-    declared = re.findall(r"^message (\w+)", "".join(map(Path.read_text, ROOT.glob(f"proto/{PART}"))), re.MULTILINE)
-    services = re.findall(r"^service (\w+)", "".join(map(Path.read_text, ROOT.glob(f"proto/{PART}"))), re.MULTILINE)
+    contract = "".join(map(Path.read_text, ROOT.glob("proto/mailmesh/**/*.proto")))
+    declared = re.findall(r"^message (\w+)", contract, re.MULTILINE)
+    services = re.findall(r"^service (\w+)", contract, re.MULTILINE)
+    classes = {path.name for path in (compiled / "classes" / "internal" / "mailmesh").rglob("*.class")}
 
-    assert {f"{name}.class" for name in declared} <= {path.name for path in package.iterdir()}
-    assert {f"{name}Grpc.class" for name in services} <= {path.name for path in package.iterdir()}
+    assert declared
+    assert {f"{name}.class" for name in declared} <= classes
+    assert {f"{name}Grpc.class" for name in services} <= classes
 
 
 def test_the_pages_commands_for_protoc_work(compiled: Path, tmp_path: Path) -> None:

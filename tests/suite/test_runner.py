@@ -208,3 +208,21 @@ def test_under_load_each_test_that_needed_a_second_try_is_named(sample: Sample) 
     assert 0 == ended.code, ended
     assert "1 of 2 runs: passed at the second try: test_flaky.py::test_flaky" in ended.lines
     assert "2 of 2 runs passed" == ended.lines[-1]
+
+
+BUSY = """
+    import subprocess, sys, time
+
+    def test_busy():
+        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.5: pass"], check=True)
+"""
+
+
+def test_a_part_names_the_files_that_took_the_most_cpu_child_processes_included(sample: Sample) -> None:
+    sample.write("test_busy.py", BUSY)
+    sample.write("test_good.py", GOOD)
+
+    ended = sample.run()
+
+    (seconds,) = [float(line.split()[0]) for line in ended.lines if line.endswith("s of CPU: test_busy.py")]
+    assert seconds >= 0.5

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -21,10 +21,12 @@ class Outcome:
         results: Node id to `PASSED`, `FAILED` or `SKIPPED`.
         faults: Sentences about events after which the results say nothing about single tests: a crashed worker, a
             file that cannot be collected, a run that ended early. Empty in a healthy run.
+        cpu_seconds: The CPU that the tests of each file took, the programs that they ended included.
     """
 
     results: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> list[str]:
@@ -35,6 +37,12 @@ class Outcome:
         """Takes over the results and faults of a later run; its result of a test replaces an earlier one."""
         self.results |= other.results
         self.faults += other.faults
+        for file, seconds in other.cpu_seconds.items():
+            self.cpu_seconds[file] = self.cpu_seconds.get(file, 0.0) + seconds
+
+    def dearest(self, count: int) -> list[tuple[str, float]]:
+        """Return the files whose tests took the most CPU, in seconds, the dearest first."""
+        return sorted(self.cpu_seconds.items(), key=lambda item: -item[1])[:count]
 
     def closing_line(self) -> str:
         """Return the counts as the one line that people and programs read last."""
@@ -43,7 +51,7 @@ class Outcome:
 
     def write(self, path: Path) -> None:
         """Writes the outcome as JSON. Safe to call again: yes."""
-        path.write_text(json.dumps({"results": self.results, "faults": self.faults}), encoding="utf-8")
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path, exit_code: int) -> Self:

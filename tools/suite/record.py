@@ -1,10 +1,12 @@
-"""A pytest plugin for the runner: it records the result of each test, and can run the tests of a list only.
+"""A pytest plugin for the runner: it records the result and the CPU of each test, and can run the tests of a list only.
 
 The runner loads it with `-p tools.suite.record`. With pytest-xdist it works in the controller, which sees the reports
 of all workers.
 """
 
 import json
+import resource
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Starts the recorder and the selections, each if its option is there."""
+    if config.getoption("record"):
+        config.pluginmanager.register(CpuMeter())
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which reports to the controller
         return
     if record := config.getoption("record"):
@@ -38,6 +42,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Selection(config.rootpath, json.loads(Path(listed).read_text(encoding="utf-8"))))
     if mark := config.getoption("only_marking"):
         config.pluginmanager.register(Marking(f"mark.{mark}"))
+
+
+class CpuMeter:
+    """Notes in each report the CPU that a phase took. It works in the process that runs the tests."""
+
+    def __init__(self) -> None:
+        self._before_seconds = _cpu_seconds()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Adds the seconds since the report before, those of ended child processes included."""
+        report = yield
+        now_seconds = _cpu_seconds()
+        # pytest-xdist carries attributes of a report to the controller.
+        report.__dict__["cpu_seconds"] = now_seconds - self._before_seconds
+        self._before_seconds = now_seconds
+        return report
+
+
+def _cpu_seconds() -> float:
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 class Recorder:
@@ -53,7 +79,9 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Notes a phase of a test: a failure in any phase fails the test."""
-        results = self._outcome.results
+        results, cpu = self._outcome.results, self._outcome.cpu_seconds
+        file = report.nodeid.partition("::")[0]
+        cpu[file] = cpu.get(file, 0.0) + getattr(report, "cpu_seconds", 0.0)
         if report.when == CRASHED_PHASE:
             self._outcome.faults.append(f"a worker crashed while it ran {report.nodeid}")
         if report.failed:

@@ -22,6 +22,8 @@ PARTS = {
 # More failures than these have a cause, which a second try would only hide.
 MAX_SECOND_TRIES = 10
 PART_SECONDS = 5400.0
+# As many files are named with their CPU: a time of the wall says little on a machine that others use.
+DEAREST_FILES = 40
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ class _Suite:
         outcome = Outcome.read(record, self._sandbox.run(command, PART_SECONDS))
         if self._sandbox.is_interrupted:
             outcome.faults.append("the run was interrupted")
-        print(f"--- {name}: {len(outcome.results)} in {time.monotonic() - began:.0f} s ---", flush=True)
+        total_seconds = sum(outcome.cpu_seconds.values())
+        for file, seconds in outcome.dearest(DEAREST_FILES):
+            print(f"{seconds:7.1f} s of CPU: {file}")
+        ended = f"{len(outcome.results)} in {time.monotonic() - began:.0f} s, {total_seconds:.0f} s of CPU"
+        print(f"--- {name}: {ended} ---", flush=True)
         return outcome
 
     def second_tries(self, outcome: Outcome) -> list[str]:
