@@ -193,7 +193,7 @@ class Simulator:
             other.register(operations)
         # Channels before events: "watch" would else be taken for an event's id.
         self.channels.register(operations)
-        GoogleCalendarsApi().register(operations)
+        GoogleCalendarsApi(world.clock).register(operations)
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)

@@ -123,6 +123,13 @@ class CalendarEventNotFound(NotFound):
     resource_type = "calendar event"
 
 
+class CalendarOccurrenceNotFound(NotFound):
+    """The series has no occurrence with this original start, or it was cancelled. List the instances of the series."""
+
+    reason = "CALENDAR_OCCURRENCE_NOT_FOUND"
+    resource_type = "occurrence of a calendar event"
+
+
 class CalendarNotFollowed(FailedPrecondition):
     """mailmesh does not follow this calendar. Follow it, and wait for "calendar.connected"."""
 

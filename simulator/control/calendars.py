@@ -6,7 +6,8 @@ from typing import Any
 from simulator.control.actions import Actions, ControlError, account_of, flag
 from simulator.control.google_calendars import GoogleCalendarControl
 from simulator.http import JSON
-from simulator.mailboxes.calendars import FIELDS, Calendar, CalendarEvent, Calendars
+from simulator.mailboxes.calendar_events import Calendar, CalendarEvent
+from simulator.mailboxes.calendars import FIELDS, Calendars
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.microsoft.calendar_writes import invite

@@ -156,7 +156,9 @@ def tell(call: Call, calendars: GoogleCalendars, event: JSON, action: str, also:
     addresses = [one["email"] for one in event.get("attendees", ()) if not one.get("self")]
     addresses += sorted(also)
     if choice != "none" and addresses:
-        calendars.told.append({"event": event["id"], "action": action, "updates": choice, "to": addresses})
+        version = call.first("conferenceDataVersion")
+        notice = {"event": event["id"], "action": action, "updates": choice, "conferenceDataVersion": version}
+        calendars.told.append({**notice, "to": addresses})
 
 
 def check_right(calendar: GoogleCalendar) -> None:

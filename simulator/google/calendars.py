@@ -2,9 +2,13 @@
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 
+from simulator.clock import Clock
+from simulator.google import occurrences
 from simulator.google.errors import api_error
 from simulator.google.gmail import AUTH, boolean, number
+from simulator.google.occurrences import instance_of, moment_of
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.google_calendars import GoogleCalendar, GoogleCalendars, etag_of, shown
@@ -18,11 +22,21 @@ _QUERY = ("syncToken", "pageToken", "maxResults", "showDeleted", "singleEvents",
           "updatedMin", "iCalUID", "timeZone", "maxAttendees")  # fmt: skip
 _NOT_WITH_TOKEN = ("iCalUID", "orderBy", "q", "timeMin", "timeMax", "updatedMin")
 _NOT_SIMULATED = ("orderBy", "q", "updatedMin", "timeZone", "maxAttendees", "timeMin", "timeMax")
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+_HORIZON = timedelta(days=730)
+"""The time after now for which instances are listed where no window is named."""
 _REMINDERS = [{"method": "popup", "minutes": 30}]
 
 
 class CalendarsApi:
-    """The resources `calendarList` and `events`."""
+    """The resources `calendarList` and `events`.
+
+    Args:
+        clock: The simulated time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
 
     def register(self, operations: Operations) -> None:
         """Add the resources to the provider's table."""
@@ -34,6 +48,8 @@ class CalendarsApi:
         add("calendar.events.list", "GET", events, self.events, scopes=(_ALL, *_READ), query=_QUERY)
         add("calendar.events.get", "GET", f"{events}/{{event}}", self.event, scopes=(_ALL, *_READ),
             query=("timeZone", "maxAttendees"))  # fmt: skip
+        add("calendar.events.instances", "GET", f"{events}/{{event}}/instances", self.instances, scopes=(_ALL, *_READ),
+            query=("timeMin", "timeMax", "originalStart", "maxResults", "pageToken"))  # fmt: skip
 
     def list(self, call: Call) -> Reply:
         """Return a page of the account's calendars."""
@@ -52,6 +68,27 @@ class CalendarsApi:
         event = event_of(call)
         calendars_of(call).read(calendar_of(call), event)
         return Reply(200, shown(event))
+
+    def instances(self, call: Call) -> Reply:
+        """Return a page of the instances of a series, in a window or with an original start."""
+        calendar, master = calendar_of(call), event_of(call)
+        if not master.get("recurrence"):
+            raise api_error(400, "invalid", "The event is not a recurring event.")
+        begin, end = (
+            datetime.fromisoformat(call.first(name)) if call.first(name) else unbounded
+            for name, unbounded in (("timeMin", _EARLIEST), ("timeMax", self._clock.now() + _HORIZON))
+        )
+        found = occurrences.instances(calendar, master, begin, end)
+        if original := call.first("originalStart"):
+            wanted = moment_of({"date" if "T" not in original else "dateTime": original})
+            found = [one for one in found if moment_of(one["originalStartTime"]) == wanted]
+        start, size = _start(call), number(call, "maxResults", 250, 2500)
+        following = {"nextPageToken": _seal({"n": start + size})} if start + size < len(found) else {}
+        return Reply(200, {
+            "kind": "calendar#events", "etag": etag_of(calendar.id, len(calendar.log)), "summary": calendar.name,
+            "updated": "2026-11-27T00:00:00.000Z", "timeZone": calendar.zone, "accessRole": calendar.role,
+            "defaultReminders": _REMINDERS, "items": [shown(one) for one in found[start : start + size]], **following,
+        })  # fmt: skip
 
     def events(self, call: Call) -> Reply:
         """Return a page of a listing: everything, or the changes since a sync token."""
@@ -104,13 +141,17 @@ def calendar_of(call: Call) -> GoogleCalendar:
 
 
 def event_of(call: Call) -> JSON:
-    """Return the call's event.
+    """Return the call's event; an instance as the series has it is kept once it is changed.
 
     Raises:
         ApiError: 404, the calendar does not have it.
     """
+    calendar, event_id = calendar_of(call), call.params["event"]
     try:
-        return calendars_of(call).event(calendar_of(call), call.params["event"])
+        master = calendar.events.get(event_id.rpartition("_")[0], {})
+        if event_id in calendar.events or not master.get("recurrence"):
+            return calendars_of(call).event(calendar, event_id)
+        return instance_of(master, event_id)
     except MailboxError as error:
         raise api_error(404, "notFound", "Not Found") from error
 

@@ -3,12 +3,13 @@
 import base64
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 from simulator.clock import Clock
+from simulator.mailboxes.calendar_events import Calendar, CalendarEvent
 from simulator.mailboxes.mailbox import MailboxError
+from simulator.mailboxes.occurrences import named, occurrence_id, occurrence_of
 
 JSON = dict[str, Any]
 _DEFAULTS: JSON = {
@@ -40,63 +41,6 @@ UNANSWERED: JSON = {"response": "notResponded", "time": "0001-01-01T00:00:00Z"}
 """The answer of an attendee who has not answered."""
 FIELDS = frozenset(_DEFAULTS) | {"start", "end"}
 """The fields that a test gives; `start` and `end` are a wall clock in UTC, `body` is text."""
-
-
-@dataclass(slots=True)
-class CalendarEvent:
-    """One event, series or changed instance.
-
-    Attributes:
-        id: Graph's id.
-        fields: The content.
-        master: The id of an instance's series; empty for others.
-        original: The local day and the UTC time that the series gives an instance.
-        cancelled: The local days of the deleted instances of a series.
-        version: Grows with every change.
-        transaction: The client's id of the request that made it.
-        properties: The extended properties that clients have set.
-        reads: The reads after which its online meeting has an address; -1 for none to come.
-    """
-
-    id: str
-    uid: str
-    fields: JSON
-    created: datetime
-    modified: datetime
-    master: str = ""
-    original: tuple[str, str] = ("", "")
-    cancelled: list[str] = field(default_factory=list)
-    version: int = 1
-    transaction: str = ""
-    properties: list[JSON] = field(default_factory=list)
-    reads: int = -1
-
-    @property
-    def kind(self) -> str:
-        """Graph's type of the event."""
-        if self.master:
-            return "exception"
-        return "seriesMaster" if self.fields["recurrence"] else "singleInstance"
-
-
-@dataclass(slots=True)
-class Calendar:
-    """One calendar.
-
-    Attributes:
-        id: Graph's id.
-        owner: Its owner's address.
-        events: The events by id.
-        log: The ids of changed events in the order of their changes; the place in it is the position of a delta token.
-    """
-
-    id: str
-    name: str
-    owner: str
-    is_default: bool = False
-    can_edit: bool = True
-    events: dict[str, CalendarEvent] = field(default_factory=dict)
-    log: list[str] = field(default_factory=list)
 
 
 Listener = Callable[[Calendar, CalendarEvent, str], None]
@@ -135,14 +79,17 @@ class Calendars:
         return self.by_id[calendar_id]
 
     def event(self, calendar: Calendar, event_id: str) -> CalendarEvent:
-        """Return an event of a calendar.
+        """Return an event of a calendar, or an unchanged occurrence of a series, which is kept once it is changed.
 
         Raises:
             MailboxError: There is none.
         """
-        if event_id not in calendar.events:
+        name = named(event_id)
+        if event_id in calendar.events:
+            return calendar.events[event_id]
+        if name is None or name[0] not in calendar.events:
             raise MailboxError("not_found", f"no event {event_id}")
-        return calendar.events[event_id]
+        return occurrence_of(calendar.events[name[0]], name[1])
 
     def create(self, calendar: Calendar, fields: JSON) -> CalendarEvent:
         """Add an event.
@@ -203,7 +150,8 @@ class Calendars:
             return self.update(calendar, known[0], fields)
         now = self._clock.now()
         content = {**master.fields, "recurrence": None, **fields}
-        made = CalendarEvent(_new_id("AAMkAGEx"), master.uid, content, now, now, master.id, (day, original))
+        event_id = occurrence_id(master, date.fromisoformat(day))
+        made = CalendarEvent(event_id, master.uid, content, now, now, master.id, (day, original))
         calendar.events[made.id] = made
         self._touch(calendar, made)
         return made
@@ -224,27 +172,36 @@ class Calendars:
 
     def hear(self, uid: str, original: str, address: str, response: str) -> None:
         """Note an attendee's answer in the organizer's copy of a meeting, if this account has it."""
-        for calendar in self.by_id.values():
-            for one in calendar.events.values():
-                if (one.uid, one.original[0]) == (uid, original) and one.fields["isOrganizer"]:
-                    one.fields["attendees"] = [
-                        {**each, "status": self._status(response)}
-                        if each["emailAddress"]["address"].lower() == address.lower()
-                        else each
-                        for each in one.fields["attendees"]
-                    ]
-                    self._touch(calendar, one)
+        for calendar, one in self._copies(uid, original):
+            if one.fields["isOrganizer"]:
+                one.fields["attendees"] = [
+                    {**each, "status": self._status(response)}
+                    if each["emailAddress"]["address"].lower() == address.lower()
+                    else each
+                    for each in one.fields["attendees"]
+                ]
+                self._touch(calendar, one)
 
     def _status(self, response: str) -> JSON:
         return {"response": response, "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"}
 
     def call_off(self, uid: str, original: str) -> None:
         """Note in an attendee's copy of a meeting that its organizer cancelled it."""
+        for calendar, one in self._copies(uid, original):
+            one.fields["isCancelled"] = True
+            self._touch(calendar, one)
+
+    def _copies(self, uid: str, original: str) -> list[tuple[Calendar, CalendarEvent]]:
+        """Return this account's copies of a meeting, or of the instance of a local day."""
+        found = []
         for calendar in self.by_id.values():
-            for one in calendar.events.values():
-                if (one.uid, one.original[0]) == (uid, original):
-                    one.fields["isCancelled"] = True
-                    self._touch(calendar, one)
+            same = [one for one in calendar.events.values() if one.uid == uid]
+            kept = [one for one in same if one.original[0] == original]
+            if not kept and original:
+                masters = [one for one in same if one.kind == "seriesMaster" and original not in one.cancelled]
+                kept = [occurrence_of(one, date.fromisoformat(original)) for one in masters]
+            found += [(calendar, one) for one in kept]
+        return found
 
     def tell(self, event: CalendarEvent, action: str, comment: str = "", to: Collection[str] | None = None) -> None:
         """Note that the attendees of an event, or those whom `to` names, get a mail; Graph leaves no choice."""
@@ -271,6 +228,8 @@ class Calendars:
         }
 
     def _touch(self, calendar: Calendar, event: CalendarEvent) -> None:
+        event.is_changed = True
+        calendar.events[event.id] = event
         for one in (event, calendar.events.get(event.master)):
             if one is not None:
                 one.version += 1

@@ -155,7 +155,7 @@ class GoogleCalendars:
     def hear(self, event: JSON, answer: JSON) -> None:
         """Note an attendee's answer in this account's copy of a meeting, if it has one."""
         for calendar in self.by_id.values():
-            one = calendar.events.get(event["id"])
+            one = self._copy(calendar, event)
             if one is not None and one is not event:
                 shared = {name: answer[name] for name in ("responseStatus", "comment") if name in answer}
                 one["attendees"] = [
@@ -166,7 +166,7 @@ class GoogleCalendars:
     def call_off(self, event: JSON) -> None:
         """Note in this account's copy of a meeting that its organizer cancelled it, if it has one."""
         for calendar in self.by_id.values():
-            one = calendar.events.get(event["id"])
+            one = self._copy(calendar, event)
             if one is not None and one["status"] != "cancelled":
                 self._cancel(calendar, one)
 
@@ -215,14 +215,7 @@ class GoogleCalendars:
         """
         _check(fields)
         event_id = f"{master['id']}_{_stamp(original)}"
-        if event_id not in calendar.events:
-            kept = {name: value for name, value in master.items() if name != "recurrence"}
-            begin = dict(original)
-            if "timeZone" in master["start"]:
-                begin.setdefault("timeZone", master["start"]["timeZone"])
-            ids = {"id": event_id, "recurringEventId": master["id"], "originalStartTime": begin}
-            calendar.events[event_id] = {**kept, **ids, "start": begin, "end": _shifted(master, original)}
-        event = calendar.events[event_id]
+        event = calendar.events.get(event_id) or unchanged_instance(master, original)
         if fields.get("status") == "cancelled":
             self._cancel(calendar, event)
             return event
@@ -232,7 +225,15 @@ class GoogleCalendars:
         event["status"] = "cancelled"
         self._touch(calendar, event)
 
+    def _copy(self, calendar: GoogleCalendar, event: JSON) -> JSON | None:
+        """Return a calendar's copy of a meeting, or of an instance that its copy of the series has; None for none."""
+        master = calendar.events.get(event.get("recurringEventId", ""))
+        if event["id"] in calendar.events or master is None:
+            return calendar.events.get(event["id"])
+        return unchanged_instance(master, event["originalStartTime"])
+
     def _touch(self, calendar: GoogleCalendar, event: JSON) -> None:
+        calendar.events[event["id"]] = event  # an instance that was as the series has it until now
         calendar.log.append(event["id"])
         event["updated"] = self._now()
         event["etag"] = f'"{len(calendar.log):016d}"'
@@ -240,6 +241,16 @@ class GoogleCalendars:
 
     def _now(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def unchanged_instance(master: JSON, original: Mapping[str, str]) -> JSON:
+    """Return the instance of a series that begins at an original start, as the series has it."""
+    kept = {name: value for name, value in master.items() if name != "recurrence"}
+    begin = dict(original)
+    if "timeZone" in master["start"]:
+        begin.setdefault("timeZone", master["start"]["timeZone"])
+    ids = {"id": f"{master['id']}_{_stamp(original)}", "recurringEventId": master["id"], "originalStartTime": begin}
+    return {**kept, **ids, "start": begin, "end": _shifted(master, original)}
 
 
 def shown(event: JSON) -> JSON:

@@ -5,7 +5,7 @@ from typing import Any
 
 from simulator.accounts import Account
 from simulator.http import JSON
-from simulator.mailboxes.calendars import Calendar, CalendarEvent
+from simulator.mailboxes.calendar_events import Calendar, CalendarEvent
 from simulator.microsoft.calendars import key_of
 from simulator.microsoft.notify import Notifier, moment
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from tzlocal.windows_tz import win_tz
 
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
-from simulator.mailboxes.calendars import Calendar, CalendarEvent
+from simulator.mailboxes.calendar_events import Calendar, CalendarEvent
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.microsoft.calendars import calendar_of, event_of, key_of, show
 from simulator.microsoft.errors import graph_error

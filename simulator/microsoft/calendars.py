@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply
-from simulator.mailboxes.calendars import Calendar, CalendarEvent
+from simulator.mailboxes.calendar_events import Calendar, CalendarEvent
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
+from simulator.mailboxes.occurrences import instances
 from simulator.microsoft.errors import graph_error, graph_reply
 from simulator.microsoft.filters import Filter, parse_time
 from simulator.microsoft.graph import USER, mailbox_of, next_link
@@ -43,6 +44,8 @@ class CalendarsApi:
         listing = ("$select", "$top", "$skiptoken", "$filter")
         add("graph.events.list", "GET", events, self.events, scopes=READ, query=listing)
         add("graph.events.get", "GET", f"{events}/{{event}}", self.event, scopes=READ, query=("$select", "$expand"))
+        window = ("startDateTime", "endDateTime", "$select", "$top", "$skiptoken")
+        add("graph.events.instances", "GET", f"{events}/{{event}}/instances", self.instances, scopes=READ, query=window)
 
     def list(self, call: Call) -> Reply:
         """Return a page of the account's calendars."""
@@ -80,6 +83,18 @@ class CalendarsApi:
             # Without a $select of their own they lack what only $select brings.
             shown[_EXPAND] = [_without(show(call, mailbox, one), _ON_REQUEST) for one in changed]
         return Reply(200, shown, applied(call))
+
+    def instances(self, call: Call) -> Reply:
+        """Return a page of the instances of a series in a window, exceptions among them."""
+        calendar, master = calendar_of(call), event_of(call)
+        window = call.first("startDateTime"), call.first("endDateTime")
+        if not all(window):
+            raise graph_error(400, "ErrorInvalidParameter", "This request requires a time window.")
+        if master.kind != "seriesMaster":
+            raise graph_error(400, "ErrorInvalidRequest", "Your request can't be completed: the event is no series.")
+        begin, end = (parse_time(one).replace(tzinfo=None) for one in window)
+        found = [show(call, mailbox_of(call), one) for one in instances(calendar, master, begin, end)]
+        return self._page(call, [_selected(call, one, without=_ON_REQUEST) for one in found], 10)
 
     def delta(self, call: Call) -> Reply:
         """Return one page of a round: all events first, then those that changed since; instances as stubs."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply
-from simulator.mailboxes.calendars import CalendarEvent
+from simulator.mailboxes.calendar_events import CalendarEvent
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.microsoft.calendar_writes import utc_clock
 from simulator.microsoft.errors import graph_error

@@ -16,7 +16,7 @@ from stack.cli.calendar_writes import (
     print_outcome,
     time_of,
 )
-from stack.cli.calendars import EventArgument
+from stack.cli.calendars import EventArgument, StartOption
 from stack.cli.connection import channel
 from stack.cli.output import JsonOption, YesOption, confirm, enum_value
 
@@ -30,6 +30,7 @@ def respond(
     *,
     notify: NotifyOption,
     comment: Annotated[str, typer.Option(help="Text for the organizer.")] = "",
+    original_start: StartOption = "",
     key: KeyOption = "",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
@@ -45,6 +46,7 @@ def respond(
     request = messages.RespondToCalendarEventRequest(
         idempotency_key=key or new_key(),
         calendar_event_id=event_id,
+        original_start=original_start,
         answer=enum_value(messages.CalendarAnswer, ANSWER, answer),
         comment=comment,
         notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
@@ -60,6 +62,7 @@ def cancel(
     *,
     notify: NotifyOption,
     comment: Annotated[str, typer.Option(help="Text for the attendees. Microsoft only.")] = "",
+    original_start: StartOption = "",
     key: KeyOption = "",
     wait: WaitOption = 0.0,
     yes: YesOption = False,
@@ -71,11 +74,13 @@ def cancel(
 
     Examples:
       mailmesh calendars cancel 019a9f0e-7c1e-7000-8000-00000000000d --notify all --comment "Postponed" --yes
+      mailmesh calendars cancel 019a9f0e-7c1e-7000-8000-00000000000d --original-start 2026-12-07T09:00:00 --notify all
     """
     confirm(f"Cancel event {event_id}?", yes=yes)
     request = messages.CancelCalendarEventRequest(
         idempotency_key=key or new_key(),
         calendar_event_id=event_id,
+        original_start=original_start,
         comment=comment,
         notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
     )
@@ -103,6 +108,7 @@ def update(
     ] = None,
     rule: Annotated[str | None, typer.Option(help="Other rule of a series, such as FREQ=WEEKLY;COUNT=5.")] = None,
     version: Annotated[str, typer.Option(help="Version of the event that alone is changed.")] = "",
+    original_start: StartOption = "",
     key: KeyOption = "",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
@@ -129,6 +135,7 @@ def update(
     request = messages.UpdateCalendarEventRequest(
         idempotency_key=key or new_key(),
         calendar_event_id=event_id,
+        original_start=original_start,
         event=changes,
         notify=enum_value(messages.CalendarNotify, NOTIFY, notify),
         version=version,

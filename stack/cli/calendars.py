@@ -33,6 +33,14 @@ DAYS = 30
 CalendarArgument = Annotated[
     str, typer.Argument(metavar="CALENDAR", help="Id of the calendar; `calendars list` shows it.")
 ]
+StartOption = Annotated[
+    str,
+    typer.Option(
+        "--original-start",
+        metavar="TIME",
+        help="Original start of one occurrence of the series: a wall clock or a day.",
+    ),
+]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event; `calendars events` shows it.")]
 FromOption = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="Beginning of the window, RFC 3339. [default: now]")
@@ -199,13 +207,16 @@ def instances(
 
 
 @app.command()
-def show(context: typer.Context, event_id: EventArgument, *, json: JsonOption = False) -> None:
-    """Show an event, a series or a changed instance.
+def show(
+    context: typer.Context, event_id: EventArgument, *, original_start: StartOption = "", json: JsonOption = False
+) -> None:
+    """Show an event, a series, or one occurrence of a series.
 
     Examples:
       mailmesh calendars show 019a9f0e-7c1e-7000-8000-00000000000d
+      mailmesh calendars show 019a9f0e-7c1e-7000-8000-00000000000d --original-start 2026-12-07T09:00:00
     """
-    request = messages.GetCalendarEventRequest(calendar_event_id=event_id)
+    request = messages.GetCalendarEventRequest(calendar_event_id=event_id, original_start=original_start)
     with channel(context) as opened:
         found = services.CalendarServiceStub(opened).GetCalendarEvent(request).event
     if json:

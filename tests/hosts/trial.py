@@ -25,7 +25,7 @@ from tests.hosts.installation import OUTSIDE, Installation
 from tests.hosts.wire import Host, Wire, named_hosts, namespace
 from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address
 from tests.mesh.delivery.receiver import Receiver
-from tests.mesh.torture import settle
+from tests.mesh.settling import settle
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import eventually
 

@@ -1,12 +1,13 @@
 """`python -m tests.mesh.torture --seed N --seconds S`: tries to make the whole mesh lose a mail or tell one twice.
 
-Mail arrives and changes at a steady rate, and callers send, answer and mark mail, while processes are killed, frozen
-and restarted at random, Redis is wiped, PostgreSQL is killed, and the simulated providers throttle, fail, hang, drop,
-double, delay and reorder, do as they were asked and lose the answer, change the ids of sent mail and delay its copy.
-At the end every mail in the simulated mailboxes must be exactly one created event, the last event of each must say
-what the mailbox says, every idempotency key must be one mail with its event or one explained doubt, nothing may be
-stuck, and a consumer that was cut off again and again must have seen every event in order, as must receivers of
-webhooks that stall, reset, answer late and are away.
+Mail arrives and changes at a steady rate, callers send, answer and mark mail, and events and series of calendars change
+at both providers and by callers, while processes are killed, frozen and restarted at random, Redis is wiped, PostgreSQL
+is killed, and the simulated providers throttle, fail, hang, drop, double, delay and reorder, do as they were asked and
+lose the answer, change the ids of sent mail and delay its copy. At the end every mail in the simulated mailboxes must
+be exactly one created event, the last event of each must say what the mailbox says, the list and the stream of each
+calendar must be what the load did, every idempotency key must be one mail or meeting with its event or one explained
+doubt, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in order, as
+must receivers of webhooks that stall, reset, answer late and are away.
 
 The seed decides what happens; when it happens relative to the processes is decided by the machine.
 """
@@ -32,20 +33,18 @@ import grpc
 import httpx
 import redis
 
-from mailmesh.ingest.v1 import dead_letter_service_pb2, dead_letter_service_pb2_grpc
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
-from mailmesh.processor.v1 import (
-    event_pb2,
-    event_service_pb2,
-    event_service_pb2_grpc,
-    processor_service_pb2,
-    processor_service_pb2_grpc,
-)
+from mailmesh.processor.v1 import event_pb2, event_service_pb2, event_service_pb2_grpc
 from tests.mesh.accounts import PROVIDERS, connect, new_address
 from tests.mesh.acts_verdict import act_faults, figures, unseen_sends
+from tests.mesh.calendars_verdict import calendar_faults, run_faults, unseen_calendar_events
+from tests.mesh.settling import SETTLE_SECONDS, settle
 from tests.mesh.torture_acts import ENVIRONMENT as ACTS_ENVIRONMENT
 from tests.mesh.torture_acts import HABITS, Acts, recorded
+from tests.mesh.torture_calendars import ABILITIES as CALENDAR_ABILITIES
+from tests.mesh.torture_calendars import ENVIRONMENT as CALENDARS_ENVIRONMENT
+from tests.mesh.torture_calendars import CalendarLoad
 from tests.mesh.torture_delivery import ENVIRONMENT as DELIVERY_ENVIRONMENT
 from tests.mesh.torture_delivery import Deliveries
 from tests.mesh.verdict import Account, all_faults, consumer_faults
@@ -57,7 +56,6 @@ VICTIMS = (
     *("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "delivery"),
     *("envoy", "redis", "postgres"),
 )
-SETTLE_SECONDS = 180.0
 AGREE_SECONDS = 60.0
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
 ENVIRONMENT = {
@@ -65,8 +63,9 @@ ENVIRONMENT = {
     "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5",
     **ACTS_ENVIRONMENT,
     **DELIVERY_ENVIRONMENT,
+    **CALENDARS_ENVIRONMENT,
 }
-ABILITIES = ("mail.read", "mail.mark", "mail.send")
+ABILITIES = ("mail.read", "mail.mark", "mail.send", *CALENDAR_ABILITIES)
 CALL_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.5},
     {"kind": "status", "status": 500, "probability": 0.5},
@@ -96,6 +95,7 @@ class Torture:
         accounts: The mailboxes.
         acts: The requests of callers.
         deliveries: The endpoints and their receivers.
+        calendars: The changes of calendars.
     """
 
     mesh: Mesh
@@ -103,6 +103,7 @@ class Torture:
     accounts: list[Account]
     acts: Acts
     deliveries: Deliveries
+    calendars: CalendarLoad
     done: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
@@ -115,6 +116,7 @@ class Torture:
         work: dict[str, Callable[[], None]] = {
             "the load": self._load,
             "the load of acts": partial(self.acts.load, self.stop),
+            "the load of calendars": partial(self.calendars.load, self.stop),
             "the torment of acts": partial(self.acts.torment, self.stop),
             "the torment of receivers": partial(self.deliveries.torment, self.stop),
             "the torment": self._torment,
@@ -190,7 +192,7 @@ class Torture:
         if chance.random() < 0.5:
             fault = {**chance.choice(PUSH_FAULTS), "endpoint": "notify.*"}
         else:
-            fault = {**chance.choice(CALL_FAULTS), "endpoint": chance.choice(("graph.*", "gmail.*"))}
+            fault = {**chance.choice(CALL_FAULTS), "endpoint": chance.choice(("graph.*", "gmail.*", "calendar.*"))}
         self.acts.simulator.fault(**fault)
         self._note(f"fault {fault['kind']}")
 
@@ -269,33 +271,6 @@ class Torture:
                 self.cut_off[f"{exc.code().name}: {exc.details()}"] += 1
 
 
-def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
-    """Waits until everything is worked: compares each mailbox once, and asks until nothing is open.
-
-    Raises:
-        AssertionError: Something stays stuck.
-    """
-    assert mesh.simulator.wait_until_idle(60.0)
-    processor = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel)
-    for account in accounts:
-        request = processor_service_pb2.ReconcileMailboxRequest(tenant_id=account.tenant_id)
-        # What was killed last may not be back yet.
-        eventually(partial(processor.ReconcileMailbox, request, timeout=60), SETTLE_SECONDS, what="it is compared")
-    found = eventually(lambda: _worked(processor), SETTLE_SECONDS, what="everything is worked")
-    letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(mesh.channel)
-    dead = letters.ListDeadLetters(dead_letter_service_pb2.ListDeadLettersRequest())
-    assert not dead.dead_letters, f"dead letters: {dead}"
-    return {"workers": len(found.workers)}
-
-
-def _worked(processor: Any) -> Any:
-    with suppress(grpc.RpcError):
-        status = processor.GetPipelineStatus(processor_service_pb2.GetPipelineStatusRequest(), timeout=10)
-        if not status.unavailable and status.inbox_pending == 0 and status.unenriched_pending == 0:
-            return status
-    return None
-
-
 @contextmanager
 def tortured(folder: Path, seed: int) -> Iterator[Torture]:
     """Starts a mesh with two workers and connected, subscribed mailboxes."""
@@ -309,8 +284,10 @@ def tortured(folder: Path, seed: int) -> Iterator[Torture]:
                 stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant_id, all_mail=True))
                 accounts.append(Account(provider, address, tenant_id))
         acts, deliveries = Acts(mesh, seed, accounts, new_address(mesh, "ms365")), Deliveries(mesh, seed)
+        calendars = CalendarLoad(mesh, seed, accounts)
+        calendars.follow()
         with deliveries.receiving():
-            yield Torture(mesh, seed, accounts, acts, deliveries)
+            yield Torture(mesh, seed, accounts, acts, deliveries, calendars)
 
 
 def run(folder: Path, seed: int, seconds: float) -> list[str]:
@@ -320,22 +297,30 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         torture.run(seconds)
         began = time.monotonic()
         torture.acts.finish()
+        torture.calendars.finish()
         settle(torture.mesh, torture.accounts)
         torture.deliveries.finish()
         print(f"  settled in {time.monotonic() - began:.0f} s", flush=True)
         with suppress(AssertionError):
-            eventually(lambda: not all_faults(torture.mesh, torture.accounts), AGREE_SECONDS)
-        found = all_faults(torture.mesh, torture.accounts)
+            eventually(lambda: not _disagreements(torture), AGREE_SECONDS)
+        found = _disagreements(torture) + run_faults(torture.calendars, seconds)
         found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
         found += act_faults(torture.acts, torture.accounts, seconds)
         found += unseen_sends(torture.acts, torture.accounts, torture.seen)
         found += torture.deliveries.faults()
+        found += unseen_calendar_events(torture.calendars, torture.seen)
         if found:
             print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
         print(f"  seed {seed}: {figures(torture.acts, torture.accounts)}", flush=True)
         print(f"  seed {seed}: webhooks {torture.deliveries.figures()}", flush=True)
         print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
+        print(f"  seed {seed}: calendars {dict(torture.calendars.done)}", flush=True)
         return found
+
+
+def _disagreements(torture: Torture) -> list[str]:
+    """Return where the stream and the lists do not yet say what the providers say."""
+    return all_faults(torture.mesh, torture.accounts) + calendar_faults(torture.calendars)
 
 
 def main() -> int:

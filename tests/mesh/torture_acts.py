@@ -18,6 +18,7 @@ from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
 from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from stack.cli.exits import reason_of
+from tests.mesh.torture_calendars import ENDPOINTS as CALENDAR_ENDPOINTS
 from tests.mesh.verdict import Account
 from tests.programs.mesh import Mesh, eventually
 
@@ -34,6 +35,7 @@ ENVIRONMENT = {
 ENDPOINTS = (
     *("graph.messages.create", "graph.messages.create_reply", "graph.messages.update", "graph.messages.send"),
     *("gmail.drafts.create", "gmail.drafts.send", "gmail.messages.batch_modify", "graph.batch"),
+    *CALENDAR_ENDPOINTS,
 )
 ANSWER_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "close"},

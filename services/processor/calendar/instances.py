@@ -20,7 +20,7 @@ MAX_STEPS = 300_000
 """The largest number of periods of rules that one page examines: about a year of 800 daily series."""
 MAX_SECONDS = 4.0
 """The longest time of a processor that one page spends on instances."""
-_STEPS_BETWEEN_CLOCKS = 64
+_STEPS_BETWEEN_CLOCKS = 512
 
 
 class Budget:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.processor.calendar.decide import CREATED, DELETED, UPDATED, Decision
+from services.processor.calendar.mapping.times import start_text
 from services.processor.calendar.write_rows import Kind, State, WriteRow
 
 
@@ -22,10 +23,12 @@ class OwnWrites:
 
         A new event is its write's whatever its version. A change is a write's only with the version that the provider
         named for it: a later version has a change of another program or person as well. A deletion is a cancellation's
-        once that is done: the event was there before it.
+        once that is done: the event was there before it. So is the change of a series that only lacks its occurrence.
         """
         event = _changed(decision)
         for row in self._rows:
+            if _cancelled_only(row, decision):
+                return row.calendar_write_id
             if row.calendar_event_id != event.calendar_event_id:
                 continue
             if decision.event_type == CREATED and row.kind is Kind.CREATE:
@@ -46,6 +49,17 @@ def ids_of(decisions: Iterable[Decision]) -> list[str]:
         if one.change is not None:
             found += [instance.calendar_event_id for instance in one.change.changed_instances]
     return found
+
+
+def _cancelled_only(row: WriteRow, decision: Decision) -> bool:
+    """Return whether a change of a series is nothing but the cancellation of the occurrence of a write."""
+    change = decision.change
+    if row.kind is not Kind.CANCEL or row.state is not State.DONE or change is None:
+        return False
+    if row.series_id != decision.stored.event.calendar_event_id or set(change.fields) - {"cancelled_dates"}:
+        return False
+    starts = [start_text(one) for one in change.cancelled_starts]
+    return starts == [row.original_start] and not (change.changed_instances or change.restored_starts)
 
 
 def _changed(decision: Decision) -> event_pb2.CalendarEvent:

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar import occurrence
 from services.processor.calendar.choice import Choice
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
 from services.processor.calendar.mapping.series import Slot, slot_key
@@ -170,6 +171,10 @@ class CalendarReader:
         async with self._expanding:
             first = await asyncio.to_thread(first_slots, FirstSlots(), [stored[series_id]], wanted, budget)
         return _page([], first, limit)
+
+    async def occurrence(self, series_id: str, original_start: str, scope: list[str] | None) -> pb2.CalendarEvent:
+        """Return an occurrence of a series, changed or not. Raises as `occurrence.find`."""
+        return (await occurrence.find(self._pool, series_id, original_start, scope)).event
 
     async def _with_instances(self, found: list[pb2.CalendarEvent], calendar_id: str, wanted: Wanted) -> EventsPage:
         """Return a page of single events and of instances; the series are read in parts, however many there are."""

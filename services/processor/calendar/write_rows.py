@@ -74,6 +74,9 @@ class WriteRow:
         submissions: How often it was submitted without a sure refusal.
         calendar_event_id: mailmesh's UUID of the event; None before it is known.
         provider_event_id: The provider's id of the event; empty before it is known.
+        series_id: mailmesh's UUID of the series of an occurrence that the caller named by its original start, or None.
+        provider_series_id: The provider's id of that series, for an occurrence whose own id is not known yet.
+        original_start: The original start of that occurrence: an instant in UTC, or a date.
         version_before: The provider's version of the event that the last submission changes; empty for a new event.
         was_given: Whether the event had the answer of the last submission already before it.
         version: The provider's version that the write made; empty before it is known.
@@ -104,6 +107,9 @@ class WriteRow:
     submissions: int
     calendar_event_id: str | None
     provider_event_id: str
+    series_id: str | None
+    provider_series_id: str
+    original_start: str
     version_before: str
     was_given: bool
     version: str

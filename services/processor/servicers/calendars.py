@@ -109,6 +109,9 @@ class CalendarServicer(Base):
     ) -> pb2.GetCalendarEventResponse:
         """Return one event."""
         event_id = check_id("calendar_event_id", request.calendar_event_id)
+        if request.original_start:
+            found = await self._reader.occurrence(event_id, request.original_start, scope_of(current_caller()))
+            return pb2.GetCalendarEventResponse(event=found)
         event = await self._calendars.event(event_id, scope_of(current_caller()))
         if event is None:
             raise CalendarEventNotFound(resource=event_id, metadata={"calendar_event_id": event_id})

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
@@ -130,3 +131,33 @@ def test_an_event_is_changed_and_then_cancelled_by_command(mesh: Mesh) -> None:
     assert "CALENDAR_EVENT_CHANGED" in late.stderr
     assert ("CALENDAR_WRITE_STATE_DONE", []) == (cancelled["state"], left["events"])
     assert [changed["calendarWriteId"], "calendar.event.deleted"] == [updated.calendar_write_id, deleted.event_type]
+
+
+@pytest.mark.parametrize("provider", MEETINGS)
+def test_an_occurrence_is_read_by_rest_and_cancelled_by_command(mesh: Mesh, provider: str) -> None:
+    address, tenant = reader(mesh, provider, WRITING)
+    (listed,) = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    mesh.run("calendars", "follow", listed["calendarId"])
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    rule = ("--rule", "FREQ=WEEKLY;COUNT=3", "--notify", "none", "--key", "series-1")
+    series = created(mesh, listed["calendarId"], "--subject", "Weekly", *rule)["calendarEventId"]
+    eventually(lambda: _of_event(mesh, tenant, 1), 200, what="the series is announced")
+    second = {"originalStart": "2026-12-07T09:00:00"}
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=30, trust_env=False) as client:
+        shown = client.get(f"/v1/calendar-events/{series}", params=second).json()["event"]
+        body = {"idempotencyKey": "off-1", "notify": "CALENDAR_NOTIFY_NONE", **second}
+        taken = client.post(f"/v1/calendar-events/{series}:cancel", json=body).json()["write"]
+    options = ("--original-start", second["originalStart"], "--notify", "none", "--key", "off-1", "--yes")
+    done = json.loads(mesh.run("calendars", "cancel", series, *options, "--wait", "120", "--json").stdout)
+    updated = eventually(lambda: _of_event(mesh, tenant, 2), 200, what="the cancellation is announced")[1]
+    gone = mesh.run("calendars", "show", series, *options[:2])
+    (kept,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
+
+    assert ("EVENT_KIND_OCCURRENCE", series, "2026-12-07T09:00:00") == (
+        shown["kind"], shown["seriesMasterId"], shown["start"]["local"]
+    )  # fmt: skip
+    assert ("CALENDAR_WRITE_STATE_DONE", taken["calendarWriteId"]) == (done["state"], done["calendarWriteId"])
+    assert ["2026-12-07T09:00:00"] == [one.local for one in updated.change.cancelled_starts]
+    assert "CALENDAR_OCCURRENCE_NOT_FOUND" in gone.stderr
+    assert "Weekly" in [one["subject"] for one in kept["events"]]

@@ -20,7 +20,7 @@ _RESOURCES = (
     (r"(?:me|users/[^/]+)/messages/[^/]+/attachments(?:/[^/]+)?", "Attachment"),
     (r"(?:me|users/[^/]+)/mailFolders(?:[(/][^/]+)?(?:/childFolders(?:/[^/]+)?)?(?:/move|/copy)?", "MailFolder"),
     (r"(?:me|users/[^/]+)/calendars(?:/[^/]+)?", "Calendar"),
-    (r"(?:me|users/[^/]+)/calendars/[^/]+/events(?:/[^/]+)?", "Event"),
+    (r"(?:me|users/[^/]+)/calendars/[^/]+/events(?:/[^/]+)?(?:/instances)?", "Event"),
     (r"(?:me|users/[^/]+)/calendar/getSchedule", "ScheduleInformation"),
     (r"(?:me|users/[^/]+)/translateExchangeIds", "ConvertIdResult"),
     (r"subscriptions(?:/[^/]+)?", "Subscription"),

@@ -105,6 +105,31 @@ async def test_the_times_of_calendars_are_those_of_their_events_with_an_error_fo
     assert 400 == empty.status_code
 
 
+async def test_an_instance_is_read_and_changed_by_an_id_of_its_own(google, control):
+    scopes = f"openid {AUTH}calendar.events"
+    google.tokens = await control.issue_tokens(google.account, scopes=scopes)
+    account, path = google.account, f"/calendars/{google.account}/events"
+    master = await control.create_event(account, account, summary="Weekly", recurrence=MONDAYS, **TIMES)
+    await control.cancel_google(account, account, master["id"], at("2026-12-07"))
+    many = f"{path}/{master['id']}/instances"
+    listed = (await google.get(many))["items"]
+    wanted = at("2026-12-14")["dateTime"]
+    (third,) = (await google.get(many, params={"originalStart": wanted}))["items"]
+    plain = await google.get(f"{path}/{third['id']}")
+    answer = await google.call("PATCH", f"{path}/{third['id']}", json={"summary": "Moved"})
+    removed = await google.call("DELETE", f"{path}/{listed[2]['id']}")
+    left = (await google.get(many))["items"]
+
+    assert ["2026-11-30", "2026-12-14", "2026-12-21", "2026-12-28"] == [one["start"]["dateTime"][:10] for one in listed]
+    assert f"{master['id']}_20261214T140000Z" == third["id"]
+    assert ("Weekly", master["id"], wanted) == (
+        plain["summary"], plain["recurringEventId"], plain["originalStartTime"]["dateTime"]
+    )  # fmt: skip
+    assert (200, 204) == (answer.status_code, removed.status_code)
+    assert ["Weekly", "Moved", "Weekly"] == [one["summary"] for one in left]
+    await google.get(f"{path}/{master['id']}_20261215T140000Z", 404)
+
+
 async def test_googles_client_reads_calendars(google, control, simulator):
     import asyncio
 

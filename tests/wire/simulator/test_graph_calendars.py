@@ -80,6 +80,15 @@ async def test_every_answer_is_what_the_models_say(graph, control, calendar):
     await graph.get(f"{path}/events/{made['id']}?$select=nonsense", 501)
 
 
+async def test_an_event_has_no_conversation(graph, control, calendar):
+    from msgraph.generated.models.event import Event
+
+    made = await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
+    assert not {"conversation_id", "conversation_index"} & Event().get_field_deserializers().keys()
+    assert "conversationId" not in Event().get_field_deserializers()
+    await graph.get(f"/me/calendars/{calendar['id']}/events/{made['id']}?$select=conversationId", 501)
+
+
 async def test_the_times_of_people_are_those_of_their_events_with_an_error_for_an_unknown_one(graph, control, calendar):
     await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
     zone = {"timeZone": "Eastern Standard Time"}
@@ -145,3 +154,28 @@ async def test_a_repeated_transaction_is_one_event_whose_address_to_join_comes_l
     assert (None, None) == (made["onlineMeeting"], first["onlineMeeting"])
     assert second["onlineMeeting"]["joinUrl"].startswith("https://")
     assert made["changeKey"] != second["changeKey"]
+
+
+async def test_an_occurrence_is_read_and_changed_by_an_id_of_its_own(graph, control, calendar):
+    master = await control.create_event(graph.account, calendar["id"], subject="Weekly", recurrence=WEEKLY, **TIMES)
+    await control.cancel_instance(graph.account, calendar["id"], master["id"], "2026-12-07")
+    path = f"/me/calendars/{calendar['id']}/events"
+    window = "startDateTime=2026-11-30T00:00:00Z&endDateTime=2026-12-22T00:00:00Z"
+    select = "$select=subject,start,type,originalStart,seriesMasterId"
+    listed = (await graph.get(f"{path}/{master['id']}/instances?{window}&{select}"))["value"]
+    second = listed[1]["id"]
+    answer = await graph.call("PATCH", f"{path}/{second}", json={"subject": "Moved"})
+    changed = await graph.get(f"{path}/{second}")
+    removed = await graph.call("DELETE", f"{path}/{listed[2]['id']}")
+    left = (await graph.get(f"{path}/{master['id']}/instances?{window}&{select}"))["value"]
+
+    assert [("occurrence", day) for day in ("2026-11-30", "2026-12-14", "2026-12-21")] == [
+        (one["type"], one["start"]["dateTime"][:10]) for one in listed
+    ]
+    assert {("Weekly", master["id"])} == {(one["subject"], one["seriesMasterId"]) for one in listed}
+    assert "2026-12-14T14:00:00Z" == listed[1]["originalStart"]
+    assert (200, 204) == (answer.status_code, removed.status_code)
+    assert ("exception", "Moved") == (changed["type"], changed["subject"])
+    assert [("occurrence", "Weekly"), ("exception", "Moved")] == [(one["type"], one["subject"]) for one in left]
+    await graph.get(f"{path}/{listed[2]['id']}", 404)
+    await graph.get(f"{path}/{master['id']}/instances", 400)

@@ -95,6 +95,7 @@ COMMANDS = (
     ("calendars", "events", ID),
     ("calendars", "instances", ID),
     ("calendars", "show", ID),
+    ("calendars", "show", ID, "--original-start", "2026-12-07T09:00:00"),
     ("calendars", "free-busy", ID, "ada@example.com"),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
     ("calendars", "respond", ID, "accepted", "--notify", "none"),

@@ -92,8 +92,8 @@ def _weekly(rule: Rule, start: date, offset: int) -> tuple[date, list[date]] | N
     if monday is None or _shifted(monday, 6) is None:
         return None
     wanted = {day for _, day in rule.days} or {start.weekday()}
-    week = [monday + timedelta(days=n) for n in range(7)]
-    return monday, [day for day in week if day.weekday() in wanted and (not rule.months or day.month in rule.months)]
+    days = [monday + timedelta(days=n) for n in sorted((day - rule.week_start) % 7 for day in wanted)]
+    return monday, [day for day in days if not rule.months or day.month in rule.months]
 
 
 def _monthly(rule: Rule, start: date, offset: int) -> tuple[date, list[date]] | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Final, Literal, TypeVar, cast, get_args
 
 from services.processor.calendar.mapping.zones import zone_info
@@ -73,6 +74,7 @@ class Rule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
 
+@lru_cache(maxsize=4096)
 def parse_rule(text: str, iana_zone: str) -> Rule:
     """Return the rule of an `RRULE` line.
 

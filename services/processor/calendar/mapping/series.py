@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -99,7 +100,8 @@ class Series:
             for event_id, one in self.changed.items()
             if overlaps(one, begin, end)
         ]
-        yield from heapq.merge(sorted(moved, key=slot_key), _in_order(self._by_rule(begin, end, spend)), key=slot_key)
+        by_rule = _in_order(self._by_rule(begin, end, spend))
+        yield from heapq.merge(sorted(moved, key=slot_key), by_rule, key=slot_key) if moved else by_rule
 
     def _by_rule(self, begin: datetime, end: datetime, spend: Callable[[], None]) -> Iterator[Slot]:
         cancelled = set(self.master.cancelled_dates)
@@ -109,7 +111,7 @@ class Series:
             key = day.isoformat()
             if key in cancelled or key in self.exceptions or (starts := self._instant(day)) >= end:
                 continue
-            if starts >= begin or sort_instant(self._end(self.original_start(day))) > begin:
+            if starts >= begin or self.end_instant(day, starts) > begin:
                 yield Slot(starts, instance_uuid(self.master.calendar_event_id, key), self, day)
 
     def at(self, day: date) -> pb2.CalendarEvent:
@@ -143,7 +145,7 @@ class Series:
         master = self.master
         try:
             if self._has_one_zone:
-                return shifted(start, local_clock(master.end) - local_clock(master.start), zone_of(master.end))
+                return shifted(start, self._clock_length, zone_of(master.end))
             return at_instant(sort_instant(start) + self._length, zone_of(master.end))
         except OverflowError:
             return on_day(date.max) if master.is_all_day else at_instant(_LAST, zone_of(master.end))
@@ -154,6 +156,22 @@ class Series:
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         clock = datetime.combine(day, self._clock, zone_info(self._start.iana_zone))
         return clock.astimezone(UTC)
+
+    def end_instant(self, day: date, starts: datetime) -> datetime:
+        """Return the end of the instance of a local day that begins at an instant.
+
+        It is the end that `at` gives, without a message: a page compares many that it does not return.
+        """
+        if not self.master.is_all_day and self._has_one_zone:
+            zone = zone_info(self._start.iana_zone)
+            with suppress(OverflowError):
+                clock = starts.astimezone(zone).replace(tzinfo=None) + self._clock_length
+                return clock.replace(tzinfo=zone).astimezone(UTC)
+        return sort_instant(self._end(self.original_start(day)))
+
+    @cached_property
+    def _clock_length(self) -> timedelta:
+        return local_clock(self.master.end) - local_clock(self.master.start)
 
     @cached_property
     def _start(self) -> pb2.EventTime:

@@ -81,6 +81,11 @@ def sort_instant(time: pb2.EventTime) -> datetime:
     return datetime.fromisoformat(time.date).replace(tzinfo=UTC)
 
 
+def start_text(time: pb2.EventTime) -> str:
+    """Return an original start as text: an instant in UTC, or a date."""
+    return time.date or f"{sort_instant(time):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def shifted(time: pb2.EventTime, span: timedelta, zone: ZoneName) -> pb2.EventTime:
     """Return the time after a span of wall-clock time; of an all-day event after a span of days.
 

@@ -22,15 +22,15 @@ DUE = DueQueue("calendar_writes", "SELECT tenant_id, due_at FROM processor.calen
 _INSERT = f"""
     INSERT INTO processor.calendar_writes (calendar_write_id, tenant_id, calendar_id, provider_calendar_id,
         idempotency_key, digest, provider, kind, content, state, correlation_id, due_at, deadline_at, key_id,
-        calendar_event_id, provider_event_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        calendar_event_id, provider_event_id, series_id, provider_series_id, original_start)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 _INSERTED = (
     "calendar_write_id", "tenant_id", "calendar_id", "provider_calendar_id", "idempotency_key", "digest", "provider",
     "kind", "content", "state", "correlation_id", "due_at", "deadline_at", "key_id", "calendar_event_id",
-    "provider_event_id",
+    "provider_event_id", "series_id", "provider_series_id", "original_start",
 )  # fmt: skip
 _OVERDUE = f"""
     SELECT {_COLUMNS} FROM processor.calendar_writes w
@@ -68,10 +68,13 @@ async def by_key(connection: db.Connection, tenant_id: str, key: str, digest: by
 async def by_event(
     connection: db.Connection, event_id: str, key: str, digest: bytes, scope: list[str] | None
 ) -> tuple[WriteRow, bool] | None:
-    """Read the write with a key about an event, which the calendar need not have any more; else as `by_key`."""
+    """Read the write with a key about an event or an occurrence of a series, which the calendar need not have any more.
+
+    Else as `by_key`; no scope means all tenants.
+    """
     found = await connection.fetchrow(
         f"SELECT {_COLUMNS}, digest IN ($3, processor.erased_digest(tenant_id, $3)) AS is_same"  # noqa: S608
-        " FROM processor.calendar_writes WHERE calendar_event_id = $1"
+        " FROM processor.calendar_writes WHERE (calendar_event_id = $1 OR series_id = $1)"
         " AND idempotency_key IN ($2, processor.erased_key(tenant_id, $2))"
         " AND ($4::uuid[] IS NULL OR tenant_id = ANY($4))",
         event_id,
@@ -187,7 +190,8 @@ async def of_events(connection: db.Connection, tenant_id: str, event_ids: Sequen
     """Read the writes of a tenant that made or changed events."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.calendar_writes"  # noqa: S608
-        " WHERE calendar_event_id = ANY($2::uuid[]) AND tenant_id = $1 ORDER BY calendar_write_id",
+        " WHERE (calendar_event_id = ANY($2::uuid[]) OR series_id = ANY($2::uuid[])) AND tenant_id = $1"
+        " ORDER BY calendar_write_id",
         tenant_id,
         list(event_ids),
     )
@@ -234,9 +238,10 @@ def _row(found: asyncpg.Record) -> WriteRow:
     values = {name: found[name] for name in _NAMES}
     for name in ("calendar_write_id", "tenant_id", "calendar_id"):
         values[name] = str(values[name])
-    event_id, kind = values["calendar_event_id"], Kind(values["kind"])
+    for name in ("calendar_event_id", "series_id"):
+        values[name] = None if values[name] is None else str(values[name])
+    kind = Kind(values["kind"])
     values |= {
-        "calendar_event_id": None if event_id is None else str(event_id),
         "kind": kind,
         "content": CONTENTS[kind].FromString(values["content"]),
         "state": State(values["state"]),

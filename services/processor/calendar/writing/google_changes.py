@@ -6,6 +6,7 @@ can be cancelled once, and one that is gone after a doubt was cancelled. Google 
 out of reach as well, so that an event counts as gone only while its calendar is there.
 """
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,6 +23,7 @@ from services.processor.calendar.writing.target import (
     found_answer,
     found_cancelled,
     found_change,
+    no_occurrence,
 )
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
@@ -55,6 +57,8 @@ class GoogleChanges:
 
     async def target(self, row: WriteRow) -> Target:
         """See `WritableCalendars.target`."""
+        if not row.provider_event_id:
+            row = replace(row, provider_event_id=await self._occurrence(row))
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
@@ -65,6 +69,20 @@ class GoogleChanges:
         if row.kind is Kind.UPDATE and flag(found, "attendeesOmitted") and _changes_attendees(row):
             raise ImpossibleError("CALENDAR_FIELD_UNSUPPORTED", "Google does not show all attendees of the event")
         return Target(row.provider_event_id, text(found, "etag"), was_given=_is_given(row, found))
+
+    async def _occurrence(self, row: WriteRow) -> str:
+        """Return the id of an occurrence, changed or not."""
+        series = f"{self._calendar_of(row)}/events/{quote(row.provider_series_id, safe='')}"
+        url = f"{series}/instances?{urlencode({'originalStart': row.original_start})}"
+        try:
+            found = objects(await self._access.call("calendar_instances", url), "items")
+        except SourceError as exc:
+            if exc.remedy not in (Remedy.MISSING, Remedy.CURSOR_LOST):
+                raise
+            found = []
+        if not found or text(found[0], "status") == "cancelled":
+            raise no_occurrence()
+        return text(found[0], "id")
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""

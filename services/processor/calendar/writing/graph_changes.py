@@ -11,6 +11,9 @@ Graph answers 404 for the events of a calendar out of reach as well, so that an 
 calendar is there.
 """
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +35,7 @@ from services.processor.calendar.writing.target import (
     found_answer,
     found_cancelled,
     found_change,
+    no_occurrence,
 )
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
@@ -39,6 +43,8 @@ from services.processor.mailbox.provider_http import JSON
 from services.providers.marks import GRAPH_CALENDAR_CHANGE
 from services.providers.names import MS365
 
+_MINUTE = timedelta(minutes=1)
+_DIGITS = re.compile(r"\.\d+")
 _ACCEPTED, _DELETED = 202, 204
 _OUTDATED = 412
 _UTC, _WINDOWS_UTC = "Etc/UTC", "UTC"
@@ -70,6 +76,8 @@ class GraphChanges:
 
     async def target(self, row: WriteRow) -> Target:
         """See `WritableCalendars.target`."""
+        if not row.provider_event_id:
+            row = replace(row, provider_event_id=await self._occurrence(row))
         found = await self._read(row)
         if found is None:
             raise ImpossibleError("CALENDAR_EVENT_NOT_FOUND", "the calendar does not have the event any more")
@@ -81,6 +89,23 @@ class GraphChanges:
         if row.kind is Kind.UPDATE and row.changes.event.HasField("body_text") and flag(found, "isOnlineMeeting"):
             raise ImpossibleError("CALENDAR_BODY_HOLDS_MEETING", "another body would end the online meeting")
         return Target(row.provider_event_id, version, was_given=_is_given(row, found))
+
+    async def _occurrence(self, row: WriteRow) -> str:
+        """Return the id of an occurrence; an instance that was changed meanwhile still has its original start.
+
+        Graph shows the original start of a whole day in more than one form, so the start of an unchanged one counts.
+        """
+        begin = datetime.fromisoformat(row.original_start).replace(tzinfo=UTC)
+        window = {"startDateTime": _clock(begin - _MINUTE), "endDateTime": _clock(begin + _MINUTE)}
+        url = f"{self._calendar_of(row)}/events/{quote(row.provider_series_id, safe='')}/instances"
+        found = await self._found("calendar_instances", url, {**window, "$select": "id,type,start,originalStart"})
+        for one in objects(found or {}, "value"):
+            starts = {_clock_of(text(one, "originalStart"))}
+            if text(one, "type").lower() == "occurrence":
+                starts.add(_clock_of(text(member(one, "start"), "dateTime")))
+            if begin in starts:
+                return text(one, "id")
+        raise no_occurrence()
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
@@ -172,6 +197,19 @@ class GraphChanges:
 
     def _calendar_of(self, row: WriteRow) -> str:
         return f"{self._base}/me/calendars/{quote(row.provider_calendar_id, safe='')}"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _clock_of(shown: str) -> datetime | None:
+    """Return the instant of a time in UTC or with an offset, of which Graph shows seven digits; None for another."""
+    try:
+        moment = datetime.fromisoformat(_DIGITS.sub("", shown))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_given(row: WriteRow, found: JSON) -> bool:

@@ -10,8 +10,11 @@ from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
+from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
+from services.processor.calendar import occurrence
+from services.processor.calendar.occurrence import Occurrence, columns_of
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.store import calendars, events, writes
 from services.processor.calendar.write_rows import Content, EventContent, Kind, State, WriteRow
@@ -128,6 +131,8 @@ class CalendarWrites:
     async def _on_event(
         self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
     ) -> tuple[WriteRow, bool]:
+        if request.original_start:
+            return await self._on_occurrence(kind, request, scope, key_id)
         event_id = request.calendar_event_id
         async with db.transaction(self._pool) as connection:
             event = await events.by_id(connection, event_id, scope)
@@ -140,6 +145,24 @@ class CalendarWrites:
                 return found[0], True
             calendar = await _calendar(connection, event.calendar_id, scope)
             row, was_known = await self._accept(connection, calendar, kind, request, key_id, event)
+        return self._woken(row, was_known=was_known)
+
+    async def _on_occurrence(
+        self, kind: Kind, request: EventContent, scope: list[str] | None, key_id: str | None
+    ) -> tuple[WriteRow, bool]:
+        series_id = request.calendar_event_id
+        async with db.connection(self._pool) as connection:
+            # The change may have removed the occurrence: the caller who asks again learns the outcome.
+            digest = digest_of(kind, request)
+            known = await writes.by_event(connection, series_id, request.idempotency_key, digest, scope)
+        if known is not None and known[1]:
+            return known[0], True
+        found = await occurrence.find(self._pool, series_id, request.original_start, scope)
+        if isinstance(request, pb2.UpdateCalendarEventRequest) and request.version and not found.is_changed:
+            raise FieldInvalid.of("version", "must be empty for an occurrence that was not changed yet")
+        async with db.transaction(self._pool) as connection:
+            calendar = await _calendar(connection, found.series.calendar_id, scope)
+            row, was_known = await self._accept(connection, calendar, kind, request, key_id, found.event, found)
         return self._woken(row, was_known=was_known)
 
     async def get(self, write_id: str, scope: list[str] | None) -> WriteRow:
@@ -205,15 +228,16 @@ class CalendarWrites:
         content: Content,
         key_id: str | None,
         event: event_pb2.CalendarEvent | None = None,
+        found: Occurrence | None = None,
     ) -> tuple[WriteRow, bool]:
         digest = digest_of(kind, content)
         by_key = (connection, calendar.tenant_id, content.idempotency_key, digest)
         known = await writes.by_key(*by_key)
-        made = None if known else await self._insert(connection, calendar, kind, content, key_id, event)
-        found = (made, True) if made else known or await writes.by_key(*by_key)
-        if found is None or not found[1]:
+        made = None if known else await self._insert(connection, calendar, kind, content, key_id, event, found)
+        accepted = (made, True) if made else known or await writes.by_key(*by_key)
+        if accepted is None or not accepted[1]:
             raise IdempotencyKeyReused(metadata={"idempotency_key": content.idempotency_key})
-        return found[0], made is None
+        return accepted[0], made is None
 
     async def _insert(
         self,
@@ -223,6 +247,7 @@ class CalendarWrites:
         content: Content,
         key_id: str | None,
         event: event_pb2.CalendarEvent | None,
+        found: Occurrence | None,
     ) -> WriteRow | None:
         await _check(connection, calendar, content, event)
         tenant_id, now = calendar.tenant_id, self._clock.now()
@@ -244,8 +269,7 @@ class CalendarWrites:
             "due_at": now,
             "deadline_at": now + timedelta(seconds=self._settings.calendar_write_deadline_seconds),
             "key_id": key_id,
-            "calendar_event_id": None if event is None else event.calendar_event_id,
-            "provider_event_id": "" if event is None else event.provider_event_id,
+            **columns_of(event, found),
         }
         return await writes.insert(connection, row)
 

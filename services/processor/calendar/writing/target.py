@@ -43,6 +43,8 @@ class WritableCalendars(Protocol):
     async def target(self, row: WriteRow) -> Target:
         """Read the event that a write changes, before its submission; not for new events.
 
+        An occurrence of a series that has no event of its own yet is found by its original start.
+
         Raises:
             ImpossibleError: Its state does not permit the change.
             SourceError: Any failure.
@@ -69,6 +71,11 @@ class WritableCalendars(Protocol):
         Raises:
             SourceError: Any other failure.
         """
+
+
+def no_occurrence() -> ImpossibleError:
+    """Return the refusal of an occurrence that the series does not have any more."""
+    return ImpossibleError("CALENDAR_OCCURRENCE_NOT_FOUND", "the series has no occurrence with this original start")
 
 
 def check_live(row: WriteRow, version: str, *, is_organizer: bool) -> None:

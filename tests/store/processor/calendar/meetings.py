@@ -43,14 +43,14 @@ class Meeting:
         self.address = writer.followed.tenant.address
 
     @classmethod
-    async def of(cls, ground: Ground, provider: str) -> "Meeting":
-        """Invite a new account; its calendar is not followed yet."""
+    async def of(cls, ground: Ground, provider: str, times: dict[str, Any] | None = None) -> "Meeting":
+        """Invite a new account; its calendar is not followed yet. `times` has the title and the times, or a series."""
         writer = await Writer.of(ground, provider)
         name, _, domain = writer.followed.tenant.address.partition("@")
         organizer = (await ground.control.create_account(provider, f"o-{name}@{domain}"))["address"]
         calendar = (await ground.control.calendars(organizer))[0]["id"]
         made = cls(writer, provider, organizer, calendar)
-        fields = {**TIMES[provider], **attendees(provider, made.address, "eve@example.com")}
+        fields = {**(times or TIMES[provider]), **attendees(provider, made.address, "eve@example.com")}
         await ground.control.create_event(organizer, calendar, **fields)
         return made
 

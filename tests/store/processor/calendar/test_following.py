@@ -141,6 +141,18 @@ async def test_a_shared_calendar_that_is_lost_is_withdrawn_and_the_rest_goes_on(
     assert own.calendar_id == told[3].calendar.calendar_id
 
 
+async def test_a_second_calendar_has_changes_of_its_own(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    control, address = ground.control, followed.tenant.address
+    second = await control.add_calendar(address, "Team")
+    async with running(ground.worker_settings(**HASTE)):
+        row = await followed.follow(second["id"])
+        await control.create_event(address, second["id"], subject="Plan", **TIMES)
+        (created,) = await followed.awaited("event.created")
+
+    assert (row.calendar_id, "Plan") == (created.calendar.calendar_id, created.event.subject)
+
+
 async def test_unfollowing_deletes_events_and_following_again_reads_afresh(ground: Ground) -> None:
     followed = await FollowedCalendar.of(ground)
     await followed.create(subject="One")

@@ -273,6 +273,12 @@ def test_the_original_start_of_a_whole_day_is_its_local_day() -> None:
     assert "2026-03-09" == map_event(one, CALENDAR).original_start.date
 
 
+def test_events_of_one_ical_uid_are_as_many_as_their_ids() -> None:
+    first, second = (map_event(graph_event(id=name, iCalUId="UID"), CALENDAR) for name in ("AAMk-a", "AAMk-A"))
+    assert first.ical_uid == second.ical_uid == "UID"
+    assert first.calendar_event_id != second.calendar_event_id
+
+
 def test_without_a_selected_original_start_there_is_none() -> None:
     assert not mapped(type="exception", seriesMasterId="AAMkAD-series=").HasField("original_start")
 

@@ -766,6 +766,12 @@ const (
 	// Do: Disconnect the tenant first; then connect the mailbox the other way.
 	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
+	// CALENDAR_OCCURRENCE_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The series has no occurrence with this original start, or the occurrence was cancelled.
+	// Do: List the instances of the series, and take original_start from one of them.
+	// Sample: {"reason": "CALENDAR_OCCURRENCE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "original_start": "2026-12-07T09:00:00"}}
+	ErrorReason_ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND ErrorReason = 218
 	// CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
@@ -1017,6 +1023,7 @@ var (
 		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
 		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
+		218: "ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND",
 		222: "ERROR_REASON_CALENDAR_NOT_PUSHED",
 		223: "ERROR_REASON_SUBSCRIPTION_OF_CALENDAR",
 		220: "ERROR_REASON_PERSON_ERASED",
@@ -1162,6 +1169,7 @@ var (
 		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
 		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
+		"ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND":  218,
 		"ERROR_REASON_CALENDAR_NOT_PUSHED":            222,
 		"ERROR_REASON_SUBSCRIPTION_OF_CALENDAR":       223,
 		"ERROR_REASON_PERSON_ERASED":                  220,
@@ -1216,7 +1224,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd2*\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x83+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1341,7 +1349,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
 	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
-	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12%\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12/\n" +
+	"*ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND\x10\xda\x01\x12%\n" +
 	" ERROR_REASON_CALENDAR_NOT_PUSHED\x10\xde\x01\x12*\n" +
 	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12\x1f\n" +
 	"\x1aERROR_REASON_PERSON_ERASED\x10\xdc\x01\x12*\n" +

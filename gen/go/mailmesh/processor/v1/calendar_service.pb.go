@@ -1001,7 +1001,10 @@ type RespondToCalendarEventRequest struct {
 	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
 	// notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
 	// leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
-	Notify        CalendarNotify `protobuf:"varint,5,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	Notify CalendarNotify `protobuf:"varint,5,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	// original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+	// whole day. Empty addresses the event itself.
+	OriginalStart string `protobuf:"bytes,6,opt,name=original_start,json=originalStart,proto3" json:"original_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1069,6 +1072,13 @@ func (x *RespondToCalendarEventRequest) GetNotify() CalendarNotify {
 		return x.Notify
 	}
 	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+func (x *RespondToCalendarEventRequest) GetOriginalStart() string {
+	if x != nil {
+		return x.OriginalStart
+	}
+	return ""
 }
 
 // RespondToCalendarEventResponse contains the write.
@@ -1251,8 +1261,12 @@ type UpdateCalendarEventRequest struct {
 	Event *CalendarEventChanges `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
 	// notify says who is notified.
 	Notify CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
-	// version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any.
-	Version       string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	// version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any, and
+	// an occurrence that was not changed yet has none.
+	Version string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	// original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+	// whole day. Empty addresses the event itself.
+	OriginalStart string `protobuf:"bytes,6,opt,name=original_start,json=originalStart,proto3" json:"original_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1322,6 +1336,13 @@ func (x *UpdateCalendarEventRequest) GetVersion() string {
 	return ""
 }
 
+func (x *UpdateCalendarEventRequest) GetOriginalStart() string {
+	if x != nil {
+		return x.OriginalStart
+	}
+	return ""
+}
+
 // UpdateCalendarEventResponse contains the write.
 type UpdateCalendarEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1387,7 +1408,10 @@ type CancelCalendarEventRequest struct {
 	// comment is a text for the attendees, at most 1000 characters. Microsoft only.
 	Comment string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	// notify says who is notified.
-	Notify        CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	Notify CalendarNotify `protobuf:"varint,4,opt,name=notify,proto3,enum=mailmesh.processor.v1.CalendarNotify" json:"notify,omitempty"`
+	// original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+	// whole day. Empty addresses the event itself.
+	OriginalStart string `protobuf:"bytes,5,opt,name=original_start,json=originalStart,proto3" json:"original_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1448,6 +1472,13 @@ func (x *CancelCalendarEventRequest) GetNotify() CalendarNotify {
 		return x.Notify
 	}
 	return CalendarNotify_CALENDAR_NOTIFY_UNSPECIFIED
+}
+
+func (x *CancelCalendarEventRequest) GetOriginalStart() string {
+	if x != nil {
+		return x.OriginalStart
+	}
+	return ""
 }
 
 // CancelCalendarEventResponse contains the write.
@@ -2323,8 +2354,11 @@ type GetCalendarEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// calendar_event_id is the event's UUID.
 	CalendarEventId string `protobuf:"bytes,1,opt,name=calendar_event_id,json=calendarEventId,proto3" json:"calendar_event_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+	// whole day. Empty addresses the event itself.
+	OriginalStart string `protobuf:"bytes,2,opt,name=original_start,json=originalStart,proto3" json:"original_start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetCalendarEventRequest) Reset() {
@@ -2360,6 +2394,13 @@ func (*GetCalendarEventRequest) Descriptor() ([]byte, []int) {
 func (x *GetCalendarEventRequest) GetCalendarEventId() string {
 	if x != nil {
 		return x.CalendarEventId
+	}
+	return ""
+}
+
+func (x *GetCalendarEventRequest) GetOriginalStart() string {
+	if x != nil {
+		return x.OriginalStart
 	}
 	return ""
 }
@@ -2972,13 +3013,14 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
 	"\x1bCreateCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
-	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xaa\x02\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xd7\x02\n" +
 	"\x1dRespondToCalendarEventRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
 	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12C\n" +
 	"\x06answer\x18\x03 \x01(\x0e2%.mailmesh.processor.v1.CalendarAnswerB\x04\xe2A\x01\x02R\x06answer\x12\x1e\n" +
 	"\acomment\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\acomment\x12C\n" +
-	"\x06notify\x18\x05 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"y\n" +
+	"\x06notify\x18\x05 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\x12+\n" +
+	"\x0eoriginal_start\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\roriginalStart\"y\n" +
 	"\x1eRespondToCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
 	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xf7\x03\n" +
@@ -2996,21 +3038,23 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\n" +
 	"_body_textB\v\n" +
 	"\t_locationB\x12\n" +
-	"\x10_recurrence_rule\"\xab\x02\n" +
+	"\x10_recurrence_rule\"\xd8\x02\n" +
 	"\x1aUpdateCalendarEventRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
 	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12G\n" +
 	"\x05event\x18\x03 \x01(\v2+.mailmesh.processor.v1.CalendarEventChangesB\x04\xe2A\x01\x02R\x05event\x12C\n" +
 	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\x12\x1e\n" +
-	"\aversion\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\aversion\"v\n" +
+	"\aversion\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\aversion\x12+\n" +
+	"\x0eoriginal_start\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\roriginalStart\"v\n" +
 	"\x1bUpdateCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
-	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\xe2\x01\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"\x8f\x02\n" +
 	"\x1aCancelCalendarEventRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x120\n" +
 	"\x11calendar_event_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12\x1e\n" +
 	"\acomment\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\acomment\x12C\n" +
-	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\"v\n" +
+	"\x06notify\x18\x04 \x01(\x0e2%.mailmesh.processor.v1.CalendarNotifyB\x04\xe2A\x01\x02R\x06notify\x12+\n" +
+	"\x0eoriginal_start\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\roriginalStart\"v\n" +
 	"\x1bCancelCalendarEventResponse\x12:\n" +
 	"\x05write\x18\x01 \x01(\v2$.mailmesh.processor.v1.CalendarWriteR\x05write\x12\x1b\n" +
 	"\twas_known\x18\x02 \x01(\bR\bwasKnown\"K\n" +
@@ -3072,9 +3116,10 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x13_has_online_meeting\"\x81\x01\n" +
 	"\x1aListCalendarEventsResponse\x12;\n" +
 	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"K\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"x\n" +
 	"\x17GetCalendarEventRequest\x120\n" +
-	"\x11calendar_event_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\"U\n" +
+	"\x11calendar_event_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12+\n" +
+	"\x0eoriginal_start\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\roriginalStart\"U\n" +
 	"\x18GetCalendarEventResponse\x129\n" +
 	"\x05event\x18\x01 \x01(\v2#.mailmesh.calendar.v1.CalendarEventR\x05event\"\x9e\x02\n" +
 	"\x1cListCalendarInstancesRequest\x120\n" +

@@ -57,7 +57,8 @@ type CalendarServiceClient interface {
 	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(ctx context.Context, in *ListCalendarEventsRequest, opts ...grpc.CallOption) (*ListCalendarEventsResponse, error)
-	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
+	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+	// of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
 	GetCalendarEvent(ctx context.Context, in *GetCalendarEventRequest, opts ...grpc.CallOption) (*GetCalendarEventResponse, error)
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
@@ -76,19 +77,19 @@ type CalendarServiceClient interface {
 	CreateCalendarEvent(ctx context.Context, in *CreateCalendarEventRequest, opts ...grpc.CallOption) (*CreateCalendarEventResponse, error)
 	// RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
 	// it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(ctx context.Context, in *RespondToCalendarEventRequest, opts ...grpc.CallOption) (*RespondToCalendarEventResponse, error)
 	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
 	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
 	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	UpdateCalendarEvent(ctx context.Context, in *UpdateCalendarEventRequest, opts ...grpc.CallOption) (*UpdateCalendarEventResponse, error)
 	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	CancelCalendarEvent(ctx context.Context, in *CancelCalendarEventRequest, opts ...grpc.CallOption) (*CancelCalendarEventResponse, error)
@@ -271,7 +272,8 @@ type CalendarServiceServer interface {
 	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(context.Context, *ListCalendarEventsRequest) (*ListCalendarEventsResponse, error)
-	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
+	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+	// of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
 	GetCalendarEvent(context.Context, *GetCalendarEventRequest) (*GetCalendarEventResponse, error)
 	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
 	// CALENDAR_WINDOW_TOO_LARGE.
@@ -290,19 +292,19 @@ type CalendarServiceServer interface {
 	CreateCalendarEvent(context.Context, *CreateCalendarEventRequest) (*CreateCalendarEventResponse, error)
 	// RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
 	// it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	RespondToCalendarEvent(context.Context, *RespondToCalendarEventRequest) (*RespondToCalendarEventResponse, error)
 	// UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+	// Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
 	// CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
 	// CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	UpdateCalendarEvent(context.Context, *UpdateCalendarEventRequest) (*UpdateCalendarEventResponse, error)
 	// CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
 	// is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+	// in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
 	// IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
 	// KEY_STORAGE_FULL.
 	CancelCalendarEvent(context.Context, *CancelCalendarEventRequest) (*CancelCalendarEventResponse, error)

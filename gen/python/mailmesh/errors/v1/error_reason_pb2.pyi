@@ -884,6 +884,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND: _ErrorReason.ValueType  # 218
+    """CALENDAR_OCCURRENCE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The series has no occurrence with this original start, or the occurrence was cancelled.
+    Do: List the instances of the series, and take original_start from one of them.
+    Sample: {"reason": "CALENDAR_OCCURRENCE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "original_start": "2026-12-07T09:00:00"}}
+    """
     ERROR_REASON_CALENDAR_NOT_PUSHED: _ErrorReason.ValueType  # 222
     """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
 
@@ -1890,6 +1897,13 @@ ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE: ErrorReason.ValueType  # 217
 When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_CALENDAR_OCCURRENCE_NOT_FOUND: ErrorReason.ValueType  # 218
+"""CALENDAR_OCCURRENCE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The series has no occurrence with this original start, or the occurrence was cancelled.
+Do: List the instances of the series, and take original_start from one of them.
+Sample: {"reason": "CALENDAR_OCCURRENCE_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d", "original_start": "2026-12-07T09:00:00"}}
 """
 ERROR_REASON_CALENDAR_NOT_PUSHED: ErrorReason.ValueType  # 222
 """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.

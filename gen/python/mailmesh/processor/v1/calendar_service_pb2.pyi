@@ -533,6 +533,7 @@ class RespondToCalendarEventRequest(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     NOTIFY_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
     calendar_event_id: _builtins.str
@@ -547,6 +548,10 @@ class RespondToCalendarEventRequest(_message.Message):
     """notify says whether the organizer is notified: ALL or NONE. At Microsoft, NONE leaves the answer in this calendar alone. At Google it
     leaves out the mail, and the organizer's calendar shows the answer all the same; EXTERNAL is Google's too.
     """
+    original_start: _builtins.str
+    """original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+    whole day. Empty addresses the event itself.
+    """
     def __init__(
         self,
         *,
@@ -555,10 +560,11 @@ class RespondToCalendarEventRequest(_message.Message):
         answer: Global___CalendarAnswer.ValueType = ...,
         comment: _builtins.str = ...,
         notify: Global___CalendarNotify.ValueType = ...,
+        original_start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify", "original_start", b"original_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -685,6 +691,7 @@ class UpdateCalendarEventRequest(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     NOTIFY_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
     calendar_event_id: _builtins.str
@@ -692,7 +699,13 @@ class UpdateCalendarEventRequest(_message.Message):
     notify: Global___CalendarNotify.ValueType
     """notify says who is notified."""
     version: _builtins.str
-    """version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any."""
+    """version makes the changes only in this `version` of the event; else they fail with CALENDAR_EVENT_CHANGED. Empty permits any, and
+    an occurrence that was not changed yet has none.
+    """
+    original_start: _builtins.str
+    """original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+    whole day. Empty addresses the event itself.
+    """
     @_builtins.property
     def event(self) -> Global___CalendarEventChanges:
         """event has the changes, at least one."""
@@ -705,10 +718,11 @@ class UpdateCalendarEventRequest(_message.Message):
         event: Global___CalendarEventChanges | None = ...,
         notify: Global___CalendarNotify.ValueType = ...,
         version: _builtins.str = ...,
+        original_start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "event", b"event", "idempotency_key", b"idempotency_key", "notify", b"notify", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "event", b"event", "idempotency_key", b"idempotency_key", "notify", b"notify", "original_start", b"original_start", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,6 +766,7 @@ class CancelCalendarEventRequest(_message.Message):
     CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     NOTIFY_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key has 1 to 200 printable ASCII characters and is unique among the writes of the tenant."""
     calendar_event_id: _builtins.str
@@ -760,6 +775,10 @@ class CancelCalendarEventRequest(_message.Message):
     """comment is a text for the attendees, at most 1000 characters. Microsoft only."""
     notify: Global___CalendarNotify.ValueType
     """notify says who is notified."""
+    original_start: _builtins.str
+    """original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+    whole day. Empty addresses the event itself.
+    """
     def __init__(
         self,
         *,
@@ -767,10 +786,11 @@ class CancelCalendarEventRequest(_message.Message):
         calendar_event_id: _builtins.str = ...,
         comment: _builtins.str = ...,
         notify: Global___CalendarNotify.ValueType = ...,
+        original_start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "comment", b"comment", "idempotency_key", b"idempotency_key", "notify", b"notify", "original_start", b"original_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1233,16 +1253,22 @@ class GetCalendarEventRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CALENDAR_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_FIELD_NUMBER: _builtins.int
     calendar_event_id: _builtins.str
     """calendar_event_id is the event's UUID."""
+    original_start: _builtins.str
+    """original_start addresses one occurrence of the series `calendar_event_id`: its `original_start.local`, or `original_start.date` of a
+    whole day. Empty addresses the event itself.
+    """
     def __init__(
         self,
         *,
         calendar_event_id: _builtins.str = ...,
+        original_start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event_id", b"calendar_event_id", "original_start", b"original_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

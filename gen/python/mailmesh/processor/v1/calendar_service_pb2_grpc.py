@@ -150,7 +150,8 @@ class CalendarServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCalendarEvent(self, request, context):
-        """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
+        """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+        of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +190,7 @@ class CalendarServiceServicer:
     def RespondToCalendarEvent(self, request, context):
         """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
         it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
         """
@@ -200,7 +201,7 @@ class CalendarServiceServicer:
     def UpdateCalendarEvent(self, request, context):
         """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
         is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
         CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
         CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
@@ -211,7 +212,7 @@ class CalendarServiceServicer:
     def CancelCalendarEvent(self, request, context):
         """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
         is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
         """

@@ -54,7 +54,9 @@ class CalendarServiceStub:
     CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]
-    """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+    """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+    of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
+    """
     ListCalendarInstances: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
@@ -76,21 +78,21 @@ class CalendarServiceStub:
     RespondToCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]
     """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
     it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
     UpdateCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]
     """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
     is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
     CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
     CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     CancelCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]
     """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
     is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
@@ -129,7 +131,9 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]  # type: ignore[assignment]
-    """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+    """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+    of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
+    """
     ListCalendarInstances: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]  # type: ignore[assignment]
     """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
     CALENDAR_WINDOW_TOO_LARGE.
@@ -151,21 +155,21 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     RespondToCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.RespondToCalendarEventRequest, _calendar_service_pb2.RespondToCalendarEventResponse]  # type: ignore[assignment]
     """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
     it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
     UpdateCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.UpdateCalendarEventRequest, _calendar_service_pb2.UpdateCalendarEventResponse]  # type: ignore[assignment]
     """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
     is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+    Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
     CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
     CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     CancelCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CancelCalendarEventRequest, _calendar_service_pb2.CancelCalendarEventResponse]  # type: ignore[assignment]
     """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
     is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+    in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
     IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
     KEY_STORAGE_FULL.
     """
@@ -231,7 +235,9 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _calendar_service_pb2.GetCalendarEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_calendar_service_pb2.GetCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.GetCalendarEventResponse]]:
-        """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+        """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
+        of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListCalendarInstances(
@@ -277,7 +283,7 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_calendar_service_pb2.RespondToCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.RespondToCalendarEventResponse]]:
         """RespondToCalendarEvent commits the answer of the calendar's owner to an invitation, and returns before it is given. A worker gives
         it; the outcome is reported as that of `CreateCalendarEvent`. The calendar is followed. Safe to repeat in the same way: one key is
-        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        at most one answer. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_INVITED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
         """
@@ -290,7 +296,7 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_calendar_service_pb2.UpdateCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.UpdateCalendarEventResponse]]:
         """UpdateCalendarEvent commits changes of an event by its organizer, and returns before they are made. A worker makes them; the outcome
         is reported as that of `CreateCalendarEvent`. The calendar is followed. Fields that the request does not have stay as they are.
-        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
+        Safe to repeat in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_EVENT_CHANGED,
         CALENDAR_BODY_HOLDS_MEETING, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED,
         CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
@@ -303,7 +309,7 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_calendar_service_pb2.CancelCalendarEventResponse, _abc.Awaitable[_calendar_service_pb2.CancelCalendarEventResponse]]:
         """CancelCalendarEvent commits the organizer's cancellation of an event, and returns before it is made. A worker makes it; the outcome
         is reported as that of `CreateCalendarEvent`. The calendar is followed. A series is cancelled with all its instances. Safe to repeat
-        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
+        in the same way. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND, CALENDAR_EVENT_NOT_ORGANIZED, CALENDAR_READ_ONLY, ABILITY_NOT_GRANTED,
         IDEMPOTENCY_KEY_REUSED, CALENDAR_FIELD_UNSUPPORTED, CALENDAR_NOTIFY_UNSUPPORTED, CALENDAR_WRITE_QUEUE_FULL, TENANT_STORAGE_FULL,
         KEY_STORAGE_FULL.
         """
