@@ -1,13 +1,13 @@
 """The occurrence of a series that a write changes.
 
 Revision ID: 0025
-Revises: 0022
+Revises: 0023
 """
 
 from alembic import op
 
 revision = "0025"
-down_revision = "0022"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
