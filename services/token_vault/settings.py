@@ -7,7 +7,6 @@ from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.secret import Secret
 from services.meshkit.settings import CommaSeparated, EnvironmentSettings, MeshSettings, StoreSettings, env
-from services.token_vault.sign_in.settings import SignInSettings
 
 NAME = "token-vault"
 MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read")
@@ -31,6 +30,35 @@ class RotateSettings(KeySettings, StoreSettings):
     """Settings of the command that rotates keys."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
+
+
+class SignInSettings(EnvironmentSettings):
+    """The identity provider at which people sign in. Without an issuer, they sign in with API keys alone."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
+
+    sign_in_issuer: str = Field(
+        "",
+        pattern=r"^(https://[^?#]+)?$",
+        description="Issuer of the OpenID provider at which people sign in to the console. Empty: none is offered.",
+    )
+    sign_in_name: str = Field(
+        "your organisation", max_length=100, description="Name of that provider on the console's button."
+    )
+    sign_in_client_id: str = Field("", description="Client id of mailmesh at that provider.")
+    sign_in_client_secret: Secret | None = Field(None, description="Client secret of mailmesh at that provider.")
+    sign_in_scopes: CommaSeparated = Field(
+        ("openid", "profile", "email"),
+        description="Scopes of the sign-in, separated by commas; some providers need another one for groups.",
+    )
+    sign_in_groups_claim: str = Field(
+        "groups", min_length=1, max_length=200, description="Claim of the id token with the person's groups or roles."
+    )
+    sign_in_groups: CommaSeparated = Field(
+        (),
+        description="Rights of groups, separated by commas: `GROUP=ROLE` or `GROUP=ROLE:ABILITY+ABILITY`, `*` for all"
+        " abilities. A person without any of these groups is refused.",
+    )
 
 
 class VaultSettings(KeySettings, SignInSettings, MeshSettings):

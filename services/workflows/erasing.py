@@ -24,7 +24,7 @@ class TenantEraser:
     async def round(self) -> int:
         """Erase the tenants that TokenVault names; return their number. Safe to call again and concurrently."""
         pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
-        return await erase_each(pending.tenant_ids, self._erase)
+        return await erase_each(pending.tenant_ids, self._erase, str)
 
     async def _erase(self, tenant_id: str) -> bool:
         removed = await erase_rows(self._pool, _PLAN, tenant_id)

@@ -25,6 +25,7 @@ from services.processor.stream.pages import EARLIEST, EventReader
 from services.processor.stream.store import tenants
 
 MAX_WAITING = 10_000
+_COUNT_SECONDS = 2.0
 _SCHEMA = "processor"
 _JUDGED_AT_ONCE = 20
 _JUDGED = 1000
@@ -140,7 +141,7 @@ class Search:
         if index.is_enabled:
             start = await start_of(self._reader, index)
             selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
-            waiting = await self._reader.count(start, selection, MAX_WAITING)
+            waiting, _ = await self._reader.count(start, selection, MAX_WAITING, _COUNT_SECONDS)
         return pb2.SearchIndex(mails=index.mails, waiting_events=waiting, is_deleting=index.is_clearing)
 
     async def _fill(self, page: "_Page", wanted: Wanted) -> None:

@@ -104,7 +104,7 @@ async def _failed(context: "_Context[Any, Any]", failure: MeshError) -> httpbody
     logger.info("sign-in refused", reason=failure.reason, detail=failure.metadata.get("detail", ""))
     headers = (("x-http-status", "400"), ("set-cookie", _cookie(None)), *result_pages.HEADERS)
     await context.send_initial_metadata(headers)
-    page = result_pages.render(pages.of_failure(failure.reason, failure.metadata.get("detail", "")))
+    page = pages.render(pages.of_failure(failure.reason, failure.metadata.get("detail", "")))
     return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page)
 
 

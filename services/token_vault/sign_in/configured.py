@@ -9,7 +9,7 @@ from services.token_vault.issuers.http import ProviderApi, trust
 from services.token_vault.settings import VaultSettings
 from services.token_vault.sign_in.people import People
 from services.token_vault.sign_in.provider import NAME, IdentityProvider, Registration
-from services.token_vault.sign_in.settings import GroupRights, require_complete
+from services.token_vault.sign_in.rights import GroupRights, require_complete
 
 _RETURN = "/auth/oauth/signed-in"
 

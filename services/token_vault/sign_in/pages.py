@@ -1,6 +1,8 @@
 """The pages of a sign-in that failed, with the next step. They hold no script and no secret."""
 
-from services.token_vault.accounts.result_pages import Page
+import html
+
+from services.token_vault.accounts.result_pages import Page, document
 
 _AGAIN = "Go back to the console and sign in again."
 _PAGES = {
@@ -56,3 +58,9 @@ def of_failure(reason: str, detail: str) -> Page:
     if reason == "SIGN_IN_NOT_ALLOWED":
         return _NOT_ALLOWED[detail]
     return _PAGES.get(reason, _OUR_FAILURE)
+
+
+def render(page: Page) -> bytes:
+    """Write the page as HTML, with the way back."""
+    inner = f'<p>{html.escape(page.text)}</p><p><a href="/console/">Back to the console</a></p>'
+    return document(page.title, "failed", inner)

@@ -17,7 +17,7 @@ from services.token_vault.api_access.api_keys import NewKey, made_key
 from services.token_vault.api_access.sessions import Sessions
 from services.token_vault.errors import SignInNotAllowed
 from services.token_vault.sign_in.provider import Person
-from services.token_vault.sign_in.settings import GroupRights, Rights
+from services.token_vault.sign_in.rights import GroupRights, Rights
 from services.token_vault.store import api_keys, audit, people, sessions
 from services.token_vault.store.api_keys import ApiKeyRow
 from services.token_vault.store.sessions import SessionRow

@@ -4,8 +4,9 @@ import pytest
 
 from services.meshkit.identity.caller import Role
 from services.meshkit.settings import SettingsError
+from services.token_vault.settings import SignInSettings
 from services.token_vault.sign_in.pages import of_failure
-from services.token_vault.sign_in.settings import GroupRights, Rights, SignInSettings, require_complete
+from services.token_vault.sign_in.rights import GroupRights, Rights, require_complete
 
 
 @pytest.mark.parametrize(

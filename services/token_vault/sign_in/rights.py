@@ -1,45 +1,16 @@
-"""Settings of the identity provider at which people sign in, and the rights of its groups."""
+"""The rights of the identity provider's groups, as the operator writes them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from services.meshkit.identity.caller import ALL_ABILITIES, DEFAULT_ABILITIES, Role
-from services.meshkit.secret import Secret
-from services.meshkit.settings import CommaSeparated, EnvironmentSettings, SettingsError
+from services.meshkit.settings import SettingsError
 from services.token_vault.abilities import checked_abilities
 from services.token_vault.errors import AbilityUnknown
+from services.token_vault.settings import SignInSettings
 
 _PREFIX = "MAILMESH_VAULT_SIGN_IN"
 _MOST_GROUPS = 500
-
-
-class SignInSettings(EnvironmentSettings):
-    """Settings of the identity provider. Without an issuer, people sign in with API keys alone."""
-
-    sign_in_issuer: str = Field(
-        "",
-        pattern=r"^(https://[^?#]+)?$",
-        description="Issuer of the OpenID provider at which people sign in to the console. Empty: none is offered.",
-    )
-    sign_in_name: str = Field(
-        "your organisation", max_length=100, description="Name of that provider on the console's button."
-    )
-    sign_in_client_id: str = Field("", description="Client id of mailmesh at that provider.")
-    sign_in_client_secret: Secret | None = Field(None, description="Client secret of mailmesh at that provider.")
-    sign_in_scopes: CommaSeparated = Field(
-        ("openid", "profile", "email"),
-        description="Scopes of the sign-in, separated by commas; some providers need another one for groups.",
-    )
-    sign_in_groups_claim: str = Field(
-        "groups", min_length=1, max_length=200, description="Claim of the id token with the person's groups or roles."
-    )
-    sign_in_groups: CommaSeparated = Field(
-        (),
-        description="Rights of groups, separated by commas: `GROUP=ROLE` or `GROUP=ROLE:ABILITY+ABILITY`, `*` for all"
-        " abilities. A person without any of these groups is refused.",
-    )
 
 
 @dataclass(frozen=True)
