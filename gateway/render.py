@@ -38,6 +38,7 @@ CLUSTERS = {
     "processor": "processor",
     "conversation": "processor",
     "delivery": "delivery",
+    "workflow": "workflows",
     "primitives": "primitives",
 }
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
@@ -55,7 +56,7 @@ TIMEOUT_SECONDS = {
 }
 USUAL_TIMEOUT_SECONDS = 30
 # All others get no cookies: the secrets of sessions and flows end at the edge.
-READING_COOKIES = frozenset({"mailmesh.vault.v1.AuthorizationService", "mailmesh.vault.v1.SessionService"})
+READING_COOKIES = frozenset(f"mailmesh.vault.v1.{name}Service" for name in ("Authorization", "Session", "SignIn"))
 # Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -218,6 +219,7 @@ def _configuration(
             "ingest": [_address(text) for text in settings.ingest],
             "processor": [_address(text) for text in settings.processor],
             "delivery": [_address(text) for text in settings.delivery],
+            "workflows": [_address(text) for text in settings.workflows],
             "primitives": [_address(text) for text in settings.primitives],
         },
         agents=_agents(settings, secrets),

@@ -1,9 +1,10 @@
 """Publish events: assign their ids and positions, as the last step before the caller's commit."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
@@ -20,10 +21,11 @@ from services.processor.stream.serialization import (
     KIND_MAIL,
     KIND_SEND,
     KIND_TENANT,
+    KIND_WORKFLOW,
     Content,
     split,
 )
-from services.processor.stream.store.event_log import EventRow, KeyRow, append, holders
+from services.processor.stream.store.event_log import Appended, EventRow, KeyRow, append, holders
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
@@ -31,6 +33,7 @@ _SENDS = "send."
 _CALENDARS = "calendar."
 _CONVERSATIONS = "conversation."
 _ENDPOINTS = "endpoint."
+_WORKFLOWS = "workflow."
 _NO_TENANT = "00000000-0000-0000-0000-000000000000"
 """The stored tenant of an event that belongs to none: no key that is limited to tenants includes it."""
 _DIGEST_BYTES = 16
@@ -47,9 +50,11 @@ class EventDraft:
         calendar_event: A change of a calendar or of its events, with `event_id` and `position` empty.
         conversation: A change of a conversation, with `event_id` and `position` empty.
         endpoint: A warning about an endpoint, with `event_id` and `position` empty.
+        workflow: A change of a workflow's run, with `event_id` and `position` empty.
         change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome;
             for a calendar, the id of the calendar or of its event, and the number of its change; for a
-            conversation, its id and version; for an endpoint, the id that Delivery derived from the change.
+            conversation, its id and version; for an endpoint or a workflow's run, the id that their service derived
+            from the change.
             It is the key that makes the change one event.
     """
 
@@ -59,6 +64,7 @@ class EventDraft:
     calendar_event: calendar_pb2.NormalizedCalendarEvent | None = None
     conversation: conversation_pb2.ConversationEvent | None = None
     endpoint: event_pb2.EndpointEvent | None = None
+    workflow: event_pb2.WorkflowEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -83,12 +89,11 @@ class EventDraft:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
         The outcome of a send and the change of a calendar or of a conversation are committed with their state, which
-        keeps them from happening again. Delivery repeats a warning about an endpoint until it is
-        confirmed.
+        keeps them from happening again. Delivery and Workflows repeat what they publish until it is confirmed.
         """
         event_type = self._content().event_type
         return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(
-            (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS)
+            (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS, _WORKFLOWS)
         )
 
     @property
@@ -116,10 +121,13 @@ class EventDraft:
             return KIND_CONVERSATION
         if self.endpoint is not None:
             return KIND_ENDPOINT
+        if self.workflow is not None:
+            return KIND_WORKFLOW
         return KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND
 
     def _content(self) -> Content:
-        event = self.mail or self.tenant or self.send or self.calendar_event or self.conversation or self.endpoint
+        event: Content | None = self.mail or self.tenant or self.send or self.calendar_event or self.conversation
+        event = event or self.endpoint or self.workflow
         if event is None:
             msg = "a draft contains an event of one kind"
             raise ValueError(msg)
@@ -141,7 +149,13 @@ class PublishedEvent:
     is_new: bool
 
 
-async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
+Append: TypeAlias = Callable[[db.Connection, Sequence[EventRow], Sequence[KeyRow]], Awaitable[Appended | None]]
+"""Appends events, with their keys, to the stream."""
+
+
+async def publish(
+    connection: db.Connection, drafts: Sequence[EventDraft], append: Append = append
+) -> list[PublishedEvent]:
     """Publish events within the caller's transaction, which must commit right after.
 
     From here to the commit no other transaction can publish: this keeps an event from becoming visible behind a reader.
@@ -150,6 +164,7 @@ async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> li
     Args:
         connection: A connection in a transaction of isolation READ COMMITTED.
         drafts: The events, in the order in which they are to be read.
+        append: Appends them; a caller's own statement may write more with them.
 
     Returns:
         One result for each draft, in the same order.
@@ -160,7 +175,7 @@ async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> li
     candidates: dict[bytes, _Candidate] = {}
     for key, draft in zip(keys, drafts, strict=True):
         candidates.setdefault(key, _Candidate(draft, UUID(new_id())))
-    positions = await _append(connection, candidates)
+    positions = await _append(connection, candidates, append)
     taken = [candidate.key_row(key) for key, candidate in candidates.items() if key not in positions]
     earlier = await holders(connection, taken) if taken else {}
     found = {key: candidates[key].event_id for key in positions} | earlier
@@ -178,7 +193,9 @@ class _Candidate:
         return KeyRow(self.draft.tenant_id, key, self.event_id, self.draft.is_key_permanent)
 
 
-async def _append(connection: db.Connection, candidates: Mapping[bytes, _Candidate]) -> dict[bytes, str]:
+async def _append(
+    connection: db.Connection, candidates: Mapping[bytes, _Candidate], append: Append
+) -> dict[bytes, str]:
     """Append the events whose keys are free; return the position after each, by key."""
     if not candidates:
         return {}
