@@ -193,6 +193,16 @@ def test_no_argument_acts_or_is_an_accident(
         shown.encode()
 
 
+@pytest.mark.parametrize("value", [HOSTILE, "bad\udcff"], ids=ascii)
+def test_no_argument_for_the_simulator_acts(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("127.0.0.1:1", ("simulate", "--", f"--{value}"), tmp_path)
+    shown = "".join(capsys.readouterr())
+
+    assert "An argument for the simulator" in shown
+    assert ACTING.findall(shown) == []
+    assert not (tmp_path / ".mailmesh").exists()
+
+
 def texts_of(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
