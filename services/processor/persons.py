@@ -315,6 +315,8 @@ FREE = {
     "stream": {"epoch": "a random number"},
     "events": _WORDS,
     "event_keys": _WORDS,
+    "search_settings": {"key": "a random key", "cursor": "a position"},
+    "search_mails": {"message_id": _ID, "terms": _DIGEST},
     "replays": {"key_id": "the id of an API key", "request_digest": _DIGEST},
     "erasure_secrets": dict.fromkeys(("inner_pad", "outer_pad"), "a random key"),
     "erased_tenants": {"removed": "counts"},
