@@ -446,7 +446,7 @@ type SearchIndex struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// mails is the number of indexed mails.
 	Mails int64 `protobuf:"varint,1,opt,name=mails,proto3" json:"mails,omitempty"`
-	// waiting_events is the number of stored events that are not indexed yet, at most 10,000.
+	// waiting_events is the number of stored events that are not indexed yet, at most 10,000; of a long store at least this number.
 	WaitingEvents int64 `protobuf:"varint,2,opt,name=waiting_events,json=waitingEvents,proto3" json:"waiting_events,omitempty"`
 	// is_deleting says that the mails of an index that was disabled are being deleted.
 	IsDeleting    bool `protobuf:"varint,3,opt,name=is_deleting,json=isDeleting,proto3" json:"is_deleting,omitempty"`

@@ -243,7 +243,7 @@ class SearchIndex(_message.Message):
     mails: _builtins.int
     """mails is the number of indexed mails."""
     waiting_events: _builtins.int
-    """waiting_events is the number of stored events that are not indexed yet, at most 10,000."""
+    """waiting_events is the number of stored events that are not indexed yet, at most 10,000; of a long store at least this number."""
     is_deleting: _builtins.bool
     """is_deleting says that the mails of an index that was disabled are being deleted."""
     def __init__(

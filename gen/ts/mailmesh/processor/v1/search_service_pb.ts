@@ -284,7 +284,7 @@ export type SearchIndex = Message<"mailmesh.processor.v1.SearchIndex"> & {
   mails: bigint;
 
   /**
-   * waiting_events is the number of stored events that are not indexed yet, at most 10,000.
+   * waiting_events is the number of stored events that are not indexed yet, at most 10,000; of a long store at least this number.
    *
    * @generated from field: int64 waiting_events = 2;
    */
