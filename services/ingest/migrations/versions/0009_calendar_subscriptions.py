@@ -1,6 +1,6 @@
 """Subscriptions to calendars, and the channels by which Google pushes their changes.
 
-Revision ID: 0007
+Revision ID: 0009
 Revises: 0008
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0007"
+revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
