@@ -95,7 +95,7 @@ def test_the_processes_that_read_hostile_content_find_their_packages(installed: 
     assert (0, "[b'', True]\n{}\n") == (done.returncode, done.stdout), done.stderr
 
 
-@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
+@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery", "workflows"])
 def test_a_service_names_its_missing_settings(installed: Path, service: str) -> None:
     done = run(installed, "-m", f"services.{service}", "migrate")
 

@@ -32,7 +32,7 @@ _KEEPERS = """
 SELECT application_name, state, xact_start::text, query FROM pg_stat_activity
 WHERE backend_xmin IS NOT NULL OR backend_xid IS NOT NULL ORDER BY xact_start LIMIT 5
 """
-SERVICES = ("delivery", "ingest", "processor", "token-vault")
+SERVICES = ("delivery", "ingest", "processor", "token-vault", "workflows")
 
 
 class Account:

@@ -113,6 +113,11 @@ COMMANDS = (
     ("primitives", "extract", __file__),
     ("primitives", "fields", __file__, "--field", "a=date"),
     ("primitives", "classify", __file__, "--label", "a", "--label", "b=c"),
+    ("workflows", "start", "triage", ID),
+    ("workflows", "list"),
+    ("workflows", "get", ID),
+    ("workflows", "resume", ID, "question", "true"),
+    ("workflows", "cancel", ID),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
 )
