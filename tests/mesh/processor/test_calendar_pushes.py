@@ -1,12 +1,12 @@
 """Pushes about calendars on the running mesh, at both providers: an edit arrives at once, and none is lost."""
 
 import json
-import time
-from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.mesh.processor.test_calendars import TIMES, reader, told
 from tests.programs.mesh import Mesh, eventually
@@ -74,7 +74,14 @@ class Follower:
     def wait_pushed(self) -> dict[str, Any]:
         """Waits until the provider pushes the calendar's changes, and mailmesh polls it seldom."""
         eventually(lambda: self.subscription().get("state") == "SUBSCRIPTION_STATE_ACTIVE", what="it is pushed")
-        return self.subscription()
+        shown = self.subscription()
+        # The reading that follows the beginning of pushes finds earlier changes; the test's come after it.
+        eventually(lambda: self._synced_at() > _time(shown["lastRenewedAt"]), what="it is read once more")
+        return shown
+
+    def _synced_at(self) -> datetime:
+        listed = json.loads(self.mesh.run("calendars", "list", self.tenant, "--json").stdout)
+        return _time(next(one["syncedAt"] for one in listed if one["calendarId"] == self.calendar))
 
     def channels(self) -> list[dict[str, Any]]:
         """Returns the living channels on the calendar at Google."""
@@ -87,20 +94,22 @@ class Follower:
         return [one for one in every if one["account"] == self.address and one["resource"].endswith("events")]
 
 
+def _time(text: str) -> datetime:
+    moment = Timestamp()
+    moment.FromJsonString(text)
+    return moment.ToDatetime(UTC)
+
+
 @pytest.mark.parametrize("provider", ["ms365", "googlews"])
-def test_an_edit_at_the_provider_becomes_one_event_long_before_the_poll(
-    mesh: Mesh, provider: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_an_edit_at_the_provider_becomes_one_event_long_before_the_poll(mesh: Mesh, provider: str) -> None:
     followed = Follower(mesh, provider)
     shown = followed.wait_pushed()
     assert ("SUBSCRIPTION_RESOURCE_CALENDAR", "DELIVERY_MODE_PUSH") == (shown["resource"], shown["deliveryMode"])
 
-    began = time.monotonic()
     event = followed.create("Review")
     eventually(lambda: len(followed.told()) == 2, SOON_SECONDS, what="the event is created")
     followed.rename(event, "Second review")
     eventually(lambda: len(followed.told()) == 3, SOON_SECONDS, what="the event is updated")
-    record_property("two_edits_seconds", time.monotonic() - began)
 
     assert ["connected", "event.created", "event.updated"] == [
         one.event_type.removeprefix("calendar.") for one in followed.told()
