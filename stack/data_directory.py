@@ -11,8 +11,9 @@ from typing import IO
 
 import psutil
 
+from services.meshkit.text import ACTING
 from stack.certificates import MeshCertificates
-from stack.errors import DirectoryLockedError, ForeignDirectoryError
+from stack.errors import DirectoryLockedError, ForeignDirectoryError, UnsuitablePathError
 from stack.files import PRIVATE_FILE_MODE, private_folder
 
 DEFAULT_FOLDER = Path(".mailmesh")
@@ -21,7 +22,7 @@ LOCK_SECONDS = 60.0
 # A directory with one of these is ours: every start, restore and simulation makes one of them first.
 _MARKS = ("lock", "environments", "restored", "vault.keys")
 # An operator may lay these into an empty directory before the first start.
-_PROVIDED = ("certificates", "admin.key", "delivery.keys")
+_PROVIDED = ("certificates", "admin.key", "delivery.keys", "workflows.keys")
 # Of the file system, of a volume's snapshots, and of a first start that was killed.
 _OF_A_DISK = ("lost+found", ".snapshot")
 _LEFT_OVER = ".initdb-"
@@ -41,8 +42,11 @@ class DataDirectory:
         """Makes the folders. Safe to call again: yes.
 
         Raises:
+            UnsuitablePathError: The directory's path has a character that acts, or is no UTF-8.
             ForeignDirectoryError: The directory has files of other programs.
         """
+        if ACTING.search(str(self.root)):
+            raise UnsuitablePathError(f"{self.root} has a character that files of settings cannot hold: rename it")
         self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         # Passage only: PostgreSQL may have to run as another user, and all that is private has its own mode.
@@ -112,6 +116,11 @@ class DataDirectory:
     def delivery_keys(self) -> Path:
         """Delivery's keys, which seal the signing keys of endpoints."""
         return self.root / "delivery.keys"
+
+    @property
+    def workflows_keys(self) -> Path:
+        """The keys of Workflows, which seal the states of runs."""
+        return self.root / "workflows.keys"
 
     @property
     def restored(self) -> Path:

@@ -6,7 +6,8 @@ is killed, and the simulated providers throttle, fail, hang, drop, double, delay
 lose the answer, change the ids of sent mail and delay its copy. At the end every mail in the simulated mailboxes must
 be exactly one created event, the last event of each must say what the mailbox says, the list and the stream of each
 calendar must be what the load did, every idempotency key must be one mail or meeting with its event or one explained
-doubt, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in order.
+doubt, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in
+order, as must receivers of webhooks that stall, reset, answer late and are away.
 
 The seed decides what happens; when it happens relative to the processes is decided by the machine.
 """
@@ -44,12 +45,17 @@ from tests.mesh.torture_acts import HABITS, Acts, recorded
 from tests.mesh.torture_calendars import ABILITIES as CALENDAR_ABILITIES
 from tests.mesh.torture_calendars import ENVIRONMENT as CALENDARS_ENVIRONMENT
 from tests.mesh.torture_calendars import CalendarLoad
+from tests.mesh.torture_delivery import ENVIRONMENT as DELIVERY_ENVIRONMENT
+from tests.mesh.torture_delivery import Deliveries
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
 ACCOUNTS_PER_PROVIDER = 2
 OPERATIONS_PER_SECOND = 5.0
-VICTIMS = ("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "envoy", "redis", "postgres")
+VICTIMS = (
+    *("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "delivery"),
+    *("envoy", "redis", "postgres"),
+)
 AGREE_SECONDS = 60.0
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
 ENVIRONMENT = {
@@ -57,6 +63,7 @@ ENVIRONMENT = {
     "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5",
     **ACTS_ENVIRONMENT,
     **CALENDARS_ENVIRONMENT,
+    **DELIVERY_ENVIRONMENT,
 }
 ABILITIES = ("mail.read", "mail.mark", "mail.send", *CALENDAR_ABILITIES)
 CALL_FAULTS: tuple[dict[str, Any], ...] = (
@@ -88,6 +95,7 @@ class Torture:
         accounts: The mailboxes.
         acts: The requests of callers.
         calendars: The changes of calendars.
+        deliveries: The endpoints and their receivers.
     """
 
     mesh: Mesh
@@ -95,6 +103,7 @@ class Torture:
     accounts: list[Account]
     acts: Acts
     calendars: CalendarLoad
+    deliveries: Deliveries
     done: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
@@ -109,6 +118,7 @@ class Torture:
             "the load of acts": partial(self.acts.load, self.stop),
             "the load of calendars": partial(self.calendars.load, self.stop),
             "the torment of acts": partial(self.acts.torment, self.stop),
+            "the torment of receivers": partial(self.deliveries.torment, self.stop),
             "the torment": self._torment,
         }
         targets = [recorded(one, name, self.acts.wrong) for name, one in work.items()]
@@ -164,7 +174,7 @@ class Torture:
 
     def _freeze(self, chance: random.Random) -> None:
         victim = chance.choice(
-            [name for name in ("worker-1", "worker-2", "ingest-1") if name in self.mesh.ready.processes]
+            [name for name in ("worker-1", "worker-2", "ingest-1", "delivery") if name in self.mesh.ready.processes]
         )
         pid = self.mesh.ready.processes[victim]
         os.kill(pid, signal.SIGSTOP)
@@ -275,7 +285,9 @@ def tortured(folder: Path, seed: int) -> Iterator[Torture]:
                 accounts.append(Account(provider, address, tenant_id))
         calendars = CalendarLoad(mesh, seed, accounts)
         calendars.follow()
-        yield Torture(mesh, seed, accounts, Acts(mesh, seed, accounts, new_address(mesh, "ms365")), calendars)
+        acts, deliveries = Acts(mesh, seed, accounts, new_address(mesh, "ms365")), Deliveries(mesh, seed)
+        with deliveries.receiving():
+            yield Torture(mesh, seed, accounts, acts, calendars, deliveries)
 
 
 def run(folder: Path, seed: int, seconds: float) -> list[str]:
@@ -287,6 +299,7 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         torture.acts.finish()
         torture.calendars.finish()
         settle(torture.mesh, torture.accounts)
+        torture.deliveries.finish()
         print(f"  settled in {time.monotonic() - began:.0f} s", flush=True)
         with suppress(AssertionError):
             eventually(lambda: not _disagreements(torture), AGREE_SECONDS)
@@ -295,9 +308,11 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         found += act_faults(torture.acts, torture.accounts, seconds)
         found += unseen_sends(torture.acts, torture.accounts, torture.seen)
         found += unseen_calendar_events(torture.calendars, torture.seen)
+        found += torture.deliveries.faults()
         if found:
             print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
         print(f"  seed {seed}: {figures(torture.acts, torture.accounts)}", flush=True)
+        print(f"  seed {seed}: webhooks {torture.deliveries.figures()}", flush=True)
         print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
         print(f"  seed {seed}: calendars {dict(torture.calendars.done)}", flush=True)
         return found

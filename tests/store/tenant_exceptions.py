@@ -3,7 +3,8 @@
 WITHOUT_TENANT = {
     "The row is of the service, not of a tenant.": """
         ingest.cursors ingest.refusals processor.duties processor.followed processor.stream processor.workers
-        vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key""",
+        vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key
+        workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
         delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
@@ -43,7 +44,7 @@ STATEMENTS = {
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
-        token_vault/store/authorization_flows:_BEGIN_EXCHANGE""",
+        token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE""",
     "The row has its tenant, in columns that are composed, or in the order of the table.": """
         delivery/store/attempts:_INSERT processor/conversations/store/conversations:save
         processor/conversations/store/conversations:add_message processor/conversations/store/conversations:link
@@ -68,10 +69,12 @@ STATEMENTS = {
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
         processor/calendar/store/writes:_OVERDUE processor/conversations/store/settings:due
+        processor/search/store/settings:due processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
         processor/outbox/store/sends:DUE processor/outbox/store/sends:_OVERDUE ingest/store/subscription_leases:_DUE
         ingest/store/upkeep:_MAKE_STRAYS_DUE token_vault/store/credentials:_CLAIM_DUE
-        token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE""",
+        token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE
+        workflows/store/notices:_OLDEST workflows/store/runs:_CLAIM workflows/store/runs:_OVERDUE""",
     "One change of the installation concerns the rows of all tenants: a restored backup, an address, an interval.": """
         ingest/store/subscription_monitors:_RENEW_ALL ingest/store/subscription_monitors:_PUSH_AT_LAST
         processor/calendar/store/writes:doubt_all processor/mailbox/store/mailboxes:bound_due
@@ -84,9 +87,11 @@ STATEMENTS = {
         processor/outbox/store/waiting_reports:_DELETE_OLD
         processor/outbox/store/uploads:delete_expired processor/stream/store/retention:_PARTITIONS
         processor/stream/store/retention:_RAISE_FLOOR processor/stream/store/retention:_DELETE_KEYS
+        workflows/store/runs:_OLD
         token_vault/store/authorization_flows:_PRUNE token_vault/store/tenant_changes:_PRUNE""",
-    "Counts over all tenants, for metrics.": """
+    "Counts over all tenants, for metrics and bounds.": """
         ingest/store/subscription_monitors:_COUNTS token_vault/store/audit:_COUNT_OUTCOMES
+        workflows/store/runs:_QUEUED
         token_vault/store/data_keys:_WRAPPED_COUNTS token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change

@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from stack.data_directory import DataDirectory
-from stack.errors import DirectoryLockedError, ForeignDirectoryError
+from stack.errors import DirectoryLockedError, ForeignDirectoryError, UnsuitablePathError
 from stack.vault_keys import ensure_vault_keys
+
+
+@pytest.mark.parametrize("name", ["no UTF-8 \udcff", "a\nb", "\x1b]0;title\x07", "\u202efdp"], ids=ascii)
+def test_a_path_that_settings_cannot_hold_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsuitablePathError, match="rename it"):
+        DataDirectory(tmp_path / name / "data").prepare()
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_second_stack_cannot_use_the_same_directory(tmp_path: Path) -> None:
@@ -81,7 +89,9 @@ def test_a_home_with_only_hidden_files_is_refused(tmp_path: Path, name: str) -> 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
-@pytest.mark.parametrize("name", ["certificates", "admin.key", "delivery.keys", ".initdb-x1", ".snapshot"])
+@pytest.mark.parametrize(
+    "name", ["certificates", "admin.key", "delivery.keys", "workflows.keys", ".initdb-x1", ".snapshot"]
+)
 def test_a_directory_with_what_was_provided_before_the_first_start_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     DataDirectory(tmp_path).prepare()

@@ -1,6 +1,6 @@
 {{- define "mailmesh.labels" -}}
 app.kubernetes.io/name: mailmesh
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .name }}
 {{- end }}
 
@@ -24,7 +24,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{- define "mailmesh.address" -}}
-{{ .root.Release.Name }}-{{ .name }}:{{ get (dict "token-vault" 7101 "ingest" 7102 "processor" 7103 "delivery" 7104 "primitives" 7105 "agents" 7106) .name }}
+{{ .root.Release.Name }}-{{ .name }}:{{ get (dict "token-vault" 7101 "ingest" 7102 "processor" 7103 "delivery" 7104 "primitives" 7105 "agents" 7106 "workflows" 7107) .name }}
 {{- end }}
 
 {{- define "mailmesh.databaseEnv" -}}
@@ -35,7 +35,7 @@ capabilities: {drop: [ALL]}
       name: {{ .root.Release.Name }}-database-app
       key: uri
 {{- else }}
-      name: {{ .root.Values.database.existingSecret }}
+      name: {{ .root.Values.database.existingSecret | quote }}
       key: {{ include "mailmesh.identity" . }}
 {{- end }}
 {{- end }}
