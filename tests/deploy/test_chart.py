@@ -182,7 +182,7 @@ def test_addresses_in_the_compose_file_are_where_services_listen() -> None:
 
 def test_what_needs_the_database_reaches_networks_outside_in_the_compose_file() -> None:
     needing = [name for name, one in COMPOSE.items() if any("-database" in file for file in one.get("env_file", ()))]
-    assert 9 == len(needing)
+    assert 11 == len(needing)
     assert [] == [name for name in needing if "outside" not in COMPOSE[name]["networks"]]
 
 
