@@ -31,7 +31,12 @@ PERSONS = (
     # Items move to these two, so their last rows are noted behind the items.
     Rows("worked_items", {**_BY_ITEM, "worked_at": "timestamptz"}, ("kind", "content"), _item, Bound.START, page=2000),
     Rows("dead_letters", {"dead_letter_id": "uuid"}, ("kind", "content", "history", "detail"), _item, Bound.START),
-    rewriting("subscriptions", {"subscription_id": "uuid"}, {"failure_detail": text}, bound=Bound.START),
+    rewriting(
+        "subscriptions",
+        {"subscription_id": "uuid"},
+        {"failure_detail": text, "provider_calendar_id": text},
+        bound=Bound.START,
+    ),
 )
 """The steps."""
 
@@ -63,6 +68,7 @@ FREE = {
         "failure_reason": _WORD,
         "lease_holder": _PROCESS,
     },
+    "channels": {"token_digest": "a digest", "resource_id": _ID},
     "lifecycle_notifications": {"event": _WORD, "traceparent": _ID, "failure_reason": _WORD},
     "erased_tenants": {"removed": "counts"},
     "erased_persons": {

@@ -42,6 +42,10 @@ _DELETE_FILES = """
         AND u.tenant_id = (SELECT tenant_id FROM processor.sends WHERE send_id = $1)
         AND NOT EXISTS (SELECT FROM processor.send_files f WHERE f.upload_id = u.upload_id)
 """
+_UNINDEX = """
+    DELETE FROM processor.search_mails s USING processor.events e
+    WHERE e.position = $1::text::bigint AND s.tenant_id = e.tenant_id AND s.position = e.position
+"""
 _IS_BEHIND = """
     SELECT EXISTS (SELECT FROM processor.conversation_settings WHERE tenant_id = $1 AND is_enabled AND position < $2)
 """
@@ -222,7 +226,7 @@ PERSONS = (
         {"report": message(message_pb2.DeliveryReport)},
         bound=Bound.START,
     ),
-    Rows("events", _BY_POSITION, _PARTS, _event, page=20),
+    Rows("events", _BY_POSITION, _PARTS, _event, before=(_UNINDEX,), page=20),
     # The follower of conversations makes rows from events, so they come behind the events.
     rewriting(
         "conversations",
@@ -318,6 +322,8 @@ FREE = {
     "search_settings": {"key": "a random key", "cursor": "a position"},
     "search_mails": {"message_id": _ID, "terms": _DIGEST},
     "replays": {"key_id": "the id of an API key", "request_digest": _DIGEST},
+    "search_settings": {"key": "a random key", "cursor": "a position of the stream"},
+    "search_mails": {"message_id": _ID, "terms": "keyed digests of words, which go with the event"},
     "erasure_secrets": dict.fromkeys(("inner_pad", "outer_pad"), "a random key"),
     "erased_tenants": {"removed": "counts"},
     "erased_persons": {

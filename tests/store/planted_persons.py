@@ -161,7 +161,7 @@ async def _plant_inbox(pool: db.Pool, tenant: str, address: str) -> None:
     await insert(pool, "ingest.items", tenant_id=tenant, history=history, **told)
     await insert(pool, "ingest.worked_items", tenant_id=tenant, **told)
     await insert(pool, "ingest.dead_letters", tenant_id=tenant, history=history, detail=detail, **told)
-    await insert(pool, "ingest.subscriptions", tenant_id=tenant, failure_detail=detail)
+    await insert(pool, "ingest.subscriptions", tenant_id=tenant, failure_detail=detail, provider_calendar_id=address)
 
 
 async def _plant_accounts(pool: db.Pool, tenant: str, address: str) -> None:
