@@ -21,6 +21,7 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
+from mailmesh.processor.v1 import search_service_pb2 as searching
 from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
@@ -213,6 +214,13 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/EraseTenant": tenants.EraseTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/ErasePerson": tenants.ErasePersonRequest(tenant_id=other.tenant, address="a@b.test"),
+        "vault.v1.TenantService/GetPersonErasure": tenants.GetPersonErasureRequest(
+            tenant_id=other.tenant, erasure_id=other.tenant
+        ),
+        "vault.v1.TenantService/CancelPersonErasure": tenants.CancelPersonErasureRequest(
+            tenant_id=other.tenant, erasure_id=other.tenant
+        ),
         "vault.v1.TenantService/GetErasure": tenants.GetErasureRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
@@ -235,6 +243,11 @@ def single(other: Side) -> dict[str, Message]:
         **on_endpoints(other),
         **on_workflows(other),
         **on_conversations(other),
+        "processor.v1.SearchService/SearchMail": searching.SearchMailRequest(tenant_id=other.tenant),
+        "processor.v1.SearchService/GetSearchSettings": searching.GetSearchSettingsRequest(tenant_id=other.tenant),
+        "processor.v1.SearchService/UpdateSearchSettings": searching.UpdateSearchSettingsRequest(
+            tenant_id=other.tenant, settings=searching.SearchSettings(is_enabled=True)
+        ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(
             tenant_id=other.tenant, addresses=["ada@example.com"], **DAY
