@@ -38,6 +38,7 @@ CLUSTERS = {
     "processor": "processor",
     "conversation": "processor",
     "delivery": "delivery",
+    "workflow": "workflows",
     "primitives": "primitives",
 }
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
@@ -218,6 +219,7 @@ def _configuration(
             "ingest": [_address(text) for text in settings.ingest],
             "processor": [_address(text) for text in settings.processor],
             "delivery": [_address(text) for text in settings.delivery],
+            "workflows": [_address(text) for text in settings.workflows],
             "primitives": [_address(text) for text in settings.primitives],
         },
         agents=_agents(settings, secrets),

@@ -57,6 +57,9 @@ class EdgeSettings(EnvironmentSettings):
         "MAILMESH_PROCESSOR_ADDRESS", ("127.0.0.1:7103",), description="Processor's mesh ports: host:port, ..."
     )
 
+    workflows: CommaSeparated = env(
+        "MAILMESH_WORKFLOWS_ADDRESS", ("127.0.0.1:7107",), description="The mesh ports of Workflows: host:port, ..."
+    )
     delivery: CommaSeparated = env(
         "MAILMESH_DELIVERY_ADDRESS", ("127.0.0.1:7104",), description="Delivery's mesh ports: host:port, ..."
     )

@@ -74,7 +74,8 @@ class Memory:
         content = {
             "offsetSeconds": self._world.clock.offset_seconds,
             "accounts": [self._account(account) for accounts in self._world.accounts.values() for account in accounts],
-            "subscriptions": [_subscription(subscription) for subscription in self._subscriptions.every()],
+            # After a restart the calendars are others, so that nothing is left to subscribe to.
+            "subscriptions": [_subscription(one) for one in self._subscriptions.every() if not one.calendar],
             "watches": [_watch(watch) for watch in self._watches.every()],
         }
         write_private(self._path, json.dumps(content, separators=(",", ":")))

@@ -19,7 +19,17 @@ from stack.files import private_folder, write_private_together
 
 TRUST_DOMAIN = "mailmesh"
 MESH_DOMAIN = "mailmesh.internal"
-MESH_IDENTITIES = ("token-vault", "ingest", "processor", "delivery", "primitives", "agents", "envoy", "operator")
+MESH_IDENTITIES = (
+    "token-vault",
+    "ingest",
+    "processor",
+    "delivery",
+    "primitives",
+    "workflows",
+    "agents",
+    "envoy",
+    "operator",
+)
 # Not an identity of the mesh: the simulated providers only prove their names to their callers.
 PROVIDERS_NAME = "simulator"
 

@@ -22,7 +22,7 @@ LOCK_SECONDS = 60.0
 # A directory with one of these is ours: every start, restore and simulation makes one of them first.
 _MARKS = ("lock", "environments", "restored", "vault.keys")
 # An operator may lay these into an empty directory before the first start.
-_PROVIDED = ("certificates", "admin.key", "delivery.keys")
+_PROVIDED = ("certificates", "admin.key", "delivery.keys", "workflows.keys")
 # Of the file system, of a volume's snapshots, and of a first start that was killed.
 _OF_A_DISK = ("lost+found", ".snapshot")
 _LEFT_OVER = ".initdb-"
@@ -116,6 +116,11 @@ class DataDirectory:
     def delivery_keys(self) -> Path:
         """Delivery's keys, which seal the signing keys of endpoints."""
         return self.root / "delivery.keys"
+
+    @property
+    def workflows_keys(self) -> Path:
+        """The keys of Workflows, which seal the states of runs."""
+        return self.root / "workflows.keys"
 
     @property
     def restored(self) -> Path:

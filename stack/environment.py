@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.addresses import ENVOY_METRICS, Ports
+from stack.addresses import EDGE, ENVOY_METRICS, Ports
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
 from stack.ports import LOOPBACK
@@ -14,6 +14,8 @@ VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
+# Workflows alone holds the keys that open the states of runs, and the API key with which their steps act.
+WORKFLOWS_PREFIX = "MAILMESH_WORKFLOWS_"
 # Primitives opens files of strangers: it gets no setting that it does not need.
 PRIMITIVES_PREFIXES = ("MAILMESH_PRIMITIVES_", "MAILMESH_LOG_LEVEL", "MAILMESH_OTLP_ENDPOINT", "OTEL_")
 # Defaults that fit one machine better than the services' own; the environment takes precedence.
@@ -63,8 +65,10 @@ def _is_for(service: str, name: str) -> bool:
     is_vaults = name.startswith(VAULT_PREFIX) or (name.startswith("MAILMESH_") and name.endswith(VAULT_SUFFIX))
     # Each process has a database role of its own, and each caller of the command line a key.
     is_nobodys = name in ("MAILMESH_DATABASE_URL", "MAILMESH_API_KEY")
-    is_anothers = (is_vaults and service != "token_vault") or (
-        name.startswith(DELIVERY_KEYS_PREFIX) and service != "delivery"
+    is_anothers = (
+        (is_vaults and service != "token_vault")
+        or (name.startswith(DELIVERY_KEYS_PREFIX) and service != "delivery")
+        or (name.startswith(WORKFLOWS_PREFIX) and service != "workflows")
     )
     return name.startswith(PASSED_PREFIXES) and not is_nobodys and not is_anothers
 
@@ -97,8 +101,17 @@ def mesh_environment(
         "MAILMESH_PROCESSOR_ADDRESS": ports.address("processor"),
         "MAILMESH_DELIVERY_ADDRESS": ports.address("delivery"),
         "MAILMESH_PRIMITIVES_ADDRESS": ports.address("primitives"),
+        "MAILMESH_WORKFLOWS_ADDRESS": ports.address("workflows"),
         **({"MAILMESH_VAULT_KEYS_FILE": str(data.vault_keys)} if service == "token_vault" else {}),
         **({"MAILMESH_DELIVERY_KEYS_FILE": str(data.delivery_keys)} if service == "delivery" else {}),
+        **(
+            {
+                "MAILMESH_WORKFLOWS_KEYS_FILE": str(data.workflows_keys),
+                "MAILMESH_WORKFLOWS_EDGE": f"http://{ports.address(EDGE)}",
+            }
+            if service == "workflows"
+            else {}
+        ),
         **(
             {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}"} if service == "ingest" else {}
         ),

@@ -34,6 +34,7 @@ from stack.programs.simulator import simulator_program
 
 AGENTS = "agents"
 PRIMITIVES = "primitives"
+WORKFLOWS = "workflows"
 # Variables that the edge must not have.
 STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
 SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
@@ -80,7 +81,7 @@ def worker_names(options: UpOptions) -> list[str]:
 
 def port_names(options: UpOptions) -> list[str]:
     """Returns the listeners that need a port, without the edge."""
-    serving = ["token-vault", *ingest_names(options), "processor", "delivery", PRIMITIVES]
+    serving = ["token-vault", *ingest_names(options), "processor", "delivery", PRIMITIVES, WORKFLOWS]
     with_metrics = [*serving, *worker_names(options)]
     agents = [AGENTS] if options.has_agents else []
     return [*serving, *(f"{name}-metrics" for name in with_metrics), *agents, "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
@@ -121,6 +122,7 @@ class Planner:
                     ("ingest", "ingest"),
                     ("processor", "processor"),
                     ("delivery", "delivery"),
+                    (WORKFLOWS, WORKFLOWS),
                 )
             ),
             restored=tuple(
@@ -165,6 +167,7 @@ class Planner:
         serving = [("token-vault", "token_vault", "token-vault")]
         serving += [(name, "ingest", "ingest") for name in ingest_names(self.options)]
         serving += [("processor", "processor", "processor"), ("delivery", "delivery", "delivery")]
+        serving += [(WORKFLOWS, WORKFLOWS, WORKFLOWS)]
         operator = self.data.certificates.identity("operator")
         return [
             service_program(

@@ -1,22 +1,16 @@
 """Calls of the edge with the caller's key. The edge authorizes each of them as it does for everybody."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-_OPTIONS: list[tuple[str, int]] = [
-    ("grpc.enable_retries", 0),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-]
+from services.meshkit.edge_channel import edge_channel
 
 
 class CallFailed(Exception):  # noqa: N818 - named as the failures of gRPC are
@@ -75,13 +69,5 @@ async def open_edge(url: str, authorities: Path | None, seconds: float) -> Async
     Raises:
         OSError: The file of authorities cannot be read.
     """
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = f"{parts.hostname}:{port}"
-    if parts.scheme == "https":
-        trusted = await asyncio.to_thread(authorities.read_bytes) if authorities else None
-        channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _OPTIONS)
-    else:
-        channel = grpc.aio.insecure_channel(address, _OPTIONS)
-    async with channel:
+    async with edge_channel(url, authorities) as channel:
         yield Edge(channel, seconds)

@@ -1,12 +1,11 @@
 """The settings of the door of agents."""
 
-import ipaddress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.meshkit.edge_channel import check_edge
 from services.meshkit.secret import Secret
 from services.meshkit.settings import EnvironmentSettings, env
 
@@ -64,14 +63,4 @@ class AgentsSettings(EnvironmentSettings):
     @classmethod
     def _hides_keys(cls, edge: str) -> str:
         """Refuse an edge to which the callers' keys would travel in plain text."""
-        parts = urlsplit(edge)
-        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-            raise ValueError("http:// is for loopback only, because callers' keys travel to the edge: use https://")
-        return edge
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return check_edge(edge)

@@ -267,6 +267,18 @@ class ProcessorSettings(MeshSettings):
     calendar_poll_seconds: float = Field(
         60.0, gt=0, le=86400, description="Interval between readings of the changes of a followed calendar."
     )
+    calendar_pushed_poll_seconds: float = Field(
+        14_400.0,
+        gt=0,
+        le=604_800,
+        description="The same interval while the provider pushes the calendar's changes, since pushes get lost.",
+    )
+    calendar_push_pause_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=600,
+        description="Shortest time between two readings of a calendar that pushes cause: pushes come in bursts.",
+    )
     calendar_listing_seconds: float = Field(
         900.0,
         gt=0,
@@ -333,6 +345,10 @@ class ProcessorSettings(MeshSettings):
     )
     streams_per_key: int = Field(
         600, ge=1, le=10_000, description="Largest number of concurrent event streams of one API key in one process."
+    )
+    searches: int = Field(8, ge=1, le=100, description="Largest number of concurrent searches of one process.")
+    searches_per_key: int = Field(
+        4, ge=1, le=100, description="Largest number of concurrent searches of one API key in one process."
     )
     replays: int = Field(8, ge=1, le=100, description="Largest number of concurrent replays of one process.")
     replays_per_key: int = Field(

@@ -108,7 +108,8 @@ def unpack(packed: bytes, data: DataDirectory) -> None:
 
 
 def _files(data: DataDirectory) -> list[Path]:
-    single = (data.vault_keys, data.delivery_keys, data.admin_key, data.postgres_password, data.database_passwords)
+    keys = (data.vault_keys, data.delivery_keys, data.workflows_keys)
+    single = (*keys, data.admin_key, data.postgres_password, data.database_passwords)
     found = [path for path in (*single, data.ports) if path.is_file()]
     certificates = data.root / "certificates"
     return found + sorted(path for path in certificates.rglob("*") if path.is_file())

@@ -66,7 +66,7 @@ def _endpoint_row(told: event_pb2.EndpointEvent) -> tuple[str, ...]:
     return (when(told.received_at), told.event_type, "", "", detail, told.event_id)
 
 
-def _row_of_tenant(event: event_pb2.Event) -> tuple[str, ...]:
+def _row_of_tenant(event: event_pb2.Event) -> tuple[str, ...]:  # noqa: PLR0911 - a row for each kind
     if event.HasField("mail"):
         mail = event.mail
         sender = mail.message.from_address.address if mail.HasField("message") else ""
@@ -84,6 +84,10 @@ def _row_of_tenant(event: event_pb2.Event) -> tuple[str, ...]:
         told = event.conversation
         about = told.conversation
         return (when(told.received_at), told.event_type, told.provider, about.requester, about.subject, told.event_id)
+    if event.HasField("workflow"):
+        run = event.workflow
+        detail = f"{run.workflow} {run.run_id} {run.reason}".strip()
+        return (when(run.received_at), run.event_type, "", "", detail, run.event_id)
     if event.HasField("calendar_event"):
         entry = event.calendar_event
         detail = entry.event.subject if entry.HasField("event") else f"{entry.calendar.name} {entry.reason}".strip()

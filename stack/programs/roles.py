@@ -35,6 +35,7 @@ SERVICE_ROLES = {
     "ingest": ServiceRole("mailmesh_ingest", "ingest"),
     "processor": ServiceRole("mailmesh_processor", "processor"),
     "delivery": ServiceRole("mailmesh_delivery", "delivery"),
+    "workflows": ServiceRole("mailmesh_workflows", "workflows"),
 }
 
 

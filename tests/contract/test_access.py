@@ -11,7 +11,7 @@ from mailmesh.access.v1 import access_pb2
 from services.providers.abilities import ABILITIES, MAIL_READ
 from tests.contract.reading import door_of, methods, services
 
-IDENTITIES = {"delivery", "envoy", "ingest", "operator", "processor", "token-vault"}
+IDENTITIES = {"delivery", "envoy", "ingest", "operator", "processor", "token-vault", "workflows"}
 # Server-sent events and gRPC are two ways to read the same stream; the latter has no HTTP form.
 WITHOUT_HTTP = {"mailmesh.processor.v1.EventService.StreamEvents"}
 
@@ -76,6 +76,8 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "GetSend": access_pb2.ROLE_OPERATOR,
         "ListIdentities": access_pb2.ROLE_OPERATOR,
         "ListSends": access_pb2.ROLE_OPERATOR,
+        "GetWorkflowRun": access_pb2.ROLE_OPERATOR,
+        "ListWorkflowRuns": access_pb2.ROLE_OPERATOR,
         "ListApiKeys": access_pb2.ROLE_ADMIN,
         "ListAuditEntries": access_pb2.ROLE_ADMIN,
     }
@@ -109,6 +111,7 @@ WITHOUT_ABILITY = {
     # They show states and ids, and no content of mail.
     "ingest.v1.DeadLetterService.ListDeadLetters",
     "ingest.v1.SubscriptionService.GetSubscription",
+    "ingest.v1.SubscriptionService.GetSubscriptionHealth",
     "ingest.v1.SubscriptionService.ListSubscriptions",
     "processor.v1.ProcessorService.GetPipelineStatus",
     # It reads what the caller hands in, and no mailbox.
@@ -156,11 +159,14 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.ListFolders",
         "processor.v1.MessageService.ListLabels",
         "processor.v1.MessageService.SearchMessages",
+        *(f"processor.v1.SearchService.{name}" for name in ("SearchMail", "GetSearchSettings", "UpdateSearchSettings")),
         "processor.v1.ProcessorService.BackfillMailbox",
         "processor.v1.ProcessorService.GetBackfill",
         "processor.v1.ProcessorService.CancelBackfill",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
+        "workflow.v1.WorkflowService.GetWorkflowRun",
+        "workflow.v1.WorkflowService.ListWorkflowRuns",
     }
 
     assert {name: named.pop(name, "") for name in reading} == dict.fromkeys(reading, MAIL_READ)

@@ -146,7 +146,7 @@ def test_wrong_values_are_refused(change: str) -> None:
 # Each may name an object as well, and is a number, a truth value or nothing to a reader of YAML.
 UNLIKE_TEXT = ("2026", "0755", "1e3", "null", "true")
 NAMES = (
-    *(f"secrets.{name}" for name in ("tokenVault", "delivery", "agents", "redis")),
+    *(f"secrets.{name}" for name in ("tokenVault", "delivery", "workflows", "agents", "redis")),
     *("database.existingSecret", "edge.tlsSecret", "networkPolicy.monitoringNamespace"),
 )
 FREE_TEXT = ("image.repository", "image.tag", "edge.image", "settings.edge.MAILMESH_X", "settings.ingest.MAILMESH_X")
@@ -230,7 +230,7 @@ def test_addresses_in_the_compose_file_are_where_services_listen() -> None:
 
 def test_what_needs_the_database_reaches_networks_outside_in_the_compose_file() -> None:
     needing = [name for name, one in COMPOSE.items() if any("-database" in file for file in one.get("env_file", ()))]
-    assert 9 == len(needing)
+    assert 11 == len(needing)
     assert [] == [name for name in needing if "outside" not in COMPOSE[name]["networks"]]
 
 

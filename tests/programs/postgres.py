@@ -156,3 +156,9 @@ def processor_database(make_database: Callable[[str], TestDatabase]) -> TestData
 def delivery_database(make_database: Callable[[str], TestDatabase]) -> TestDatabase:
     """Makes a migrated database for Delivery."""
     return make_database("delivery")
+
+
+@pytest.fixture
+def workflows_database(make_database: Callable[[str], TestDatabase]) -> TestDatabase:
+    """Makes a migrated database for Workflows."""
+    return make_database("workflows")

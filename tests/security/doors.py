@@ -13,6 +13,7 @@ HOMES = {
     "processor": ("processor", "processor"),
     "delivery": ("delivery", "delivery"),
     "primitives": ("primitives", "primitives"),
+    "workflow": ("workflows", "workflows"),
 }
 CALL_SECONDS = 60.0
 

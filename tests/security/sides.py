@@ -21,12 +21,15 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
+from mailmesh.processor.v1 import search_service_pb2 as searching
 from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
+from mailmesh.workflow.v1 import workflow_service_pb2_grpc as workflow_services
 from services.processor.conversations.intake import conversation_id
 from stack.cli.connection import with_key
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
@@ -65,6 +68,7 @@ class Side:
         send_key: The idempotency key of that send.
         modification: The id of its modification.
         endpoint: The id of its endpoint.
+        run: The id of its run of a workflow, which waits for a person.
         channel: The edge, with that key.
     """
 
@@ -80,6 +84,7 @@ class Side:
     send_key: str
     modification: str
     endpoint: str
+    run: str
     channel: grpc.Channel
 
     @property
@@ -97,6 +102,7 @@ class Side:
             self.send_key,
             self.modification,
             self.endpoint,
+            self.run,
         )
 
     def seen_in(self, answer: object) -> list[str]:
@@ -131,6 +137,7 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         send_key,
         modified(mesh, tenant, mail["id"]),
         endpoint(mesh, tenant),
+        run_of(mesh, event.mail.event_id),
         with_key(channel, key.secret),
     )
 
@@ -157,6 +164,12 @@ def endpoint(mesh: Mesh, tenant: str) -> str:
     chosen = endpoints.EndpointFilter(tenant_ids=[tenant], event_types=["send.uncertain"])
     request = endpoints.CreateEndpointRequest(url=f"https://receiver.example.com/{tenant}", filter=chosen)
     return endpoint_services.EndpointServiceStub(mesh.channel).CreateEndpoint(request).endpoint.endpoint_id
+
+
+def run_of(mesh: Mesh, event_id: str) -> str:
+    """Start the run of a workflow for an event of a tenant and return its id."""
+    request = workflows.StartWorkflowRequest(workflow="wait", event_id=event_id)
+    return workflow_services.WorkflowServiceStub(mesh.channel).StartWorkflow(request).run.run_id
 
 
 def followed(mesh: Mesh) -> tuple[str, str, str]:
@@ -221,7 +234,13 @@ def single(other: Side) -> dict[str, Message]:
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
         **on_messages(other),
         **on_endpoints(other),
+        **on_workflows(other),
         **on_conversations(other),
+        "processor.v1.SearchService/SearchMail": searching.SearchMailRequest(tenant_id=other.tenant),
+        "processor.v1.SearchService/GetSearchSettings": searching.GetSearchSettingsRequest(tenant_id=other.tenant),
+        "processor.v1.SearchService/UpdateSearchSettings": searching.UpdateSearchSettingsRequest(
+            tenant_id=other.tenant, settings=searching.SearchSettings(is_enabled=True)
+        ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(
             tenant_id=other.tenant, addresses=["ada@example.com"], **DAY
@@ -269,6 +288,17 @@ def on_messages(other: Side) -> dict[str, Message]:
         "MarkProcessed": messages.MarkProcessedRequest(event_id=other.event),
     }
     return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
+
+
+def on_workflows(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on a run of another tenant, or start one."""
+    asked: dict[str, Message] = {
+        "StartWorkflow": workflows.StartWorkflowRequest(workflow="wait", event_id=other.event),
+        "GetWorkflowRun": workflows.GetWorkflowRunRequest(run_id=other.run),
+        "ResumeWorkflow": workflows.ResumeWorkflowRequest(run_id=other.run, question_id="x", answer="true"),
+        "CancelWorkflowRun": workflows.CancelWorkflowRunRequest(run_id=other.run),
+    }
+    return {f"workflow.v1.WorkflowService/{name}": request for name, request in asked.items()}
 
 
 def on_endpoints(other: Side) -> dict[str, Message]:
@@ -354,7 +384,9 @@ WITH_FILTERS = {
     "vault.v1.DirectoryService/ListMailboxes", "vault.v1.DirectoryService/ConnectMailbox",
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
+    "ingest.v1.SubscriptionService/GetSubscriptionHealth",
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
     "processor.v1.CalendarService/ListCalendarWrites",
     "processor.v1.ProcessorService/ReplayEvents", "conversation.v1.ConversationService/ListConversations",
+    "workflow.v1.WorkflowService/ListWorkflowRuns",
 }  # fmt: skip

@@ -24,6 +24,8 @@ from mailmesh.vault.v1 import audit_service_pb2 as audit
 from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
+from mailmesh.workflow.v1 import workflow_service_pb2_grpc as workflow_services
 from tests.contract.reading import methods
 from tests.programs.mesh import Mesh
 from tests.security.doors import rest
@@ -53,6 +55,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "subscriptions": lambda: subscription_services.SubscriptionServiceStub(mine.channel).ListSubscriptions(
             subscriptions.ListSubscriptionsRequest(page_size=1000, **one), timeout=CALL_SECONDS
         ),
+        "subscription health": lambda: subscription_services.SubscriptionServiceStub(
+            mine.channel
+        ).GetSubscriptionHealth(subscriptions.GetSubscriptionHealthRequest(**one), timeout=CALL_SECONDS),
         "dead letters": lambda: letter_services.DeadLetterServiceStub(mine.channel).ListDeadLetters(
             letters.ListDeadLettersRequest(filter=letters.DeadLetterFilter(**one)), timeout=CALL_SECONDS
         ),
@@ -67,6 +72,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         ),
         "sends": lambda: send_services.SendServiceStub(mine.channel).ListSends(
             sends.ListSendsRequest(page_size=1000, **one), timeout=CALL_SECONDS
+        ),
+        "runs": lambda: workflow_services.WorkflowServiceStub(mine.channel).ListWorkflowRuns(
+            workflows.ListWorkflowRunsRequest(page_size=1000, **one), timeout=CALL_SECONDS
         ),
         "pipeline": lambda: pipeline_services.ProcessorServiceStub(mine.channel).GetPipelineStatus(
             pipeline.GetPipelineStatusRequest(max_tenants=1000), timeout=CALL_SECONDS
@@ -89,6 +97,7 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
 
     assert mine.event in str(found["events"])
     assert mine.subscription in str(found["subscriptions"])
+    assert {"ms365"} == {counts.provider for counts in found["subscription health"].counts}
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
     assert [mine.send] == [one.send_id for one in found["sends"].sends]
     assert mine.tenant in str(found["audit"])

@@ -27,13 +27,14 @@ KEYS = {**ROLES, "sender": access_pb2.ROLE_OPERATOR, "marker": access_pb2.ROLE_A
 ABILITIES = {"sender": ["mail.send"], "marker": ["mail.mark"]}
 """The abilities that a key is limited to by request. The others have the default of their role."""
 HAS = {"reader": {"mail.read"}, "operator": {"mail.read"}, "sender": {"mail.send"}, "marker": {"mail.mark"}}
-IDENTITIES = ("token-vault", "ingest", "processor", "delivery", "primitives", "envoy", "operator")
+IDENTITIES = ("token-vault", "ingest", "processor", "delivery", "primitives", "workflows", "envoy", "operator")
 HOMES = {
     "vault": ("token-vault", "token-vault"),
     "ingest": ("ingest-1", "ingest"),
     "processor": ("processor", "processor"),
     "delivery": ("delivery", "delivery"),
     "primitives": ("primitives", "primitives"),
+    "workflow": ("workflows", "workflows"),
 }
 CALL_SECONDS = 60.0
 # Both streams read this as `heartbeat_seconds: 1`, so that an accepted call shows it soon.

@@ -3,7 +3,8 @@
 WITHOUT_TENANT = {
     "The row is of the service, not of a tenant.": """
         ingest.cursors ingest.refusals processor.duties processor.followed processor.stream processor.workers
-        vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key""",
+        vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key
+        workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
         delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
@@ -31,6 +32,7 @@ STATEMENTS = {
         ingest/store/activity:_SEEN_SUBSCRIPTIONS ingest/store/dead_letters:_CHOOSE_NAMED
         ingest/store/subscription_leases:_LEASE
         ingest/store/lifecycle:_MARK_PROCESSED ingest/store/lifecycle:_POSTPONE ingest/store/lifecycle:_LAST_PROCESSED
+        ingest/store/lifecycle:_CALENDAR_OF
         ingest/store/lifecycle:_RENEW_NOW ingest/store/lifecycle:_RECREATE ingest/store/subscription_leases:_update
         ingest/store/subscription_leases:_TENANT_OF ingest/store/subscriptions:_FORGET
         ingest/store/subscriptions:_IS_LEASED processor/calendar/store/calendars:cleared
@@ -42,7 +44,7 @@ STATEMENTS = {
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
-        token_vault/store/authorization_flows:_BEGIN_EXCHANGE""",
+        token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE""",
     "The row has its tenant, in columns that are composed, or in the order of the table.": """
         delivery/store/attempts:_INSERT processor/conversations/store/conversations:save
         processor/conversations/store/conversations:add_message processor/conversations/store/conversations:link
@@ -67,25 +69,29 @@ STATEMENTS = {
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
         processor/calendar/store/writes:_OVERDUE processor/conversations/store/settings:due
+        processor/search/store/settings:due processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
         processor/outbox/store/sends:DUE processor/outbox/store/sends:_OVERDUE ingest/store/subscription_leases:_DUE
         ingest/store/upkeep:_MAKE_STRAYS_DUE token_vault/store/credentials:_CLAIM_DUE
-        token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE""",
+        token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE
+        workflows/store/notices:_OLDEST workflows/store/runs:_CLAIM workflows/store/runs:_OVERDUE""",
     "One change of the installation concerns the rows of all tenants: a restored backup, an address, an interval.": """
-        ingest/store/subscription_monitors:_RENEW_ALL
+        ingest/store/subscription_monitors:_RENEW_ALL ingest/store/subscription_monitors:_PUSH_AT_LAST
         processor/calendar/store/writes:doubt_all processor/mailbox/store/mailboxes:bound_due
         processor/outbox/store/sends:lock_unfinished token_vault/store/due_tenants:_SCHEDULE_PROBES_OF""",
     "Rows of all tenants are removed by their age.": """
         delivery/store/attempts:_OLD delivery/store/attempts:_OLD_EXHAUSTED ingest/store/upkeep:_PARTITIONS
-        ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE
+        ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE ingest/store/upkeep:_OLD_CHANNELS
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
         processor/outbox/store/waiting_reports:_DELETE_OLD
         processor/outbox/store/uploads:delete_expired processor/stream/store/retention:_PARTITIONS
         processor/stream/store/retention:_RAISE_FLOOR processor/stream/store/retention:_DELETE_KEYS
+        workflows/store/runs:_OLD
         token_vault/store/authorization_flows:_PRUNE token_vault/store/tenant_changes:_PRUNE""",
-    "Counts over all tenants, for metrics.": """
+    "Counts over all tenants, for metrics and bounds.": """
         ingest/store/subscription_monitors:_COUNTS token_vault/store/audit:_COUNT_OUTCOMES
+        workflows/store/runs:_QUEUED
         token_vault/store/data_keys:_WRAPPED_COUNTS token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
@@ -93,7 +99,8 @@ STATEMENTS = {
         processor/stream/store/event_reader:_STATE processor/stream/store/event_reader:_WHOLE_STREAM
         token_vault/store/tenant_changes:_OLDEST_POSITION token_vault/store/tenant_changes:_AFTER""",
     "A provider's notification names a subscription or an address, from which Ingest learns the tenant.": """
-        ingest/store/matching:_FIND_SUBSCRIPTIONS ingest/store/matching:_FIND_ADDRESS""",
+        ingest/store/matching:_FIND_SUBSCRIPTIONS ingest/store/matching:_FIND_ADDRESS
+        ingest/store/matching:_FIND_CHANNEL""",
     "A batch joins the tenant of each of its entries.": """
         ingest/store/activity:_SEEN_MAILBOXES processor/stream/store/event_log:_TAKEN""",
     "A flow that has no tenant yet is found by the address of the account that is erased.": """

@@ -11,7 +11,7 @@ from tests.programs.postgres import TestDatabase
 from tests.store.sql_sources import statements
 from tests.store.tenant_exceptions import KEYS, STATEMENTS, WITHOUT_TENANT, names
 
-_SCHEMAS = ("vault", "ingest", "processor", "delivery")
+_SCHEMAS = ("vault", "ingest", "processor", "delivery", "workflows")
 _RELATIONS = """
     SELECT n.nspname || '.' || c.relname AS name, EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'tenant_id' AND NOT attisdropped) AS has_tenant
@@ -52,10 +52,11 @@ async def keys(
     ingest_database: TestDatabase,
     processor_database: TestDatabase,
     delivery_database: TestDatabase,
+    workflows_database: TestDatabase,
 ) -> Keys:
     tables: dict[str, bool] = {}
     leaders: dict[str, str] = {}
-    for database in (token_vault_database, ingest_database, processor_database, delivery_database):
+    for database in (token_vault_database, ingest_database, processor_database, delivery_database, workflows_database):
         connection = await asyncpg.connect(database.url)
         tables |= {row["name"]: row["has_tenant"] for row in await connection.fetch(_RELATIONS, _SCHEMAS)}
         unique = await connection.fetch(_UNIQUE, _SCHEMAS)

@@ -119,6 +119,7 @@ def _service(module: str) -> str:
         "processor": "Processor",
         "delivery": "Delivery",
         "primitives": "Primitives",
+        "workflows": "Workflows",
         "agents": "The door of agents",
     }[module.split("/")[1]]
 

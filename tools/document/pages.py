@@ -11,6 +11,7 @@ from services.meshkit.settings import EnvironmentSettings, MeshSettings, referen
 from services.primitives.settings import PrimitivesSettings
 from services.processor.settings import ProcessorSettings
 from services.token_vault.settings import VaultSettings
+from services.workflows.settings import WorkflowsSettings
 from tools import contract
 from tools.document import observability
 
@@ -42,6 +43,7 @@ _OWN: dict[str, type[EnvironmentSettings]] = {
     "Ingest": IngestSettings,
     "Processor": ProcessorSettings,
     "Delivery": DeliverySettings,
+    "Workflows": WorkflowsSettings,
     "Primitives": PrimitivesSettings,
     "The door of agents": AgentsSettings,
     "The edge": EdgeSettings,

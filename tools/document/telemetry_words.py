@@ -8,6 +8,7 @@ GROUPS = {
     "services/processor/stream/metrics.py": "Processor: the server",
     "services/delivery/": "Delivery",
     "services/primitives/": "Primitives",
+    "services/workflows/": "Workflows",
 }
 """The process that serves the metrics of a folder or module."""
 
@@ -46,6 +47,10 @@ LABELS = {
     "mailmesh_ingest_notifications_total.outcome": (
         "`kept`, `not_wanted`, `unknown`, `unknown_or_forged`, `unproven`, or why it could not be read"
     ),
+    "mailmesh_ingest_subscription_health.health": (
+        "`total`, `active`, `expiring`, `expired`, `silent`, `failing`, or `polled`"
+    ),
+    "mailmesh_ingest_subscription_health.resource": "`mail`, `calendar`, or `calendar_list`",
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),
@@ -68,6 +73,10 @@ LABELS = {
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
+    "mailmesh_workflow_attempts_total.workflow": "the name of the workflow in the settings",
+    "mailmesh_workflow_runs_ended_total.workflow": "the name of the workflow in the settings",
+    "mailmesh_workflow_attempts_total.outcome": "`succeeded`, `asked`, `failed` or `lease_lost`",
+    "mailmesh_workflow_runs_ended_total.outcome": "`succeeded`, `failed` or `cancelled`",
     "mailmesh_primitives_contents_total.outcome": (
         "`read`, `cancelled`, `overloaded`, or the cause of `CONTENT_UNREADABLE`"
     ),
@@ -171,6 +180,9 @@ FIELDS = {
     "modification_id": "the modification",
     "send_id": "the send",
     "tenant_id": "the tenant",
+    "run_id": "the run of a workflow",
+    "workflow": "the workflow in the settings",
+    "workflows": "number of workflows in the settings",
     "tool": "the tool that an agent called",
     "warnings": "number of deleted warnings about endpoints",
     "why": "the class of the exception that ended its ping",

@@ -22,6 +22,8 @@ _QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
+# The beginning of JSON; the services read all of it.
+_JSON_TEXT = {"pattern": r'^[\[{"0-9tfn-]'}
 _ADDRESSES = {"maxItems": 50, "items": {"pattern": r"^[^@]+@[^@]+$"}}
 _ALLOWED = {"maxItems": 200, "items": {"pattern": r"^[^@]+@[^@]+$"}}
 _VERSION = {"pattern": r"^[1-9][0-9]{0,17}$"}
@@ -49,6 +51,7 @@ _ID_FIELDS = frozenset(
         "into_conversation_id",
         "directory_id",
         "mailbox_id",
+        "run_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -82,6 +85,11 @@ BOUNDS: dict[str, JSON] = {
     "ListAttemptsRequest.page_size": _PAGE_SIZE,
     "ListSubscriptionsRequest.page_size": _PAGE_SIZE,
     "ListTenantsRequest.page_size": _PAGE_SIZE,
+    "ListWorkflowRunsRequest.page_size": _PAGE_SIZE,
+    "ListWorkflowRunsRequest.workflow": {"maxLength": 64},
+    "StartWorkflowRequest.workflow": {"minLength": 1, "maxLength": 64},
+    "ResumeWorkflowRequest.question_id": {"minLength": 1, "maxLength": 64},
+    "ResumeWorkflowRequest.answer": _JSON_TEXT,
     "GetPipelineStatusRequest.max_tenants": {"minimum": 0, "maximum": 1000},
     "TailEventsRequest.heartbeat_seconds": {"minimum": 0, "maximum": 60},
     "ListAuditEntriesRequest.action": {"pattern": r"^[a-z0-9_.]{0,100}$"},
@@ -144,6 +152,12 @@ BOUNDS: dict[str, JSON] = {
     "GetAttachmentRequest.offset": _OFFSET,
     "GetAttachmentRequest.attachment_id": {"maxLength": 1000},
     "SearchMessagesRequest.page_size": _PAGE_SIZE,
+    "SearchMailRequest.page_size": _PAGE_SIZE,
+    "SearchMailRequest.query": {"maxLength": 500},
+    "SearchMailRequest.from": {"maxLength": 320},
+    "SearchMailRequest.to": {"maxLength": 320},
+    "SearchMailRequest.folder_id": {"maxLength": 300},
+    "SearchMailRequest.label_id": {"maxLength": 200},
     "MessageQuery.text": _QUERY,
     "MessageQuery.from": _QUERY,
     "MessageQuery.to": _QUERY,

@@ -52,6 +52,7 @@ _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
         "202": ("Committed. What was forged or unknown was dropped without a hint.", None),
     },
     "ReceiveGmailPush": {"204": ("Committed.", None)},
+    "ReceiveCalendarPush": {"204": ("Committed. What was forged or unknown was dropped without a hint.", None)},
     "GetAttachment": {"200": ("The content, from the offset on.", "*/*")},
     "GetRawMessage": {"200": ("The mail in MIME, from the offset on.", "message/rfc822")},
     "TailEvents": {"200": ("Server-sent events; each `id:` is the cursor to go on from.", "text/event-stream")},

@@ -14,7 +14,7 @@ import asyncpg
 import orjson
 import structlog
 
-from mailmesh.ingest.v1.inbox_item_pb2 import Watch
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarWatch, Watch
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
 from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode
 from services.ingest.metrics import CLAIMED, SETTLED
@@ -230,7 +230,12 @@ def _lease(row: asyncpg.Record) -> TenantLease:
             "user_id": row["user_name"],
         }
         lease.items.append(item_of(item, attempts))
-    lease.watches.extend(map(_watch, orjson.loads(row["watches"])))
+    for watch in orjson.loads(row["watches"]):
+        if watch["calendar_id"]:
+            calendar = CalendarWatch(calendar_id=watch["calendar_id"], is_pushed=bool(watch["is_pushed"]))
+            lease.calendar_watches.append(calendar)
+        else:
+            lease.watches.append(_watch(watch))
     return lease
 
 

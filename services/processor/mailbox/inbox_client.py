@@ -15,7 +15,7 @@ from services.processor.metrics import ITEMS, STEP_SECONDS
 
 _CALL_SECONDS = 10.0
 _DETAIL_CHARACTERS = 500
-_NOTIFICATIONS = frozenset({"mail", "mailbox_changed"})
+_NOTIFICATIONS = frozenset({"mail", "mailbox_changed", "calendar_changed"})
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ class InboxClient:
         request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
         await self._stub.BuryItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("buried").inc(len(request.items))
+
+    async def set_followed_calendars(
+        self, tenant_id: str, fence: int, calendars: Sequence[inbox_pb2.FollowedCalendar]
+    ) -> None:
+        """State which calendars of a tenant are followed. Safe to call again."""
+        request = inbox_pb2.SetFollowedCalendarsRequest(tenant_id=tenant_id, fence=fence, calendars=calendars)
+        await self._stub.SetFollowedCalendars(request, timeout=_CALL_SECONDS)
 
     async def enqueue_reconcile(
         self,

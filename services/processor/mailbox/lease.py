@@ -31,6 +31,9 @@ class Lease:
         self.tenant_id = claimed.tenant_id
         self.fence = claimed.fence
         self.watches: Sequence[item_pb2.Watch] = list(claimed.watches)
+        self.claimed: Sequence[item_pb2.InboxItem] = tuple(claimed.items)
+        """All items that the lease began with."""
+        self.calendar_watches: Sequence[item_pb2.CalendarWatch] = list(claimed.calendar_watches)
         self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in claimed.items}
         self.has_more = claimed.has_more
         self.is_over = False
@@ -48,7 +51,9 @@ class Lease:
     async def acknowledge(self, item_ids: Iterable[str]) -> None:
         """Acknowledge items whose effects are committed; the lease continues. The last ones wait for `end`."""
         ids = [item_id for item_id in item_ids if item_id in self.items]
-        if not ids or len(ids) == len(self.items):
+        if not ids:
+            return
+        if len(ids) == len(self.items):
             self._last = ids
             return
         with _losing():
@@ -74,6 +79,11 @@ class Lease:
                 await self._inbox.bury(self.tenant_id, self.fence, items)
             self.is_due_again = True
             self._forget(item.item_id for item in items)
+
+    async def set_followed_calendars(self, calendars: Sequence[inbox_pb2.FollowedCalendar]) -> None:
+        """State which calendars are followed, so that the provider pushes their changes. Safe to call again."""
+        with _losing():
+            await self._inbox.set_followed_calendars(self.tenant_id, self.fence, calendars)
 
     async def end(self) -> None:
         """Acknowledge the last items and end the lease. Safe to call again."""

@@ -32,6 +32,8 @@ from services.processor.settings import ProcessorSettings
 logger = structlog.get_logger(__name__)
 
 _RELEASE_SECONDS = 5.0
+_NO_MAIL = frozenset({"reconcile", "calendar_changed"})
+"""The items that report no mail."""
 
 
 class MailboxWorker(Generic[Due]):
@@ -123,7 +125,7 @@ class MailboxWorker(Generic[Due]):
         begins = [watch.covered_from.ToDatetime(UTC) for watch in lease.watches if watch.HasField("covered_from")]
         is_polled = bool(lease.watches) and all(watch.is_polled for watch in lease.watches)
         # A reconciliation is no sign of use: it would keep an idle mailbox at the interval of a busy one.
-        has_news = any(item.WhichOneof("content") != "reconcile" for item in lease.waiting)
+        has_news = any(item.WhichOneof("content") not in _NO_MAIL for item in lease.waiting)
         intervals = Intervals.of(self._settings)
         in_use = intervals.active if has_news else intervals.idle
         async with self._transactions.reading() as connection:

@@ -1,4 +1,4 @@
-"""EventFeedService: other services of the mesh read events here, and Delivery publishes its own."""
+"""EventFeedService: other services of the mesh read events here; Delivery and Workflows publish their own."""
 
 import asyncio
 import time
@@ -18,9 +18,9 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.stream.cursor import Cursor
-from services.processor.stream.endpoint_events import publish_notices
 from services.processor.stream.filter import Selection, select
 from services.processor.stream.live import basic_by_default, full_by_default
+from services.processor.stream.notices import publish_endpoint_notices, publish_workflow_notices
 from services.processor.stream.pages import LATEST, EventReader, EventView, Page
 from services.processor.stream.tail import Tail
 
@@ -79,8 +79,16 @@ class EventFeedServicer(Base):
         self, request: pb2.PublishEndpointEventsRequest, context: "Context"
     ) -> pb2.PublishEndpointEventsResponse:
         """Append warnings about endpoints."""
-        await publish_notices(self._pool, request.notices)
+        await publish_endpoint_notices(self._pool, request.notices)
         return pb2.PublishEndpointEventsResponse()
+
+    @override
+    async def PublishWorkflowEvents(
+        self, request: pb2.PublishWorkflowEventsRequest, context: "Context"
+    ) -> pb2.PublishWorkflowEventsResponse:
+        """Append changes of workflows' runs."""
+        await publish_workflow_notices(self._pool, request.notices)
+        return pb2.PublishWorkflowEventsResponse()
 
     @override
     async def GetFeedEvent(self, request: pb2.GetFeedEventRequest, context: "Context") -> pb2.GetFeedEventResponse:
@@ -95,5 +103,5 @@ class EventFeedServicer(Base):
 
 
 def _selected(wanted: EventFilter) -> Selection:
-    """Return the selection of a filter. No kind is hidden: Delivery asks for those alone that an endpoint may get."""
+    """Return the selection of a filter. No kind is hidden: the services ask for those alone that they need."""
     return replace(select(wanted, current_caller()), hidden=())

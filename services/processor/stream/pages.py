@@ -149,6 +149,18 @@ class EventReader:
             raise EventNotFound(resource=event_id)
         return _event(row, state.epoch, view)
 
+    async def at(self, tenant_id: str, positions: Sequence[int]) -> dict[int, event_pb2.Event]:
+        """Return those events of a tenant at positions that are still kept, with bodies, by their positions."""
+        async with db.connection(self._pool) as connection:
+            state = await stream_state(connection, 0)
+            kept = sorted(position for position in positions if position > state.floor)
+            rows = await load(
+                connection, Selection(tenants=frozenset((tenant_id,))), kept, with_body=True, with_raw=False
+            )
+        return {
+            row["position"]: _event(row, state.epoch, event_pb2.EVENT_VIEW_BODY) for row in rows if _is_readable(row)
+        }
+
     async def _look(
         self,
         connection: db.Connection,

@@ -21,6 +21,7 @@ from services.processor.stream.serialization import (
     KIND_MAIL,
     KIND_SEND,
     KIND_TENANT,
+    KIND_WORKFLOW,
     Content,
     split,
 )
@@ -32,6 +33,7 @@ _SENDS = "send."
 _CALENDARS = "calendar."
 _CONVERSATIONS = "conversation."
 _ENDPOINTS = "endpoint."
+_WORKFLOWS = "workflow."
 _NO_TENANT = "00000000-0000-0000-0000-000000000000"
 """The stored tenant of an event that belongs to none: no key that is limited to tenants includes it."""
 _DIGEST_BYTES = 16
@@ -48,9 +50,11 @@ class EventDraft:
         calendar_event: A change of a calendar or of its events, with `event_id` and `position` empty.
         conversation: A change of a conversation, with `event_id` and `position` empty.
         endpoint: A warning about an endpoint, with `event_id` and `position` empty.
+        workflow: A change of a workflow's run, with `event_id` and `position` empty.
         change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome;
             for a calendar, the id of the calendar or of its event, and the number of its change; for a
-            conversation, its id and version; for an endpoint, the id that Delivery derived from the change.
+            conversation, its id and version; for an endpoint or a workflow's run, the id that their service derived
+            from the change.
             It is the key that makes the change one event.
     """
 
@@ -60,6 +64,7 @@ class EventDraft:
     calendar_event: calendar_pb2.NormalizedCalendarEvent | None = None
     conversation: conversation_pb2.ConversationEvent | None = None
     endpoint: event_pb2.EndpointEvent | None = None
+    workflow: event_pb2.WorkflowEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -84,12 +89,11 @@ class EventDraft:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
         The outcome of a send and the change of a calendar or of a conversation are committed with their state, which
-        keeps them from happening again. Delivery repeats a warning about an endpoint until it is
-        confirmed.
+        keeps them from happening again. Delivery and Workflows repeat what they publish until it is confirmed.
         """
         event_type = self._content().event_type
         return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(
-            (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS)
+            (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS, _WORKFLOWS)
         )
 
     @property
@@ -117,10 +121,13 @@ class EventDraft:
             return KIND_CONVERSATION
         if self.endpoint is not None:
             return KIND_ENDPOINT
+        if self.workflow is not None:
+            return KIND_WORKFLOW
         return KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND
 
     def _content(self) -> Content:
-        event = self.mail or self.tenant or self.send or self.calendar_event or self.conversation or self.endpoint
+        event: Content | None = self.mail or self.tenant or self.send or self.calendar_event or self.conversation
+        event = event or self.endpoint or self.workflow
         if event is None:
             msg = "a draft contains an event of one kind"
             raise ValueError(msg)

@@ -25,6 +25,7 @@ KIND_SEND = 3
 KIND_CALENDAR = 6
 KIND_CONVERSATION = 7
 KIND_ENDPOINT = 8
+KIND_WORKFLOW = 9
 _NAMES = {
     KIND_MAIL: "mail",
     KIND_TENANT: "tenant",
@@ -32,6 +33,7 @@ _NAMES = {
     KIND_CALENDAR: "calendar_event",
     KIND_CONVERSATION: "conversation",
     KIND_ENDPOINT: "endpoint",
+    KIND_WORKFLOW: "workflow",
 }
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
@@ -68,6 +70,7 @@ Content: TypeAlias = (
     | calendar_pb2.NormalizedCalendarEvent
     | conversation_pb2.ConversationEvent
     | event_pb2.EndpointEvent
+    | event_pb2.WorkflowEvent
 )
 """The content of an event, of any kind. All kinds have the fields of `TenantEvent` up to `original_event_id`."""
 

@@ -25,7 +25,7 @@ from services.token_vault.store.tenants import Scope, get_tenant
 logger = structlog.get_logger(__name__)
 
 NAME = "token-vault"
-AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
+AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor", "workflows": "processor"}
 """The service from which each service gets its data, and which is erased before it."""
 _PLAN = Plan("vault", kept=("audit_entries", "erasures"))
 _SETTLE = timedelta(seconds=12)

@@ -147,7 +147,7 @@ async def test_a_table_that_comes_first_is_empty_before_the_others_are_touched(p
     assert {"fences": ROWS, "things": 1} == await erasing
 
 
-@pytest.mark.parametrize("service", ["delivery", "ingest", "processor", "token_vault"])
+@pytest.mark.parametrize("service", ["delivery", "ingest", "processor", "token_vault", "workflows"])
 async def test_each_table_finds_the_rows_of_a_tenant_by_an_index(postgres: PostgresProgram, service: str) -> None:
     database = postgres.migrated_database(service)
     async with open_pool(Secret(database.url), "test", LIMITS) as opened:

@@ -89,7 +89,9 @@ def test_a_home_with_only_hidden_files_is_refused(tmp_path: Path, name: str) -> 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
-@pytest.mark.parametrize("name", ["certificates", "admin.key", "delivery.keys", ".initdb-x1", ".snapshot"])
+@pytest.mark.parametrize(
+    "name", ["certificates", "admin.key", "delivery.keys", "workflows.keys", ".initdb-x1", ".snapshot"]
+)
 def test_a_directory_with_what_was_provided_before_the_first_start_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     DataDirectory(tmp_path).prepare()

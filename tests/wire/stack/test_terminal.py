@@ -34,6 +34,7 @@ COMMANDS = (
     ("subscriptions", "create", ID),
     ("subscriptions", "batch-create", ID),
     ("subscriptions", "list"),
+    ("subscriptions", "health"),
     ("subscriptions", "get", ID),
     ("subscriptions", "renew", ID),
     ("subscriptions", "delete", ID, "--yes"),
@@ -112,8 +113,17 @@ COMMANDS = (
     ("primitives", "extract", __file__),
     ("primitives", "fields", __file__, "--field", "a=date"),
     ("primitives", "classify", __file__, "--label", "a", "--label", "b=c"),
+    ("workflows", "start", "triage", ID),
+    ("workflows", "list"),
+    ("workflows", "get", ID),
+    ("workflows", "resume", ID, "question", "true"),
+    ("workflows", "cancel", ID),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
+    ("search", "offer", "--tenant", ID),
+    ("search-settings", "show", ID),
+    ("search-settings", "enable", ID),
+    ("search-settings", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}

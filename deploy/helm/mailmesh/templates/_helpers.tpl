@@ -24,7 +24,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{- define "mailmesh.address" -}}
-{{ .root.Release.Name }}-{{ .name }}:{{ get (dict "token-vault" 7101 "ingest" 7102 "processor" 7103 "delivery" 7104 "primitives" 7105 "agents" 7106) .name }}
+{{ .root.Release.Name }}-{{ .name }}:{{ get (dict "token-vault" 7101 "ingest" 7102 "processor" 7103 "delivery" 7104 "primitives" 7105 "agents" 7106 "workflows" 7107) .name }}
 {{- end }}
 
 {{- define "mailmesh.databaseEnv" -}}

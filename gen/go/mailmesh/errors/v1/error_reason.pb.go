@@ -766,6 +766,18 @@ const (
 	// Do: Disconnect the tenant first; then connect the mailbox the other way.
 	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
+	// CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+	// Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+	// Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOT_PUSHED ErrorReason = 222
+	// SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+	// Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+	// Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_OF_CALENDAR ErrorReason = 223
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -816,6 +828,54 @@ const (
 	// Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
 	// Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \"object\""}}
 	ErrorReason_ERROR_REASON_SCHEMA_UNSUPPORTED ErrorReason = 235
+	// WORKFLOW_UNKNOWN has the gRPC code NOT_FOUND.
+	//
+	// When: `MAILMESH_WORKFLOWS_GRAPHS` names no workflow of this name, or the extra that runs workflows is not installed.
+	// Do: Name the workflow and its graph in that setting of Workflows, install `mailmesh[workflows]`, and restart the service.
+	// Sample: {"reason": "WORKFLOW_UNKNOWN", "domain": "mailmesh", "metadata": {"workflow": "triage"}}
+	ErrorReason_ERROR_REASON_WORKFLOW_UNKNOWN ErrorReason = 239
+	// WORKFLOW_RUN_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The run does not exist, is past its retention, or is outside the key's scope.
+	// Do: Check the id and the key.
+	// Sample: {"reason": "WORKFLOW_RUN_NOT_FOUND", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_WORKFLOW_RUN_NOT_FOUND ErrorReason = 244
+	// WORKFLOW_RUN_ENDED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The run has succeeded or failed, and cannot be cancelled any more.
+	// Do: Read the run with `GetWorkflowRun`.
+	// Sample: {"reason": "WORKFLOW_RUN_ENDED", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_WORKFLOW_RUN_ENDED ErrorReason = 241
+	// WORKFLOW_NOT_WAITING has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The run does not wait for an answer to this question.
+	// Do: Read the run with `GetWorkflowRun`; answer the question that it has now.
+	// Sample: {"reason": "WORKFLOW_NOT_WAITING", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_WORKFLOW_NOT_WAITING ErrorReason = 242
+	// WORKFLOW_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: As many runs wait for their turn as `MAILMESH_WORKFLOWS_QUEUED` allows.
+	// Do: Repeat the call later; run more processes of Workflows.
+	// Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_WORKFLOW_QUEUE_FULL ErrorReason = 243
+	// SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant's mail is not indexed.
+	// Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+	// Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SEARCH_NOT_ENABLED ErrorReason = 236
+	// SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+	// Do: Change the query by the rules of `SearchMailRequest.query`.
+	// Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+	ErrorReason_ERROR_REASON_SEARCH_QUERY_INVALID ErrorReason = 237
+	// SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+	//
+	// When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+	// Do: Add a rarer word, an address or a span of time, and repeat the call.
+	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
 )
 
 // Enum value maps for ErrorReason.
@@ -944,6 +1004,8 @@ var (
 		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
 		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
+		222: "ERROR_REASON_CALENDAR_NOT_PUSHED",
+		223: "ERROR_REASON_SUBSCRIPTION_OF_CALENDAR",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -952,6 +1014,14 @@ var (
 		251: "ERROR_REASON_SIGN_IN_NOT_ALLOWED",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
+		239: "ERROR_REASON_WORKFLOW_UNKNOWN",
+		244: "ERROR_REASON_WORKFLOW_RUN_NOT_FOUND",
+		241: "ERROR_REASON_WORKFLOW_RUN_ENDED",
+		242: "ERROR_REASON_WORKFLOW_NOT_WAITING",
+		243: "ERROR_REASON_WORKFLOW_QUEUE_FULL",
+		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
+		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
+		238: "ERROR_REASON_SEARCH_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1077,6 +1147,8 @@ var (
 		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
 		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
+		"ERROR_REASON_CALENDAR_NOT_PUSHED":            222,
+		"ERROR_REASON_SUBSCRIPTION_OF_CALENDAR":       223,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1085,6 +1157,14 @@ var (
 		"ERROR_REASON_SIGN_IN_NOT_ALLOWED":            251,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
+		"ERROR_REASON_WORKFLOW_UNKNOWN":               239,
+		"ERROR_REASON_WORKFLOW_RUN_NOT_FOUND":         244,
+		"ERROR_REASON_WORKFLOW_RUN_ENDED":             241,
+		"ERROR_REASON_WORKFLOW_NOT_WAITING":           242,
+		"ERROR_REASON_WORKFLOW_QUEUE_FULL":            243,
+		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
+		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
+		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
 	}
 )
 
@@ -1119,7 +1199,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xfe&\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x85*\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1244,7 +1324,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
 	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
-	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12$\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12%\n" +
+	" ERROR_REASON_CALENDAR_NOT_PUSHED\x10\xde\x01\x12*\n" +
+	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
@@ -1252,7 +1334,15 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_SIGN_IN_NOT_OFFERED\x10\xfa\x01\x12%\n" +
 	" ERROR_REASON_SIGN_IN_NOT_ALLOWED\x10\xfb\x01\x12$\n" +
 	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
-	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01B\x1f\n" +
+	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01\x12\"\n" +
+	"\x1dERROR_REASON_WORKFLOW_UNKNOWN\x10\xef\x01\x12(\n" +
+	"#ERROR_REASON_WORKFLOW_RUN_NOT_FOUND\x10\xf4\x01\x12$\n" +
+	"\x1fERROR_REASON_WORKFLOW_RUN_ENDED\x10\xf1\x01\x12&\n" +
+	"!ERROR_REASON_WORKFLOW_NOT_WAITING\x10\xf2\x01\x12%\n" +
+	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01\x12$\n" +
+	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
+	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -317,9 +317,11 @@ type TenantLease struct {
 	// watches describe the current coverage of the tenant's subscriptions.
 	Watches []*Watch `protobuf:"bytes,5,rep,name=watches,proto3" json:"watches,omitempty"`
 	// has_more is true if further items of the tenant are due.
-	HasMore       bool `protobuf:"varint,6,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HasMore bool `protobuf:"varint,6,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	// calendar_watches are the tenant's subscriptions to followed calendars, at most 1000.
+	CalendarWatches []*CalendarWatch `protobuf:"bytes,7,rep,name=calendar_watches,json=calendarWatches,proto3" json:"calendar_watches,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TenantLease) Reset() {
@@ -392,6 +394,13 @@ func (x *TenantLease) GetHasMore() bool {
 		return x.HasMore
 	}
 	return false
+}
+
+func (x *TenantLease) GetCalendarWatches() []*CalendarWatch {
+	if x != nil {
+		return x.CalendarWatches
+	}
+	return nil
 }
 
 // ExtendLeaseRequest identifies a lease.
@@ -1044,6 +1053,171 @@ func (x *EnqueueReconcileResponse) GetWasWaiting() bool {
 	return false
 }
 
+// SetFollowedCalendarsRequest contains the followed calendars of a tenant.
+type SetFollowedCalendarsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant whose mailbox is leased.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// fence is the fence of the lease.
+	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars.
+	Calendars     []*FollowedCalendar `protobuf:"bytes,3,rep,name=calendars,proto3" json:"calendars,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFollowedCalendarsRequest) Reset() {
+	*x = SetFollowedCalendarsRequest{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFollowedCalendarsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFollowedCalendarsRequest) ProtoMessage() {}
+
+func (x *SetFollowedCalendarsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFollowedCalendarsRequest.ProtoReflect.Descriptor instead.
+func (*SetFollowedCalendarsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetFollowedCalendarsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SetFollowedCalendarsRequest) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *SetFollowedCalendarsRequest) GetCalendars() []*FollowedCalendar {
+	if x != nil {
+		return x.Calendars
+	}
+	return nil
+}
+
+// FollowedCalendar is a calendar of which the provider shall push the changes.
+type FollowedCalendar struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_id is mailmesh's UUID of the calendar.
+	CalendarId string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// provider_calendar_id is the provider's id of the calendar, at most 1024 characters.
+	ProviderCalendarId string `protobuf:"bytes,2,opt,name=provider_calendar_id,json=providerCalendarId,proto3" json:"provider_calendar_id,omitempty"`
+	// is_default is true for the account's own default calendar.
+	IsDefault     bool `protobuf:"varint,3,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowedCalendar) Reset() {
+	*x = FollowedCalendar{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowedCalendar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowedCalendar) ProtoMessage() {}
+
+func (x *FollowedCalendar) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowedCalendar.ProtoReflect.Descriptor instead.
+func (*FollowedCalendar) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FollowedCalendar) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *FollowedCalendar) GetProviderCalendarId() string {
+	if x != nil {
+		return x.ProviderCalendarId
+	}
+	return ""
+}
+
+func (x *FollowedCalendar) GetIsDefault() bool {
+	if x != nil {
+		return x.IsDefault
+	}
+	return false
+}
+
+// SetFollowedCalendarsResponse is empty.
+type SetFollowedCalendarsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFollowedCalendarsResponse) Reset() {
+	*x = SetFollowedCalendarsResponse{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFollowedCalendarsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFollowedCalendarsResponse) ProtoMessage() {}
+
+func (x *SetFollowedCalendarsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFollowedCalendarsResponse.ProtoReflect.Descriptor instead.
+func (*SetFollowedCalendarsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{18}
+}
+
 // GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
 type GetInboxStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1057,7 +1231,7 @@ type GetInboxStatusRequest struct {
 
 func (x *GetInboxStatusRequest) Reset() {
 	*x = GetInboxStatusRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1243,7 @@ func (x *GetInboxStatusRequest) String() string {
 func (*GetInboxStatusRequest) ProtoMessage() {}
 
 func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1256,7 @@ func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetInboxStatusRequest) GetTenantIds() []string {
@@ -1120,7 +1294,7 @@ type GetInboxStatusResponse struct {
 
 func (x *GetInboxStatusResponse) Reset() {
 	*x = GetInboxStatusResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1306,7 @@ func (x *GetInboxStatusResponse) String() string {
 func (*GetInboxStatusResponse) ProtoMessage() {}
 
 func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1319,7 @@ func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetInboxStatusResponse) GetPendingItems() int64 {
@@ -1209,7 +1383,7 @@ type TenantBacklog struct {
 
 func (x *TenantBacklog) Reset() {
 	*x = TenantBacklog{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1395,7 @@ func (x *TenantBacklog) String() string {
 func (*TenantBacklog) ProtoMessage() {}
 
 func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1408,7 @@ func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantBacklog.ProtoReflect.Descriptor instead.
 func (*TenantBacklog) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TenantBacklog) GetTenantId() string {
@@ -1296,14 +1470,15 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\n" +
 	"LeaseEnded\x12\x17\n" +
 	"\ais_lost\x18\x01 \x01(\bR\x06isLost\x12$\n" +
-	"\x0ehas_more_items\x18\x02 \x01(\bR\fhasMoreItems\"\x8b\x02\n" +
+	"\x0ehas_more_items\x18\x02 \x01(\bR\fhasMoreItems\"\xd9\x02\n" +
 	"\vTenantLease\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x12D\n" +
 	"\x10lease_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0eleaseExpiresAt\x123\n" +
 	"\x05items\x18\x04 \x03(\v2\x1d.mailmesh.ingest.v1.InboxItemR\x05items\x123\n" +
 	"\awatches\x18\x05 \x03(\v2\x19.mailmesh.ingest.v1.WatchR\awatches\x12\x19\n" +
-	"\bhas_more\x18\x06 \x01(\bR\ahasMore\"\x8a\x01\n" +
+	"\bhas_more\x18\x06 \x01(\bR\ahasMore\x12L\n" +
+	"\x10calendar_watches\x18\a \x03(\v2!.mailmesh.ingest.v1.CalendarWatchR\x0fcalendarWatches\"\x8a\x01\n" +
 	"\x12ExtendLeaseRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
 	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x125\n" +
@@ -1345,7 +1520,18 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\x18EnqueueReconcileResponse\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x1f\n" +
 	"\vwas_waiting\x18\x02 \x01(\bR\n" +
-	"wasWaiting\"c\n" +
+	"wasWaiting\"\xa6\x01\n" +
+	"\x1bSetFollowedCalendarsRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
+	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12H\n" +
+	"\tcalendars\x18\x03 \x03(\v2$.mailmesh.ingest.v1.FollowedCalendarB\x04\xe2A\x01\x01R\tcalendars\"\x96\x01\n" +
+	"\x10FollowedCalendar\x12%\n" +
+	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"calendarId\x126\n" +
+	"\x14provider_calendar_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x12providerCalendarId\x12#\n" +
+	"\n" +
+	"is_default\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\tisDefault\"\x1e\n" +
+	"\x1cSetFollowedCalendarsResponse\"c\n" +
 	"\x15GetInboxStatusRequest\x12#\n" +
 	"\n" +
 	"tenant_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\ttenantIds\x12%\n" +
@@ -1366,7 +1552,7 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\rpending_items\x18\x02 \x01(\x03R\fpendingItems\x124\n" +
 	"\x16oldest_pending_seconds\x18\x03 \x01(\x01R\x14oldestPendingSeconds\x12L\n" +
 	"\x14last_notification_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastNotificationAt\x121\n" +
-	"\x15is_waiting_for_person\x18\x05 \x01(\bR\x12isWaitingForPerson2\xb6\x06\n" +
+	"\x15is_waiting_for_person\x18\x05 \x01(\bR\x12isWaitingForPerson2\xc1\a\n" +
 	"\fInboxService\x12j\n" +
 	"\n" +
 	"ClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n" +
@@ -1374,7 +1560,8 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\bAckItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n" +
 	"\fReleaseItems\x12'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n" +
 	"\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n" +
-	"\x10EnqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\vtoken-vault\x12v\n" +
+	"\x10EnqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\vtoken-vault\x12\x88\x01\n" +
+	"\x14SetFollowedCalendars\x12/.mailmesh.ingest.v1.SetFollowedCalendarsRequest\x1a0.mailmesh.ingest.v1.SetFollowedCalendarsResponse\"\r\x9a\xce\x18\tprocessor\x12v\n" +
 	"\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
@@ -1390,72 +1577,80 @@ func file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_mailmesh_ingest_v1_inbox_service_proto_goTypes = []any{
-	(*ClaimItemsRequest)(nil),        // 0: mailmesh.ingest.v1.ClaimItemsRequest
-	(*LeaseEnding)(nil),              // 1: mailmesh.ingest.v1.LeaseEnding
-	(*ClaimItemsResponse)(nil),       // 2: mailmesh.ingest.v1.ClaimItemsResponse
-	(*LeaseEnded)(nil),               // 3: mailmesh.ingest.v1.LeaseEnded
-	(*TenantLease)(nil),              // 4: mailmesh.ingest.v1.TenantLease
-	(*ExtendLeaseRequest)(nil),       // 5: mailmesh.ingest.v1.ExtendLeaseRequest
-	(*ExtendLeaseResponse)(nil),      // 6: mailmesh.ingest.v1.ExtendLeaseResponse
-	(*AckItemsRequest)(nil),          // 7: mailmesh.ingest.v1.AckItemsRequest
-	(*AckItemsResponse)(nil),         // 8: mailmesh.ingest.v1.AckItemsResponse
-	(*ReleaseItemsRequest)(nil),      // 9: mailmesh.ingest.v1.ReleaseItemsRequest
-	(*ReleasedItem)(nil),             // 10: mailmesh.ingest.v1.ReleasedItem
-	(*ReleaseItemsResponse)(nil),     // 11: mailmesh.ingest.v1.ReleaseItemsResponse
-	(*BuryItemsRequest)(nil),         // 12: mailmesh.ingest.v1.BuryItemsRequest
-	(*BuryItemsResponse)(nil),        // 13: mailmesh.ingest.v1.BuryItemsResponse
-	(*EnqueueReconcileRequest)(nil),  // 14: mailmesh.ingest.v1.EnqueueReconcileRequest
-	(*EnqueueReconcileResponse)(nil), // 15: mailmesh.ingest.v1.EnqueueReconcileResponse
-	(*GetInboxStatusRequest)(nil),    // 16: mailmesh.ingest.v1.GetInboxStatusRequest
-	(*GetInboxStatusResponse)(nil),   // 17: mailmesh.ingest.v1.GetInboxStatusResponse
-	(*TenantBacklog)(nil),            // 18: mailmesh.ingest.v1.TenantBacklog
-	nil,                              // 19: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	(*durationpb.Duration)(nil),      // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 21: google.protobuf.Timestamp
-	(*InboxItem)(nil),                // 22: mailmesh.ingest.v1.InboxItem
-	(*Watch)(nil),                    // 23: mailmesh.ingest.v1.Watch
-	(ReconcileReason)(0),             // 24: mailmesh.ingest.v1.ReconcileReason
+	(*ClaimItemsRequest)(nil),            // 0: mailmesh.ingest.v1.ClaimItemsRequest
+	(*LeaseEnding)(nil),                  // 1: mailmesh.ingest.v1.LeaseEnding
+	(*ClaimItemsResponse)(nil),           // 2: mailmesh.ingest.v1.ClaimItemsResponse
+	(*LeaseEnded)(nil),                   // 3: mailmesh.ingest.v1.LeaseEnded
+	(*TenantLease)(nil),                  // 4: mailmesh.ingest.v1.TenantLease
+	(*ExtendLeaseRequest)(nil),           // 5: mailmesh.ingest.v1.ExtendLeaseRequest
+	(*ExtendLeaseResponse)(nil),          // 6: mailmesh.ingest.v1.ExtendLeaseResponse
+	(*AckItemsRequest)(nil),              // 7: mailmesh.ingest.v1.AckItemsRequest
+	(*AckItemsResponse)(nil),             // 8: mailmesh.ingest.v1.AckItemsResponse
+	(*ReleaseItemsRequest)(nil),          // 9: mailmesh.ingest.v1.ReleaseItemsRequest
+	(*ReleasedItem)(nil),                 // 10: mailmesh.ingest.v1.ReleasedItem
+	(*ReleaseItemsResponse)(nil),         // 11: mailmesh.ingest.v1.ReleaseItemsResponse
+	(*BuryItemsRequest)(nil),             // 12: mailmesh.ingest.v1.BuryItemsRequest
+	(*BuryItemsResponse)(nil),            // 13: mailmesh.ingest.v1.BuryItemsResponse
+	(*EnqueueReconcileRequest)(nil),      // 14: mailmesh.ingest.v1.EnqueueReconcileRequest
+	(*EnqueueReconcileResponse)(nil),     // 15: mailmesh.ingest.v1.EnqueueReconcileResponse
+	(*SetFollowedCalendarsRequest)(nil),  // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest
+	(*FollowedCalendar)(nil),             // 17: mailmesh.ingest.v1.FollowedCalendar
+	(*SetFollowedCalendarsResponse)(nil), // 18: mailmesh.ingest.v1.SetFollowedCalendarsResponse
+	(*GetInboxStatusRequest)(nil),        // 19: mailmesh.ingest.v1.GetInboxStatusRequest
+	(*GetInboxStatusResponse)(nil),       // 20: mailmesh.ingest.v1.GetInboxStatusResponse
+	(*TenantBacklog)(nil),                // 21: mailmesh.ingest.v1.TenantBacklog
+	nil,                                  // 22: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	(*durationpb.Duration)(nil),          // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
+	(*InboxItem)(nil),                    // 25: mailmesh.ingest.v1.InboxItem
+	(*Watch)(nil),                        // 26: mailmesh.ingest.v1.Watch
+	(*CalendarWatch)(nil),                // 27: mailmesh.ingest.v1.CalendarWatch
+	(ReconcileReason)(0),                 // 28: mailmesh.ingest.v1.ReconcileReason
 }
 var file_mailmesh_ingest_v1_inbox_service_proto_depIdxs = []int32{
-	20, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
+	23, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
 	1,  // 1: mailmesh.ingest.v1.ClaimItemsRequest.endings:type_name -> mailmesh.ingest.v1.LeaseEnding
 	4,  // 2: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
 	3,  // 3: mailmesh.ingest.v1.ClaimItemsResponse.endings:type_name -> mailmesh.ingest.v1.LeaseEnded
-	21, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	22, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
-	23, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
-	20, // 7: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
-	21, // 8: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
-	10, // 9: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	21, // 10: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
-	10, // 11: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	24, // 12: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
-	21, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
-	21, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
-	19, // 15: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	18, // 16: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
-	21, // 17: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
-	0,  // 18: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
-	5,  // 19: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
-	7,  // 20: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
-	9,  // 21: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
-	12, // 22: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
-	14, // 23: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
-	16, // 24: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
-	2,  // 25: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
-	6,  // 26: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
-	8,  // 27: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
-	11, // 28: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
-	13, // 29: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
-	15, // 30: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
-	17, // 31: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	24, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
+	26, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
+	27, // 7: mailmesh.ingest.v1.TenantLease.calendar_watches:type_name -> mailmesh.ingest.v1.CalendarWatch
+	23, // 8: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
+	24, // 9: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
+	10, // 10: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	24, // 11: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
+	10, // 12: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	28, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
+	24, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
+	24, // 15: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
+	17, // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest.calendars:type_name -> mailmesh.ingest.v1.FollowedCalendar
+	22, // 17: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	21, // 18: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
+	24, // 19: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
+	5,  // 21: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
+	7,  // 22: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
+	9,  // 23: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
+	12, // 24: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
+	14, // 25: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
+	16, // 26: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:input_type -> mailmesh.ingest.v1.SetFollowedCalendarsRequest
+	19, // 27: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
+	2,  // 28: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
+	6,  // 29: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
+	8,  // 30: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
+	11, // 31: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
+	13, // 32: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
+	15, // 33: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
+	18, // 34: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:output_type -> mailmesh.ingest.v1.SetFollowedCalendarsResponse
+	20, // 35: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_inbox_service_proto_init() }
@@ -1470,7 +1665,7 @@ func file_mailmesh_ingest_v1_inbox_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc), len(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -84,8 +84,8 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Event is one entry of the stream: a change of a mail, a calendar, a conversation or a tenant, the outcome of a send, or a warning. Later versions add kinds. A reader must skip an event
-// of an unknown kind and keep its position.
+// Event is one entry of the stream: a change of a mail, a calendar, a conversation, a workflow's run or a tenant, the outcome of a
+// send, or a warning. Later versions add kinds. A reader must skip an event of an unknown kind and keep its position.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// position is the opaque cursor directly after this event.
@@ -100,6 +100,7 @@ type Event struct {
 	//	*Event_CalendarEvent
 	//	*Event_Conversation
 	//	*Event_Endpoint
+	//	*Event_Workflow
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -203,6 +204,15 @@ func (x *Event) GetEndpoint() *EndpointEvent {
 	return nil
 }
 
+func (x *Event) GetWorkflow() *WorkflowEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Workflow); ok {
+			return x.Workflow
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -237,6 +247,11 @@ type Event_Endpoint struct {
 	Endpoint *EndpointEvent `protobuf:"bytes,8,opt,name=endpoint,proto3,oneof"`
 }
 
+type Event_Workflow struct {
+	// workflow is a change of a workflow's run. Endpoints do not receive it.
+	Workflow *WorkflowEvent `protobuf:"bytes,9,opt,name=workflow,proto3,oneof"`
+}
+
 func (*Event_Mail) isEvent_Kind() {}
 
 func (*Event_Tenant) isEvent_Kind() {}
@@ -248,6 +263,8 @@ func (*Event_CalendarEvent) isEvent_Kind() {}
 func (*Event_Conversation) isEvent_Kind() {}
 
 func (*Event_Endpoint) isEvent_Kind() {}
+
+func (*Event_Workflow) isEvent_Kind() {}
 
 // TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
@@ -861,11 +878,192 @@ func (x *EndpointEvent) GetElapsedPercent() int32 {
 	return 0
 }
 
+// WorkflowEvent is a change of a workflow's run: it waits for a person, or ended.
+type WorkflowEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// event_id is mailmesh's UUID of the event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// provider is always empty.
+	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	// tenant_id is the tenant of the event that the run is for.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// external_tenant_id is always empty.
+	ExternalTenantId string `protobuf:"bytes,4,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
+	// user_id is always empty.
+	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// event_type is "workflow.waiting", "workflow.succeeded", "workflow.failed" or "workflow.cancelled". Later versions add types.
+	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// received_at is the time of the change.
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// correlation_id is always empty.
+	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// position is the opaque cursor directly after this event.
+	Position string `protobuf:"bytes,11,opt,name=position,proto3" json:"position,omitempty"`
+	// is_replay is true if `ReplayEvents` appended the event again.
+	IsReplay bool `protobuf:"varint,12,opt,name=is_replay,json=isReplay,proto3" json:"is_replay,omitempty"`
+	// replay_id is the replay's UUID. Empty on an event that is not a replay.
+	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
+	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
+	// run_id is mailmesh's UUID of the run.
+	RunId string `protobuf:"bytes,15,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// workflow is the name of the workflow.
+	Workflow string `protobuf:"bytes,16,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// subject_event_id is the event that the run is for.
+	SubjectEventId string `protobuf:"bytes,17,opt,name=subject_event_id,json=subjectEventId,proto3" json:"subject_event_id,omitempty"`
+	// reason is the run's reason. Empty on "workflow.waiting" and "workflow.succeeded".
+	Reason        string `protobuf:"bytes,18,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkflowEvent) Reset() {
+	*x = WorkflowEvent{}
+	mi := &file_mailmesh_processor_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkflowEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkflowEvent) ProtoMessage() {}
+
+func (x *WorkflowEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkflowEvent.ProtoReflect.Descriptor instead.
+func (*WorkflowEvent) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WorkflowEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetExternalTenantId() string {
+	if x != nil {
+		return x.ExternalTenantId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetReceivedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceivedAt
+	}
+	return nil
+}
+
+func (x *WorkflowEvent) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetIsReplay() bool {
+	if x != nil {
+		return x.IsReplay
+	}
+	return false
+}
+
+func (x *WorkflowEvent) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetOriginalEventId() string {
+	if x != nil {
+		return x.OriginalEventId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetWorkflow() string {
+	if x != nil {
+		return x.Workflow
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetSubjectEventId() string {
+	if x != nil {
+		return x.SubjectEventId
+	}
+	return ""
+}
+
+func (x *WorkflowEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xcd\x03\n" +
+	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\x1a\x1emailmesh/mail/v1/message.proto\"\x91\x04\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12;\n" +
 	"\x04mail\x18\x02 \x01(\v2%.mailmesh.mail.v1.NormalizedMailEventH\x00R\x04mail\x12<\n" +
@@ -873,7 +1071,8 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\x04send\x18\x04 \x01(\v2 .mailmesh.processor.v1.SendEventH\x00R\x04send\x12V\n" +
 	"\x0ecalendar_event\x18\x06 \x01(\v2-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00R\rcalendarEvent\x12Q\n" +
 	"\fconversation\x18\a \x01(\v2+.mailmesh.conversation.v1.ConversationEventH\x00R\fconversation\x12B\n" +
-	"\bendpoint\x18\b \x01(\v2$.mailmesh.processor.v1.EndpointEventH\x00R\bendpointB\x06\n" +
+	"\bendpoint\x18\b \x01(\v2$.mailmesh.processor.v1.EndpointEventH\x00R\bendpoint\x12B\n" +
+	"\bworkflow\x18\t \x01(\v2$.mailmesh.processor.v1.WorkflowEventH\x00R\bworkflowB\x06\n" +
 	"\x04kind\"\xf7\x03\n" +
 	"\vTenantEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
@@ -944,7 +1143,26 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"endpointId\x12\x16\n" +
 	"\x06reason\x18\x10 \x01(\tR\x06reason\x12?\n" +
 	"\rfailing_since\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x12'\n" +
-	"\x0felapsed_percent\x18\x12 \x01(\x05R\x0eelapsedPercent*g\n" +
+	"\x0felapsed_percent\x18\x12 \x01(\x05R\x0eelapsedPercent\"\xa4\x04\n" +
+	"\rWorkflowEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12,\n" +
+	"\x12external_tenant_id\x18\x04 \x01(\tR\x10externalTenantId\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x06 \x01(\tR\teventType\x12;\n" +
+	"\vreceived_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"receivedAt\x12%\n" +
+	"\x0ecorrelation_id\x18\b \x01(\tR\rcorrelationId\x12\x1a\n" +
+	"\bposition\x18\v \x01(\tR\bposition\x12\x1b\n" +
+	"\tis_replay\x18\f \x01(\bR\bisReplay\x12\x1b\n" +
+	"\treplay_id\x18\r \x01(\tR\breplayId\x12*\n" +
+	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\x12\x15\n" +
+	"\x06run_id\x18\x0f \x01(\tR\x05runId\x12\x1a\n" +
+	"\bworkflow\x18\x10 \x01(\tR\bworkflow\x12(\n" +
+	"\x10subject_event_id\x18\x11 \x01(\tR\x0esubjectEventId\x12\x16\n" +
+	"\x06reason\x18\x12 \x01(\tR\x06reason*g\n" +
 	"\tEventView\x12\x1a\n" +
 	"\x16EVENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_VIEW_BASIC\x10\x01\x12\x13\n" +
@@ -965,36 +1183,39 @@ func file_mailmesh_processor_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_processor_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_mailmesh_processor_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_mailmesh_processor_v1_event_proto_goTypes = []any{
 	(EventView)(0),                      // 0: mailmesh.processor.v1.EventView
 	(*Event)(nil),                       // 1: mailmesh.processor.v1.Event
 	(*TenantEvent)(nil),                 // 2: mailmesh.processor.v1.TenantEvent
 	(*SendEvent)(nil),                   // 3: mailmesh.processor.v1.SendEvent
 	(*EndpointEvent)(nil),               // 4: mailmesh.processor.v1.EndpointEvent
-	(*v1.NormalizedMailEvent)(nil),      // 5: mailmesh.mail.v1.NormalizedMailEvent
-	(*v11.NormalizedCalendarEvent)(nil), // 6: mailmesh.calendar.v1.NormalizedCalendarEvent
-	(*v12.ConversationEvent)(nil),       // 7: mailmesh.conversation.v1.ConversationEvent
-	(*timestamppb.Timestamp)(nil),       // 8: google.protobuf.Timestamp
-	(v1.BounceKind)(0),                  // 9: mailmesh.mail.v1.BounceKind
+	(*WorkflowEvent)(nil),               // 5: mailmesh.processor.v1.WorkflowEvent
+	(*v1.NormalizedMailEvent)(nil),      // 6: mailmesh.mail.v1.NormalizedMailEvent
+	(*v11.NormalizedCalendarEvent)(nil), // 7: mailmesh.calendar.v1.NormalizedCalendarEvent
+	(*v12.ConversationEvent)(nil),       // 8: mailmesh.conversation.v1.ConversationEvent
+	(*timestamppb.Timestamp)(nil),       // 9: google.protobuf.Timestamp
+	(v1.BounceKind)(0),                  // 10: mailmesh.mail.v1.BounceKind
 }
 var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
-	5,  // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
+	6,  // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
 	2,  // 1: mailmesh.processor.v1.Event.tenant:type_name -> mailmesh.processor.v1.TenantEvent
 	3,  // 2: mailmesh.processor.v1.Event.send:type_name -> mailmesh.processor.v1.SendEvent
-	6,  // 3: mailmesh.processor.v1.Event.calendar_event:type_name -> mailmesh.calendar.v1.NormalizedCalendarEvent
-	7,  // 4: mailmesh.processor.v1.Event.conversation:type_name -> mailmesh.conversation.v1.ConversationEvent
+	7,  // 3: mailmesh.processor.v1.Event.calendar_event:type_name -> mailmesh.calendar.v1.NormalizedCalendarEvent
+	8,  // 4: mailmesh.processor.v1.Event.conversation:type_name -> mailmesh.conversation.v1.ConversationEvent
 	4,  // 5: mailmesh.processor.v1.Event.endpoint:type_name -> mailmesh.processor.v1.EndpointEvent
-	8,  // 6: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
-	8,  // 7: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
-	9,  // 8: mailmesh.processor.v1.SendEvent.bounce:type_name -> mailmesh.mail.v1.BounceKind
-	8,  // 9: mailmesh.processor.v1.EndpointEvent.received_at:type_name -> google.protobuf.Timestamp
-	8,  // 10: mailmesh.processor.v1.EndpointEvent.failing_since:type_name -> google.protobuf.Timestamp
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 6: mailmesh.processor.v1.Event.workflow:type_name -> mailmesh.processor.v1.WorkflowEvent
+	9,  // 7: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
+	9,  // 8: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
+	10, // 9: mailmesh.processor.v1.SendEvent.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	9,  // 10: mailmesh.processor.v1.EndpointEvent.received_at:type_name -> google.protobuf.Timestamp
+	9,  // 11: mailmesh.processor.v1.EndpointEvent.failing_since:type_name -> google.protobuf.Timestamp
+	9,  // 12: mailmesh.processor.v1.WorkflowEvent.received_at:type_name -> google.protobuf.Timestamp
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_proto_init() }
@@ -1009,6 +1230,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 		(*Event_CalendarEvent)(nil),
 		(*Event_Conversation)(nil),
 		(*Event_Endpoint)(nil),
+		(*Event_Workflow)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1016,7 +1238,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_event_proto_rawDesc), len(file_mailmesh_processor_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

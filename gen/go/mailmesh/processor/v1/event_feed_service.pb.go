@@ -162,6 +162,144 @@ func (*PublishEndpointEventsResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{2}
 }
 
+// PublishWorkflowEventsRequest contains changes of runs.
+type PublishWorkflowEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// notices are the changes, 1 to 100, in the order in which they are to be read.
+	Notices       []*WorkflowNotice `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishWorkflowEventsRequest) Reset() {
+	*x = PublishWorkflowEventsRequest{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishWorkflowEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishWorkflowEventsRequest) ProtoMessage() {}
+
+func (x *PublishWorkflowEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishWorkflowEventsRequest.ProtoReflect.Descriptor instead.
+func (*PublishWorkflowEventsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PublishWorkflowEventsRequest) GetNotices() []*WorkflowNotice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// WorkflowNotice is one change of a run.
+type WorkflowNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// notice_id is a UUID that Workflows derives from the change, so that a repeated call publishes nothing twice.
+	NoticeId string `protobuf:"bytes,1,opt,name=notice_id,json=noticeId,proto3" json:"notice_id,omitempty"`
+	// event is the event, without its id and its position.
+	Event         *WorkflowEvent `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkflowNotice) Reset() {
+	*x = WorkflowNotice{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkflowNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkflowNotice) ProtoMessage() {}
+
+func (x *WorkflowNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkflowNotice.ProtoReflect.Descriptor instead.
+func (*WorkflowNotice) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WorkflowNotice) GetNoticeId() string {
+	if x != nil {
+		return x.NoticeId
+	}
+	return ""
+}
+
+func (x *WorkflowNotice) GetEvent() *WorkflowEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// PublishWorkflowEventsResponse is empty: all changes are published.
+type PublishWorkflowEventsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishWorkflowEventsResponse) Reset() {
+	*x = PublishWorkflowEventsResponse{}
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishWorkflowEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishWorkflowEventsResponse) ProtoMessage() {}
+
+func (x *PublishWorkflowEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishWorkflowEventsResponse.ProtoReflect.Descriptor instead.
+func (*PublishWorkflowEventsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{5}
+}
+
 // ReadFeedRequest requests a page of events.
 type ReadFeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -182,7 +320,7 @@ type ReadFeedRequest struct {
 
 func (x *ReadFeedRequest) Reset() {
 	*x = ReadFeedRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +332,7 @@ func (x *ReadFeedRequest) String() string {
 func (*ReadFeedRequest) ProtoMessage() {}
 
 func (x *ReadFeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +345,7 @@ func (x *ReadFeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeedRequest.ProtoReflect.Descriptor instead.
 func (*ReadFeedRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReadFeedRequest) GetPageSize() int32 {
@@ -260,7 +398,7 @@ type ReadFeedResponse struct {
 
 func (x *ReadFeedResponse) Reset() {
 	*x = ReadFeedResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +410,7 @@ func (x *ReadFeedResponse) String() string {
 func (*ReadFeedResponse) ProtoMessage() {}
 
 func (x *ReadFeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +423,7 @@ func (x *ReadFeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeedResponse.ProtoReflect.Descriptor instead.
 func (*ReadFeedResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReadFeedResponse) GetEvents() []*Event {
@@ -324,7 +462,7 @@ type LocateFeedRequest struct {
 
 func (x *LocateFeedRequest) Reset() {
 	*x = LocateFeedRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +474,7 @@ func (x *LocateFeedRequest) String() string {
 func (*LocateFeedRequest) ProtoMessage() {}
 
 func (x *LocateFeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +487,7 @@ func (x *LocateFeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateFeedRequest.ProtoReflect.Descriptor instead.
 func (*LocateFeedRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LocateFeedRequest) GetEventsFrom() *timestamppb.Timestamp {
@@ -386,7 +524,7 @@ type LocateFeedResponse struct {
 
 func (x *LocateFeedResponse) Reset() {
 	*x = LocateFeedResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +536,7 @@ func (x *LocateFeedResponse) String() string {
 func (*LocateFeedResponse) ProtoMessage() {}
 
 func (x *LocateFeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +549,7 @@ func (x *LocateFeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateFeedResponse.ProtoReflect.Descriptor instead.
 func (*LocateFeedResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LocateFeedResponse) GetCursor() string {
@@ -441,7 +579,7 @@ type GetFeedEventRequest struct {
 
 func (x *GetFeedEventRequest) Reset() {
 	*x = GetFeedEventRequest{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +591,7 @@ func (x *GetFeedEventRequest) String() string {
 func (*GetFeedEventRequest) ProtoMessage() {}
 
 func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +604,7 @@ func (x *GetFeedEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventRequest.ProtoReflect.Descriptor instead.
 func (*GetFeedEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetFeedEventRequest) GetEventId() string {
@@ -494,7 +632,7 @@ type GetFeedEventResponse struct {
 
 func (x *GetFeedEventResponse) Reset() {
 	*x = GetFeedEventResponse{}
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +644,7 @@ func (x *GetFeedEventResponse) String() string {
 func (*GetFeedEventResponse) ProtoMessage() {}
 
 func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_event_feed_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +657,7 @@ func (x *GetFeedEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeedEventResponse.ProtoReflect.Descriptor instead.
 func (*GetFeedEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetFeedEventResponse) GetEvent() *Event {
@@ -539,7 +677,13 @@ const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\x0eEndpointNotice\x12!\n" +
 	"\tnotice_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bnoticeId\x12@\n" +
 	"\x05event\x18\x02 \x01(\v2$.mailmesh.processor.v1.EndpointEventB\x04\xe2A\x01\x02R\x05event\"\x1f\n" +
-	"\x1dPublishEndpointEventsResponse\"\xf9\x01\n" +
+	"\x1dPublishEndpointEventsResponse\"e\n" +
+	"\x1cPublishWorkflowEventsRequest\x12E\n" +
+	"\anotices\x18\x01 \x03(\v2%.mailmesh.processor.v1.WorkflowNoticeB\x04\xe2A\x01\x02R\anotices\"u\n" +
+	"\x0eWorkflowNotice\x12!\n" +
+	"\tnotice_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bnoticeId\x12@\n" +
+	"\x05event\x18\x02 \x01(\v2$.mailmesh.processor.v1.WorkflowEventB\x04\xe2A\x01\x02R\x05event\"\x1f\n" +
+	"\x1dPublishWorkflowEventsResponse\"\xf9\x01\n" +
 	"\x0fReadFeedRequest\x12!\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12\x1c\n" +
 	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
@@ -563,13 +707,14 @@ const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\bevent_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aeventId\x12:\n" +
 	"\x04view\x18\x02 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\"J\n" +
 	"\x14GetFeedEventResponse\x122\n" +
-	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xfe\x03\n" +
-	"\x10EventFeedService\x12i\n" +
-	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\f\x9a\xce\x18\bdelivery\x12o\n" +
+	"\x05event\x18\x01 \x01(\v2\x1c.mailmesh.processor.v1.EventR\x05event2\xad\x05\n" +
+	"\x10EventFeedService\x12v\n" +
+	"\bReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a'.mailmesh.processor.v1.ReadFeedResponse\"\x19\x9a\xce\x18\bdelivery\x9a\xce\x18\tworkflows\x12o\n" +
 	"\n" +
 	"LocateFeed\x12(.mailmesh.processor.v1.LocateFeedRequest\x1a).mailmesh.processor.v1.LocateFeedResponse\"\f\x9a\xce\x18\bdelivery\x12\x90\x01\n" +
-	"\x15PublishEndpointEvents\x123.mailmesh.processor.v1.PublishEndpointEventsRequest\x1a4.mailmesh.processor.v1.PublishEndpointEventsResponse\"\f\x9a\xce\x18\bdelivery\x12u\n" +
-	"\fGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\f\x9a\xce\x18\bdelivery\x1a\x04\x88\xce\x18\x01B\"\n" +
+	"\x15PublishEndpointEvents\x123.mailmesh.processor.v1.PublishEndpointEventsRequest\x1a4.mailmesh.processor.v1.PublishEndpointEventsResponse\"\f\x9a\xce\x18\bdelivery\x12\x91\x01\n" +
+	"\x15PublishWorkflowEvents\x123.mailmesh.processor.v1.PublishWorkflowEventsRequest\x1a4.mailmesh.processor.v1.PublishWorkflowEventsResponse\"\r\x9a\xce\x18\tworkflows\x12\x82\x01\n" +
+	"\fGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\x19\x9a\xce\x18\bdelivery\x9a\xce\x18\tworkflows\x1a\x04\x88\xce\x18\x01B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
@@ -584,46 +729,54 @@ func file_mailmesh_processor_v1_event_feed_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_processor_v1_event_feed_service_proto_rawDescData
 }
 
-var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_mailmesh_processor_v1_event_feed_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_mailmesh_processor_v1_event_feed_service_proto_goTypes = []any{
 	(*PublishEndpointEventsRequest)(nil),  // 0: mailmesh.processor.v1.PublishEndpointEventsRequest
 	(*EndpointNotice)(nil),                // 1: mailmesh.processor.v1.EndpointNotice
 	(*PublishEndpointEventsResponse)(nil), // 2: mailmesh.processor.v1.PublishEndpointEventsResponse
-	(*ReadFeedRequest)(nil),               // 3: mailmesh.processor.v1.ReadFeedRequest
-	(*ReadFeedResponse)(nil),              // 4: mailmesh.processor.v1.ReadFeedResponse
-	(*LocateFeedRequest)(nil),             // 5: mailmesh.processor.v1.LocateFeedRequest
-	(*LocateFeedResponse)(nil),            // 6: mailmesh.processor.v1.LocateFeedResponse
-	(*GetFeedEventRequest)(nil),           // 7: mailmesh.processor.v1.GetFeedEventRequest
-	(*GetFeedEventResponse)(nil),          // 8: mailmesh.processor.v1.GetFeedEventResponse
-	(*EndpointEvent)(nil),                 // 9: mailmesh.processor.v1.EndpointEvent
-	(*EventFilter)(nil),                   // 10: mailmesh.processor.v1.EventFilter
-	(EventView)(0),                        // 11: mailmesh.processor.v1.EventView
-	(*Event)(nil),                         // 12: mailmesh.processor.v1.Event
-	(*timestamppb.Timestamp)(nil),         // 13: google.protobuf.Timestamp
+	(*PublishWorkflowEventsRequest)(nil),  // 3: mailmesh.processor.v1.PublishWorkflowEventsRequest
+	(*WorkflowNotice)(nil),                // 4: mailmesh.processor.v1.WorkflowNotice
+	(*PublishWorkflowEventsResponse)(nil), // 5: mailmesh.processor.v1.PublishWorkflowEventsResponse
+	(*ReadFeedRequest)(nil),               // 6: mailmesh.processor.v1.ReadFeedRequest
+	(*ReadFeedResponse)(nil),              // 7: mailmesh.processor.v1.ReadFeedResponse
+	(*LocateFeedRequest)(nil),             // 8: mailmesh.processor.v1.LocateFeedRequest
+	(*LocateFeedResponse)(nil),            // 9: mailmesh.processor.v1.LocateFeedResponse
+	(*GetFeedEventRequest)(nil),           // 10: mailmesh.processor.v1.GetFeedEventRequest
+	(*GetFeedEventResponse)(nil),          // 11: mailmesh.processor.v1.GetFeedEventResponse
+	(*EndpointEvent)(nil),                 // 12: mailmesh.processor.v1.EndpointEvent
+	(*WorkflowEvent)(nil),                 // 13: mailmesh.processor.v1.WorkflowEvent
+	(*EventFilter)(nil),                   // 14: mailmesh.processor.v1.EventFilter
+	(EventView)(0),                        // 15: mailmesh.processor.v1.EventView
+	(*Event)(nil),                         // 16: mailmesh.processor.v1.Event
+	(*timestamppb.Timestamp)(nil),         // 17: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_feed_service_proto_depIdxs = []int32{
 	1,  // 0: mailmesh.processor.v1.PublishEndpointEventsRequest.notices:type_name -> mailmesh.processor.v1.EndpointNotice
-	9,  // 1: mailmesh.processor.v1.EndpointNotice.event:type_name -> mailmesh.processor.v1.EndpointEvent
-	10, // 2: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	11, // 3: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
-	12, // 4: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
-	13, // 5: mailmesh.processor.v1.LocateFeedRequest.events_from:type_name -> google.protobuf.Timestamp
-	10, // 6: mailmesh.processor.v1.LocateFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
-	11, // 7: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
-	12, // 8: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
-	3,  // 9: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
-	5,  // 10: mailmesh.processor.v1.EventFeedService.LocateFeed:input_type -> mailmesh.processor.v1.LocateFeedRequest
-	0,  // 11: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:input_type -> mailmesh.processor.v1.PublishEndpointEventsRequest
-	7,  // 12: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
-	4,  // 13: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
-	6,  // 14: mailmesh.processor.v1.EventFeedService.LocateFeed:output_type -> mailmesh.processor.v1.LocateFeedResponse
-	2,  // 15: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:output_type -> mailmesh.processor.v1.PublishEndpointEventsResponse
-	8,  // 16: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 1: mailmesh.processor.v1.EndpointNotice.event:type_name -> mailmesh.processor.v1.EndpointEvent
+	4,  // 2: mailmesh.processor.v1.PublishWorkflowEventsRequest.notices:type_name -> mailmesh.processor.v1.WorkflowNotice
+	13, // 3: mailmesh.processor.v1.WorkflowNotice.event:type_name -> mailmesh.processor.v1.WorkflowEvent
+	14, // 4: mailmesh.processor.v1.ReadFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	15, // 5: mailmesh.processor.v1.ReadFeedRequest.view:type_name -> mailmesh.processor.v1.EventView
+	16, // 6: mailmesh.processor.v1.ReadFeedResponse.events:type_name -> mailmesh.processor.v1.Event
+	17, // 7: mailmesh.processor.v1.LocateFeedRequest.events_from:type_name -> google.protobuf.Timestamp
+	14, // 8: mailmesh.processor.v1.LocateFeedRequest.filter:type_name -> mailmesh.processor.v1.EventFilter
+	15, // 9: mailmesh.processor.v1.GetFeedEventRequest.view:type_name -> mailmesh.processor.v1.EventView
+	16, // 10: mailmesh.processor.v1.GetFeedEventResponse.event:type_name -> mailmesh.processor.v1.Event
+	6,  // 11: mailmesh.processor.v1.EventFeedService.ReadFeed:input_type -> mailmesh.processor.v1.ReadFeedRequest
+	8,  // 12: mailmesh.processor.v1.EventFeedService.LocateFeed:input_type -> mailmesh.processor.v1.LocateFeedRequest
+	0,  // 13: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:input_type -> mailmesh.processor.v1.PublishEndpointEventsRequest
+	3,  // 14: mailmesh.processor.v1.EventFeedService.PublishWorkflowEvents:input_type -> mailmesh.processor.v1.PublishWorkflowEventsRequest
+	10, // 15: mailmesh.processor.v1.EventFeedService.GetFeedEvent:input_type -> mailmesh.processor.v1.GetFeedEventRequest
+	7,  // 16: mailmesh.processor.v1.EventFeedService.ReadFeed:output_type -> mailmesh.processor.v1.ReadFeedResponse
+	9,  // 17: mailmesh.processor.v1.EventFeedService.LocateFeed:output_type -> mailmesh.processor.v1.LocateFeedResponse
+	2,  // 18: mailmesh.processor.v1.EventFeedService.PublishEndpointEvents:output_type -> mailmesh.processor.v1.PublishEndpointEventsResponse
+	5,  // 19: mailmesh.processor.v1.EventFeedService.PublishWorkflowEvents:output_type -> mailmesh.processor.v1.PublishWorkflowEventsResponse
+	11, // 20: mailmesh.processor.v1.EventFeedService.GetFeedEvent:output_type -> mailmesh.processor.v1.GetFeedEventResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_feed_service_proto_init() }
@@ -639,7 +792,7 @@ func file_mailmesh_processor_v1_event_feed_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc), len(file_mailmesh_processor_v1_event_feed_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	EventFeedService_ReadFeed_FullMethodName              = "/mailmesh.processor.v1.EventFeedService/ReadFeed"
 	EventFeedService_LocateFeed_FullMethodName            = "/mailmesh.processor.v1.EventFeedService/LocateFeed"
 	EventFeedService_PublishEndpointEvents_FullMethodName = "/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents"
+	EventFeedService_PublishWorkflowEvents_FullMethodName = "/mailmesh.processor.v1.EventFeedService/PublishWorkflowEvents"
 	EventFeedService_GetFeedEvent_FullMethodName          = "/mailmesh.processor.v1.EventFeedService/GetFeedEvent"
 )
 
@@ -29,8 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-// own events.
+// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+// of Delivery and Workflows.
 type EventFeedServiceClient interface {
 	// ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
@@ -42,6 +43,9 @@ type EventFeedServiceClient interface {
 	// PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
 	// STORE_UNAVAILABLE.
 	PublishEndpointEvents(ctx context.Context, in *PublishEndpointEventsRequest, opts ...grpc.CallOption) (*PublishEndpointEventsResponse, error)
+	// PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+	// dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
+	PublishWorkflowEvents(ctx context.Context, in *PublishWorkflowEventsRequest, opts ...grpc.CallOption) (*PublishWorkflowEventsResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(ctx context.Context, in *GetFeedEventRequest, opts ...grpc.CallOption) (*GetFeedEventResponse, error)
 }
@@ -84,6 +88,16 @@ func (c *eventFeedServiceClient) PublishEndpointEvents(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *eventFeedServiceClient) PublishWorkflowEvents(ctx context.Context, in *PublishWorkflowEventsRequest, opts ...grpc.CallOption) (*PublishWorkflowEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishWorkflowEventsResponse)
+	err := c.cc.Invoke(ctx, EventFeedService_PublishWorkflowEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *eventFeedServiceClient) GetFeedEvent(ctx context.Context, in *GetFeedEventRequest, opts ...grpc.CallOption) (*GetFeedEventResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetFeedEventResponse)
@@ -98,8 +112,8 @@ func (c *eventFeedServiceClient) GetFeedEvent(ctx context.Context, in *GetFeedEv
 // All implementations must embed UnimplementedEventFeedServiceServer
 // for forward compatibility.
 //
-// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-// own events.
+// EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+// of Delivery and Workflows.
 type EventFeedServiceServer interface {
 	// ReadFeed returns a page of events after a cursor, in the order of the stream, and can wait for the first one. A page ends at
 	// its page size or at 2 MiB. Safe to repeat. Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor),
@@ -111,6 +125,9 @@ type EventFeedServiceServer interface {
 	// PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
 	// STORE_UNAVAILABLE.
 	PublishEndpointEvents(context.Context, *PublishEndpointEventsRequest) (*PublishEndpointEventsResponse, error)
+	// PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+	// dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
+	PublishWorkflowEvents(context.Context, *PublishWorkflowEventsRequest) (*PublishWorkflowEventsResponse, error)
 	// GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.
 	GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error)
 	mustEmbedUnimplementedEventFeedServiceServer()
@@ -131,6 +148,9 @@ func (UnimplementedEventFeedServiceServer) LocateFeed(context.Context, *LocateFe
 }
 func (UnimplementedEventFeedServiceServer) PublishEndpointEvents(context.Context, *PublishEndpointEventsRequest) (*PublishEndpointEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PublishEndpointEvents not implemented")
+}
+func (UnimplementedEventFeedServiceServer) PublishWorkflowEvents(context.Context, *PublishWorkflowEventsRequest) (*PublishWorkflowEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PublishWorkflowEvents not implemented")
 }
 func (UnimplementedEventFeedServiceServer) GetFeedEvent(context.Context, *GetFeedEventRequest) (*GetFeedEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetFeedEvent not implemented")
@@ -210,6 +230,24 @@ func _EventFeedService_PublishEndpointEvents_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventFeedService_PublishWorkflowEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishWorkflowEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventFeedServiceServer).PublishWorkflowEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventFeedService_PublishWorkflowEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventFeedServiceServer).PublishWorkflowEvents(ctx, req.(*PublishWorkflowEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventFeedService_GetFeedEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetFeedEventRequest)
 	if err := dec(in); err != nil {
@@ -246,6 +284,10 @@ var EventFeedService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PublishEndpointEvents",
 			Handler:    _EventFeedService_PublishEndpointEvents_Handler,
+		},
+		{
+			MethodName: "PublishWorkflowEvents",
+			Handler:    _EventFeedService_PublishWorkflowEvents_Handler,
 		},
 		{
 			MethodName: "GetFeedEvent",

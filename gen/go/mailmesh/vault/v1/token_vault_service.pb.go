@@ -1123,16 +1123,16 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n" +
 	" TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n" +
 	"\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n" +
-	"\x14TENANT_FAULT_CLEARED\x10\x052\xba\b\n" +
+	"\x14TENANT_FAULT_CLEARED\x10\x052\xd4\b\n" +
 	"\x11TokenVaultService\x12r\n" +
 	"\n" +
 	"IssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n" +
 	"\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n" +
 	"\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n" +
 	"\x14ConfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n" +
-	"\x9a\xce\x18\x06ingest\x12\x96\x01\n" +
-	"\x12GetPendingErasures\x12,.mailmesh.vault.v1.GetPendingErasuresRequest\x1a-.mailmesh.vault.v1.GetPendingErasuresResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x12\x8a\x01\n" +
-	"\x0eConfirmErasure\x12(.mailmesh.vault.v1.ConfirmErasureRequest\x1a).mailmesh.vault.v1.ConfirmErasureResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x12u\n" +
+	"\x9a\xce\x18\x06ingest\x12\xa3\x01\n" +
+	"\x12GetPendingErasures\x12,.mailmesh.vault.v1.GetPendingErasuresRequest\x1a-.mailmesh.vault.v1.GetPendingErasuresResponse\"0\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x9a\xce\x18\tworkflows\x12\x97\x01\n" +
+	"\x0eConfirmErasure\x12(.mailmesh.vault.v1.ConfirmErasureRequest\x1a).mailmesh.vault.v1.ConfirmErasureResponse\"0\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x9a\xce\x18\tworkflows\x12u\n" +
 	"\vCheckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n" +
 	"\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"

@@ -57,7 +57,7 @@ type TokenVaultServiceClient interface {
 	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(ctx context.Context, in *ConfirmTenantReleaseRequest, opts ...grpc.CallOption) (*ConfirmTenantReleaseResponse, error)
 	// GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-	// from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+	// from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
 	GetPendingErasures(ctx context.Context, in *GetPendingErasuresRequest, opts ...grpc.CallOption) (*GetPendingErasuresResponse, error)
 	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
 	// replaces nothing. Reasons: TENANT_NOT_FOUND.
@@ -185,7 +185,7 @@ type TokenVaultServiceServer interface {
 	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(context.Context, *ConfirmTenantReleaseRequest) (*ConfirmTenantReleaseResponse, error)
 	// GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-	// from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+	// from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
 	GetPendingErasures(context.Context, *GetPendingErasuresRequest) (*GetPendingErasuresResponse, error)
 	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
 	// replaces nothing. Reasons: TENANT_NOT_FOUND.

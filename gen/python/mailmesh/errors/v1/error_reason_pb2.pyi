@@ -884,6 +884,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_CALENDAR_NOT_PUSHED: _ErrorReason.ValueType  # 222
+    """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+    Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+    Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+    """
+    ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: _ErrorReason.ValueType  # 223
+    """SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+    When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+    Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+    Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -941,6 +955,62 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
     Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
     Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
+    """
+    ERROR_REASON_WORKFLOW_UNKNOWN: _ErrorReason.ValueType  # 239
+    """WORKFLOW_UNKNOWN has the gRPC code NOT_FOUND.
+
+    When: `MAILMESH_WORKFLOWS_GRAPHS` names no workflow of this name, or the extra that runs workflows is not installed.
+    Do: Name the workflow and its graph in that setting of Workflows, install `mailmesh[workflows]`, and restart the service.
+    Sample: {"reason": "WORKFLOW_UNKNOWN", "domain": "mailmesh", "metadata": {"workflow": "triage"}}
+    """
+    ERROR_REASON_WORKFLOW_RUN_NOT_FOUND: _ErrorReason.ValueType  # 244
+    """WORKFLOW_RUN_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The run does not exist, is past its retention, or is outside the key's scope.
+    Do: Check the id and the key.
+    Sample: {"reason": "WORKFLOW_RUN_NOT_FOUND", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_WORKFLOW_RUN_ENDED: _ErrorReason.ValueType  # 241
+    """WORKFLOW_RUN_ENDED has the gRPC code FAILED_PRECONDITION.
+
+    When: The run has succeeded or failed, and cannot be cancelled any more.
+    Do: Read the run with `GetWorkflowRun`.
+    Sample: {"reason": "WORKFLOW_RUN_ENDED", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_WORKFLOW_NOT_WAITING: _ErrorReason.ValueType  # 242
+    """WORKFLOW_NOT_WAITING has the gRPC code FAILED_PRECONDITION.
+
+    When: The run does not wait for an answer to this question.
+    Do: Read the run with `GetWorkflowRun`; answer the question that it has now.
+    Sample: {"reason": "WORKFLOW_NOT_WAITING", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_WORKFLOW_QUEUE_FULL: _ErrorReason.ValueType  # 243
+    """WORKFLOW_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: As many runs wait for their turn as `MAILMESH_WORKFLOWS_QUEUED` allows.
+    Do: Repeat the call later; run more processes of Workflows.
+    Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SEARCH_NOT_ENABLED: _ErrorReason.ValueType  # 236
+    """SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant's mail is not indexed.
+    Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+    Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_SEARCH_QUERY_INVALID: _ErrorReason.ValueType  # 237
+    """SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+
+    When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+    Do: Change the query by the rules of `SearchMailRequest.query`.
+    Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+    """
+    ERROR_REASON_SEARCH_TOO_SLOW: _ErrorReason.ValueType  # 238
+    """SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+
+    When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+    Do: Add a rarer word, an address or a span of time, and repeat the call.
+    Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -1806,6 +1876,20 @@ When: The mailbox is a tenant already, by a person's sign-in instead of the app'
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
+ERROR_REASON_CALENDAR_NOT_PUSHED: ErrorReason.ValueType  # 222
+"""CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+"""
+ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: ErrorReason.ValueType  # 223
+"""SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+"""
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1863,5 +1947,61 @@ ERROR_REASON_SCHEMA_UNSUPPORTED: ErrorReason.ValueType  # 235
 When: A part of the schema is not in the subset of JSON Schema that is supported; the metadata has its place and the cause.
 Do: Change that part: an object of texts and numbers with the formats of `ExtractFields`.
 Sample: {"reason": "SCHEMA_UNSUPPORTED", "domain": "mailmesh", "metadata": {"place": "schema.type", "cause": "is not \\"object\\""}}
+"""
+ERROR_REASON_WORKFLOW_UNKNOWN: ErrorReason.ValueType  # 239
+"""WORKFLOW_UNKNOWN has the gRPC code NOT_FOUND.
+
+When: `MAILMESH_WORKFLOWS_GRAPHS` names no workflow of this name, or the extra that runs workflows is not installed.
+Do: Name the workflow and its graph in that setting of Workflows, install `mailmesh[workflows]`, and restart the service.
+Sample: {"reason": "WORKFLOW_UNKNOWN", "domain": "mailmesh", "metadata": {"workflow": "triage"}}
+"""
+ERROR_REASON_WORKFLOW_RUN_NOT_FOUND: ErrorReason.ValueType  # 244
+"""WORKFLOW_RUN_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The run does not exist, is past its retention, or is outside the key's scope.
+Do: Check the id and the key.
+Sample: {"reason": "WORKFLOW_RUN_NOT_FOUND", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_WORKFLOW_RUN_ENDED: ErrorReason.ValueType  # 241
+"""WORKFLOW_RUN_ENDED has the gRPC code FAILED_PRECONDITION.
+
+When: The run has succeeded or failed, and cannot be cancelled any more.
+Do: Read the run with `GetWorkflowRun`.
+Sample: {"reason": "WORKFLOW_RUN_ENDED", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_WORKFLOW_NOT_WAITING: ErrorReason.ValueType  # 242
+"""WORKFLOW_NOT_WAITING has the gRPC code FAILED_PRECONDITION.
+
+When: The run does not wait for an answer to this question.
+Do: Read the run with `GetWorkflowRun`; answer the question that it has now.
+Sample: {"reason": "WORKFLOW_NOT_WAITING", "domain": "mailmesh", "metadata": {"run_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_WORKFLOW_QUEUE_FULL: ErrorReason.ValueType  # 243
+"""WORKFLOW_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: As many runs wait for their turn as `MAILMESH_WORKFLOWS_QUEUED` allows.
+Do: Repeat the call later; run more processes of Workflows.
+Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SEARCH_NOT_ENABLED: ErrorReason.ValueType  # 236
+"""SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant's mail is not indexed.
+Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SEARCH_QUERY_INVALID: ErrorReason.ValueType  # 237
+"""SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+
+When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+Do: Change the query by the rules of `SearchMailRequest.query`.
+Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+"""
+ERROR_REASON_SEARCH_TOO_SLOW: ErrorReason.ValueType  # 238
+"""SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+
+When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+Do: Add a rarer word, an address or a span of time, and repeat the call.
+Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

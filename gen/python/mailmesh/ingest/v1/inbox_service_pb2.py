@@ -29,7 +29,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.ingest.v1 import inbox_item_pb2 as mailmesh_dot_ingest_dot_v1_dot_inbox__item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xfa\x01\n\x11\x43laimItemsRequest\x12\x17\n\tworker_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tmax_items\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12.\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\thold_idle\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x36\n\x07\x65ndings\x18\x07 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.LeaseEndingB\x04\xe2\x41\x01\x01\"S\n\x0bLeaseEnding\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\"v\n\x12\x43laimItemsResponse\x12/\n\x06leases\x18\x01 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.TenantLease\x12/\n\x07\x65ndings\x18\x02 \x03(\x0b\x32\x1e.mailmesh.ingest.v1.LeaseEnded\"5\n\nLeaseEnded\x12\x0f\n\x07is_lost\x18\x01 \x01(\x08\x12\x16\n\x0ehas_more_items\x18\x02 \x01(\x08\"\xd1\x01\n\x0bTenantLease\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\x34\n\x10lease_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.mailmesh.ingest.v1.InboxItem\x12*\n\x07watches\x18\x05 \x03(\x0b\x32\x19.mailmesh.ingest.v1.Watch\x12\x10\n\x08has_more\x18\x06 \x01(\x08\"r\n\x12\x45xtendLeaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12.\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"K\n\x13\x45xtendLeaseResponse\x12\x34\n\x10lease_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0f\x41\x63kItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nkeep_lease\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\"\n\x10\x41\x63kItemsResponse\x12\x0e\n\x06is_due\x18\x01 \x01(\x08\"z\n\x13ReleaseItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\"\xaa\x01\n\x0cReleasedItem\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nnot_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13is_attempt_forgiven\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x16\n\x14ReleaseItemsResponse\"w\n\x10\x42uryItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\",\n\x11\x42uryItemsResponse\x12\x17\n\x0f\x64\x65\x61\x64_letter_ids\x18\x01 \x03(\t\"\xd4\x01\n\x17\x45nqueueReconcileRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReasonB\x04\xe2\x41\x01\x02\x12/\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"@\n\x18\x45nqueueReconcileResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0bwas_waiting\x18\x02 \x01(\x08\"L\n\x15GetInboxStatusRequest\x12\x18\n\ntenant_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\xd7\x02\n\x16GetInboxStatusResponse\x12\x15\n\rpending_items\x18\x01 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x02 \x01(\x01\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\x12\x64\n\x16subscriptions_by_state\x18\x04 \x03(\x0b\x32\x44.mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry\x12\x32\n\x07tenants\x18\x05 \x03(\x0b\x32!.mailmesh.ingest.v1.TenantBacklog\x12\x19\n\x11refused_last_hour\x18\x06 \x01(\x03\x1a;\n\x19SubscriptionsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb2\x01\n\rTenantBacklog\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x15\n\rpending_items\x18\x02 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x03 \x01(\x01\x12\x38\n\x14last_notification_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15is_waiting_for_person\x18\x05 \x01(\x08\x32\xb6\x06\n\x0cInboxService\x12j\n\nClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n\x0b\x45xtendLease\x12&.mailmesh.ingest.v1.ExtendLeaseRequest\x1a\'.mailmesh.ingest.v1.ExtendLeaseResponse\"\r\x9a\xce\x18\tprocessor\x12\x64\n\x08\x41\x63kItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n\x0cReleaseItems\x12\'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n\x10\x45nqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\x0btoken-vault\x12v\n\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xfa\x01\n\x11\x43laimItemsRequest\x12\x17\n\tworker_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tmax_items\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12.\n\x05lease\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\thold_idle\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x36\n\x07\x65ndings\x18\x07 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.LeaseEndingB\x04\xe2\x41\x01\x01\"S\n\x0bLeaseEnding\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\"v\n\x12\x43laimItemsResponse\x12/\n\x06leases\x18\x01 \x03(\x0b\x32\x1f.mailmesh.ingest.v1.TenantLease\x12/\n\x07\x65ndings\x18\x02 \x03(\x0b\x32\x1e.mailmesh.ingest.v1.LeaseEnded\"5\n\nLeaseEnded\x12\x0f\n\x07is_lost\x18\x01 \x01(\x08\x12\x16\n\x0ehas_more_items\x18\x02 \x01(\x08\"\x8e\x02\n\x0bTenantLease\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\x34\n\x10lease_expires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.mailmesh.ingest.v1.InboxItem\x12*\n\x07watches\x18\x05 \x03(\x0b\x32\x19.mailmesh.ingest.v1.Watch\x12\x10\n\x08has_more\x18\x06 \x01(\x08\x12;\n\x10\x63\x61lendar_watches\x18\x07 \x03(\x0b\x32!.mailmesh.ingest.v1.CalendarWatch\"r\n\x12\x45xtendLeaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12.\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"K\n\x13\x45xtendLeaseResponse\x12\x34\n\x10lease_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0f\x41\x63kItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nkeep_lease\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\"\n\x10\x41\x63kItemsResponse\x12\x0e\n\x06is_due\x18\x01 \x01(\x08\"z\n\x13ReleaseItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\"\xaa\x01\n\x0cReleasedItem\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nnot_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13is_attempt_forgiven\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x16\n\x14ReleaseItemsResponse\"w\n\x10\x42uryItemsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32 .mailmesh.ingest.v1.ReleasedItemB\x04\xe2\x41\x01\x02\",\n\x11\x42uryItemsResponse\x12\x17\n\x0f\x64\x65\x61\x64_letter_ids\x18\x01 \x03(\t\"\xd4\x01\n\x17\x45nqueueReconcileRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReasonB\x04\xe2\x41\x01\x02\x12/\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"@\n\x18\x45nqueueReconcileResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0bwas_waiting\x18\x02 \x01(\x08\"\x8a\x01\n\x1bSetFollowedCalendarsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12=\n\tcalendars\x18\x03 \x03(\x0b\x32$.mailmesh.ingest.v1.FollowedCalendarB\x04\xe2\x41\x01\x01\"k\n\x10\x46ollowedCalendar\x12\x19\n\x0b\x63\x61lendar_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14provider_calendar_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nis_default\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x1e\n\x1cSetFollowedCalendarsResponse\"L\n\x15GetInboxStatusRequest\x12\x18\n\ntenant_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bmax_tenants\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\xd7\x02\n\x16GetInboxStatusResponse\x12\x15\n\rpending_items\x18\x01 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x02 \x01(\x01\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\x12\x64\n\x16subscriptions_by_state\x18\x04 \x03(\x0b\x32\x44.mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry\x12\x32\n\x07tenants\x18\x05 \x03(\x0b\x32!.mailmesh.ingest.v1.TenantBacklog\x12\x19\n\x11refused_last_hour\x18\x06 \x01(\x03\x1a;\n\x19SubscriptionsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb2\x01\n\rTenantBacklog\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x15\n\rpending_items\x18\x02 \x01(\x03\x12\x1e\n\x16oldest_pending_seconds\x18\x03 \x01(\x01\x12\x38\n\x14last_notification_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15is_waiting_for_person\x18\x05 \x01(\x08\x32\xc1\x07\n\x0cInboxService\x12j\n\nClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n\x0b\x45xtendLease\x12&.mailmesh.ingest.v1.ExtendLeaseRequest\x1a\'.mailmesh.ingest.v1.ExtendLeaseResponse\"\r\x9a\xce\x18\tprocessor\x12\x64\n\x08\x41\x63kItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n\x0cReleaseItems\x12\'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n\x10\x45nqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\x0btoken-vault\x12\x88\x01\n\x14SetFollowedCalendars\x12/.mailmesh.ingest.v1.SetFollowedCalendarsRequest\x1a\x30.mailmesh.ingest.v1.SetFollowedCalendarsResponse\"\r\x9a\xce\x18\tprocessor\x12v\n\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -101,6 +101,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['since']._serialized_options = b'\342A\001\001'
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['not_before']._loaded_options = None
   _globals['_ENQUEUERECONCILEREQUEST'].fields_by_name['not_before']._serialized_options = b'\342A\001\001'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['fence']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['fence']._serialized_options = b'\342A\001\002'
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['calendars']._loaded_options = None
+  _globals['_SETFOLLOWEDCALENDARSREQUEST'].fields_by_name['calendars']._serialized_options = b'\342A\001\001'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['calendar_id']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['calendar_id']._serialized_options = b'\342A\001\002'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['provider_calendar_id']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['provider_calendar_id']._serialized_options = b'\342A\001\002'
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['is_default']._loaded_options = None
+  _globals['_FOLLOWEDCALENDAR'].fields_by_name['is_default']._serialized_options = b'\342A\001\001'
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['tenant_ids']._loaded_options = None
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['tenant_ids']._serialized_options = b'\342A\001\001'
   _globals['_GETINBOXSTATUSREQUEST'].fields_by_name['max_tenants']._loaded_options = None
@@ -121,6 +133,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INBOXSERVICE'].methods_by_name['BuryItems']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_INBOXSERVICE'].methods_by_name['EnqueueReconcile']._loaded_options = None
   _globals['_INBOXSERVICE'].methods_by_name['EnqueueReconcile']._serialized_options = b'\232\316\030\tprocessor\232\316\030\013token-vault'
+  _globals['_INBOXSERVICE'].methods_by_name['SetFollowedCalendars']._loaded_options = None
+  _globals['_INBOXSERVICE'].methods_by_name['SetFollowedCalendars']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_INBOXSERVICE'].methods_by_name['GetInboxStatus']._loaded_options = None
   _globals['_INBOXSERVICE'].methods_by_name['GetInboxStatus']._serialized_options = b'\232\316\030\tprocessor'
   _globals['_CLAIMITEMSREQUEST']._serialized_start=231
@@ -132,37 +146,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASEENDED']._serialized_start=688
   _globals['_LEASEENDED']._serialized_end=741
   _globals['_TENANTLEASE']._serialized_start=744
-  _globals['_TENANTLEASE']._serialized_end=953
-  _globals['_EXTENDLEASEREQUEST']._serialized_start=955
-  _globals['_EXTENDLEASEREQUEST']._serialized_end=1069
-  _globals['_EXTENDLEASERESPONSE']._serialized_start=1071
-  _globals['_EXTENDLEASERESPONSE']._serialized_end=1146
-  _globals['_ACKITEMSREQUEST']._serialized_start=1148
-  _globals['_ACKITEMSREQUEST']._serialized_end=1261
-  _globals['_ACKITEMSRESPONSE']._serialized_start=1263
-  _globals['_ACKITEMSRESPONSE']._serialized_end=1297
-  _globals['_RELEASEITEMSREQUEST']._serialized_start=1299
-  _globals['_RELEASEITEMSREQUEST']._serialized_end=1421
-  _globals['_RELEASEDITEM']._serialized_start=1424
-  _globals['_RELEASEDITEM']._serialized_end=1594
-  _globals['_RELEASEITEMSRESPONSE']._serialized_start=1596
-  _globals['_RELEASEITEMSRESPONSE']._serialized_end=1618
-  _globals['_BURYITEMSREQUEST']._serialized_start=1620
-  _globals['_BURYITEMSREQUEST']._serialized_end=1739
-  _globals['_BURYITEMSRESPONSE']._serialized_start=1741
-  _globals['_BURYITEMSRESPONSE']._serialized_end=1785
-  _globals['_ENQUEUERECONCILEREQUEST']._serialized_start=1788
-  _globals['_ENQUEUERECONCILEREQUEST']._serialized_end=2000
-  _globals['_ENQUEUERECONCILERESPONSE']._serialized_start=2002
-  _globals['_ENQUEUERECONCILERESPONSE']._serialized_end=2066
-  _globals['_GETINBOXSTATUSREQUEST']._serialized_start=2068
-  _globals['_GETINBOXSTATUSREQUEST']._serialized_end=2144
-  _globals['_GETINBOXSTATUSRESPONSE']._serialized_start=2147
-  _globals['_GETINBOXSTATUSRESPONSE']._serialized_end=2490
-  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_start=2431
-  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_end=2490
-  _globals['_TENANTBACKLOG']._serialized_start=2493
-  _globals['_TENANTBACKLOG']._serialized_end=2671
-  _globals['_INBOXSERVICE']._serialized_start=2674
-  _globals['_INBOXSERVICE']._serialized_end=3496
+  _globals['_TENANTLEASE']._serialized_end=1014
+  _globals['_EXTENDLEASEREQUEST']._serialized_start=1016
+  _globals['_EXTENDLEASEREQUEST']._serialized_end=1130
+  _globals['_EXTENDLEASERESPONSE']._serialized_start=1132
+  _globals['_EXTENDLEASERESPONSE']._serialized_end=1207
+  _globals['_ACKITEMSREQUEST']._serialized_start=1209
+  _globals['_ACKITEMSREQUEST']._serialized_end=1322
+  _globals['_ACKITEMSRESPONSE']._serialized_start=1324
+  _globals['_ACKITEMSRESPONSE']._serialized_end=1358
+  _globals['_RELEASEITEMSREQUEST']._serialized_start=1360
+  _globals['_RELEASEITEMSREQUEST']._serialized_end=1482
+  _globals['_RELEASEDITEM']._serialized_start=1485
+  _globals['_RELEASEDITEM']._serialized_end=1655
+  _globals['_RELEASEITEMSRESPONSE']._serialized_start=1657
+  _globals['_RELEASEITEMSRESPONSE']._serialized_end=1679
+  _globals['_BURYITEMSREQUEST']._serialized_start=1681
+  _globals['_BURYITEMSREQUEST']._serialized_end=1800
+  _globals['_BURYITEMSRESPONSE']._serialized_start=1802
+  _globals['_BURYITEMSRESPONSE']._serialized_end=1846
+  _globals['_ENQUEUERECONCILEREQUEST']._serialized_start=1849
+  _globals['_ENQUEUERECONCILEREQUEST']._serialized_end=2061
+  _globals['_ENQUEUERECONCILERESPONSE']._serialized_start=2063
+  _globals['_ENQUEUERECONCILERESPONSE']._serialized_end=2127
+  _globals['_SETFOLLOWEDCALENDARSREQUEST']._serialized_start=2130
+  _globals['_SETFOLLOWEDCALENDARSREQUEST']._serialized_end=2268
+  _globals['_FOLLOWEDCALENDAR']._serialized_start=2270
+  _globals['_FOLLOWEDCALENDAR']._serialized_end=2377
+  _globals['_SETFOLLOWEDCALENDARSRESPONSE']._serialized_start=2379
+  _globals['_SETFOLLOWEDCALENDARSRESPONSE']._serialized_end=2409
+  _globals['_GETINBOXSTATUSREQUEST']._serialized_start=2411
+  _globals['_GETINBOXSTATUSREQUEST']._serialized_end=2487
+  _globals['_GETINBOXSTATUSRESPONSE']._serialized_start=2490
+  _globals['_GETINBOXSTATUSRESPONSE']._serialized_end=2833
+  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_start=2774
+  _globals['_GETINBOXSTATUSRESPONSE_SUBSCRIPTIONSBYSTATEENTRY']._serialized_end=2833
+  _globals['_TENANTBACKLOG']._serialized_start=2836
+  _globals['_TENANTBACKLOG']._serialized_end=3014
+  _globals['_INBOXSERVICE']._serialized_start=3017
+  _globals['_INBOXSERVICE']._serialized_end=3978
 # @@protoc_insertion_point(module_scope)

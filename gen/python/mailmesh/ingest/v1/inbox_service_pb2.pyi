@@ -178,6 +178,7 @@ class TenantLease(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     WATCHES_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    CALENDAR_WATCHES_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
@@ -196,6 +197,10 @@ class TenantLease(_message.Message):
     def watches(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.Watch]:
         """watches describe the current coverage of the tenant's subscriptions."""
 
+    @_builtins.property
+    def calendar_watches(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.CalendarWatch]:
+        """calendar_watches are the tenant's subscriptions to followed calendars, at most 1000."""
+
     def __init__(
         self,
         *,
@@ -205,10 +210,11 @@ class TenantLease(_message.Message):
         items: _abc.Iterable[_inbox_item_pb2.InboxItem] | None = ...,
         watches: _abc.Iterable[_inbox_item_pb2.Watch] | None = ...,
         has_more: _builtins.bool = ...,
+        calendar_watches: _abc.Iterable[_inbox_item_pb2.CalendarWatch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_expires_at", b"lease_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "has_more", b"has_more", "items", b"items", "lease_expires_at", b"lease_expires_at", "tenant_id", b"tenant_id", "watches", b"watches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_watches", b"calendar_watches", "fence", b"fence", "has_more", b"has_more", "items", b"items", "lease_expires_at", b"lease_expires_at", "tenant_id", b"tenant_id", "watches", b"watches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,6 +542,85 @@ class EnqueueReconcileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnqueueReconcileResponse: _TypeAlias = EnqueueReconcileResponse  # noqa: Y015
+
+@_typing.final
+class SetFollowedCalendarsRequest(_message.Message):
+    """SetFollowedCalendarsRequest contains the followed calendars of a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    CALENDARS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant whose mailbox is leased."""
+    fence: _builtins.int
+    """fence is the fence of the lease."""
+    @_builtins.property
+    def calendars(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowedCalendar]:
+        """calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        fence: _builtins.int = ...,
+        calendars: _abc.Iterable[Global___FollowedCalendar] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "fence", b"fence", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFollowedCalendarsRequest: _TypeAlias = SetFollowedCalendarsRequest  # noqa: Y015
+
+@_typing.final
+class FollowedCalendar(_message.Message):
+    """FollowedCalendar is a calendar of which the provider shall push the changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar."""
+    provider_calendar_id: _builtins.str
+    """provider_calendar_id is the provider's id of the calendar, at most 1024 characters."""
+    is_default: _builtins.bool
+    """is_default is true for the account's own default calendar."""
+    def __init__(
+        self,
+        *,
+        calendar_id: _builtins.str = ...,
+        provider_calendar_id: _builtins.str = ...,
+        is_default: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "is_default", b"is_default", "provider_calendar_id", b"provider_calendar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowedCalendar: _TypeAlias = FollowedCalendar  # noqa: Y015
+
+@_typing.final
+class SetFollowedCalendarsResponse(_message.Message):
+    """SetFollowedCalendarsResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFollowedCalendarsResponse: _TypeAlias = SetFollowedCalendarsResponse  # noqa: Y015
 
 @_typing.final
 class GetInboxStatusRequest(_message.Message):

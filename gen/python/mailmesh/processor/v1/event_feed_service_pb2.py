@@ -29,7 +29,7 @@ from mailmesh.processor.v1 import event_pb2 as mailmesh_dot_processor_dot_v1_dot
 from mailmesh.processor.v1 import event_service_pb2 as mailmesh_dot_processor_dot_v1_dot_event__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"\\\n\x1cPublishEndpointEventsRequest\x12<\n\x07notices\x18\x01 \x03(\x0b\x32%.mailmesh.processor.v1.EndpointNoticeB\x04\xe2\x41\x01\x02\"d\n\x0e\x45ndpointNotice\x12\x17\n\tnotice_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0b\x32$.mailmesh.processor.v1.EndpointEventB\x04\xe2\x41\x01\x02\"\x1f\n\x1dPublishEndpointEventsResponse\"\xcc\x01\n\x0fReadFeedRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06\x63ursor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.EventFilterB\x04\xe2\x41\x01\x01\x12\x34\n\x04view\x18\x04 \x01(\x0e\x32 .mailmesh.processor.v1.EventViewB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\"g\n\x10ReadFeedResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.mailmesh.processor.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\x9a\x01\n\x11LocateFeedRequest\x12\x35\n\x0b\x65vents_from\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x63ursor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.EventFilterB\x04\xe2\x41\x01\x01\"4\n\x12LocateFeedResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\"c\n\x13GetFeedEventRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x04view\x18\x02 \x01(\x0e\x32 .mailmesh.processor.v1.EventViewB\x04\xe2\x41\x01\x01\"C\n\x14GetFeedEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.mailmesh.processor.v1.Event2\xfe\x03\n\x10\x45ventFeedService\x12i\n\x08ReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a\'.mailmesh.processor.v1.ReadFeedResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x12o\n\nLocateFeed\x12(.mailmesh.processor.v1.LocateFeedRequest\x1a).mailmesh.processor.v1.LocateFeedResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x12\x90\x01\n\x15PublishEndpointEvents\x12\x33.mailmesh.processor.v1.PublishEndpointEventsRequest\x1a\x34.mailmesh.processor.v1.PublishEndpointEventsResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x12u\n\x0cGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x1a\x04\x88\xce\x18\x01\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.mailmesh/processor/v1/event_feed_service.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a!mailmesh/processor/v1/event.proto\x1a)mailmesh/processor/v1/event_service.proto\"\\\n\x1cPublishEndpointEventsRequest\x12<\n\x07notices\x18\x01 \x03(\x0b\x32%.mailmesh.processor.v1.EndpointNoticeB\x04\xe2\x41\x01\x02\"d\n\x0e\x45ndpointNotice\x12\x17\n\tnotice_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0b\x32$.mailmesh.processor.v1.EndpointEventB\x04\xe2\x41\x01\x02\"\x1f\n\x1dPublishEndpointEventsResponse\"\\\n\x1cPublishWorkflowEventsRequest\x12<\n\x07notices\x18\x01 \x03(\x0b\x32%.mailmesh.processor.v1.WorkflowNoticeB\x04\xe2\x41\x01\x02\"d\n\x0eWorkflowNotice\x12\x17\n\tnotice_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0b\x32$.mailmesh.processor.v1.WorkflowEventB\x04\xe2\x41\x01\x02\"\x1f\n\x1dPublishWorkflowEventsResponse\"\xcc\x01\n\x0fReadFeedRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06\x63ursor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.EventFilterB\x04\xe2\x41\x01\x01\x12\x34\n\x04view\x18\x04 \x01(\x0e\x32 .mailmesh.processor.v1.EventViewB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\"g\n\x10ReadFeedResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.mailmesh.processor.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\x9a\x01\n\x11LocateFeedRequest\x12\x35\n\x0b\x65vents_from\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x63ursor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.EventFilterB\x04\xe2\x41\x01\x01\"4\n\x12LocateFeedResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\"c\n\x13GetFeedEventRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x04view\x18\x02 \x01(\x0e\x32 .mailmesh.processor.v1.EventViewB\x04\xe2\x41\x01\x01\"C\n\x14GetFeedEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.mailmesh.processor.v1.Event2\xad\x05\n\x10\x45ventFeedService\x12v\n\x08ReadFeed\x12&.mailmesh.processor.v1.ReadFeedRequest\x1a\'.mailmesh.processor.v1.ReadFeedResponse\"\x19\x9a\xce\x18\x08\x64\x65livery\x9a\xce\x18\tworkflows\x12o\n\nLocateFeed\x12(.mailmesh.processor.v1.LocateFeedRequest\x1a).mailmesh.processor.v1.LocateFeedResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x12\x90\x01\n\x15PublishEndpointEvents\x12\x33.mailmesh.processor.v1.PublishEndpointEventsRequest\x1a\x34.mailmesh.processor.v1.PublishEndpointEventsResponse\"\x0c\x9a\xce\x18\x08\x64\x65livery\x12\x91\x01\n\x15PublishWorkflowEvents\x12\x33.mailmesh.processor.v1.PublishWorkflowEventsRequest\x1a\x34.mailmesh.processor.v1.PublishWorkflowEventsResponse\"\r\x9a\xce\x18\tworkflows\x12\x82\x01\n\x0cGetFeedEvent\x12*.mailmesh.processor.v1.GetFeedEventRequest\x1a+.mailmesh.processor.v1.GetFeedEventResponse\"\x19\x9a\xce\x18\x08\x64\x65livery\x9a\xce\x18\tworkflows\x1a\x04\x88\xce\x18\x01\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINTNOTICE'].fields_by_name['notice_id']._serialized_options = b'\342A\001\002'
   _globals['_ENDPOINTNOTICE'].fields_by_name['event']._loaded_options = None
   _globals['_ENDPOINTNOTICE'].fields_by_name['event']._serialized_options = b'\342A\001\002'
+  _globals['_PUBLISHWORKFLOWEVENTSREQUEST'].fields_by_name['notices']._loaded_options = None
+  _globals['_PUBLISHWORKFLOWEVENTSREQUEST'].fields_by_name['notices']._serialized_options = b'\342A\001\002'
+  _globals['_WORKFLOWNOTICE'].fields_by_name['notice_id']._loaded_options = None
+  _globals['_WORKFLOWNOTICE'].fields_by_name['notice_id']._serialized_options = b'\342A\001\002'
+  _globals['_WORKFLOWNOTICE'].fields_by_name['event']._loaded_options = None
+  _globals['_WORKFLOWNOTICE'].fields_by_name['event']._serialized_options = b'\342A\001\002'
   _globals['_READFEEDREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_READFEEDREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_READFEEDREQUEST'].fields_by_name['cursor']._loaded_options = None
@@ -66,31 +72,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTFEEDSERVICE']._loaded_options = None
   _globals['_EVENTFEEDSERVICE']._serialized_options = b'\210\316\030\001'
   _globals['_EVENTFEEDSERVICE'].methods_by_name['ReadFeed']._loaded_options = None
-  _globals['_EVENTFEEDSERVICE'].methods_by_name['ReadFeed']._serialized_options = b'\232\316\030\010delivery'
+  _globals['_EVENTFEEDSERVICE'].methods_by_name['ReadFeed']._serialized_options = b'\232\316\030\010delivery\232\316\030\tworkflows'
   _globals['_EVENTFEEDSERVICE'].methods_by_name['LocateFeed']._loaded_options = None
   _globals['_EVENTFEEDSERVICE'].methods_by_name['LocateFeed']._serialized_options = b'\232\316\030\010delivery'
   _globals['_EVENTFEEDSERVICE'].methods_by_name['PublishEndpointEvents']._loaded_options = None
   _globals['_EVENTFEEDSERVICE'].methods_by_name['PublishEndpointEvents']._serialized_options = b'\232\316\030\010delivery'
+  _globals['_EVENTFEEDSERVICE'].methods_by_name['PublishWorkflowEvents']._loaded_options = None
+  _globals['_EVENTFEEDSERVICE'].methods_by_name['PublishWorkflowEvents']._serialized_options = b'\232\316\030\tworkflows'
   _globals['_EVENTFEEDSERVICE'].methods_by_name['GetFeedEvent']._loaded_options = None
-  _globals['_EVENTFEEDSERVICE'].methods_by_name['GetFeedEvent']._serialized_options = b'\232\316\030\010delivery'
+  _globals['_EVENTFEEDSERVICE'].methods_by_name['GetFeedEvent']._serialized_options = b'\232\316\030\010delivery\232\316\030\tworkflows'
   _globals['_PUBLISHENDPOINTEVENTSREQUEST']._serialized_start=250
   _globals['_PUBLISHENDPOINTEVENTSREQUEST']._serialized_end=342
   _globals['_ENDPOINTNOTICE']._serialized_start=344
   _globals['_ENDPOINTNOTICE']._serialized_end=444
   _globals['_PUBLISHENDPOINTEVENTSRESPONSE']._serialized_start=446
   _globals['_PUBLISHENDPOINTEVENTSRESPONSE']._serialized_end=477
-  _globals['_READFEEDREQUEST']._serialized_start=480
-  _globals['_READFEEDREQUEST']._serialized_end=684
-  _globals['_READFEEDRESPONSE']._serialized_start=686
-  _globals['_READFEEDRESPONSE']._serialized_end=789
-  _globals['_LOCATEFEEDREQUEST']._serialized_start=792
-  _globals['_LOCATEFEEDREQUEST']._serialized_end=946
-  _globals['_LOCATEFEEDRESPONSE']._serialized_start=948
-  _globals['_LOCATEFEEDRESPONSE']._serialized_end=1000
-  _globals['_GETFEEDEVENTREQUEST']._serialized_start=1002
-  _globals['_GETFEEDEVENTREQUEST']._serialized_end=1101
-  _globals['_GETFEEDEVENTRESPONSE']._serialized_start=1103
-  _globals['_GETFEEDEVENTRESPONSE']._serialized_end=1170
-  _globals['_EVENTFEEDSERVICE']._serialized_start=1173
-  _globals['_EVENTFEEDSERVICE']._serialized_end=1683
+  _globals['_PUBLISHWORKFLOWEVENTSREQUEST']._serialized_start=479
+  _globals['_PUBLISHWORKFLOWEVENTSREQUEST']._serialized_end=571
+  _globals['_WORKFLOWNOTICE']._serialized_start=573
+  _globals['_WORKFLOWNOTICE']._serialized_end=673
+  _globals['_PUBLISHWORKFLOWEVENTSRESPONSE']._serialized_start=675
+  _globals['_PUBLISHWORKFLOWEVENTSRESPONSE']._serialized_end=706
+  _globals['_READFEEDREQUEST']._serialized_start=709
+  _globals['_READFEEDREQUEST']._serialized_end=913
+  _globals['_READFEEDRESPONSE']._serialized_start=915
+  _globals['_READFEEDRESPONSE']._serialized_end=1018
+  _globals['_LOCATEFEEDREQUEST']._serialized_start=1021
+  _globals['_LOCATEFEEDREQUEST']._serialized_end=1175
+  _globals['_LOCATEFEEDRESPONSE']._serialized_start=1177
+  _globals['_LOCATEFEEDRESPONSE']._serialized_end=1229
+  _globals['_GETFEEDEVENTREQUEST']._serialized_start=1231
+  _globals['_GETFEEDEVENTREQUEST']._serialized_end=1330
+  _globals['_GETFEEDEVENTRESPONSE']._serialized_start=1332
+  _globals['_GETFEEDEVENTRESPONSE']._serialized_end=1399
+  _globals['_EVENTFEEDSERVICE']._serialized_start=1402
+  _globals['_EVENTFEEDSERVICE']._serialized_end=2087
 # @@protoc_insertion_point(module_scope)

@@ -91,6 +91,75 @@ class PublishEndpointEventsResponse(_message.Message):
 Global___PublishEndpointEventsResponse: _TypeAlias = PublishEndpointEventsResponse  # noqa: Y015
 
 @_typing.final
+class PublishWorkflowEventsRequest(_message.Message):
+    """PublishWorkflowEventsRequest contains changes of runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkflowNotice]:
+        """notices are the changes, 1 to 100, in the order in which they are to be read."""
+
+    def __init__(
+        self,
+        *,
+        notices: _abc.Iterable[Global___WorkflowNotice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notices", b"notices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishWorkflowEventsRequest: _TypeAlias = PublishWorkflowEventsRequest  # noqa: Y015
+
+@_typing.final
+class WorkflowNotice(_message.Message):
+    """WorkflowNotice is one change of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    notice_id: _builtins.str
+    """notice_id is a UUID that Workflows derives from the change, so that a repeated call publishes nothing twice."""
+    @_builtins.property
+    def event(self) -> _event_pb2.WorkflowEvent:
+        """event is the event, without its id and its position."""
+
+    def __init__(
+        self,
+        *,
+        notice_id: _builtins.str = ...,
+        event: _event_pb2.WorkflowEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "notice_id", b"notice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowNotice: _TypeAlias = WorkflowNotice  # noqa: Y015
+
+@_typing.final
+class PublishWorkflowEventsResponse(_message.Message):
+    """PublishWorkflowEventsResponse is empty: all changes are published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishWorkflowEventsResponse: _TypeAlias = PublishWorkflowEventsResponse  # noqa: Y015
+
+@_typing.final
 class ReadFeedRequest(_message.Message):
     """ReadFeedRequest requests a page of events."""
 

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class EventFeedServiceStub:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     def __init__(self, channel):
@@ -51,6 +51,11 @@ class EventFeedServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
                 _registered_method=True)
+        self.PublishWorkflowEvents = channel.unary_unary(
+                '/mailmesh.processor.v1.EventFeedService/PublishWorkflowEvents',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsResponse.FromString,
+                _registered_method=True)
         self.GetFeedEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.EventFeedService/GetFeedEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.SerializeToString,
@@ -59,8 +64,8 @@ class EventFeedServiceStub:
 
 
 class EventFeedServiceServicer:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     def ReadFeed(self, request, context):
@@ -83,6 +88,14 @@ class EventFeedServiceServicer:
     def PublishEndpointEvents(self, request, context):
         """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
         STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishWorkflowEvents(self, request, context):
+        """PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+        dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +126,11 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.SerializeToString,
             ),
+            'PublishWorkflowEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishWorkflowEvents,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsResponse.SerializeToString,
+            ),
             'GetFeedEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFeedEvent,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.GetFeedEventRequest.FromString,
@@ -127,8 +145,8 @@ def add_EventFeedServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventFeedService:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     @staticmethod
@@ -202,6 +220,33 @@ class EventFeedService:
             '/mailmesh.processor.v1.EventFeedService/PublishEndpointEvents',
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishEndpointEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishWorkflowEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.EventFeedService/PublishWorkflowEvents',
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_event__feed__service__pb2.PublishWorkflowEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

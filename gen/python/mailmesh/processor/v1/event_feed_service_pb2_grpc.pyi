@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventFeedServiceStub:
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     @_typing.overload
@@ -48,13 +48,17 @@ class EventFeedServiceStub:
     """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
     STORE_UNAVAILABLE.
     """
+    PublishWorkflowEvents: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.PublishWorkflowEventsRequest, _event_feed_service_pb2.PublishWorkflowEventsResponse]
+    """PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+    dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
+    """
     GetFeedEvent: _grpc.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
 
 @_typing.type_check_only
 class EventFeedServiceAsyncStub(EventFeedServiceStub):
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -71,12 +75,16 @@ class EventFeedServiceAsyncStub(EventFeedServiceStub):
     """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
     STORE_UNAVAILABLE.
     """
+    PublishWorkflowEvents: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.PublishWorkflowEventsRequest, _event_feed_service_pb2.PublishWorkflowEventsResponse]  # type: ignore[assignment]
+    """PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+    dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
+    """
     GetFeedEvent: _aio.UnaryUnaryMultiCallable[_event_feed_service_pb2.GetFeedEventRequest, _event_feed_service_pb2.GetFeedEventResponse]  # type: ignore[assignment]
     """GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND."""
 
 class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
-    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
-    own events.
+    """EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+    of Delivery and Workflows.
     """
 
     @_abc_1.abstractmethod
@@ -108,6 +116,16 @@ class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_event_feed_service_pb2.PublishEndpointEventsResponse, _abc.Awaitable[_event_feed_service_pb2.PublishEndpointEventsResponse]]:
         """PublishEndpointEvents appends warnings about endpoints to the stream, each once by its id. Safe to repeat. Reasons:
         STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def PublishWorkflowEvents(
+        self,
+        request: _event_feed_service_pb2.PublishWorkflowEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_feed_service_pb2.PublishWorkflowEventsResponse, _abc.Awaitable[_event_feed_service_pb2.PublishWorkflowEventsResponse]]:
+        """PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+        dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -52,8 +52,8 @@ Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one entry of the stream: a change of a mail, a calendar, a conversation or a tenant, the outcome of a send, or a warning. Later versions add kinds. A reader must skip an event
-    of an unknown kind and keep its position.
+    """Event is one entry of the stream: a change of a mail, a calendar, a conversation, a workflow's run or a tenant, the outcome of a
+    send, or a warning. Later versions add kinds. A reader must skip an event of an unknown kind and keep its position.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -65,6 +65,7 @@ class Event(_message.Message):
     CALENDAR_EVENT_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """position is the opaque cursor directly after this event."""
     @_builtins.property
@@ -91,6 +92,10 @@ class Event(_message.Message):
     def endpoint(self) -> Global___EndpointEvent:
         """endpoint is a warning about an endpoint. Only keys that are not limited to tenants receive it; endpoints do not."""
 
+    @_builtins.property
+    def workflow(self) -> Global___WorkflowEvent:
+        """workflow is a change of a workflow's run. Endpoints do not receive it."""
+
     def __init__(
         self,
         *,
@@ -101,12 +106,13 @@ class Event(_message.Message):
         calendar_event: _event_pb2_1.NormalizedCalendarEvent | None = ...,
         conversation: _event_pb2_2.ConversationEvent | None = ...,
         endpoint: Global___EndpointEvent | None = ...,
+        workflow: Global___WorkflowEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant", "workflow", b"workflow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "endpoint", b"endpoint", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event", "conversation", "endpoint"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event", "conversation", "endpoint", "workflow"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -403,3 +409,87 @@ class EndpointEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EndpointEvent: _TypeAlias = EndpointEvent  # noqa: Y015
+
+@_typing.final
+class WorkflowEvent(_message.Message):
+    """WorkflowEvent is a change of a workflow's run: it waits for a person, or ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_TENANT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    IS_REPLAY_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_EVENT_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    SUBJECT_EVENT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """event_id is mailmesh's UUID of the event."""
+    provider: _builtins.str
+    """provider is always empty."""
+    tenant_id: _builtins.str
+    """tenant_id is the tenant of the event that the run is for."""
+    external_tenant_id: _builtins.str
+    """external_tenant_id is always empty."""
+    user_id: _builtins.str
+    """user_id is always empty."""
+    event_type: _builtins.str
+    """event_type is "workflow.waiting", "workflow.succeeded", "workflow.failed" or "workflow.cancelled". Later versions add types."""
+    correlation_id: _builtins.str
+    """correlation_id is always empty."""
+    position: _builtins.str
+    """position is the opaque cursor directly after this event."""
+    is_replay: _builtins.bool
+    """is_replay is true if `ReplayEvents` appended the event again."""
+    replay_id: _builtins.str
+    """replay_id is the replay's UUID. Empty on an event that is not a replay."""
+    original_event_id: _builtins.str
+    """original_event_id is the event that a replay repeats. Empty on an event that is not a replay."""
+    run_id: _builtins.str
+    """run_id is mailmesh's UUID of the run."""
+    workflow: _builtins.str
+    """workflow is the name of the workflow."""
+    subject_event_id: _builtins.str
+    """subject_event_id is the event that the run is for."""
+    reason: _builtins.str
+    """reason is the run's reason. Empty on "workflow.waiting" and "workflow.succeeded"."""
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """received_at is the time of the change."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        external_tenant_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+        correlation_id: _builtins.str = ...,
+        position: _builtins.str = ...,
+        is_replay: _builtins.bool = ...,
+        replay_id: _builtins.str = ...,
+        original_event_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        workflow: _builtins.str = ...,
+        subject_event_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "run_id", b"run_id", "subject_event_id", b"subject_event_id", "tenant_id", b"tenant_id", "user_id", b"user_id", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowEvent: _TypeAlias = WorkflowEvent  # noqa: Y015

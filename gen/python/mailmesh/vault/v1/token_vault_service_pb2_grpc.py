@@ -124,7 +124,7 @@ class TokenVaultServiceServicer:
 
     def GetPendingErasures(self, request, context):
         """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-        from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+        from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,7 @@ class TokenVaultServiceStub:
     """
     GetPendingErasures: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetPendingErasuresRequest, _token_vault_service_pb2.GetPendingErasuresResponse]
     """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-    from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+    from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
     """
     ConfirmErasure: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]
     """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
@@ -105,7 +105,7 @@ class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
     """
     GetPendingErasures: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetPendingErasuresRequest, _token_vault_service_pb2.GetPendingErasuresResponse]  # type: ignore[assignment]
     """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-    from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+    from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
     """
     ConfirmErasure: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]  # type: ignore[assignment]
     """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
@@ -177,7 +177,7 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.GetPendingErasuresResponse, _abc.Awaitable[_token_vault_service_pb2.GetPendingErasuresResponse]]:
         """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
-        from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+        from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
+import type { CalendarWatch, InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
 import { file_mailmesh_ingest_v1_inbox_item } from "./inbox_item_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/inbox_service.proto.
  */
 export const file_mailmesh_ingest_v1_inbox_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIvoBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQESNgoHZW5kaW5ncxgHIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5MZWFzZUVuZGluZ0IE4kEBASJTCgtMZWFzZUVuZGluZxIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISFgoIaXRlbV9pZHMYAyADKAlCBOJBAQEidgoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZRIvCgdlbmRpbmdzGAIgAygLMh4ubWFpbG1lc2guaW5nZXN0LnYxLkxlYXNlRW5kZWQiNQoKTGVhc2VFbmRlZBIPCgdpc19sb3N0GAEgASgIEhYKDmhhc19tb3JlX2l0ZW1zGAIgASgIItEBCgtUZW5hbnRMZWFzZRIRCgl0ZW5hbnRfaWQYASABKAkSDQoFZmVuY2UYAiABKAMSNAoQbGVhc2VfZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoFaXRlbXMYBCADKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEioKB3dhdGNoZXMYBSADKAsyGS5tYWlsbWVzaC5pbmdlc3QudjEuV2F0Y2gSEAoIaGFzX21vcmUYBiABKAgicgoSRXh0ZW5kTGVhc2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhIuCgVsZWFzZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBASJLChNFeHRlbmRMZWFzZVJlc3BvbnNlEjQKEGxlYXNlX2V4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInEKD0Fja0l0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISFgoIaXRlbV9pZHMYAyADKAlCBOJBAQESGAoKa2VlcF9sZWFzZRgEIAEoCEIE4kEBASIiChBBY2tJdGVtc1Jlc3BvbnNlEg4KBmlzX2R1ZRgBIAEoCCJ6ChNSZWxlYXNlSXRlbXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhI1CgVpdGVtcxgDIAMoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlZEl0ZW1CBOJBAQIiqgEKDFJlbGVhc2VkSXRlbRIVCgdpdGVtX2lkGAEgASgJQgTiQQECEjQKCm5vdF9iZWZvcmUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhQKBnJlYXNvbhgDIAEoCUIE4kEBARIUCgZkZXRhaWwYBCABKAlCBOJBAQESIQoTaXNfYXR0ZW1wdF9mb3JnaXZlbhgFIAEoCEIE4kEBASIWChRSZWxlYXNlSXRlbXNSZXNwb25zZSJ3ChBCdXJ5SXRlbXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhI1CgVpdGVtcxgDIAMoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlZEl0ZW1CBOJBAQIiLAoRQnVyeUl0ZW1zUmVzcG9uc2USFwoPZGVhZF9sZXR0ZXJfaWRzGAEgAygJItQBChdFbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISOQoGcmVhc29uGAIgASgOMiMubWFpbG1lc2guaW5nZXN0LnYxLlJlY29uY2lsZVJlYXNvbkIE4kEBAhIvCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESNAoKbm90X2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQEiQAoYRW5xdWV1ZVJlY29uY2lsZVJlc3BvbnNlEg8KB2l0ZW1faWQYASABKAkSEwoLd2FzX3dhaXRpbmcYAiABKAgiTAoVR2V0SW5ib3hTdGF0dXNSZXF1ZXN0EhgKCnRlbmFudF9pZHMYASADKAlCBOJBAQESGQoLbWF4X3RlbmFudHMYAiABKAVCBOJBAQEi1wIKFkdldEluYm94U3RhdHVzUmVzcG9uc2USFQoNcGVuZGluZ19pdGVtcxgBIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAIgASgBEhQKDGRlYWRfbGV0dGVycxgDIAEoAxJkChZzdWJzY3JpcHRpb25zX2J5X3N0YXRlGAQgAygLMkQubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVzcG9uc2UuU3Vic2NyaXB0aW9uc0J5U3RhdGVFbnRyeRIyCgd0ZW5hbnRzGAUgAygLMiEubWFpbG1lc2guaW5nZXN0LnYxLlRlbmFudEJhY2tsb2cSGQoRcmVmdXNlZF9sYXN0X2hvdXIYBiABKAMaOwoZU3Vic2NyaXB0aW9uc0J5U3RhdGVFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIrIBCg1UZW5hbnRCYWNrbG9nEhEKCXRlbmFudF9pZBgBIAEoCRIVCg1wZW5kaW5nX2l0ZW1zGAIgASgDEh4KFm9sZGVzdF9wZW5kaW5nX3NlY29uZHMYAyABKAESOAoUbGFzdF9ub3RpZmljYXRpb25fYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KFWlzX3dhaXRpbmdfZm9yX3BlcnNvbhgFIAEoCDK2BgoMSW5ib3hTZXJ2aWNlEmoKCkNsYWltSXRlbXMSJS5tYWlsbWVzaC5pbmdlc3QudjEuQ2xhaW1JdGVtc1JlcXVlc3QaJi5tYWlsbWVzaC5pbmdlc3QudjEuQ2xhaW1JdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEm0KC0V4dGVuZExlYXNlEiYubWFpbG1lc2guaW5nZXN0LnYxLkV4dGVuZExlYXNlUmVxdWVzdBonLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlc3BvbnNlIg2azhgJcHJvY2Vzc29yEmQKCEFja0l0ZW1zEiMubWFpbG1lc2guaW5nZXN0LnYxLkFja0l0ZW1zUmVxdWVzdBokLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEnAKDFJlbGVhc2VJdGVtcxInLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXF1ZXN0GigubWFpbG1lc2guaW5nZXN0LnYxLlJlbGVhc2VJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEmcKCUJ1cnlJdGVtcxIkLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXF1ZXN0GiUubWFpbG1lc2guaW5nZXN0LnYxLkJ1cnlJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEosBChBFbnF1ZXVlUmVjb25jaWxlEisubWFpbG1lc2guaW5nZXN0LnYxLkVucXVldWVSZWNvbmNpbGVSZXF1ZXN0GiwubWFpbG1lc2guaW5nZXN0LnYxLkVucXVldWVSZWNvbmNpbGVSZXNwb25zZSIcms4YCXByb2Nlc3NvcprOGAt0b2tlbi12YXVsdBJ2Cg5HZXRJbmJveFN0YXR1cxIpLm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1JlcXVlc3QaKi5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXNwb25zZSINms4YCXByb2Nlc3NvchoEiM4YAUIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
+  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIvoBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQESNgoHZW5kaW5ncxgHIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5MZWFzZUVuZGluZ0IE4kEBASJTCgtMZWFzZUVuZGluZxIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISFgoIaXRlbV9pZHMYAyADKAlCBOJBAQEidgoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZRIvCgdlbmRpbmdzGAIgAygLMh4ubWFpbG1lc2guaW5nZXN0LnYxLkxlYXNlRW5kZWQiNQoKTGVhc2VFbmRlZBIPCgdpc19sb3N0GAEgASgIEhYKDmhhc19tb3JlX2l0ZW1zGAIgASgIIo4CCgtUZW5hbnRMZWFzZRIRCgl0ZW5hbnRfaWQYASABKAkSDQoFZmVuY2UYAiABKAMSNAoQbGVhc2VfZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoFaXRlbXMYBCADKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEioKB3dhdGNoZXMYBSADKAsyGS5tYWlsbWVzaC5pbmdlc3QudjEuV2F0Y2gSEAoIaGFzX21vcmUYBiABKAgSOwoQY2FsZW5kYXJfd2F0Y2hlcxgHIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5DYWxlbmRhcldhdGNoInIKEkV4dGVuZExlYXNlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISLgoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQEiSwoTRXh0ZW5kTGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxCg9BY2tJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEhYKCGl0ZW1faWRzGAMgAygJQgTiQQEBEhgKCmtlZXBfbGVhc2UYBCABKAhCBOJBAQEiIgoQQWNrSXRlbXNSZXNwb25zZRIOCgZpc19kdWUYASABKAgiegoTUmVsZWFzZUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIqoBCgxSZWxlYXNlZEl0ZW0SFQoHaXRlbV9pZBgBIAEoCUIE4kEBAhI0Cgpub3RfYmVmb3JlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIUCgZyZWFzb24YAyABKAlCBOJBAQESFAoGZGV0YWlsGAQgASgJQgTiQQEBEiEKE2lzX2F0dGVtcHRfZm9yZ2l2ZW4YBSABKAhCBOJBAQEiFgoUUmVsZWFzZUl0ZW1zUmVzcG9uc2UidwoQQnVyeUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIiwKEUJ1cnlJdGVtc1Jlc3BvbnNlEhcKD2RlYWRfbGV0dGVyX2lkcxgBIAMoCSLUAQoXRW5xdWV1ZVJlY29uY2lsZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEjkKBnJlYXNvbhgCIAEoDjIjLm1haWxtZXNoLmluZ2VzdC52MS5SZWNvbmNpbGVSZWFzb25CBOJBAQISLwoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEjQKCm5vdF9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGEVucXVldWVSZWNvbmNpbGVSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIooBChtTZXRGb2xsb3dlZENhbGVuZGFyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEj0KCWNhbGVuZGFycxgDIAMoCzIkLm1haWxtZXNoLmluZ2VzdC52MS5Gb2xsb3dlZENhbGVuZGFyQgTiQQEBImsKEEZvbGxvd2VkQ2FsZW5kYXISGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQISIgoUcHJvdmlkZXJfY2FsZW5kYXJfaWQYAiABKAlCBOJBAQISGAoKaXNfZGVmYXVsdBgDIAEoCEIE4kEBASIeChxTZXRGb2xsb3dlZENhbGVuZGFyc1Jlc3BvbnNlIkwKFUdldEluYm94U3RhdHVzUmVxdWVzdBIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhkKC21heF90ZW5hbnRzGAIgASgFQgTiQQEBItcCChZHZXRJbmJveFN0YXR1c1Jlc3BvbnNlEhUKDXBlbmRpbmdfaXRlbXMYASABKAMSHgoWb2xkZXN0X3BlbmRpbmdfc2Vjb25kcxgCIAEoARIUCgxkZWFkX2xldHRlcnMYAyABKAMSZAoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgEIAMoCzJELm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSMgoHdGVuYW50cxgFIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRCYWNrbG9nEhkKEXJlZnVzZWRfbGFzdF9ob3VyGAYgASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKyAQoNVGVuYW50QmFja2xvZxIRCgl0ZW5hbnRfaWQYASABKAkSFQoNcGVuZGluZ19pdGVtcxgCIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAMgASgBEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdChVpc193YWl0aW5nX2Zvcl9wZXJzb24YBSABKAgywQcKDEluYm94U2VydmljZRJqCgpDbGFpbUl0ZW1zEiUubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXF1ZXN0GiYubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJtCgtFeHRlbmRMZWFzZRImLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlcXVlc3QaJy5tYWlsbWVzaC5pbmdlc3QudjEuRXh0ZW5kTGVhc2VSZXNwb25zZSINms4YCXByb2Nlc3NvchJkCghBY2tJdGVtcxIjLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1JlcXVlc3QaJC5tYWlsbWVzaC5pbmdlc3QudjEuQWNrSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJwCgxSZWxlYXNlSXRlbXMSJy5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZUl0ZW1zUmVxdWVzdBooLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJnCglCdXJ5SXRlbXMSJC5tYWlsbWVzaC5pbmdlc3QudjEuQnVyeUl0ZW1zUmVxdWVzdBolLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchKLAQoQRW5xdWV1ZVJlY29uY2lsZRIrLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVzcG9uc2UiHJrOGAlwcm9jZXNzb3KazhgLdG9rZW4tdmF1bHQSiAEKFFNldEZvbGxvd2VkQ2FsZW5kYXJzEi8ubWFpbG1lc2guaW5nZXN0LnYxLlNldEZvbGxvd2VkQ2FsZW5kYXJzUmVxdWVzdBowLm1haWxtZXNoLmluZ2VzdC52MS5TZXRGb2xsb3dlZENhbGVuZGFyc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEnYKDkdldEluYm94U3RhdHVzEikubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVxdWVzdBoqLm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yGgSIzhgBQh8KG2ludGVybmFsLm1haWxtZXNoLmluZ2VzdC52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
  * ClaimItemsRequest requests items to process.
@@ -223,6 +223,13 @@ export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
    * @generated from field: bool has_more = 6;
    */
   hasMore: boolean;
+
+  /**
+   * calendar_watches are the tenant's subscriptions to followed calendars, at most 1000.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.CalendarWatch calendar_watches = 7;
+   */
+  calendarWatches: CalendarWatch[];
 };
 
 /**
@@ -577,6 +584,91 @@ export const EnqueueReconcileResponseSchema: GenMessage<EnqueueReconcileResponse
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
 
 /**
+ * SetFollowedCalendarsRequest contains the followed calendars of a tenant.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsRequest
+ */
+export type SetFollowedCalendarsRequest = Message<"mailmesh.ingest.v1.SetFollowedCalendarsRequest"> & {
+  /**
+   * tenant_id is the tenant whose mailbox is leased.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * fence is the fence of the lease.
+   *
+   * @generated from field: int64 fence = 2;
+   */
+  fence: bigint;
+
+  /**
+   * calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.FollowedCalendar calendars = 3;
+   */
+  calendars: FollowedCalendar[];
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsRequest.
+ * Use `create(SetFollowedCalendarsRequestSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsRequestSchema: GenMessage<SetFollowedCalendarsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+
+/**
+ * FollowedCalendar is a calendar of which the provider shall push the changes.
+ *
+ * @generated from message mailmesh.ingest.v1.FollowedCalendar
+ */
+export type FollowedCalendar = Message<"mailmesh.ingest.v1.FollowedCalendar"> & {
+  /**
+   * calendar_id is mailmesh's UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 1;
+   */
+  calendarId: string;
+
+  /**
+   * provider_calendar_id is the provider's id of the calendar, at most 1024 characters.
+   *
+   * @generated from field: string provider_calendar_id = 2;
+   */
+  providerCalendarId: string;
+
+  /**
+   * is_default is true for the account's own default calendar.
+   *
+   * @generated from field: bool is_default = 3;
+   */
+  isDefault: boolean;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.FollowedCalendar.
+ * Use `create(FollowedCalendarSchema)` to create a new message.
+ */
+export const FollowedCalendarSchema: GenMessage<FollowedCalendar> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 17);
+
+/**
+ * SetFollowedCalendarsResponse is empty.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsResponse
+ */
+export type SetFollowedCalendarsResponse = Message<"mailmesh.ingest.v1.SetFollowedCalendarsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsResponse.
+ * Use `create(SetFollowedCalendarsResponseSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsResponseSchema: GenMessage<SetFollowedCalendarsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 18);
+
+/**
  * GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
  *
  * @generated from message mailmesh.ingest.v1.GetInboxStatusRequest
@@ -602,7 +694,7 @@ export type GetInboxStatusRequest = Message<"mailmesh.ingest.v1.GetInboxStatusRe
  * Use `create(GetInboxStatusRequestSchema)` to create a new message.
  */
 export const GetInboxStatusRequestSchema: GenMessage<GetInboxStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 19);
 
 /**
  * GetInboxStatusResponse contains the counts.
@@ -658,7 +750,7 @@ export type GetInboxStatusResponse = Message<"mailmesh.ingest.v1.GetInboxStatusR
  * Use `create(GetInboxStatusResponseSchema)` to create a new message.
  */
 export const GetInboxStatusResponseSchema: GenMessage<GetInboxStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 17);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 20);
 
 /**
  * TenantBacklog counts the waiting items of one tenant.
@@ -707,7 +799,7 @@ export type TenantBacklog = Message<"mailmesh.ingest.v1.TenantBacklog"> & {
  * Use `create(TenantBacklogSchema)` to create a new message.
  */
 export const TenantBacklogSchema: GenMessage<TenantBacklog> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 18);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 21);
 
 /**
  * InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
@@ -779,6 +871,17 @@ export const InboxService: GenService<{
     methodKind: "unary";
     input: typeof EnqueueReconcileRequestSchema;
     output: typeof EnqueueReconcileResponseSchema;
+  },
+  /**
+   * SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+   * subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+   *
+   * @generated from rpc mailmesh.ingest.v1.InboxService.SetFollowedCalendars
+   */
+  setFollowedCalendars: {
+    methodKind: "unary";
+    input: typeof SetFollowedCalendarsRequestSchema;
+    output: typeof SetFollowedCalendarsResponseSchema;
   },
   /**
    * GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.

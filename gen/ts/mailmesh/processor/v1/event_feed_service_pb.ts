@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { EndpointEvent, Event, EventView } from "./event_pb.js";
+import type { EndpointEvent, Event, EventView, WorkflowEvent } from "./event_pb.js";
 import { file_mailmesh_processor_v1_event } from "./event_pb.js";
 import type { EventFilter } from "./event_service_pb.js";
 import { file_mailmesh_processor_v1_event_service } from "./event_service_pb.js";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event_feed_service.proto.
  */
 export const file_mailmesh_processor_v1_event_feed_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiXAocUHVibGlzaEVuZHBvaW50RXZlbnRzUmVxdWVzdBI8Cgdub3RpY2VzGAEgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50Tm90aWNlQgTiQQECImQKDkVuZHBvaW50Tm90aWNlEhcKCW5vdGljZV9pZBgBIAEoCUIE4kEBAhI5CgVldmVudBgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FbmRwb2ludEV2ZW50QgTiQQECIh8KHVB1Ymxpc2hFbmRwb2ludEV2ZW50c1Jlc3BvbnNlIswBCg9SZWFkRmVlZFJlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhQKBmN1cnNvchgCIAEoCUIE4kEBARI4CgZmaWx0ZXIYAyABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESNAoEdmlldxgEIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQESGgoMd2FpdF9zZWNvbmRzGAUgASgFQgTiQQEBImcKEFJlYWRGZWVkUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50EhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIpoBChFMb2NhdGVGZWVkUmVxdWVzdBI1CgtldmVudHNfZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBASI0ChJMb2NhdGVGZWVkUmVzcG9uc2USDgoGY3Vyc29yGAEgASgJEg4KBmV2ZW50cxgCIAEoAyJjChNHZXRGZWVkRXZlbnRSZXF1ZXN0EhYKCGV2ZW50X2lkGAEgASgJQgTiQQECEjQKBHZpZXcYAiABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRWaWV3QgTiQQEBIkMKFEdldEZlZWRFdmVudFJlc3BvbnNlEisKBWV2ZW50GAEgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Mv4DChBFdmVudEZlZWRTZXJ2aWNlEmkKCFJlYWRGZWVkEiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlYWRGZWVkUmVxdWVzdBonLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlc3BvbnNlIgyazhgIZGVsaXZlcnkSbwoKTG9jYXRlRmVlZBIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Mb2NhdGVGZWVkUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRKQAQoVUHVibGlzaEVuZHBvaW50RXZlbnRzEjMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlB1Ymxpc2hFbmRwb2ludEV2ZW50c1JlcXVlc3QaNC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHVibGlzaEVuZHBvaW50RXZlbnRzUmVzcG9uc2UiDJrOGAhkZWxpdmVyeRJ1CgxHZXRGZWVkRXZlbnQSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0RmVlZEV2ZW50UmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRGZWVkRXZlbnRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5GgSIzhgBQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
+  fileDesc("Ci5tYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfZmVlZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiXAocUHVibGlzaEVuZHBvaW50RXZlbnRzUmVxdWVzdBI8Cgdub3RpY2VzGAEgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50Tm90aWNlQgTiQQECImQKDkVuZHBvaW50Tm90aWNlEhcKCW5vdGljZV9pZBgBIAEoCUIE4kEBAhI5CgVldmVudBgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FbmRwb2ludEV2ZW50QgTiQQECIh8KHVB1Ymxpc2hFbmRwb2ludEV2ZW50c1Jlc3BvbnNlIlwKHFB1Ymxpc2hXb3JrZmxvd0V2ZW50c1JlcXVlc3QSPAoHbm90aWNlcxgBIAMoCzIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Xb3JrZmxvd05vdGljZUIE4kEBAiJkCg5Xb3JrZmxvd05vdGljZRIXCglub3RpY2VfaWQYASABKAlCBOJBAQISOQoFZXZlbnQYAiABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuV29ya2Zsb3dFdmVudEIE4kEBAiIfCh1QdWJsaXNoV29ya2Zsb3dFdmVudHNSZXNwb25zZSLMAQoPUmVhZEZlZWRSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIUCgZjdXJzb3IYAiABKAlCBOJBAQESOAoGZmlsdGVyGAMgASgLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50RmlsdGVyQgTiQQEBEjQKBHZpZXcYBCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRWaWV3QgTiQQEBEhoKDHdhaXRfc2Vjb25kcxgFIAEoBUIE4kEBASJnChBSZWFkRmVlZFJlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudBITCgtuZXh0X2N1cnNvchgCIAEoCRIQCghoYXNfbW9yZRgDIAEoCCKaAQoRTG9jYXRlRmVlZFJlcXVlc3QSNQoLZXZlbnRzX2Zyb20YASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQECEhQKBmN1cnNvchgCIAEoCUIE4kEBARI4CgZmaWx0ZXIYAyABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQEiNAoSTG9jYXRlRmVlZFJlc3BvbnNlEg4KBmN1cnNvchgBIAEoCRIOCgZldmVudHMYAiABKAMiYwoTR2V0RmVlZEV2ZW50UmVxdWVzdBIWCghldmVudF9pZBgBIAEoCUIE4kEBAhI0CgR2aWV3GAIgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBASJDChRHZXRGZWVkRXZlbnRSZXNwb25zZRIrCgVldmVudBgBIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudDKtBQoQRXZlbnRGZWVkU2VydmljZRJ2CghSZWFkRmVlZBImLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWFkRmVlZFJlcXVlc3QaJy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVhZEZlZWRSZXNwb25zZSIZms4YCGRlbGl2ZXJ5ms4YCXdvcmtmbG93cxJvCgpMb2NhdGVGZWVkEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxvY2F0ZUZlZWRSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EpABChVQdWJsaXNoRW5kcG9pbnRFdmVudHMSMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHVibGlzaEVuZHBvaW50RXZlbnRzUmVxdWVzdBo0Lm1haWxtZXNoLnByb2Nlc3Nvci52MS5QdWJsaXNoRW5kcG9pbnRFdmVudHNSZXNwb25zZSIMms4YCGRlbGl2ZXJ5EpEBChVQdWJsaXNoV29ya2Zsb3dFdmVudHMSMy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHVibGlzaFdvcmtmbG93RXZlbnRzUmVxdWVzdBo0Lm1haWxtZXNoLnByb2Nlc3Nvci52MS5QdWJsaXNoV29ya2Zsb3dFdmVudHNSZXNwb25zZSINms4YCXdvcmtmbG93cxKCAQoMR2V0RmVlZEV2ZW50EioubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEZlZWRFdmVudFJlcXVlc3QaKy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0RmVlZEV2ZW50UmVzcG9uc2UiGZrOGAhkZWxpdmVyeZrOGAl3b3JrZmxvd3MaBIjOGAFCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event, file_mailmesh_processor_v1_event_service]);
 
 /**
  * PublishEndpointEventsRequest contains warnings about endpoints.
@@ -85,6 +85,70 @@ export const PublishEndpointEventsResponseSchema: GenMessage<PublishEndpointEven
   messageDesc(file_mailmesh_processor_v1_event_feed_service, 2);
 
 /**
+ * PublishWorkflowEventsRequest contains changes of runs.
+ *
+ * @generated from message mailmesh.processor.v1.PublishWorkflowEventsRequest
+ */
+export type PublishWorkflowEventsRequest = Message<"mailmesh.processor.v1.PublishWorkflowEventsRequest"> & {
+  /**
+   * notices are the changes, 1 to 100, in the order in which they are to be read.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.WorkflowNotice notices = 1;
+   */
+  notices: WorkflowNotice[];
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishWorkflowEventsRequest.
+ * Use `create(PublishWorkflowEventsRequestSchema)` to create a new message.
+ */
+export const PublishWorkflowEventsRequestSchema: GenMessage<PublishWorkflowEventsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+
+/**
+ * WorkflowNotice is one change of a run.
+ *
+ * @generated from message mailmesh.processor.v1.WorkflowNotice
+ */
+export type WorkflowNotice = Message<"mailmesh.processor.v1.WorkflowNotice"> & {
+  /**
+   * notice_id is a UUID that Workflows derives from the change, so that a repeated call publishes nothing twice.
+   *
+   * @generated from field: string notice_id = 1;
+   */
+  noticeId: string;
+
+  /**
+   * event is the event, without its id and its position.
+   *
+   * @generated from field: mailmesh.processor.v1.WorkflowEvent event = 2;
+   */
+  event?: WorkflowEvent | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.WorkflowNotice.
+ * Use `create(WorkflowNoticeSchema)` to create a new message.
+ */
+export const WorkflowNoticeSchema: GenMessage<WorkflowNotice> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
+
+/**
+ * PublishWorkflowEventsResponse is empty: all changes are published.
+ *
+ * @generated from message mailmesh.processor.v1.PublishWorkflowEventsResponse
+ */
+export type PublishWorkflowEventsResponse = Message<"mailmesh.processor.v1.PublishWorkflowEventsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.PublishWorkflowEventsResponse.
+ * Use `create(PublishWorkflowEventsResponseSchema)` to create a new message.
+ */
+export const PublishWorkflowEventsResponseSchema: GenMessage<PublishWorkflowEventsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
+
+/**
  * ReadFeedRequest requests a page of events.
  *
  * @generated from message mailmesh.processor.v1.ReadFeedRequest
@@ -132,7 +196,7 @@ export type ReadFeedRequest = Message<"mailmesh.processor.v1.ReadFeedRequest"> &
  * Use `create(ReadFeedRequestSchema)` to create a new message.
  */
 export const ReadFeedRequestSchema: GenMessage<ReadFeedRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 3);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 6);
 
 /**
  * ReadFeedResponse is a page of events.
@@ -167,7 +231,7 @@ export type ReadFeedResponse = Message<"mailmesh.processor.v1.ReadFeedResponse">
  * Use `create(ReadFeedResponseSchema)` to create a new message.
  */
 export const ReadFeedResponseSchema: GenMessage<ReadFeedResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 4);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 7);
 
 /**
  * LocateFeedRequest names a time.
@@ -202,7 +266,7 @@ export type LocateFeedRequest = Message<"mailmesh.processor.v1.LocateFeedRequest
  * Use `create(LocateFeedRequestSchema)` to create a new message.
  */
 export const LocateFeedRequestSchema: GenMessage<LocateFeedRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 5);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 8);
 
 /**
  * LocateFeedResponse contains the place.
@@ -230,7 +294,7 @@ export type LocateFeedResponse = Message<"mailmesh.processor.v1.LocateFeedRespon
  * Use `create(LocateFeedResponseSchema)` to create a new message.
  */
 export const LocateFeedResponseSchema: GenMessage<LocateFeedResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 6);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 9);
 
 /**
  * GetFeedEventRequest identifies an event.
@@ -258,7 +322,7 @@ export type GetFeedEventRequest = Message<"mailmesh.processor.v1.GetFeedEventReq
  * Use `create(GetFeedEventRequestSchema)` to create a new message.
  */
 export const GetFeedEventRequestSchema: GenMessage<GetFeedEventRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 7);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 10);
 
 /**
  * GetFeedEventResponse contains the event.
@@ -279,11 +343,11 @@ export type GetFeedEventResponse = Message<"mailmesh.processor.v1.GetFeedEventRe
  * Use `create(GetFeedEventResponseSchema)` to create a new message.
  */
 export const GetFeedEventResponseSchema: GenMessage<GetFeedEventResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_event_feed_service, 8);
+  messageDesc(file_mailmesh_processor_v1_event_feed_service, 11);
 
 /**
- * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes Delivery's
- * own events.
+ * EventFeedService serves the event stream to other services of the mesh, by the same cursors as `EventService`, and takes the events
+ * of Delivery and Workflows.
  *
  * @generated from service mailmesh.processor.v1.EventFeedService
  */
@@ -321,6 +385,17 @@ export const EventFeedService: GenService<{
     methodKind: "unary";
     input: typeof PublishEndpointEventsRequestSchema;
     output: typeof PublishEndpointEventsResponseSchema;
+  },
+  /**
+   * PublishWorkflowEvents appends changes of workflows' runs to the stream, each once by its id. Changes of a tenant that is erased are
+   * dropped. Safe to repeat. Reasons: STORE_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.processor.v1.EventFeedService.PublishWorkflowEvents
+   */
+  publishWorkflowEvents: {
+    methodKind: "unary";
+    input: typeof PublishWorkflowEventsRequestSchema;
+    output: typeof PublishWorkflowEventsResponseSchema;
   },
   /**
    * GetFeedEvent returns one event. Safe to repeat. Reasons: EVENT_NOT_FOUND.

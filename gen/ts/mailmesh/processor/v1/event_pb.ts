@@ -22,11 +22,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKIAwoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAEjgKCGVuZHBvaW50GAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50RXZlbnRIAEIGCgRraW5kIs8CCgtUZW5hbnRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSFQoNc3RhdHVzX3JlYXNvbhgJIAEoCRIVCg1zdGF0dXNfZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkiyAQKCVNlbmRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSDgoGcmVhc29uGAkgASgJEg4KBmRldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJEg8KB3NlbmRfaWQYDyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GBAgASgJEhIKCm1lc3NhZ2VfaWQYESABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgSIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEyABKAkSEAoIZHJhZnRfaWQYFCABKAkSEQoJcmVjaXBpZW50GBUgASgJEiwKBmJvdW5jZRgWIAEoDjIcLm1haWxtZXNoLm1haWwudjEuQm91bmNlS2luZBIOCgZzdGF0dXMYFyABKAkSGQoRcmVwb3J0X21lc3NhZ2VfaWQYGCABKAkSEgoKZGlhZ25vc3RpYxgZIAEoCSKUAwoNRW5kcG9pbnRFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRITCgtlbmRwb2ludF9pZBgPIAEoCRIOCgZyZWFzb24YECABKAkSMQoNZmFpbGluZ19zaW5jZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPZWxhcHNlZF9wZXJjZW50GBIgASgFKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLCAwoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAEkMKDGNvbnZlcnNhdGlvbhgHIAEoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25FdmVudEgAEjgKCGVuZHBvaW50GAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLkVuZHBvaW50RXZlbnRIABI4Cgh3b3JrZmxvdxgJIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Xb3JrZmxvd0V2ZW50SABCBgoEa2luZCLPAgoLVGVuYW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhUKDXN0YXR1c19yZWFzb24YCSABKAkSFQoNc3RhdHVzX2RldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJIsgECglTZW5kRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEg4KBnJlYXNvbhgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIPCgdzZW5kX2lkGA8gASgJEhcKD2lkZW1wb3RlbmN5X2tleRgQIAEoCRISCgptZXNzYWdlX2lkGBEgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYEiABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBMgASgJEhAKCGRyYWZ0X2lkGBQgASgJEhEKCXJlY2lwaWVudBgVIAEoCRIsCgZib3VuY2UYFiABKA4yHC5tYWlsbWVzaC5tYWlsLnYxLkJvdW5jZUtpbmQSDgoGc3RhdHVzGBcgASgJEhkKEXJlcG9ydF9tZXNzYWdlX2lkGBggASgJEhIKCmRpYWdub3N0aWMYGSABKAkilAMKDUVuZHBvaW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSEwoLZW5kcG9pbnRfaWQYDyABKAkSDgoGcmVhc29uGBAgASgJEjEKDWZhaWxpbmdfc2luY2UYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2VsYXBzZWRfcGVyY2VudBgSIAEoBSLvAgoNV29ya2Zsb3dFdmVudBIQCghldmVudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRIRCgl0ZW5hbnRfaWQYAyABKAkSGgoSZXh0ZXJuYWxfdGVuYW50X2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSEgoKZXZlbnRfdHlwZRgGIAEoCRIvCgtyZWNlaXZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYCCABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIOCgZydW5faWQYDyABKAkSEAoId29ya2Zsb3cYECABKAkSGAoQc3ViamVjdF9ldmVudF9pZBgRIAEoCRIOCgZyZWFzb24YEiABKAkqZwoJRXZlbnRWaWV3EhoKFkVWRU5UX1ZJRVdfVU5TUEVDSUZJRUQQABIUChBFVkVOVF9WSUVXX0JBU0lDEAESEwoPRVZFTlRfVklFV19CT0RZEAISEwoPRVZFTlRfVklFV19GVUxMEANCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_conversation_v1_event, file_mailmesh_mail_v1_event, file_mailmesh_mail_v1_message]);
 
 /**
- * Event is one entry of the stream: a change of a mail, a calendar, a conversation or a tenant, the outcome of a send, or a warning. Later versions add kinds. A reader must skip an event
- * of an unknown kind and keep its position.
+ * Event is one entry of the stream: a change of a mail, a calendar, a conversation, a workflow's run or a tenant, the outcome of a
+ * send, or a warning. Later versions add kinds. A reader must skip an event of an unknown kind and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
  */
@@ -91,6 +91,14 @@ export type Event = Message<"mailmesh.processor.v1.Event"> & {
      */
     value: EndpointEvent;
     case: "endpoint";
+  } | {
+    /**
+     * workflow is a change of a workflow's run. Endpoints do not receive it.
+     *
+     * @generated from field: mailmesh.processor.v1.WorkflowEvent workflow = 9;
+     */
+    value: WorkflowEvent;
+    case: "workflow";
   } | { case: undefined; value?: undefined };
 };
 
@@ -533,6 +541,132 @@ export type EndpointEvent = Message<"mailmesh.processor.v1.EndpointEvent"> & {
  */
 export const EndpointEventSchema: GenMessage<EndpointEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event, 3);
+
+/**
+ * WorkflowEvent is a change of a workflow's run: it waits for a person, or ended.
+ *
+ * @generated from message mailmesh.processor.v1.WorkflowEvent
+ */
+export type WorkflowEvent = Message<"mailmesh.processor.v1.WorkflowEvent"> & {
+  /**
+   * event_id is mailmesh's UUID of the event.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * provider is always empty.
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * tenant_id is the tenant of the event that the run is for.
+   *
+   * @generated from field: string tenant_id = 3;
+   */
+  tenantId: string;
+
+  /**
+   * external_tenant_id is always empty.
+   *
+   * @generated from field: string external_tenant_id = 4;
+   */
+  externalTenantId: string;
+
+  /**
+   * user_id is always empty.
+   *
+   * @generated from field: string user_id = 5;
+   */
+  userId: string;
+
+  /**
+   * event_type is "workflow.waiting", "workflow.succeeded", "workflow.failed" or "workflow.cancelled". Later versions add types.
+   *
+   * @generated from field: string event_type = 6;
+   */
+  eventType: string;
+
+  /**
+   * received_at is the time of the change.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 7;
+   */
+  receivedAt?: Timestamp | undefined;
+
+  /**
+   * correlation_id is always empty.
+   *
+   * @generated from field: string correlation_id = 8;
+   */
+  correlationId: string;
+
+  /**
+   * position is the opaque cursor directly after this event.
+   *
+   * @generated from field: string position = 11;
+   */
+  position: string;
+
+  /**
+   * is_replay is true if `ReplayEvents` appended the event again.
+   *
+   * @generated from field: bool is_replay = 12;
+   */
+  isReplay: boolean;
+
+  /**
+   * replay_id is the replay's UUID. Empty on an event that is not a replay.
+   *
+   * @generated from field: string replay_id = 13;
+   */
+  replayId: string;
+
+  /**
+   * original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
+   *
+   * @generated from field: string original_event_id = 14;
+   */
+  originalEventId: string;
+
+  /**
+   * run_id is mailmesh's UUID of the run.
+   *
+   * @generated from field: string run_id = 15;
+   */
+  runId: string;
+
+  /**
+   * workflow is the name of the workflow.
+   *
+   * @generated from field: string workflow = 16;
+   */
+  workflow: string;
+
+  /**
+   * subject_event_id is the event that the run is for.
+   *
+   * @generated from field: string subject_event_id = 17;
+   */
+  subjectEventId: string;
+
+  /**
+   * reason is the run's reason. Empty on "workflow.waiting" and "workflow.succeeded".
+   *
+   * @generated from field: string reason = 18;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.WorkflowEvent.
+ * Use `create(WorkflowEventSchema)` to create a new message.
+ */
+export const WorkflowEventSchema: GenMessage<WorkflowEvent> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event, 4);
 
 /**
  * EventView selects how much of an event the answer contains.

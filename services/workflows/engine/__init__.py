@@ -1,0 +1,1 @@
+"""Graphs, their checkpoints, and the attempts to run them."""

@@ -1,0 +1,427 @@
+"""Runs on a real PostgreSQL: what becomes of attempts that end, fail, ask, hang or lose their process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypedDict
+
+import grpc
+import pytest
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
+from services.meshkit.erasing import Plan, erase_rows
+from services.meshkit.ids import new_id
+from services.workflows.engine.attempt import Attempts
+from services.workflows.engine.failures import AskedTwice
+from services.workflows.engine.runner import RunLimits, Runner
+from services.workflows.errors import EventNotFound, NotWaiting, QueueFull, RunEnded, RunNotFound
+from services.workflows.runs import Runs
+from services.workflows.sealing import Cipher
+from services.workflows.starting import Starter
+from services.workflows.store import notices
+from services.workflows.store import runs as statements
+from services.workflows.store.rows import RunRow, State
+
+LIMITS = RunLimits(
+    at_once=4,
+    attempts=3,
+    attempt=timedelta(seconds=20),
+    run=timedelta(hours=1),
+    wait=timedelta(hours=2),
+    lease=timedelta(seconds=5),
+)
+SECONDS = 30.0
+
+
+class Values(TypedDict, total=False):
+    event_id: str
+    first: str
+    second: str
+
+
+def graph(*steps: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
+    made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
+    for number, step in enumerate(steps):
+        made.add_node(f"step{number}", step)
+        made.add_edge(f"step{number - 1}" if number else START, f"step{number}")
+    made.add_edge(f"step{len(steps) - 1}", END)
+    return made
+
+
+class Ground:
+    """Workflows without its process: use cases and a runner over one graph named "test"."""
+
+    def __init__(
+        self, pool: db.Pool, cipher: Cipher, tenant_id: str, made: StateGraph[Any, Any, Any, Any], limits: RunLimits
+    ) -> None:
+        self.pool, self.tenant_id = pool, tenant_id
+        edge = grpc.aio.insecure_channel("127.0.0.1:1")
+        self.attempts = Attempts({"test": made}, pool, cipher, edge)
+        self.runner = Runner(pool, self.attempts, limits)
+        self.starter = Starter(pool, 200, limits.run, lambda: None)
+        feed: Any = None  # no test of these reads the stream
+        self.runs = Runs(pool, self.attempts, self.starter, feed, limits.run, lambda: None)
+
+    async def start(self) -> RunRow:
+        return await self.starter.start("test", self.tenant_id, new_id())
+
+    async def until(self, run_id: str, *states: State) -> RunRow:
+        async with asyncio.timeout(SECONDS):
+            while (row := await self.runs.get(run_id, None)).state not in states:
+                await self.runner.round()
+                await self.runner.end_overdue()
+                await self.make_due()
+                await asyncio.sleep(0.02)
+        return row
+
+    async def make_due(self) -> None:
+        """End the pauses behind failures."""
+        async with db.connection(self.pool) as connection:
+            await connection.execute("UPDATE workflows.runs SET due_at = now() WHERE state = 1")
+
+    async def events(self) -> list[event_pb2.WorkflowEvent]:
+        async with db.connection(self.pool) as connection:
+            return [event_pb2.WorkflowEvent.FromString(one) for _, one in await notices.oldest(connection, 100)]
+
+    async def count(self, table: str) -> int:
+        async with db.connection(self.pool) as connection:
+            return int(await connection.fetchval(f"SELECT count(*) FROM workflows.{table}"))  # noqa: S608
+
+
+@asynccontextmanager
+async def ground(
+    pool: db.Pool, cipher: Cipher, tenant_id: str, *steps: Callable[..., Any], limits: RunLimits = LIMITS
+) -> AsyncIterator[Ground]:
+    made = Ground(pool, cipher, tenant_id, graph(*steps), limits)
+    yield made
+    await made.runner.aclose()
+
+
+def one(_: Values) -> Values:
+    return {"first": "1"}
+
+
+async def test_a_run_ends_with_one_event_and_leaves_no_checkpoint(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    async with ground(pool, cipher, tenant_id, one, one) as made:
+        begun = await made.start()
+        row = await made.until(begun.run_id, State.SUCCEEDED)
+        events = await made.events()
+        left = (await made.count("checkpoints"), await made.count("writes"))
+
+    assert [(event.event_type, event.run_id, event.tenant_id) for event in events] == [
+        ("workflow.succeeded", row.run_id, tenant_id)
+    ]
+    assert left == (0, 0)
+
+
+async def test_one_event_has_one_run_of_a_workflow(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        event_id = new_id()
+        started = await asyncio.gather(*(made.starter.start("test", tenant_id, event_id) for _ in range(8)))
+
+    assert len({row.run_id for row in started}) == 1
+
+
+async def test_steps_that_are_stored_are_not_repeated_after_a_failure(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    calls: list[str] = []
+
+    async def first(_: Values) -> Values:
+        calls.append("first")
+        return {"first": "1"}
+
+    async def second(_: Values) -> Values:
+        calls.append("second")
+        if calls.count("second") < 3:
+            raise RuntimeError("the words of a customer")
+        return {"second": "2"}
+
+    async with ground(pool, cipher, tenant_id, first, second) as made:
+        row = await made.until((await made.start()).run_id, State.SUCCEEDED, State.FAILED)
+
+    assert row.state is State.SUCCEEDED
+    assert calls == ["first", "second", "second", "second"]
+
+
+async def test_attempts_are_bounded_and_the_reason_quotes_no_message(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    calls: list[int] = []
+
+    async def fail(_: Values) -> Values:
+        calls.append(1)
+        raise RuntimeError("the words of a customer")
+
+    async with ground(pool, cipher, tenant_id, fail) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+        events = await made.events()
+
+    assert len(calls) <= LIMITS.attempts + 1
+    assert row.reason == "STEP_FAILED"
+    assert row.detail.startswith("RuntimeError test_runner.py:")
+    assert "customer" not in row.detail
+    assert [event.event_type for event in events] == ["workflow.failed"]
+
+
+async def test_a_refused_call_is_not_repeated(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    calls: list[int] = []
+
+    async def refused(_: Values) -> Values:
+        calls.append(1)
+        metadata = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(grpc.StatusCode.PERMISSION_DENIED, metadata, metadata, details="no")
+
+    async with ground(pool, cipher, tenant_id, refused) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+
+    assert (row.reason, row.detail, len(calls)) == ("CALL_REFUSED", "PERMISSION_DENIED", 1)
+
+
+async def test_a_person_answers_once_and_the_question_is_sealed(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    answers: list[Any] = []
+
+    async def ask(_: Values) -> Values:
+        answers.append(interrupt({"draft": "the words of a customer"}))
+        return {"second": "2"}
+
+    async with ground(pool, cipher, tenant_id, one, ask) as made:
+        row = await made.until((await made.start()).run_id, State.WAITING)
+        async with db.connection(pool) as connection:
+            stored = str(await connection.fetch("SELECT r::text FROM workflows.runs r"))
+        with pytest.raises(NotWaiting):
+            await made.runs.resume(row.run_id, "another", "1", None)
+        with pytest.raises(RunNotFound):
+            await made.runs.resume(row.run_id, row.question_id, "1", [new_id()])
+        await made.runs.resume(row.run_id, row.question_id, '{"text": "first"}', None)
+        await made.runs.resume(row.run_id, row.question_id, '{"text": "second"}', None)
+        await made.until(row.run_id, State.SUCCEEDED)
+        events = await made.events()
+
+    assert json.loads(made.runs.question(row)) == {"draft": "the words of a customer"}
+    assert "customer" not in stored
+    assert b"customer".hex() not in stored
+    assert answers == [{"text": "first"}]
+    assert [event.event_type for event in events] == ["workflow.waiting", "workflow.succeeded"]
+
+
+async def test_an_answer_that_was_used_answers_no_other_question(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    """The process ends after each answer was handed over, and before the outcome of the attempt is stored."""
+    answers: list[Any] = []
+
+    async def ask_first(_: Values) -> Values:
+        answers.append(("first", interrupt("first?")))
+        return {"first": "1"}
+
+    async def ask_second(_: Values) -> Values:
+        answers.append(("second", interrupt("second?")))
+        return {"second": "2"}
+
+    async with ground(pool, cipher, tenant_id, ask_first, ask_second) as made:
+        row = await made.until((await made.start()).run_id, State.WAITING)
+        answered = await made.runs.resume(row.run_id, row.question_id, '"one"', None)
+        lost = []
+        for _ in range(2):
+            lease = new_id()
+            async with db.transaction(pool) as connection:
+                (claimed,) = await statements.claim(connection, lease, timedelta(0), ["test"], 1)
+            lost.append(await made.attempts.run(claimed, lease))
+        assert answered.question_id not in {one.question_id if one else "" for one in lost}
+        assert None not in lost
+        row = await made.until(row.run_id, State.WAITING)
+        await made.runs.resume(row.run_id, row.question_id, '"two"', None)
+        await made.until(row.run_id, State.SUCCEEDED)
+
+    assert set(answers) == {("first", "one"), ("second", "two")}
+
+
+async def test_a_step_that_asks_twice_fails_by_name(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    second: list[Any] = []
+
+    async def ask(_: Values) -> Values:
+        interrupt(1)
+        second.append(interrupt(2))
+        return {}
+
+    async with ground(pool, cipher, tenant_id, ask) as made:
+        row = await made.until((await made.start()).run_id, State.WAITING)
+        await made.runs.resume(row.run_id, row.question_id, "1", None)
+        # The process ends before the outcome is stored: the second attempt hands over nothing.
+        lease = new_id()
+        async with db.transaction(pool) as connection:
+            (claimed,) = await statements.claim(connection, lease, timedelta(0), ["test"], 1)
+        with pytest.raises(AskedTwice):
+            await made.attempts.run(claimed, lease)
+        row = await made.until(row.run_id, State.FAILED)
+
+    assert row.reason == "ASKED_TWICE"
+    assert second == []
+
+
+@pytest.mark.parametrize("question", ["x" * 5000, object(), float("nan")], ids=["long", "no JSON", "not a number"])
+async def test_a_question_is_short_json(pool: db.Pool, cipher: Cipher, tenant_id: str, question: object) -> None:
+    async def ask(_: Values) -> Values:
+        return {"first": interrupt(question)}
+
+    async with ground(pool, cipher, tenant_id, ask, limits=replace(LIMITS, attempts=1)) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+
+    assert row.reason in ("QUESTION_INVALID", "STEP_FAILED")
+
+
+async def test_a_state_with_content_fails_by_name(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async def keep(_: Values) -> Values:
+        return {"first": "x" * 100_000}
+
+    async with ground(pool, cipher, tenant_id, keep) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+
+    assert row.reason == "STATE_TOO_LARGE"
+
+
+async def test_a_run_of_a_dead_process_goes_on_in_another(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        begun = await made.start()
+        async with db.transaction(pool) as connection:
+            await statements.claim(connection, new_id(), timedelta(seconds=0.2), ["test"], 1)
+        await made.runner.round()
+        held = await made.runs.get(begun.run_id, None)
+        row = await made.until(begun.run_id, State.SUCCEEDED)
+
+    assert held.state is State.RUNNING
+    assert row.state is State.SUCCEEDED
+
+
+async def test_a_run_that_ends_each_process_fails_in_the_end(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        begun = await made.start()
+        for _ in range(LIMITS.attempts):
+            async with db.transaction(pool) as connection:
+                assert await statements.claim(connection, new_id(), timedelta(0), ["test"], 1)
+        row = await made.until(begun.run_id, State.FAILED)
+
+    assert row.reason == "PROCESS_LOST"
+
+
+async def test_a_cancelled_run_stops_and_stores_nothing(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Values) -> Values:
+        began.set()
+        try:
+            await asyncio.sleep(SECONDS)
+        finally:
+            ended.set()
+        return {}
+
+    limits = replace(LIMITS, lease=timedelta(seconds=0.3))
+    async with ground(pool, cipher, tenant_id, hang, limits=limits) as made:
+        begun = await made.start()
+        await made.runner.round()
+        await asyncio.wait_for(began.wait(), SECONDS)
+        row = await made.runs.cancel(begun.run_id, None)
+        again = await made.runs.cancel(begun.run_id, None)
+        await asyncio.wait_for(ended.wait(), SECONDS)
+        left = await made.count("checkpoints")
+        events = await made.events()
+
+    assert row.state is again.state is State.CANCELLED
+    assert left == 0
+    assert [event.event_type for event in events] == ["workflow.cancelled"]
+
+
+async def test_a_run_past_its_deadline_fails_whoever_holds_it(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async def ask(_: Values) -> Values:
+        return {"first": interrupt(1)}
+
+    limits = replace(LIMITS, wait=timedelta(seconds=0.1))
+    async with ground(pool, cipher, tenant_id, ask, limits=limits) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+        with pytest.raises(RunEnded):
+            await made.runs.cancel(row.run_id, None)
+
+    assert row.reason == "DEADLINE_EXCEEDED"
+
+
+async def test_a_hanging_step_ends_with_its_attempt(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async def hang(_: Values) -> Values:
+        await asyncio.sleep(SECONDS)
+        return {}
+
+    limits = replace(LIMITS, attempts=1, attempt=timedelta(seconds=0.2))
+    async with ground(pool, cipher, tenant_id, hang, limits=limits) as made:
+        row = await made.until((await made.start()).run_id, State.FAILED)
+
+    assert row.reason == "ATTEMPT_TIMEOUT"
+
+
+async def test_a_stopping_process_gives_its_runs_back_uncounted(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    began = asyncio.Event()
+
+    async def hang(_: Values) -> Values:
+        began.set()
+        await asyncio.sleep(SECONDS)
+        return {}
+
+    async with ground(pool, cipher, tenant_id, hang) as made:
+        begun = await made.start()
+        await made.runner.round()
+        await asyncio.wait_for(began.wait(), SECONDS)
+        await made.runner.aclose()
+        row = await made.runs.get(begun.run_id, None)
+
+    assert row.state is State.QUEUED
+    assert row.attempts <= 0
+
+
+async def test_the_queue_is_bounded(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        for _ in range(200):
+            await made.start()
+        with pytest.raises(QueueFull):
+            await made.start()
+        room = await made.starter.has_room()
+
+    assert not room
+
+
+async def test_a_page_of_events_starts_runs_once_with_its_position(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    page = [(tenant_id, new_id()) for _ in range(3)]
+    async with ground(pool, cipher, tenant_id, one) as made:
+        async with db.connection(pool) as connection:
+            await connection.execute("INSERT INTO workflows.positions VALUES ('test', 'p1')")
+        # Two processes read the same page; then the second page has an event of the first once more.
+        await asyncio.gather(*(made.starter.start_page("test", "p1", "p2", page) for _ in range(2)))
+        await made.starter.start_page("test", "p2", "p3", [page[0], (tenant_id, new_id())])
+        await made.starter.start_page("test", "p1", "p2", [(tenant_id, new_id())])
+        count = await made.count("runs")
+        async with db.connection(pool) as connection:
+            position = await connection.fetchval("SELECT position FROM workflows.positions")
+
+    assert (count, position) == (4, "p3")
+
+
+async def test_an_erased_tenant_leaves_nothing_and_starts_nothing(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    async def ask(_: Values) -> Values:
+        return {"first": interrupt(1)}
+
+    async with ground(pool, cipher, tenant_id, ask) as made:
+        await made.until((await made.start()).run_id, State.WAITING)
+        await erase_rows(pool, Plan("workflows", first=("runs",)), tenant_id)
+        left = [await made.count(table) for table in ("runs", "checkpoints", "writes", "notices")]
+        with pytest.raises(EventNotFound):
+            await made.start()
+
+    assert left == [0, 0, 0, 0]
