@@ -14,7 +14,7 @@ from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.client import EgressClient
 from services.delivery.endpoints.secrets import sealer_of
 from services.delivery.endpoints.use_cases import Endpoints
-from services.delivery.erasing import TenantEraser
+from services.delivery.erasing import TenantEraser, person_eraser
 from services.delivery.migrate import SCHEMA
 from services.delivery.sending.attempt import Attempts
 from services.delivery.sending.deliverer import Means
@@ -22,6 +22,7 @@ from services.delivery.sending.feed import RETRY_SAFE, Feed
 from services.delivery.sending.holder import Holder
 from services.delivery.sending.news import News
 from services.delivery.sending.notices import Notices
+from services.delivery.sending.receivers import Receivers
 from services.delivery.sending.retention import Retention
 from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
@@ -72,10 +73,13 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
         server = MeshServer(NAME, settings.listen, tls)
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         feed = Feed(EventFeedServiceStub(processor))
-        eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
+        stub = TokenVaultServiceAsyncStub(vault)
+        eraser = TenantEraser(stub, pool)
+        erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
+        persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser(stub, pool).round)
         async with (
             serving(server, settings, pool, feed, client, rules),
-            background(PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR).run()),
+            background(erasing.run(), persons.run()),
         ):
             await server.serve(stop)
 
@@ -96,7 +100,7 @@ async def serving(
     """
     clock, schedule = SystemClock(), schedule_of(settings)
     sealer = sealer_of(settings.keys, settings.keys_file)
-    attempts = Attempts(client, sealer, feed, schedule, clock)
+    attempts = Attempts(Receivers(client, sealer), sealer, feed, schedule, clock)
     means = Means(pool, feed, attempts, schedule, clock, Slots(settings.requests), settings.waiting)
     holder = Holder(means, settings.endpoints_held, timedelta(seconds=settings.lease_seconds))
     holding = PeriodicLoop(

@@ -25,7 +25,6 @@ from services.processor.stream.store.event_reader import (
     look,
     stream_state,
 )
-from services.processor.stream.store.replays import Range, measure
 
 logger = structlog.get_logger(__name__)
 
@@ -101,12 +100,28 @@ class EventReader:
             return oldest(state)
         return Cursor(state.epoch, last["position"], tag_of(last["event_id"]))
 
-    async def count(self, start: Cursor, selection: Selection, most: int) -> int:
-        """Count the events after a cursor that a reader gets, replays left out, up to a bound."""
-        async with db.connection(self._pool) as connection:
-            state = await stream_state(connection, start.position)
-            counted, _ = await measure(connection, Range(start.position, state.head, None, None, selection), most)
-        return counted
+    async def count(self, start: Cursor, selection: Selection, most: int, seconds: float) -> tuple[int, bool]:
+        """Count the events after a cursor that a reader gets, in parts of the stream, up to a number and a time.
+
+        Args:
+            start: The cursor.
+            selection: The events that are counted.
+            most: The number at which counting ends.
+            seconds: The time after which counting ends: a rare type may be far behind a long stream.
+
+        Returns:
+            The number, and whether all events were examined.
+        """
+        ends_at, counted, after = time.monotonic() + seconds, 0, start.position
+        while counted < most and time.monotonic() < ends_at:
+            async with db.connection(self._pool) as connection:
+                state = await stream_state(connection, after)
+                window = await look(connection, selection, after, state.head, _LOOK_ROWS)
+            counted += len(window.chosen)
+            if window.is_end or window.last is None:
+                return min(counted, most), counted <= most
+            after = window.last["position"]
+        return min(counted, most), False
 
     async def page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
         """Return the events after a cursor.

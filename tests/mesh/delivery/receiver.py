@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from stack.ports import LOOPBACK, free_ports
 
 Answer = tuple[int, dict[str, str]]
 OK: Answer = (200, {})
+RESET: Answer = (0, {})
+"""No answer: the connection is reset."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -72,10 +75,12 @@ class Receiver:
     Attributes:
         port: Its port, the same after each return.
         answer: Decides the answer to a webhook, from its content and the number of earlier ones with the same id.
+        text: The body of its answers.
     """
 
     port: int = field(default_factory=lambda: free_ports(1)[0])
     answer: Callable[[dict[str, Any], int], Answer] = lambda _content, _earlier: OK
+    text: bytes = b"ok"
     webhooks: list[Webhook] = field(default_factory=list)
     _server: _Server | None = None
 
@@ -100,11 +105,16 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status, more = receiver.take(headers, body)
+                if (status, more) == RESET:
+                    # Closed with a linger time of nothing, a connection ends by RST.
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                    return
                 self.send_response(status)
-                for name, value in {**more, "content-length": "2"}.items():
+                for name, value in {**more, "content-length": str(len(receiver.text))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(receiver.text)
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
