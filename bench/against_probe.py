@@ -93,12 +93,24 @@ def _steady(
     }
     found["CPU, all of mailmesh; s per million"] = sum(found.values())
     found["CPU at rest; % of one processor"] = sum(rest.processor_seconds(kind) for kind in OURS) / rest.seconds * 100
+    found["gRPC calls that Ingest answers; per event"] = _ingest_calls(load, rest, share) / events
     found["WAL; bytes per event"] = load.disk_bytes("WAL") / events
     found["tables and indexes; bytes per event"] = sum(load.disk_bytes(schema) for schema in SCHEMAS) / events
     for provider, reader in readers.items():
         found[f"accepted to streamed, {provider}, p50; ms"] = percentile(reader.milliseconds, 50)
         found[f"accepted to streamed, {provider}, p99; ms"] = percentile(reader.milliseconds, 99)
     return found
+
+
+def _ingest_calls(load: Span, rest: Span, share: float) -> float:
+    """Return the calls of the load beyond those at rest: one for each webhook, and those of the worker."""
+    name = "mailmesh_grpc_server_handling_seconds_count"
+    methods = {dict(labels)["method"] for sample, labels in load.after.samples if sample == name}
+    return sum(
+        load.count(name, method=method) - rest.count(name, method=method) * share
+        for method in sorted(methods)
+        if method.startswith("/mailmesh.ingest.")
+    )
 
 
 def _one_by_one(mesh: Mesh, provider: str, addresses: Sequence[str], reader: Reader) -> Figures:

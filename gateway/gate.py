@@ -20,7 +20,13 @@ from gateway.replies import DOMAIN, ERROR_INFO, HEADERS_TOO_LARGE, LOCAL_REPLIES
 from services.meshkit import header_bounds
 
 PROGRAM_PATHS = tuple(Path(__file__).with_name(name) for name in ("gate.lua", "requests.lua"))
-STRANGERS = ("/api/ms365/webhook", "/api/ms365/lifecycle", "/api/googlews/webhook", "/auth/oauth/")
+STRANGERS = (
+    "/api/ms365/webhook",
+    "/api/ms365/lifecycle",
+    "/api/googlews/webhook",
+    "/api/googlews/calendar",
+    "/auth/oauth/",
+)
 """Routes that the providers and browsers call. They append parameters of their own."""
 UNPACKED = ("gzip", "x-gzip", "deflate")
 """The values of `Content-Encoding` that Ingest unpacks."""

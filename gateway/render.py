@@ -56,7 +56,7 @@ TIMEOUT_SECONDS = {
 }
 USUAL_TIMEOUT_SECONDS = 30
 # All others get no cookies: the secrets of sessions and flows end at the edge.
-READING_COOKIES = frozenset({"mailmesh.vault.v1.AuthorizationService", "mailmesh.vault.v1.SessionService"})
+READING_COOKIES = frozenset(f"mailmesh.vault.v1.{name}Service" for name in ("Authorization", "Session", "SignIn"))
 # Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
 SECURITY_HEADERS = {
     "cache-control": "no-store",

@@ -22,6 +22,7 @@ class Account:
         consent: ``admin_required`` and ``blocked`` refuse at the consent page.
         delegates: Addresses of those who may open this mailbox too, which makes it a shared one.
         has_mailbox: False answers like an account without a licence.
+        groups: Object ids of the groups that Microsoft's id token names, for apps that ask for them.
     """
 
     provider: Provider
@@ -34,6 +35,7 @@ class Account:
     consent: Literal["allowed", "admin_required", "blocked"] = "allowed"
     has_mailbox: bool = True
     delegates: set[str] = field(default_factory=set)
+    groups: tuple[str, ...] = ()
     granted: dict[str, set[str]] = field(default_factory=dict)
 
 

@@ -14,6 +14,7 @@ from simulator.accounts import Client, Provider
 from simulator.control.actions import Actions
 from simulator.control.app import control_app
 from simulator.control.calendars import CalendarControl
+from simulator.control.channels import ChannelControl
 from simulator.control.mail import MailControl
 from simulator.control.scenario import Scenarios, read_file
 from simulator.control.world import WorldControl
@@ -24,6 +25,7 @@ from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
 from simulator.google.calendar_writes import CalendarWritesApi as GoogleCalendarWritesApi
 from simulator.google.calendars import CalendarsApi as GoogleCalendarsApi
+from simulator.google.channels import Channels
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.free_busy import FreeBusy
 from simulator.google.gmail import COMMON_QUERY, GmailRules
@@ -46,6 +48,7 @@ from simulator.memory import Memory
 from simulator.microsoft.admin_consent import AdminConsent
 from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
+from simulator.microsoft.calendar_notify import CalendarNotifier
 from simulator.microsoft.calendar_writes import CalendarWritesApi
 from simulator.microsoft.calendars import CalendarsApi
 from simulator.microsoft.delta import Delta
@@ -129,7 +132,9 @@ class Simulator:
             subscription="projects/mailmesh-simulator/subscriptions/gmail-push",
         )
         self.watches = Watches(world, self._pubsub, options.topic)
-        self.directory = Directory(world, self._notifier, self.watches)
+        self.channels = Channels(world)
+        events = CalendarNotifier(self._notifier, self.subscriptions)
+        self.directory = Directory(world, self._notifier, self.watches, events, self.channels)
         self.postman = Postman(world)
         self.post_office = PostOffice(world)
         self.microsoft, graph_rules, ms_tokens = self._build_microsoft()
@@ -145,6 +150,7 @@ class Simulator:
         ).register(actions)
         WorldControl(world, pubsub=self._pubsub, keys=self._keys, graph=graph_rules, **pushing).register(actions)
         CalendarControl(world).register(actions)
+        ChannelControl(self.channels).register(actions)
         self.scenarios = Scenarios(actions)
         self.scenarios.register()
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
@@ -185,6 +191,8 @@ class Simulator:
         Uploads(world, sender, drafts, intake).register(operations)
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
+        # Channels before events: "watch" would else be taken for an event's id.
+        self.channels.register(operations)
         GoogleCalendarsApi().register(operations)
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)

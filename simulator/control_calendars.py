@@ -22,6 +22,18 @@ class CalendarControl(ControlRequests):
         """Remove a calendar."""
         return as_object(await self.request("DELETE", f"{account_path(account)}/calendars/{quote(calendar, safe='')}"))
 
+    async def channels(self) -> list[JSON]:
+        """Return Google Calendar's living channels."""
+        return as_list(await self.request("GET", "/channels"))
+
+    async def silence_channel(self, channel: str, *, silent: bool = True) -> JSON:
+        """Make a channel dead silently, or alive again."""
+        return as_object(await self.request("POST", f"/channels/{quote(channel, safe='')}/silence", {"silent": silent}))
+
+    async def remove_channel(self, channel: str) -> JSON:
+        """Remove a channel silently."""
+        return as_object(await self.request("DELETE", f"/channels/{quote(channel, safe='')}"))
+
     async def create_event(self, account: str, calendar: str, **fields: Any) -> JSON:
         """Add an event of the provider's fields; Graph's times are a wall clock in UTC, its ``body`` is text."""
         return as_object(await self.request("POST", _events(account, calendar), fields))

@@ -39,7 +39,7 @@ class SimulatorControl(CalendarControl):
         return as_list(await self.request("GET", "/accounts", provider=provider))
 
     async def update_account(self, account: str, **facts: Any) -> JSON:
-        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``, ``sendAs``."""
+        """Change any of the facts that ``create_account`` takes, but id and directory."""
         return as_object(await self.request("PATCH", account_path(account), facts))
 
     async def remove_account(self, account: str) -> JSON:

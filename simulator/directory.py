@@ -1,9 +1,13 @@
 """Making accounts, with ids that depend on nothing but the seed and the address."""
 
+from functools import partial
+
 from simulator.accounts import Account, Provider
+from simulator.google.channels import Channels
 from simulator.google.watch import Watches
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.graph import GraphMailbox
+from simulator.microsoft.calendar_notify import CalendarNotifier
 from simulator.microsoft.notify import Notifier
 from simulator.state import World
 
@@ -11,10 +15,14 @@ from simulator.state import World
 class Directory:
     """Adds accounts to the world and ties their mailboxes to the notifications."""
 
-    def __init__(self, world: World, notifier: Notifier, watches: Watches) -> None:
+    def __init__(
+        self, world: World, notifier: Notifier, watches: Watches, events: CalendarNotifier, channels: Channels
+    ) -> None:
         self._world = world
         self._watches = watches
         self._notifier = notifier
+        self._events = events
+        self._channels = channels
 
     def add(
         self,
@@ -64,5 +72,7 @@ class Directory:
     def _listen(self, account: Account) -> None:
         if isinstance(account.mailbox, GraphMailbox):
             account.mailbox.listener = lambda change: self._notifier.changed(account, change)
+            account.mailbox.calendars.listener = partial(self._events.changed, account)
         else:
             account.mailbox.listener = lambda record: self._watches.changed(account, record)
+            account.mailbox.calendars.listener = partial(self._channels.changed, account)

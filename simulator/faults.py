@@ -44,7 +44,7 @@ class Fault(BaseModel):
 
     Attributes:
         endpoint: Pattern over operation names (``graph.messages.*``); notifications are ``notify.graph``,
-            ``notify.lifecycle`` and ``notify.gmail``.
+            ``notify.graph.calendar``, ``notify.lifecycle``, ``notify.gmail`` and ``notify.calendar``.
         account: Pattern over addresses.
         message: Pattern over the ids of messages in paths; empty concerns all calls.
         folder: Pattern over the folders in paths, as the call names them; empty concerns all calls.

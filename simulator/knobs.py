@@ -96,6 +96,10 @@ class Knobs(BaseModel):
     validation_timeout_seconds: float = Field(
         default=10.0, description="how long a notification URL may take to echo the token"
     )
+    graph_calendar_subscriptions: Literal["every", "default"] = Field(
+        default="every",
+        description="whether an account's other calendars can be subscribed to, which is not documented",
+    )
     allow_http_loopback: bool = Field(
         default=True, description="accept http:// notification URLs on loopback addresses"
     )
@@ -125,6 +129,7 @@ class Knobs(BaseModel):
         default=0.0, ge=0, description="per user, surplus dropped; real value 1; 0 = no limit"
     )
     watch_seconds: int = Field(default=7 * 86400, description="life of a Gmail watch")
+    channel_seconds: int = Field(default=7 * 86400, description="longest life of a Google Calendar channel")
     history_seconds: int = Field(default=7 * 86400, description="how long history records are kept")
     history_records_max: int = Field(default=200_000, description="history records kept per mailbox")
     pubsub_history_id: Literal["number", "string"] = Field(

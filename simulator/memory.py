@@ -74,7 +74,8 @@ class Memory:
         content = {
             "offsetSeconds": self._world.clock.offset_seconds,
             "accounts": [self._account(account) for accounts in self._world.accounts.values() for account in accounts],
-            "subscriptions": [_subscription(subscription) for subscription in self._subscriptions.every()],
+            # After a restart the calendars are others, so that nothing is left to subscribe to.
+            "subscriptions": [_subscription(one) for one in self._subscriptions.every() if not one.calendar],
             "watches": [_watch(watch) for watch in self._watches.every()],
         }
         write_private(self._path, json.dumps(content, separators=(",", ":")))
@@ -115,6 +116,7 @@ class Memory:
             **{name: getattr(account, name) for name in _ACCOUNT},
             "provider": account.provider,
             "delegates": sorted(account.delegates),
+            "groups": list(account.groups),
             "granted": {client: sorted(scopes) for client, scopes in account.granted.items()},
             "refresh": [[text, token.client_id, list(token.scopes), token.last_used_at] for text, token in tokens],
             "mailbox": _graph(account.mailbox)
@@ -127,6 +129,7 @@ class Memory:
         account = self._directory.add(facts["provider"], facts["address"], principal=facts["principal"], **names)
         account.consent, account.has_mailbox = facts["consent"], facts["has_mailbox"]
         account.delegates = set(facts.get("delegates", ()))
+        account.groups = tuple(facts.get("groups", ()))
         account.granted = {client: set(scopes) for client, scopes in facts["granted"].items()}
         for text, client_id, scopes, used_at in facts["refresh"]:
             refresh = Refresh(account, client_id, tuple(scopes), used_at)

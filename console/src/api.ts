@@ -12,6 +12,7 @@ import { SendService } from "../../gen/ts/mailmesh/processor/v1/send_service_pb.
 import { ApiKeyService } from "../../gen/ts/mailmesh/vault/v1/api_key_service_pb.js";
 import { AuditService } from "../../gen/ts/mailmesh/vault/v1/audit_service_pb.js";
 import { SessionService } from "../../gen/ts/mailmesh/vault/v1/session_service_pb.js";
+import { SignInService } from "../../gen/ts/mailmesh/vault/v1/sign_in_service_pb.js";
 import { TenantService } from "../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 
 const transport = createGrpcWebTransport({ baseUrl: window.location.origin, defaultTimeoutMs: 60_000 });
@@ -19,6 +20,7 @@ const transport = createGrpcWebTransport({ baseUrl: window.location.origin, defa
 const endless = createGrpcWebTransport({ baseUrl: window.location.origin });
 
 export const sessions = createClient(SessionService, transport);
+export const signIns = createClient(SignInService, transport);
 export const tenants = createClient(TenantService, transport);
 export const keys = createClient(ApiKeyService, transport);
 export const audit = createClient(AuditService, transport);

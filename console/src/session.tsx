@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Form } from "react-aria-components";
 import { Role } from "../../gen/ts/mailmesh/access/v1/access_pb.js";
 import type { ApiKey } from "../../gen/ts/mailmesh/vault/v1/api_key_service_pb.js";
-import { sessions } from "./api.js";
+import { sessions, signIns } from "./api.js";
 import { failureOf } from "./failure.js";
 import { Field } from "./parts/controls.js";
 import { Failed } from "./parts/show.js";
@@ -51,6 +51,8 @@ function SignIn() {
   const [key, setKey] = useState("");
   const [error, setError] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
+  // The provider of the organisation's own accounts, where one is set. Without an answer the key still signs in.
+  const offer = useQuery({ queryKey: ["sign-in"], queryFn: () => signIns.getSignIn({}), retry: 0 });
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -66,6 +68,9 @@ function SignIn() {
   return (
     <main className="signin">
       <h1>mailmesh console</h1>
+      {offer.data?.isOffered && (
+        <p><a className="button primary" href="/auth/oauth/sign-in">Sign in with {offer.data.name}</a></p>
+      )}
       <Form onSubmit={(event) => void submit(event)}>
         <Field label="API key" type="password" value={key} set={setKey} isRequired autoFocus />
         <Button type="submit" className="primary" isDisabled={isBusy}>Sign in</Button>

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.meshkit.process import run
 
 

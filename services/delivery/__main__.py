@@ -5,6 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.delivery.migrate import migrations
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import run

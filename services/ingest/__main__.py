@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.ingest.migrate import migrations
 from services.meshkit.db import open_pool
 from services.meshkit.logs import configure_logs

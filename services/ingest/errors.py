@@ -104,6 +104,23 @@ class SubscriptionRefused(FailedPrecondition):
     reason = "SUBSCRIPTION_REFUSED"
 
 
+class CalendarNotPushed(FailedPrecondition):
+    """The provider does not push the changes of this calendar, and repeating does not change that: it is polled."""
+
+    reason = "CALENDAR_NOT_PUSHED"
+
+
+class SubscriptionOfCalendar(FailedPrecondition):
+    """The subscription belongs to a followed calendar, or to the list of calendars: unfollow the calendar."""
+
+    reason = "SUBSCRIPTION_OF_CALENDAR"
+
+    @classmethod
+    def of(cls, subscription_id: str) -> "SubscriptionOfCalendar":
+        """Return the error for a subscription."""
+        return cls(subject=subscription_id, metadata={"subscription_id": subscription_id})
+
+
 class PermissionMissing(SubscriptionRefused):
     """The provider does not permit the app to do this: check its permissions and the organisation's policies."""
 

@@ -45,6 +45,12 @@ SUBSCRIPTIONS = Gauge(
     "Subscriptions by state, without deleted ones. Every process reports the same total.",
     ["provider", "state"],
 )
+SUBSCRIPTION_HEALTH = Gauge(
+    "mailmesh_ingest_subscription_health",
+    "Subscriptions by resource and health (total, active, expiring, expired, silent, failing, polled); an active one"
+    " may be expiring or silent too. Every process reports the same.",
+    ["provider", "resource", "health"],
+)
 SUBSCRIPTION_EXPIRY = Gauge(
     "mailmesh_ingest_subscriptions_soonest_expiry_timestamp_seconds",
     "The earliest expiry of a subscription at the provider.",

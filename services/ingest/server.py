@@ -29,6 +29,9 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import accept_items
 from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.calendar_steps import CalendarSteps
+from services.ingest.subscriptions.channels import GoogleChannels
+from services.ingest.subscriptions.graph_calendars import GraphCalendarSubscriptions
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
 from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
 from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
@@ -53,6 +56,7 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background
 from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
+from services.providers.abilities import CALENDAR_READ
 
 NAME = "ingest"
 PROCESSOR_QUEUE = "processor"
@@ -91,6 +95,7 @@ class Ingest:
         wakes: The queue that wakes Processor's workers.
         receiver: Receives webhooks.
         subscriptions: The use cases of SubscriptionService.
+        on_followed: Called when the steps of calendars' subscriptions are due.
         loops: To be run in the background while Ingest serves.
     """
 
@@ -98,6 +103,7 @@ class Ingest:
     wakes: WakeQueue
     receiver: Receiver
     subscriptions: SubscriptionUseCases
+    on_followed: Callable[[], None]
     loops: Sequence[Callable[[], Coroutine[None, None, None]]]
 
 
@@ -140,17 +146,18 @@ async def serving(settings: IngestSettings, clock: Clock | None = None) -> Async
     Yields:
         The server, listening.
     """
-    async with open_ingest(settings, clock or SystemClock()) as ingest:
+    clock = clock or SystemClock()
+    async with open_ingest(settings, clock) as ingest:
         limits = ServerLimits(concurrent_rpcs=settings.concurrent_rpcs)
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS | _PER_EVENT)
         server.depends_on(Dependency("postgres", partial(db.ping, ingest.pool)))
         server.depends_on(Dependency("redis", ingest.wakes.ping, is_vital=False))
-        _add_servicers(server, settings, ingest)
+        _add_servicers(server, settings, ingest, clock)
         async with background(*(run() for run in ingest.loops)), server.running():
             yield server
 
 
-def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest) -> None:
+def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest, clock: Clock) -> None:
     pool, wake = ingest.pool, ingest.wakes.wake
     server.add(
         add_IngestServiceServicer_to_server,
@@ -159,7 +166,7 @@ def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest)
     )
     server.add(
         add_InboxServiceServicer_to_server,
-        InboxServicer(pool, settings.lease_deaths, wake),
+        InboxServicer(pool, settings.lease_deaths, wake, ingest.on_followed, clock),
         inbox_service_pb2.DESCRIPTOR.services_by_name["InboxService"],
     )
     server.add(
@@ -169,7 +176,7 @@ def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest)
     )
     server.add(
         add_SubscriptionServiceServicer_to_server,
-        SubscriptionServicer(pool, ingest.subscriptions),
+        SubscriptionServicer(pool, ingest.subscriptions, clock),
         subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"],
     )
 
@@ -219,12 +226,22 @@ def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> Subscr
         links.pool,
         microsoft.GraphSubscriptions(graph_calls, settings.graph_url, settings.public_url),
         google.GmailWatches(gmail_calls, settings.gmail_url, settings.pubsub_topic),
+        _calendar_steps(settings, clock, links, tokens),
         tokens,
         links.wakes.wake,
         clock,
     )
     faults = FaultReporter(links.vault.ReportTenantFault)
     return SubscriptionReconciler(links.pool, steps, faults, f"{NAME}-{new_id()}", clock)
+
+
+def _calendar_steps(settings: IngestSettings, clock: Clock, links: _Links, tokens: TokenBorrower) -> CalendarSteps:
+    def calls(provider: str) -> ProviderCalls:
+        return ProviderCalls(provider, links.provider_http, tokens, CALENDAR_READ)
+
+    graph = microsoft.GraphSubscriptions(calls(microsoft.PROVIDER), settings.graph_url, settings.public_url)
+    channels = GoogleChannels(calls(google.PROVIDER), settings.google_calendar_url, settings.public_url)
+    return CalendarSteps(links.pool, GraphCalendarSubscriptions(links.pool, graph, tokens, clock), channels, clock)
 
 
 def _ingest(
@@ -275,10 +292,11 @@ def _ingest(
         erasing,
         *steps.values(),
         lifecycle,
-        *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),
+        *_monitors(settings, clock, links, partial(_nudge, tuple(steps.values()))),
     )
     use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
-    return Ingest(pool, links.wakes, receiver, use_cases, tuple(loop.run for loop in loops))
+    on_followed = partial(_nudge, tuple(steps.values()))
+    return Ingest(pool, links.wakes, receiver, use_cases, on_followed, tuple(loop.run for loop in loops))
 
 
 def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:
@@ -292,16 +310,17 @@ def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:
 
 
 def _monitors(
-    settings: IngestSettings, clock: Clock, links: _Links, wake_graph: Callable[[], None]
+    settings: IngestSettings, clock: Clock, links: _Links, wake_steps: Callable[[], None]
 ) -> Sequence[PeriodicLoop]:
     quiet = timedelta(minutes=settings.silence_minutes)
-    address = AddressMonitor(links.pool, settings.public_url, wake_graph, clock)
-    silence = SilenceMonitor(links.pool, quiet, clock, links.wakes.wake)
+    address = AddressMonitor(links.pool, settings.public_url, wake_steps, clock)
+    quiet_calendar = timedelta(minutes=settings.calendar_silence_minutes)
+    silence = SilenceMonitor(links.pool, quiet, quiet_calendar, clock, links.wakes.wake)
     releases = ReleaseMonitor(links.pool, ReleaseConfirmer(links.vault.ConfirmTenantRelease))
     return (
         PeriodicLoop("address", _MONITOR_SECONDS, address.round),
         PeriodicLoop("silence", _SILENCE_SECONDS, silence.round),
-        PeriodicLoop("counts", _MONITOR_SECONDS, SubscriptionGauges(links.pool).round),
+        PeriodicLoop("counts", _MONITOR_SECONDS, SubscriptionGauges(links.pool, clock).round),
         PeriodicLoop("backlog", _MONITOR_SECONDS, InboxGauges(links.pool).round),
         PeriodicLoop("releases", settings.subscription_seconds, releases.round, idle_factor=_IDLE_FACTOR),
     )
@@ -310,6 +329,10 @@ def _monitors(
 def _tenants_changed(matcher: Matcher, loops: Sequence[PeriodicLoop]) -> None:
     """Apply a change of tenants at once: to the matching of webhooks, and to the steps of subscriptions."""
     matcher.forget_all()
+    _nudge(loops)
+
+
+def _nudge(loops: Sequence[PeriodicLoop]) -> None:
     for loop in loops:
         loop.nudge()
 

@@ -84,6 +84,12 @@ class IngestSettings(MeshSettings):
         description="The Gmail API's base address with its version.",
         pattern=r"^https://.+[^/]$",
     )
+    google_calendar_url: str = env(
+        "MAILMESH_GOOGLEWS_CALENDAR_URL",
+        "https://www.googleapis.com/calendar/v3",
+        description="The Google Calendar API's base address with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
     pubsub_topic: str = env(
         "MAILMESH_GOOGLEWS_PUBSUB_TOPIC",
         "",
@@ -95,6 +101,12 @@ class IngestSettings(MeshSettings):
         ge=1,
         le=525_600,
         description="How long a subscription may be silent before its mailbox is reconciled.",
+    )
+    calendar_silence_minutes: int = Field(
+        1440,
+        ge=1,
+        le=525_600,
+        description="How long a calendar's subscription may be silent before the calendar is read.",
     )
     subscription_seconds: float = Field(
         1.0,

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import open_pool
 from services.meshkit.process import run

@@ -267,6 +267,18 @@ class ProcessorSettings(MeshSettings):
     calendar_poll_seconds: float = Field(
         60.0, gt=0, le=86400, description="Interval between readings of the changes of a followed calendar."
     )
+    calendar_pushed_poll_seconds: float = Field(
+        14_400.0,
+        gt=0,
+        le=604_800,
+        description="The same interval while the provider pushes the calendar's changes, since pushes get lost.",
+    )
+    calendar_push_pause_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=600,
+        description="Shortest time between two readings of a calendar that pushes cause: pushes come in bursts.",
+    )
     calendar_listing_seconds: float = Field(
         900.0,
         gt=0,

@@ -23,6 +23,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
+from services.processor.calendar.pushes import CalendarPushes
 from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
 from services.processor.calendar.work import CalendarWork
 from services.processor.calendar.writing.requests import WAKE_PREFIX as CALENDAR_WRITE_PREFIX
@@ -37,6 +38,7 @@ from services.processor.mail.sources.reading import read_answer, read_mail
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
 from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.mailbox.lease_endings import LeaseEndings
 from services.processor.mailbox.poll_schedule import PollSchedule
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import workers
@@ -63,7 +65,9 @@ QUEUE = "processor"
 """The queue through which Ingest and Processor's server wake workers."""
 _INBOX = "/mailmesh.ingest.v1.InboxService"
 _LISTENERS = 1  # to changed tenants
-_RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
+_RETRY_SAFE = tuple(
+    f"{_INBOX}/{method}" for method in ("ExtendLease", "AckItems", "ReleaseItems", "BuryItems", "SetFollowedCalendars")
+)
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
 _SHOW_SECONDS = 5.0
 _OWN_QUEUES = (WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX, CALENDAR_WRITE_PREFIX, BACKFILL_PREFIX)
@@ -99,6 +103,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
     ):
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
+        endings = LeaseEndings(inbox)
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
         quotas = Quotas(settings.gmail_units_per_minute)
@@ -111,12 +116,16 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         committer = MailCommitter(transactions, settings, clock, sends.own_messages, own_changes.recognise, matched)
         backfills = BackfillWork(http, tokens, transactions, committer, settings, clock, quotas)
         writing = CalendarWriting(http, tokens, transactions, settings, clock)
+        # First: the items of calendars are settled before mail settles the others.
+        pushes = CalendarPushes(transactions, settings, clock)
         acting = BothWings(outbox, BothWings(writing, BothWings(modifying, reading)))
-        work_of_wings = BothWings(acting, backfills)
-        mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
+        work_of_wings = BothWings(pushes, BothWings(acting, backfills))
+        mailbox_worker = MailboxWorker(inbox, endings, transactions, tokens, work_of_wings, settings, clock)
         # Without wake-ups, sweeps alone find new work.
         idle_factor = _IDLE_FACTOR if settings.redis_url is not None else 1.0
-        dispatcher = Dispatcher(inbox, mailbox_worker.due_tenants, mailbox_worker.process, settings, idle_factor)
+        dispatcher = Dispatcher(
+            inbox, endings, mailbox_worker.due_tenants, mailbox_worker.process, settings, idle_factor
+        )
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import MeshError

@@ -16,6 +16,7 @@ MeshError
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
+│   ├── SignInNotOffered          SIGN_IN_NOT_OFFERED
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
@@ -27,6 +28,7 @@ MeshError
 ├── PermissionDenied
 │   ├── ScopeTooWide              SCOPE_TOO_WIDE
 │   ├── OriginNotProven           ORIGIN_NOT_PROVEN
+│   ├── SignInNotAllowed          SIGN_IN_NOT_ALLOWED
 │   └── KeyRequired               KEY_REQUIRED
 ├── ResourceExhausted
 │   ├── ProviderThrottled         PROVIDER_THROTTLED
@@ -201,6 +203,18 @@ class FlowStateInvalid(FlowFailed):
     """The attempt to connect is unknown, used or expired, or belongs to another browser."""
 
     reason = "FLOW_STATE_INVALID"
+
+
+class SignInNotOffered(FailedPrecondition):
+    """No identity provider is configured."""
+
+    reason = "SIGN_IN_NOT_OFFERED"
+
+
+class SignInNotAllowed(PermissionDenied):
+    """The identity provider signed the person in, and no group of the person has rights here."""
+
+    reason = "SIGN_IN_NOT_ALLOWED"
 
 
 class ConsentDenied(FlowFailed):

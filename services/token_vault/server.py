@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,8 @@ from mailmesh.vault.v1 import (
     directory_service_pb2_grpc,
     session_service_pb2,
     session_service_pb2_grpc,
+    sign_in_service_pb2,
+    sign_in_service_pb2_grpc,
     tenant_service_pb2,
     tenant_service_pb2_grpc,
     token_vault_service_pb2,
@@ -67,9 +69,12 @@ from services.token_vault.servicers.authorization import AuthorizationServicer
 from services.token_vault.servicers.directories import DirectoryServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.sessions import SessionServicer
+from services.token_vault.servicers.sign_in import SignInServicer
 from services.token_vault.servicers.tenants import TenantServicer
 from services.token_vault.servicers.token_vault import TokenVaultServicer
 from services.token_vault.settings import NAME, VaultSettings
+from services.token_vault.sign_in.configured import SignIn, configured_sign_in
+from services.token_vault.sign_in.provider import IdentityProvider
 from services.token_vault.store import tenant_changes
 from services.token_vault.tokens.credential_reader import CredentialReader
 from services.token_vault.tokens.issue import Lender
@@ -145,6 +150,7 @@ class Vault:
     api_keys: ApiKeys
     authenticator: ApiKeyAuthenticator
     sessions: Sessions
+    sign_in: SignIn | None
     changes_head: HeadWatch
     loops: tuple[PeriodicLoop, ...]
 
@@ -183,10 +189,13 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
             pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file)
         )
         await registration.start()
+        sign_in: SignIn | None = None
         try:
-            yield _vault(Resources(settings, clock, pool, lending_pool, ring, issuers, process_id), registration)
+            vault = _vault(Resources(settings, clock, pool, lending_pool, ring, issuers, process_id), registration)
+            sign_in = vault.sign_in
+            yield vault
         finally:
-            await _close(issuers, registration)
+            await _close([*issuers.values(), *([sign_in.provider] if sign_in else ())], registration)
 
 
 def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: EdgeContract) -> MeshServer:
@@ -201,9 +210,19 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     _add_mesh_service(server, vault)
     _add_key_services(server, vault)
-    (pages,) = authorization_service_pb2.DESCRIPTOR.services_by_name.values()
-    add = authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server
-    server.add(add, AuthorizationServicer(vault.connector, settings.public_url), pages)
+    for add, pages, module in (
+        (
+            authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
+            AuthorizationServicer(vault.connector, settings.public_url),
+            authorization_service_pb2,
+        ),
+        (
+            sign_in_service_pb2_grpc.add_SignInServiceServicer_to_server,
+            SignInServicer(vault.sign_in, settings.public_url),
+            sign_in_service_pb2,
+        ),
+    ):
+        server.add(add, pages, *module.DESCRIPTOR.services_by_name.values())
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
         ExtAuthzServicer(Authorizer(vault.authenticator, vault.sessions, contract.needs), Origins(settings.public_url)),
@@ -250,6 +269,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         api_keys=ApiKeys(at.pool, at.clock),
         authenticator=authenticator,
         sessions=sessions,
+        sign_in=configured_sign_in(at.settings, at.pool, sessions, at.clock),
         changes_head=changes_head,
         loops=(
             *_token_loops(at, refresher),
@@ -346,9 +366,9 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         server.add(add, servicer, service)
 
 
-async def _close(issuers: dict[str, Issuer], registration: KeyRegistration) -> None:
-    for issuer in issuers.values():
-        await issuer.close()
+async def _close(providers: Iterable[Issuer | IdentityProvider], registration: KeyRegistration) -> None:
+    for provider in providers:
+        await provider.close()
     try:
         await registration.stop()
     except MeshError as exc:

@@ -7,6 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.secret import Secret
 from services.meshkit.settings import CommaSeparated, EnvironmentSettings, MeshSettings, StoreSettings, env
+from services.token_vault.sign_in.settings import SignInSettings
 
 NAME = "token-vault"
 MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read")
@@ -32,7 +33,7 @@ class RotateSettings(KeySettings, StoreSettings):
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
 
 
-class VaultSettings(KeySettings, MeshSettings):
+class VaultSettings(KeySettings, SignInSettings, MeshSettings):
     """Settings of TokenVault. A provider is offered when its client id and secret are set."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")

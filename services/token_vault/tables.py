@@ -195,6 +195,14 @@ sessions = sa.Table(
     sa.Index("sessions_age", "expires_at"),
 )
 
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("person", sa.LargeBinary, primary_key=True),  # digest of issuer and subject
+    sa.Column("api_key_id", _Id, sa.ForeignKey("vault.api_keys.api_key_id"), nullable=False),
+    sa.Index("people_key", "api_key_id", unique=True),
+)
+
 change_position = sa.Table(
     "change_position",
     metadata,

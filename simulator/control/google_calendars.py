@@ -30,7 +30,9 @@ class GoogleCalendarControl:
     def remove(self, body: JSON) -> JSON:
         """Remove a calendar, as an owner who withdraws a share does."""
         calendars = self._calendars(body)
-        return {"removed": calendars.by_id.pop(calendars.find(str(body["calendar"])).id).id}
+        found = calendars.find(str(body["calendar"]))
+        calendars.remove(found)
+        return {"removed": found.id}
 
     def create(self, body: JSON) -> JSON:
         """Add an event of Google's fields."""

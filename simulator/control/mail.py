@@ -123,7 +123,7 @@ class MailControl:
         ]
 
     def update(self, body: JSON) -> JSON:
-        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates`` or ``sendAs``."""
+        """Change any of the facts that ``create`` takes, but id and directory."""
         account = account_of(self._world, body)
         if body.get("address", account.address) != account.address:
             self._world.accounts[account.provider].rename(account, str(body["address"]))
@@ -136,6 +136,8 @@ class MailControl:
         account.consent = consent
         if "delegates" in body:
             account.delegates = {str(address).lower() for address in body["delegates"]}
+        if "groups" in body:
+            account.groups = tuple(str(group) for group in body["groups"])
         if "sendAs" in body and isinstance(account.mailbox, GmailMailbox):
             account.mailbox.aliases = _aliases(body["sendAs"])
         return self._shown(account)
@@ -166,6 +168,7 @@ class MailControl:
             "consent": account.consent,
             "hasMailbox": account.has_mailbox,
             "delegates": sorted(account.delegates),
+            "groups": list(account.groups),
             "sendAs": dict(account.mailbox.aliases) if isinstance(account.mailbox, GmailMailbox) else {},
             "messages": len(account.mailbox.mails),
             "refreshTokens": self._world.tokens[account.provider].alive_refresh(account),

@@ -2,7 +2,7 @@
 
 import base64
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -99,6 +99,10 @@ class Calendar:
     log: list[str] = field(default_factory=list)
 
 
+Listener = Callable[[Calendar, CalendarEvent, str], None]
+"""Called after each change of an event, with its kind: "created", "updated" or "deleted"."""
+
+
 class Calendars:
     """The calendars of one account.
 
@@ -109,6 +113,7 @@ class Calendars:
 
     def __init__(self, address: str, clock: Clock) -> None:
         self._clock = clock
+        self.listener: Listener | None = None
         self.by_id: dict[str, Calendar] = {}
         self.told: list[JSON] = []
         self.add("Calendar", address, is_default=True)
@@ -152,6 +157,7 @@ class Calendars:
         made = CalendarEvent(_new_id("AAMkAGEv"), uuid.uuid4().hex.upper(), {**_DEFAULTS, **fields}, now, now)
         calendar.events[made.id] = made
         calendar.log.append(made.id)
+        self._notify(calendar, made, "created")
         return made
 
     def update(self, calendar: Calendar, event: CalendarEvent, fields: JSON) -> CalendarEvent:
@@ -169,6 +175,7 @@ class Calendars:
         for one in [one for one in calendar.events.values() if event.id in (one.id, one.master)]:
             del calendar.events[one.id]
             calendar.log.append(one.id)
+        self._notify(calendar, event, "deleted")
 
     def cancel(self, calendar: Calendar, master: CalendarEvent, day: str) -> None:
         """Delete the instance of a local day. There is no trace of it but in the series."""
@@ -208,6 +215,7 @@ class Calendars:
         made = CalendarEvent(_new_id("AAMkAGEv"), event.uid, {**event.fields, **own}, now, now)
         calendar.events[made.id] = made
         calendar.log.append(made.id)
+        self._notify(calendar, made, "created")
 
     def answer(self, calendar: Calendar, event: CalendarEvent, response: str) -> None:
         """Note the calendar's owner's answer in the own copy."""
@@ -268,6 +276,12 @@ class Calendars:
                 one.version += 1
                 one.modified = self._clock.now()
                 calendar.log.append(one.id)
+        # Graph notifies of the series alone when an instance changes.
+        self._notify(calendar, calendar.events.get(event.master, event), "updated")
+
+    def _notify(self, calendar: Calendar, event: CalendarEvent, kind: str) -> None:
+        if self.listener is not None:
+            self.listener(calendar, event, kind)
 
 
 def _check(fields: JSON) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -58,6 +58,8 @@ class GoogleCalendars:
     def __init__(self, address: str, clock: Clock) -> None:
         self._address = address
         self._clock = clock
+        self.listener: Callable[[GoogleCalendar | None], None] | None = None
+        """Called after each change of a calendar's events; with None, of the list of calendars."""
         self.by_id: dict[str, GoogleCalendar] = {}
         self.epoch = 0
         self.told: list[JSON] = []
@@ -67,7 +69,17 @@ class GoogleCalendars:
         """Add a calendar; one of another owner is shared."""
         made = GoogleCalendar(f"c_{uuid.uuid4().hex}@group.calendar.google.com", name, owner, role=role, pushes=pushes)
         self.by_id[made.id] = made
+        self._notify(None)
         return made
+
+    def remove(self, calendar: GoogleCalendar) -> None:
+        """Remove a calendar from the account's list."""
+        del self.by_id[calendar.id]
+        self._notify(None)
+
+    def _notify(self, calendar: GoogleCalendar | None) -> None:
+        if self.listener is not None:
+            self.listener(calendar)
 
     def find(self, calendar_id: str) -> GoogleCalendar:
         """Return a calendar, the account's own one by "primary" as well.
@@ -224,6 +236,7 @@ class GoogleCalendars:
         calendar.log.append(event["id"])
         event["updated"] = self._now()
         event["etag"] = f'"{len(calendar.log):016d}"'
+        self._notify(calendar)
 
     def _now(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -14,7 +14,8 @@ from simulator.microsoft.graph import USER, mailbox_of, next_link
 from simulator.microsoft.odata import applied, number, seal, selected, unseal
 from simulator.state import World
 
-_READ = ("Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadWrite")
+READ = ("Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadWrite")
+"""The permissions of which a read needs one."""
 _ON_REQUEST = frozenset({"originalStart", "cancelledOccurrences"})
 """The properties that only `$select` brings."""
 _STUB = ("@odata.etag", "id", "type", "seriesMasterId", "start", "end", "changeKey")
@@ -35,13 +36,13 @@ class CalendarsApi:
         """Add the resources to the provider's table; delta must come before single events."""
         add, many = operations.add, f"{USER}/calendars"
         events = f"{many}/{{calendar}}/events"
-        add("graph.calendars.list", "GET", many, self.list, scopes=_READ, query=("$select", "$top", "$skiptoken"))
-        add("graph.calendars.get", "GET", f"{many}/{{calendar}}", self.get, scopes=_READ, query=("$select",))
+        add("graph.calendars.list", "GET", many, self.list, scopes=READ, query=("$select", "$top", "$skiptoken"))
+        add("graph.calendars.get", "GET", f"{many}/{{calendar}}", self.get, scopes=READ, query=("$select",))
         delta = ("startDateTime", "$deltatoken", "$skiptoken")
-        add("graph.events.delta", "GET", f"{events}/delta", self.delta, scopes=_READ, query=delta)
+        add("graph.events.delta", "GET", f"{events}/delta", self.delta, scopes=READ, query=delta)
         listing = ("$select", "$top", "$skiptoken", "$filter")
-        add("graph.events.list", "GET", events, self.events, scopes=_READ, query=listing)
-        add("graph.events.get", "GET", f"{events}/{{event}}", self.event, scopes=_READ, query=("$select", "$expand"))
+        add("graph.events.list", "GET", events, self.events, scopes=READ, query=listing)
+        add("graph.events.get", "GET", f"{events}/{{event}}", self.event, scopes=READ, query=("$select", "$expand"))
 
     def list(self, call: Call) -> Reply:
         """Return a page of the account's calendars."""

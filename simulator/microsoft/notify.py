@@ -34,7 +34,7 @@ class Notifier:
     def changed(self, account: Account, change: Change) -> None:
         """Notify every subscription that a change concerns."""
         for subscription in self._registry.of(account):
-            if subscription.is_silenced or subscription.folder not in ("", change.folder):
+            if subscription.is_silenced or subscription.calendar or subscription.folder not in ("", change.folder):
                 continue
             self._tell(account, change, subscription)
 
@@ -58,7 +58,7 @@ class Notifier:
             return False
         item = {
             "subscriptionId": subscription.id,
-            "subscriptionExpirationDateTime": _moment(subscription.expires_at),
+            "subscriptionExpirationDateTime": moment(subscription.expires_at),
             "tenantId": subscription.account.directory,
             "clientState": subscription.client_state or None,
             "lifecycleEvent": event,
@@ -85,7 +85,7 @@ class Notifier:
         return {
             "id": str(uuid.uuid4()),
             "subscriptionId": subscription.id,
-            "subscriptionExpirationDateTime": _moment(subscription.expires_at),
+            "subscriptionExpirationDateTime": moment(subscription.expires_at),
             "clientState": subscription.client_state or None,
             "changeType": change.kind,
             "tenantId": account.directory,
@@ -127,5 +127,6 @@ def _composed(items: Sequence[Any]) -> tuple[bytes, dict[str, str]]:
     return body, {"content-type": "application/json; charset=utf-8", "user-agent": "Microsoft-Graph-ChangeTracking"}
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0+00:00"
+def moment(at: datetime) -> str:
+    """Return a time as notifications write it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0+00:00"

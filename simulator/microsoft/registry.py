@@ -9,7 +9,10 @@ from simulator.clock import Clock
 
 @dataclass(slots=True)
 class Subscription:
-    """One subscription; ``folder`` empty is the whole mailbox. A silenced one lives on and sends nothing."""
+    """One subscription; ``folder`` empty is the whole mailbox, ``calendar`` the id of a calendar instead.
+
+    A silenced one lives on and sends nothing.
+    """
 
     id: str
     account: Account
@@ -24,6 +27,7 @@ class Subscription:
     expires_at: datetime
     is_immutable: bool
     is_silenced: bool = False
+    calendar: str = ""
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

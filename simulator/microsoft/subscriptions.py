@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
@@ -14,6 +15,7 @@ from simulator.accounts import Account
 from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply, known_fields
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
+from simulator.microsoft.calendars import READ as CALENDARS
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.filters import parse_time
 from simulator.microsoft.graph import BASE, READ
@@ -23,6 +25,8 @@ from simulator.state import World
 
 _KINDS = frozenset({"created", "updated", "deleted"})
 _MAX_CLIENT_STATE = 128
+_EITHER = (*READ, *CALENDARS)
+"""The permissions of which an operation needs one; the resource of a subscription decides which."""
 _FIELDS = (
     *("changeType", "resource", "notificationUrl", "lifecycleNotificationUrl", "expirationDateTime", "clientState"),
     *("latestSupportedTlsVersion", "includeResourceData"),
@@ -39,14 +43,16 @@ class Subscriptions:
     def register(self, operations: Operations) -> None:
         """Add the resource to the provider's table."""
         one = f"{BASE}/subscriptions/{{id}}"
-        operations.add("graph.subscriptions.create", "POST", f"{BASE}/subscriptions", self.create, scopes=READ)
-        operations.add("graph.subscriptions.list", "GET", f"{BASE}/subscriptions", self.list, scopes=READ)
+        operations.add("graph.subscriptions.create", "POST", f"{BASE}/subscriptions", self.create, scopes=_EITHER)
+        operations.add("graph.subscriptions.list", "GET", f"{BASE}/subscriptions", self.list, scopes=_EITHER)
         operations.add(
-            "graph.subscriptions.get", "GET", one, lambda call: Reply(200, _shown(self._mine(call))), scopes=READ
+            "graph.subscriptions.get", "GET", one, lambda call: Reply(200, _shown(self._mine(call))), scopes=_EITHER
         )
-        operations.add("graph.subscriptions.renew", "PATCH", one, self.renew, scopes=READ)
-        operations.add("graph.subscriptions.delete", "DELETE", one, self.delete, scopes=READ)
-        operations.add("graph.subscriptions.reauthorize", "POST", f"{one}/reauthorize", self.reauthorize, scopes=READ)
+        operations.add("graph.subscriptions.renew", "PATCH", one, self.renew, scopes=_EITHER)
+        operations.add("graph.subscriptions.delete", "DELETE", one, self.delete, scopes=_EITHER)
+        operations.add(
+            "graph.subscriptions.reauthorize", "POST", f"{one}/reauthorize", self.reauthorize, scopes=_EITHER
+        )
 
     async def create(self, call: Call) -> Reply:
         """Make a subscription; the handshake happens before the answer."""
@@ -109,7 +115,7 @@ class Subscriptions:
         return grant.account in (None, subscription.account)
 
     def _read(self, call: Call, body: JSON) -> Subscription:
-        account, folder = self._resource(call, str(body.get("resource") or ""))
+        account, folder, calendar = self._resource(call, str(body.get("resource") or ""))
         if body.get("includeResourceData") or "?" in str(body["resource"]):
             raise NotSimulatedError("resource data and filters in subscriptions")
         change_type = str(body.get("changeType") or "")
@@ -127,6 +133,7 @@ class Subscriptions:
             client_id=call.grant.client_id if call.grant else "",
             resource=str(body["resource"]).lstrip("/"),
             folder=folder,
+            calendar=calendar,
             kinds=kinds,
             change_type=change_type,
             notification_url=str(body["notificationUrl"]),
@@ -136,22 +143,31 @@ class Subscriptions:
             is_immutable=wants_immutable(call),
         )
 
-    def _resource(self, call: Call, resource: str) -> tuple[Account, str]:
-        """Return whose mailbox and which folder (its id, or empty) a resource names."""
+    def _resource(self, call: Call, resource: str) -> tuple[Account, str, str]:
+        """Return whose mailbox, which folder and which calendar (their ids, or empty) a resource names."""
         parts = [
-            part for part in unquote(resource).replace("('", "/").replace("')", "").partition("?")[0].split("/") if part
+            unquote(part) for part in resource.replace("('", "/").replace("')", "").partition("?")[0].split("/") if part
         ]
         if parts and parts[0].lower() == "me":
             parts = ["users", "me", *parts[1:]]
-        if len(parts) not in {3, 5} or parts[0].lower() != "users" or parts[-1].lower() != "messages":
+        kind = parts[-1].lower() if len(parts) in {3, 5} and parts[0].lower() == "users" else ""
+        parent = {"messages": "mailfolders", "events": "calendars"}.get(kind)
+        if parent is None or (len(parts) == 5 and parts[2].lower() != parent):
             raise graph_error(400, "InvalidRequest", f"The resource '{resource}' is not supported.")
+        account = self._account(call, parts[1], CALENDARS if kind == "events" else READ)
+        if kind == "events":
+            return account, "", self._calendar(account, parts[3] if len(parts) == 5 else "")
+        return account, self._folder(account, parts[3]) if len(parts) == 5 else "", ""
+
+    def _account(self, call: Call, name: str, scopes: Collection[str]) -> Account:
         grant = call.grant
-        account = grant.account if grant and parts[1] == "me" else self._world.accounts["ms365"].find(parts[1])
+        account = grant.account if grant and name == "me" else self._world.accounts["ms365"].find(name)
         if (
             account is None
             or grant is None
             or grant.account not in (None, account)
             or account.directory != grant.directory
+            or not grant.scopes & set(scopes)
         ):
             raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         call.account = account
@@ -161,7 +177,23 @@ class Subscriptions:
                 "MailboxNotEnabledForRESTAPI",
                 "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
             )
-        return account, self._folder(account, parts[3]) if len(parts) == 5 else ""
+        return account
+
+    def _calendar(self, account: Account, calendar_id: str) -> str:
+        """Return the id of the default calendar, or of another one of the account's own, as no document says."""
+        mailbox = account.mailbox
+        assert isinstance(mailbox, GraphMailbox)  # noqa: S101  the account is Microsoft's
+        if not calendar_id:
+            return next(one.id for one in mailbox.calendars.by_id.values() if one.is_default)
+        try:
+            found = mailbox.calendars.find(calendar_id)
+        except MailboxError as error:
+            raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+        if self._world.knobs.graph_calendar_subscriptions == "default":
+            raise graph_error(400, "InvalidRequest", "The resource is not supported.")
+        if found.owner.lower() != account.address.lower():
+            raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+        return found.id
 
     def _folder(self, account: Account, name: str) -> str:
         mailbox = account.mailbox
@@ -198,8 +230,8 @@ class Subscriptions:
 
     def _refuse_duplicates(self, wanted: Subscription) -> None:
         held = self._registry.of(wanted.account)
-        same = (wanted.client_id, wanted.kinds, wanted.folder)
-        if any((other.client_id, other.kinds, other.folder) == same for other in held):
+        same = (wanted.client_id, wanted.kinds, wanted.folder, wanted.calendar)
+        if any((other.client_id, other.kinds, other.folder, other.calendar) == same for other in held):
             raise graph_error(409, "Conflict", "A subscription for this resource and change type exists already.")
         if len(held) >= self._world.knobs.subscriptions_per_mailbox:
             raise graph_error(403, "ErrorAccessDenied", "The mailbox has reached its limit of subscriptions.")

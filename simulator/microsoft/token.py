@@ -16,6 +16,7 @@ from simulator.microsoft.login import SHARED_TENANTS
 from simulator.state import World
 from simulator.tokens import Code, Grant, Refresh, opaque
 
+_MOST_GROUPS = 200
 _OIDC = ("openid", "profile", "email", "offline_access")
 _GRAPH = "https://graph.microsoft.com/"
 
@@ -204,6 +205,11 @@ class TokenEndpoint:
             claims["email"] = account.address
         if nonce:
             claims["nonce"] = nonce
+        # An app whose registration asks for groups; more than 200 are left out, and a claim says so.
+        if len(account.groups) > _MOST_GROUPS:
+            claims |= {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "groups"}}}
+        elif account.groups:
+            claims["groups"] = list(account.groups)
         return self._keys.sign(claims)
 
     def _refuse(self, error: str, number: int, detail: str = "", *, status: int = 400, suberror: str = "") -> ApiError:

@@ -25,6 +25,8 @@ from stack.cli.output import (
 
 app = typer.Typer(no_args_is_help=True, help="Manage the changes that the providers push.")
 STATE = "SUBSCRIPTION_STATE_"
+RESOURCE = "SUBSCRIPTION_RESOURCE_"
+_HEALTH = ("total", "active", "expiring", "expired", "silent", "failing", "polled")
 FolderOption = Annotated[str, typer.Option(help="Microsoft: id or well-known name of a folder. [default: inbox]")]
 LabelOption = Annotated[list[str] | None, typer.Option(help="Google: a label; repeatable. [default: INBOX]")]
 AllMailOption = Annotated[bool, typer.Option(help="Subscribe to every folder or label.")]
@@ -172,6 +174,27 @@ def list_subscriptions(
     )
 
 
+@app.command()
+def health(
+    context: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="Count only subscriptions of this tenant.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Count the subscriptions by provider and resource: active, expiring, expired, silent, failing, polled."""
+    request = messages.GetSubscriptionHealthRequest(tenant_id=tenant)
+    with channel(context) as opened:
+        found = list(services.SubscriptionServiceStub(opened).GetSubscriptionHealth(request).counts)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("PROVIDER", "RESOURCE", *(name.upper() for name in _HEALTH)),
+        [(one.provider, _resource(one.resource), *(str(getattr(one, name)) for name in _HEALTH)) for one in found],
+        "There are no subscriptions. `mailmesh subscriptions create TENANT` makes one.",
+    )
+
+
 @app.command("show", hidden=True)
 @app.command()
 def get(context: typer.Context, subscription_id: SubscriptionArgument, *, json: JsonOption = False) -> None:
@@ -208,7 +231,13 @@ def _state(item: messages.Subscription) -> str:
     return word(messages.SubscriptionState.Name(item.state), STATE)
 
 
+def _resource(resource: "messages.SubscriptionResource.ValueType") -> str:
+    return word(messages.SubscriptionResource.Name(resource), RESOURCE)
+
+
 def _watches(item: messages.Subscription) -> str:
+    if item.resource in (messages.SUBSCRIPTION_RESOURCE_CALENDAR, messages.SUBSCRIPTION_RESOURCE_CALENDAR_LIST):
+        return f"{_resource(item.resource)} {item.calendar_id}".strip()
     return item.folder_id or ",".join(item.label_ids) or "all mail"
 
 

@@ -111,6 +111,7 @@ WITHOUT_ABILITY = {
     # They show states and ids, and no content of mail.
     "ingest.v1.DeadLetterService.ListDeadLetters",
     "ingest.v1.SubscriptionService.GetSubscription",
+    "ingest.v1.SubscriptionService.GetSubscriptionHealth",
     "ingest.v1.SubscriptionService.ListSubscriptions",
     "processor.v1.ProcessorService.GetPipelineStatus",
     # It reads what the caller hands in, and no mailbox.

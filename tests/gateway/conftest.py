@@ -121,6 +121,11 @@ class Ingest(ingest_service_pb2_grpc.IngestServiceServicer):
             body = httpbody_pb2.HttpBody(content_type="text/plain")
         return ingest_service_pb2.ReceiveGraphNotificationsResponse(payload=body)
 
+    async def ReceiveCalendarPush(self, request, context):
+        self.seen.record("ReceiveCalendarPush", request, context)
+        await context.send_initial_metadata((("x-http-status", "204"),))
+        return ingest_service_pb2.ReceiveCalendarPushResponse(payload=httpbody_pb2.HttpBody(content_type="text/plain"))
+
     async def ReceiveGmailPush(self, request, context):
         self.seen.record("ReceiveGmailPush", request, context)
         await context.send_initial_metadata((("x-http-status", "204"),))

@@ -45,7 +45,7 @@ class Route:
 
     @property
     def is_open(self) -> bool:
-        return self.is_webhook or self.rpc.startswith("AuthorizationService/")
+        return self.is_webhook or self.rpc.startswith(("AuthorizationService/", "SignInService/"))
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -378,6 +378,7 @@ WITH_FILTERS = {
     "vault.v1.DirectoryService/ListMailboxes", "vault.v1.DirectoryService/ConnectMailbox",
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
+    "ingest.v1.SubscriptionService/GetSubscriptionHealth",
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
     "processor.v1.CalendarService/ListCalendarWrites",
     "processor.v1.ProcessorService/ReplayEvents", "conversation.v1.ConversationService/ListConversations",

@@ -55,6 +55,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "subscriptions": lambda: subscription_services.SubscriptionServiceStub(mine.channel).ListSubscriptions(
             subscriptions.ListSubscriptionsRequest(page_size=1000, **one), timeout=CALL_SECONDS
         ),
+        "subscription health": lambda: subscription_services.SubscriptionServiceStub(
+            mine.channel
+        ).GetSubscriptionHealth(subscriptions.GetSubscriptionHealthRequest(**one), timeout=CALL_SECONDS),
         "dead letters": lambda: letter_services.DeadLetterServiceStub(mine.channel).ListDeadLetters(
             letters.ListDeadLettersRequest(filter=letters.DeadLetterFilter(**one)), timeout=CALL_SECONDS
         ),
@@ -94,6 +97,7 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
 
     assert mine.event in str(found["events"])
     assert mine.subscription in str(found["subscriptions"])
+    assert {"ms365"} == {counts.provider for counts in found["subscription health"].counts}
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
     assert [mine.send] == [one.send_id for one in found["sends"].sends]
     assert mine.tenant in str(found["audit"])

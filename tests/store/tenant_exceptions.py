@@ -6,7 +6,7 @@ WITHOUT_TENANT = {
         vault.change_position vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key
         workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
-        delivery.endpoints delivery.notices processor.replays vault.api_keys vault.sessions""",
+        delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
     "A digest by which repeated notifications are found, without an id.": "ingest.item_keys",
     "The row belongs to a row of a tenant, and goes with it.": """
@@ -32,6 +32,7 @@ STATEMENTS = {
         ingest/store/activity:_SEEN_SUBSCRIPTIONS ingest/store/dead_letters:_CHOOSE_NAMED
         ingest/store/subscription_leases:_LEASE
         ingest/store/lifecycle:_MARK_PROCESSED ingest/store/lifecycle:_POSTPONE ingest/store/lifecycle:_LAST_PROCESSED
+        ingest/store/lifecycle:_CALENDAR_OF
         ingest/store/lifecycle:_RENEW_NOW ingest/store/lifecycle:_RECREATE ingest/store/subscription_leases:_update
         ingest/store/subscription_leases:_TENANT_OF ingest/store/subscriptions:_FORGET
         ingest/store/subscriptions:_IS_LEASED processor/calendar/store/calendars:cleared
@@ -74,12 +75,12 @@ STATEMENTS = {
         token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE
         workflows/store/notices:_OLDEST workflows/store/runs:_CLAIM workflows/store/runs:_OVERDUE""",
     "One change of the installation concerns the rows of all tenants: a restored backup, an address, an interval.": """
-        ingest/store/subscription_monitors:_RENEW_ALL
+        ingest/store/subscription_monitors:_RENEW_ALL ingest/store/subscription_monitors:_PUSH_AT_LAST
         processor/calendar/store/writes:doubt_all processor/mailbox/store/mailboxes:bound_due
         processor/outbox/store/sends:lock_unfinished token_vault/store/due_tenants:_SCHEDULE_PROBES_OF""",
     "Rows of all tenants are removed by their age.": """
         delivery/store/attempts:_OLD delivery/store/attempts:_OLD_EXHAUSTED ingest/store/upkeep:_PARTITIONS
-        ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE
+        ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE ingest/store/upkeep:_OLD_CHANNELS
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
         processor/outbox/store/waiting_reports:_DELETE_OLD
@@ -97,7 +98,8 @@ STATEMENTS = {
         processor/stream/store/event_reader:_STATE processor/stream/store/event_reader:_WHOLE_STREAM
         token_vault/store/tenant_changes:_OLDEST_POSITION token_vault/store/tenant_changes:_AFTER""",
     "A provider's notification names a subscription or an address, from which Ingest learns the tenant.": """
-        ingest/store/matching:_FIND_SUBSCRIPTIONS ingest/store/matching:_FIND_ADDRESS""",
+        ingest/store/matching:_FIND_SUBSCRIPTIONS ingest/store/matching:_FIND_ADDRESS
+        ingest/store/matching:_FIND_CHANNEL""",
     "A batch joins the tenant of each of its entries.": """
         ingest/store/activity:_SEEN_MAILBOXES processor/stream/store/event_log:_TAKEN""",
     "A flow that has no tenant yet is found by the address of the account that is erased.": """

@@ -47,6 +47,10 @@ LABELS = {
     "mailmesh_ingest_notifications_total.outcome": (
         "`kept`, `not_wanted`, `unknown`, `unknown_or_forged`, `unproven`, or why it could not be read"
     ),
+    "mailmesh_ingest_subscription_health.health": (
+        "`total`, `active`, `expiring`, `expired`, `silent`, `failing`, or `polled`"
+    ),
+    "mailmesh_ingest_subscription_health.resource": "`mail`, `calendar`, or `calendar_list`",
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),

@@ -34,6 +34,14 @@ _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
         "400": ("A page: the ticket is spent, expired or unknown, or the cookie of the page is missing.", "text/html"),
     },
     "CompleteAuthorization": {"302": ("On to the page that says how it went.", None)},
+    "StartSignIn": {
+        "302": ("On to the identity provider, with a cookie that binds the sign-in to this browser.", None),
+        "400": ("A page: no identity provider is set, or it does not answer.", "text/html"),
+    },
+    "CompleteSignIn": {
+        "303": ("On to the console, with the cookie of a session.", None),
+        "400": ("A page that says why the person is not signed in.", "text/html"),
+    },
     "ShowAuthorizationResult": {"200": ("A page that says how it went.", "text/html")},
     "ReceiveGraphNotifications": {
         "200": ("The validation token, decoded.", "text/plain"),
@@ -44,6 +52,7 @@ _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
         "202": ("Committed. What was forged or unknown was dropped without a hint.", None),
     },
     "ReceiveGmailPush": {"204": ("Committed.", None)},
+    "ReceiveCalendarPush": {"204": ("Committed. What was forged or unknown was dropped without a hint.", None)},
     "GetAttachment": {"200": ("The content, from the offset on.", "*/*")},
     "GetRawMessage": {"200": ("The mail in MIME, from the offset on.", "message/rfc822")},
     "TailEvents": {"200": ("Server-sent events; each `id:` is the cursor to go on from.", "text/event-stream")},

@@ -12,14 +12,17 @@ from typing_extensions import override
 from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
-from services.ingest.store import claims, inbox_status, leases, reconciles
-from services.ingest.store.claims import ClaimRequest
+from services.ingest.store import calendar_subscriptions, claims, inbox_status, leases, reconciles
+from services.ingest.store.calendar_subscriptions import Followed
+from services.ingest.store.claims import ClaimRequest, Ending
 from services.ingest.store.dead_letter_writer import Burial
 from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit import db
+from services.meshkit.clock import Clock
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
+from services.meshkit.text import is_storable
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,6 +35,8 @@ _DEFAULT_LEASE: Final = 60.0
 _MAX_DETAIL: Final = 500
 _MAX_REASON: Final = 100
 _MAX_WORKER: Final = 200
+_MAX_CALENDARS: Final = 1000
+_MAX_CALENDAR_ID: Final = 1024
 _MAX_LISTED: Final = 1000
 _DEFAULT_LISTED: Final = 50
 
@@ -43,10 +48,21 @@ class InboxServicer(InboxServiceServicer):
         pool: Connections to PostgreSQL.
         lease_deaths: Leases that may expire over an item before it is buried.
         wake: Called with a tenant that has something due and is not leased.
+        on_followed: Called when the steps of calendars' subscriptions are due.
+        clock: The time.
     """
 
-    def __init__(self, pool: db.Pool, lease_deaths: int, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        pool: db.Pool,
+        lease_deaths: int,
+        wake: Callable[[str], None],
+        on_followed: Callable[[], None],
+        clock: Clock,
+    ) -> None:
         self._pool = pool
+        self._on_followed = on_followed
+        self._clock = clock
         self._lease_deaths = lease_deaths
         self._wake = wake
 
@@ -62,7 +78,12 @@ class InboxServicer(InboxServiceServicer):
         )
         if wanted.includes_idle and not wanted.tenant_id:
             raise FieldInvalid.of("hold_idle", "needs a tenant_id")
-        return pb2.ClaimItemsResponse(leases=await claims.claim(self._pool, wanted, self._lease_deaths))
+        endings = _endings(request.endings)
+        if not endings:
+            return pb2.ClaimItemsResponse(leases=await claims.claim(self._pool, wanted, self._lease_deaths))
+        given, ended = await claims.end_and_claim(self._pool, wanted, self._lease_deaths, endings)
+        answers = [pb2.LeaseEnded(is_lost=one.is_lost, has_more_items=one.has_more_items) for one in ended]
+        return pb2.ClaimItemsResponse(leases=given, endings=answers)
 
     @override
     async def ExtendLease(self, request: pb2.ExtendLeaseRequest, context: Context) -> pb2.ExtendLeaseResponse:
@@ -111,6 +132,20 @@ class InboxServicer(InboxServiceServicer):
         return pb2.EnqueueReconcileResponse(item_id=enqueued.item_id, was_waiting=enqueued.was_waiting)
 
     @override
+    async def SetFollowedCalendars(
+        self, request: pb2.SetFollowedCalendarsRequest, context: Context
+    ) -> pb2.SetFollowedCalendarsResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if len(request.calendars) > _MAX_CALENDARS:
+            raise FieldInvalid.of("calendars", f"must not be more than {_MAX_CALENDARS}")
+        calendars = [_followed(index, one) for index, one in enumerate(request.calendars)]
+        if await calendar_subscriptions.set_followed(
+            self._pool, tenant_id, request.fence, calendars, self._clock.now()
+        ):
+            self._on_followed()
+        return pb2.SetFollowedCalendarsResponse()
+
+    @override
     async def GetInboxStatus(self, request: pb2.GetInboxStatusRequest, context: Context) -> pb2.GetInboxStatusResponse:
         tenant_ids = [check_id(f"tenant_ids[{index}]", tenant_id) for index, tenant_id in enumerate(request.tenant_ids)]
         listed = _in_range("max_tenants", request.max_tenants, _MAX_LISTED, _DEFAULT_LISTED)
@@ -120,6 +155,14 @@ class InboxServicer(InboxServiceServicer):
     def _wake_if(self, tenant_id: str, *, is_due: bool) -> None:
         if is_due:
             self._wake(tenant_id)
+
+
+def _followed(index: int, one: pb2.FollowedCalendar) -> Followed:
+    field = f"calendars[{index}]"
+    provider_id = one.provider_calendar_id
+    if not 0 < len(provider_id) <= _MAX_CALENDAR_ID or not is_storable(provider_id):
+        raise FieldInvalid.of(f"{field}.provider_calendar_id", f"must have 1 to {_MAX_CALENDAR_ID} characters")
+    return Followed(check_id(f"{field}.calendar_id", one.calendar_id), provider_id, one.is_default)
 
 
 def _releases(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
@@ -134,6 +177,20 @@ def _releases(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
         )
         for item_id, item in zip(ids, items, strict=True)
     ]
+
+
+def _endings(asked: Sequence[pb2.LeaseEnding]) -> list[Ending]:
+    if len(asked) > _MAX_TENANTS:
+        raise FieldInvalid.of("endings", f"must not be more than {_MAX_TENANTS}")
+    endings = [
+        Ending(check_id("endings.tenant_id", one.tenant_id), one.fence, _ids("endings.item_ids", one.item_ids))
+        for one in asked
+    ]
+    if len({ending.tenant_id for ending in endings}) < len(endings):
+        raise FieldInvalid.of("endings", "must each be of another tenant")
+    if sum(len(ending.item_ids) for ending in endings) > MAX_ITEMS:
+        raise FieldInvalid.of("endings", f"must not acknowledge more than {MAX_ITEMS} items")
+    return endings
 
 
 def _ids(field: str, values: Iterable[str]) -> list[str]:

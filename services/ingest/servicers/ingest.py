@@ -10,6 +10,7 @@ from mailmesh.ingest.v1 import ingest_service_pb2 as pb2
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import IngestServiceServicer
 from services.ingest.errors import PushTokenInvalid
 from services.ingest.metrics import NOTIFICATIONS
+from services.ingest.webhooks import google_channels
 from services.ingest.webhooks.google import CLAIMS_HEADER, MESSAGE_ID_HEADER, is_signed_by
 from services.ingest.webhooks.microsoft import is_echo_safe
 from services.ingest.webhooks.packed_body import ENCODING_HEADER, unpack
@@ -59,6 +60,14 @@ class IngestServicer(IngestServiceServicer):
         await self._receiver.gmail(_body(request.payload, context), headers.get(MESSAGE_ID_HEADER, ""))
         await context.send_initial_metadata(_NO_CONTENT)
         return pb2.ReceiveGmailPushResponse(payload=HttpBody())
+
+    @override
+    async def ReceiveCalendarPush(
+        self, request: pb2.ReceiveCalendarPushRequest, context: Context
+    ) -> pb2.ReceiveCalendarPushResponse:
+        await self._receiver.calendar(_headers(context, *google_channels.HEADERS))
+        await context.send_initial_metadata(_NO_CONTENT)
+        return pb2.ReceiveCalendarPushResponse(payload=HttpBody())
 
     async def _graph(
         self, request: pb2.ReceiveGraphNotificationsRequest | pb2.ReceiveGraphLifecycleRequest, context: Context

@@ -1,6 +1,7 @@
 """SubscriptionService: creates, lists, renews and deletes subscriptions."""
 
 import asyncio
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ from typing_extensions import override
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionServiceServicer
+from services.ingest.store import subscription_health
 from services.ingest.store import subscriptions as store
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionUseCases
 from services.meshkit import db
+from services.meshkit.clock import Clock
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
@@ -28,10 +31,12 @@ class SubscriptionServicer(SubscriptionServiceServicer):
     Args:
         pool: Connections to PostgreSQL.
         use_cases: The use cases of subscriptions.
+        clock: The time.
     """
 
-    def __init__(self, pool: db.Pool, use_cases: SubscriptionUseCases) -> None:
+    def __init__(self, pool: db.Pool, use_cases: SubscriptionUseCases, clock: Clock) -> None:
         self._pool = pool
+        self._clock = clock
         self._use_cases = use_cases
         self._page_tokens = PageTokens(columns=(is_time, is_row_id))
 
@@ -87,6 +92,19 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         )
 
     @override
+    async def GetSubscriptionHealth(
+        self, request: pb.GetSubscriptionHealthRequest, context: Any
+    ) -> pb.GetSubscriptionHealthResponse:
+        if request.tenant_id:
+            check_id("tenant_id", request.tenant_id)
+        async with db.connection(self._pool) as connection:
+            found = await subscription_health.read(
+                connection, current_caller().tenants, request.tenant_id, self._clock.now()
+            )
+        counts = [pb.SubscriptionHealth(**asdict(one)) for one in found]
+        return pb.GetSubscriptionHealthResponse(counts=counts)
+
+    @override
     async def GetSubscription(self, request: pb.GetSubscriptionRequest, context: Any) -> pb.GetSubscriptionResponse:
         row = await self._use_cases.get(request.subscription_id, current_caller().tenants)
         return pb.GetSubscriptionResponse(subscription=_message(row))
@@ -134,6 +152,8 @@ def _message(row: SubscriptionRow) -> pb.Subscription:
         failure_reason=row.failure_reason,
         failure_detail=row.failure_detail,
         failures=row.failures,
+        resource=row.resource,  # type: ignore[arg-type]
+        calendar_id=row.calendar_id,
     )
     for name in _TIMES:
         _set_time(getattr(message, name), getattr(row, name))

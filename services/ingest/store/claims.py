@@ -14,10 +14,10 @@ import asyncpg
 import orjson
 import structlog
 
-from mailmesh.ingest.v1.inbox_item_pb2 import Watch
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarWatch, Watch
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
 from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode
-from services.ingest.metrics import CLAIMED
+from services.ingest.metrics import CLAIMED, SETTLED
 from services.ingest.store import mailboxes
 from services.ingest.store.dead_letter_writer import Burial, bury
 from services.ingest.store.item_messages import item_of
@@ -32,6 +32,7 @@ _EXPIRED_SECONDS: Final = 2.0
 """For the expired leases of one claim: much less than the deadline of the call."""
 
 _CLAIM = "SELECT * FROM ingest.claim_mailboxes($1, $2, $3, $4, $5, $6, $7)"
+_END_AND_CLAIM = "SELECT * FROM ingest.end_and_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _DEAD = """
 SELECT item_id::text FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2::uuid[]) AND expiries >= $3
 """
@@ -59,6 +60,34 @@ class ClaimRequest:
     includes_idle: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A lease that its worker ends.
+
+    Args:
+        tenant_id: The mailbox's tenant.
+        fence: The fence of the lease.
+        item_ids: The processed items.
+    """
+
+    tenant_id: str
+    fence: int
+    item_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The result of an ending.
+
+    Args:
+        is_lost: The fence was stale, or there is no such tenant: nothing was acknowledged.
+        has_more_items: Further items are under the lease, which therefore has not ended.
+    """
+
+    is_lost: bool
+    has_more_items: bool
+
+
 async def claim(pool: db.Pool, wanted: ClaimRequest, lease_deaths: int) -> list[TenantLease]:
     """Lease mailboxes with due items, the longest due first.
 
@@ -72,6 +101,47 @@ async def claim(pool: db.Pool, wanted: ClaimRequest, lease_deaths: int) -> list[
     """
     async with db.connection(pool) as connection:
         rows = await _claimed(connection, wanted, wanted.tenant_id or None)
+    return await _leased(pool, wanted, lease_deaths, rows)
+
+
+async def end_and_claim(
+    pool: db.Pool, wanted: ClaimRequest, lease_deaths: int, endings: Sequence[Ending]
+) -> tuple[list[TenantLease], list[Ended]]:
+    """End leases, and lease mailboxes as `claim` does, in one commit.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        wanted: The worker's request.
+        lease_deaths: Leases that may expire over an item before it is buried.
+        endings: Each of another tenant.
+
+    Returns:
+        The new leases, and for each ending what became of it.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow. The outcome is unknown: `leases.ack` repeats an ending, and
+            leases that were given expire by themselves.
+    """
+    async with db.connection(pool) as connection:
+        rows = await connection.fetch(
+            _END_AND_CLAIM,
+            *_arguments(wanted, wanted.tenant_id or None),
+            [ending.tenant_id for ending in endings],
+            [ending.fence for ending in endings],
+            [f"{{{','.join(ending.item_ids)}}}" for ending in endings],
+        )
+    ended = sorted((row for row in rows if row["place"] is not None), key=lambda row: int(row["place"]))
+    SETTLED.labels("done").inc(sum(row["done"] or 0 for row in ended))
+    given = await _leased(pool, wanted, lease_deaths, [row for row in rows if row["place"] is None])
+    return given, [
+        Ended(is_lost=row["held_fence"] != ending.fence, has_more_items=bool(row["unsettled"]))
+        for ending, row in zip(endings, ended, strict=True)
+    ]
+
+
+async def _leased(
+    pool: db.Pool, wanted: ClaimRequest, lease_deaths: int, rows: list[asyncpg.Record]
+) -> list[TenantLease]:
     share = replace(wanted, max_items=max(1, wanted.max_items // max(1, len(rows))))
     rows += await _claimed_again(
         pool, share, [str(row["mailbox_id"]) for row in rows if row["is_expired"]], lease_deaths
@@ -107,8 +177,12 @@ async def _claimed_again(
 
 
 async def _claimed(connection: db.Connection, wanted: ClaimRequest, tenant_id: str | None) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = await connection.fetch(
-        _CLAIM,
+    rows: list[asyncpg.Record] = await connection.fetch(_CLAIM, *_arguments(wanted, tenant_id))
+    return rows
+
+
+def _arguments(wanted: ClaimRequest, tenant_id: str | None) -> tuple[object, ...]:
+    return (
         wanted.worker_id,
         min(wanted.max_tenants, wanted.max_items),
         wanted.max_items,
@@ -117,7 +191,6 @@ async def _claimed(connection: db.Connection, wanted: ClaimRequest, tenant_id: s
         wanted.includes_idle,
         ALONE_AFTER_EXPIRIES,
     )
-    return rows
 
 
 async def _end_expired(connection: db.Connection, tenant_id: str, lease_deaths: int) -> None:
@@ -157,7 +230,12 @@ def _lease(row: asyncpg.Record) -> TenantLease:
             "user_id": row["user_name"],
         }
         lease.items.append(item_of(item, attempts))
-    lease.watches.extend(map(_watch, orjson.loads(row["watches"])))
+    for watch in orjson.loads(row["watches"]):
+        if watch["calendar_id"]:
+            calendar = CalendarWatch(calendar_id=watch["calendar_id"], is_pushed=bool(watch["is_pushed"]))
+            lease.calendar_watches.append(calendar)
+        else:
+            lease.watches.append(_watch(watch))
     return lease
 
 

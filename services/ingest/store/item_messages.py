@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from mailmesh.ingest.v1.dead_letter_service_pb2 import Attempt
-from mailmesh.ingest.v1.inbox_item_pb2 import InboxItem, MailboxChanged, MailboxWatched, Reconcile
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged, InboxItem, MailboxChanged, MailboxWatched, Reconcile
 from services.ingest.store.items import Kind
 from services.ingest.store.mail_content import event_of
 
@@ -52,6 +52,8 @@ def _set_content(item: InboxItem, row: Row) -> None:
             item.mailbox_changed.CopyFrom(MailboxChanged.FromString(row["content"]))
         case Kind.MAILBOX_WATCHED:
             item.mailbox_watched.CopyFrom(MailboxWatched.FromString(row["content"]))
+        case Kind.CALENDAR_CHANGED:
+            item.calendar_changed.CopyFrom(CalendarChanged.FromString(row["content"]))
         case _:
             item.reconcile.CopyFrom(Reconcile.FromString(row["content"]))
 

@@ -58,6 +58,7 @@ class Kind(IntEnum):
     MAILBOX_CHANGED = 8
     MAILBOX_WATCHED = 9
     RECONCILE = 10
+    CALENDAR_CHANGED = 11
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ _POSTPONE = "UPDATE ingest.lifecycle_notifications SET due_at = $2 WHERE lifecyc
 _LAST_PROCESSED = """
 SELECT max(worked_at) FROM ingest.lifecycle_notifications WHERE subscription_id = $1 AND event = $2
 """
+_CALENDAR_OF = "SELECT calendar_id::text FROM ingest.subscriptions WHERE subscription_id = $1"
 _RENEW_NOW = """
 UPDATE ingest.subscriptions SET renew_at = $2, reconcile_reason = COALESCE(reconcile_reason, $3)
 WHERE subscription_id = $1 AND state <> ALL ($4::smallint[])
@@ -122,6 +123,11 @@ async def last_processed(connection: db.Connection, subscription_id: str, event:
     """Return when the same event was last processed for the subscription; None when it never was."""
     moment: datetime | None = await connection.fetchval(_LAST_PROCESSED, subscription_id, event)
     return moment
+
+
+async def calendar_of(connection: db.Connection, subscription_id: str) -> str:
+    """Return the calendar that a subscription is about; empty when it is about mail."""
+    return str(await connection.fetchval(_CALENDAR_OF, subscription_id) or "")
 
 
 async def renew_now(connection: db.Connection, subscription_id: str, now: datetime, reconcile_reason: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
+from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionResource, SubscriptionState
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.meshkit import db
 
@@ -23,21 +23,28 @@ _LIVING_STATES = (
 
 _FIND_SUBSCRIPTIONS = """
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
-    s.previous_client_state_digest, s.state, t.status
+    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.provider_subscription_id = ANY($1::text[])
 UNION ALL
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
-    s.previous_client_state_digest, s.state, t.status
+    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.subscription_id = ANY($2::uuid[])
 """
 
+_FIND_CHANNEL = """
+SELECT c.channel_id::text, s.subscription_id::text, c.tenant_id::text, c.token_digest, c.resource_id,
+    s.calendar_id::text, s.state, t.status
+FROM ingest.channels c JOIN ingest.subscriptions s USING (tenant_id, subscription_id)
+    LEFT JOIN ingest.tenants t USING (tenant_id)
+WHERE c.channel_id = $1
+"""
 _FIND_ADDRESS = """
 SELECT t.tenant_id::text, t.status,
     ARRAY(
         SELECT s.subscription_id::text FROM ingest.subscriptions s
-        WHERE s.tenant_id = t.tenant_id AND s.state = ANY($2::smallint[])
+        WHERE s.tenant_id = t.tenant_id AND s.state = ANY($2::smallint[]) AND s.resource = $3
     ) AS subscription_ids
 FROM ingest.tenants t
 WHERE t.provider = 'googlews' AND t.address = $1
@@ -54,12 +61,37 @@ class KnownSubscription:
         provider_subscription_id: Graph's id; empty while the subscription is being created.
         digests: SHA-256 of the `clientState`, and of the previous one while a replaced subscription still sends.
         is_wanted: Whether its notifications are kept, by its own state and the tenant's state.
+        calendar_id: mailmesh's id of the calendar that it is about; empty when it is about mail.
     """
 
     subscription_id: str
     tenant_id: str
     provider_subscription_id: str
     digests: tuple[bytes, ...]
+    is_wanted: bool
+    calendar_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChannel:
+    """A Google channel, as far as matching needs it.
+
+    Args:
+        channel_id: Our id of the channel.
+        subscription_id: Our id of its subscription.
+        tenant_id: The owner.
+        token_digest: SHA-256 of the channel's secret.
+        resource_id: Google's id of the watched resource; empty until the call that opened the channel is answered.
+        calendar_id: mailmesh's id of the calendar; empty for the list of calendars.
+        is_wanted: Whether its pushes are kept, by the subscription's state and the tenant's state.
+    """
+
+    channel_id: str
+    subscription_id: str
+    tenant_id: str
+    token_digest: bytes
+    resource_id: str
+    calendar_id: str
     is_wanted: bool
 
 
@@ -95,11 +127,21 @@ async def find_subscriptions(
             tenant_id=row["tenant_id"],
             provider_subscription_id=row["provider_subscription_id"] or "",
             digests=tuple(filter(None, (row["client_state_digest"], row["previous_client_state_digest"]))),
-            # A subscription can be stored some milliseconds before the change of its tenant is followed.
-            is_wanted=row["state"] in _LIVING_STATES and (row["status"] is None or row["status"] in KEPT_STATUSES),
+            is_wanted=_is_wanted(row["state"], row["status"]),
+            calendar_id=row["calendar_id"] or "",
         )
         for row in rows
     ]
+
+
+async def find_channel(connection: db.Connection, channel_id: str) -> KnownChannel | None:
+    """Find a Google channel by its id, a UUID of ours."""
+    row = await connection.fetchrow(_FIND_CHANNEL, channel_id)
+    if row is None:
+        return None
+    values = dict(row)
+    is_wanted = _is_wanted(values.pop("state"), values.pop("status"))
+    return KnownChannel(**values | {"calendar_id": values["calendar_id"] or ""}, is_wanted=is_wanted)
 
 
 async def find_mailboxes(connection: db.Connection, address: str) -> Sequence[KnownMailbox]:
@@ -109,7 +151,9 @@ async def find_mailboxes(connection: db.Connection, address: str) -> Sequence[Kn
         connection: A connection to PostgreSQL.
         address: In lower case.
     """
-    rows = await connection.fetch(_FIND_ADDRESS, address, list(_LIVING_STATES))
+    rows = await connection.fetch(
+        _FIND_ADDRESS, address, list(_LIVING_STATES), SubscriptionResource.SUBSCRIPTION_RESOURCE_MAIL
+    )
     return [
         KnownMailbox(
             tenant_id=row["tenant_id"],
@@ -118,3 +162,8 @@ async def find_mailboxes(connection: db.Connection, address: str) -> Sequence[Kn
         )
         for row in rows
     ]
+
+
+def _is_wanted(state: int, status: int | None) -> bool:
+    # A subscription can be stored some milliseconds before the change of its tenant is followed.
+    return state in _LIVING_STATES and (status is None or status in KEPT_STATUSES)

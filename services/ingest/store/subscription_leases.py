@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mailmesh.ingest.v1.subscription_service_pb2 import (
+    DELIVERY_MODE_POLL,
     DELIVERY_MODE_PUSH,
+    SUBSCRIPTION_RESOURCE_MAIL,
     SUBSCRIPTION_STATE_ACTIVE,
     SUBSCRIPTION_STATE_DELETED,
     SUBSCRIPTION_STATE_DELETING,
@@ -78,10 +80,14 @@ _ACTIVE = _end(
 )
 _EXTEND_WATCH = """
 UPDATE ingest.subscriptions SET expires_at = $3, renew_at = GREATEST(renew_at, $4), last_renewed_at = $5
-WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $6 AND expires_at IS NOT NULL
+WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $6 AND resource = $7 AND expires_at IS NOT NULL
   AND renew_at > $5 AND reconcile_reason IS NULL
 """
 _POLLING = _end(f"provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = NULL, {_WELL}")
+_NOT_PUSHED = _end(
+    """provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = NULL, delivery_mode = $7, failures = 0,
+    failure_reason = $8, failure_detail = $9"""
+)
 _FAILED = _end("failures = failures + 1, failure_reason = $7, failure_detail = $8")
 _ENDED = _end(
     f"""provider_subscription_id = CASE WHEN $7 THEN provider_subscription_id END,
@@ -91,12 +97,13 @@ _RELEASE = _update(_LEASE_OVER)
 _WATCHED_LABELS = """
 SELECT label_ids FROM ingest.subscriptions
 WHERE tenant_id = $1 AND subscription_id <> $2 AND delivery_mode = $3 AND state <> ALL ($4::smallint[])
+  AND resource = $6
   AND NOT (state = $5 AND failure_reason = 'SUBSCRIPTION_REFUSED')
 """
 _HAS_WORKING_SIBLING = """
 SELECT EXISTS (
     SELECT FROM ingest.subscriptions
-    WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $3 AND delivery_mode = $4
+    WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $3 AND delivery_mode = $4 AND resource = $5
 )
 """
 
@@ -165,7 +172,7 @@ async def record_active(
 ) -> bool:
     """Store that the provider created or renewed the subscription, and end the lease.
 
-    At Google the watch belongs to the tenant: all of its pushed subscriptions expire together.
+    Gmail's watch belongs to the tenant: all of its pushed subscriptions to mail expire together.
 
     Returns:
         Whether the lease still held; if not, nothing was stored.
@@ -182,7 +189,7 @@ async def record_active(
         at_provider.history_id,
         is_new,
     )
-    if is_stored and row.provider == GOOGLEWS:
+    if is_stored and row.provider == GOOGLEWS and row.is_of_mail:
         # The watch serves the tenant's other subscriptions too, except those that are due for a reason of their own.
         await connection.execute(
             _EXTEND_WATCH,
@@ -192,6 +199,7 @@ async def record_active(
             renew_at,
             now,
             SUBSCRIPTION_STATE_ACTIVE,
+            SUBSCRIPTION_RESOURCE_MAIL,
         )
     return is_stored
 
@@ -199,6 +207,13 @@ async def record_active(
 async def record_polling(connection: db.Connection, row: SubscriptionRow) -> bool:
     """Store that the subscription is polled and needs nothing at the provider, and end the lease."""
     return await _ended(connection, _POLLING, row, SUBSCRIPTION_STATE_POLLING, None)
+
+
+async def record_not_pushed(connection: db.Connection, row: SubscriptionRow, *, reason: str, detail: str) -> bool:
+    """Store that pushes do not work for the subscription, which is polled from now on, and end the lease."""
+    return await _ended(
+        connection, _NOT_PUSHED, row, SUBSCRIPTION_STATE_POLLING, None, DELIVERY_MODE_POLL, reason, detail
+    )
 
 
 async def record_failure(
@@ -232,12 +247,13 @@ async def watched_labels(connection: db.Connection, tenant_id: str, but_not: str
         DELIVERY_MODE_PUSH,
         [SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_DELETING, SUBSCRIPTION_STATE_SUSPENDED],
         SUBSCRIPTION_STATE_FAILING,
+        SUBSCRIPTION_RESOURCE_MAIL,
     )
     return [tuple(record["label_ids"]) for record in found]
 
 
 async def has_working_sibling(connection: db.Connection, row: SubscriptionRow) -> bool:
-    """Return whether another pushed subscription of the tenant is active: then a refusal concerns only this one."""
+    """Return whether another pushed subscription to mail is active: then a refusal concerns only this one."""
     return bool(
         await connection.fetchval(
             _HAS_WORKING_SIBLING,
@@ -245,6 +261,7 @@ async def has_working_sibling(connection: db.Connection, row: SubscriptionRow) -
             row.subscription_id,
             SUBSCRIPTION_STATE_ACTIVE,
             DELIVERY_MODE_PUSH,
+            SUBSCRIPTION_RESOURCE_MAIL,
         )
     )
 

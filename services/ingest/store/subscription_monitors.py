@@ -9,6 +9,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_ACTIVE,
     SUBSCRIPTION_STATE_DELETED,
     SUBSCRIPTION_STATE_FAILING,
+    SUBSCRIPTION_STATE_POLLING,
 )
 from services.ingest.store import cursors
 from services.meshkit import db
@@ -20,15 +21,20 @@ _NOTE_SILENT = """
 UPDATE ingest.subscriptions SET silence_noted_at = $1 WHERE subscription_id IN (
     SELECT subscription_id FROM ingest.subscriptions
     WHERE state = ANY ($3::smallint[]) AND delivery_mode = $4
-      AND GREATEST(last_notification_at, last_renewed_at, silence_noted_at, created_at) <= $2
+      AND GREATEST(last_notification_at, last_renewed_at, silence_noted_at, created_at)
+        <= CASE WHEN resource = 1 THEN $2::timestamptz ELSE $6::timestamptz END
     ORDER BY subscription_id LIMIT $5 FOR UPDATE SKIP LOCKED
-) RETURNING subscription_id, tenant_id
+) RETURNING subscription_id::text, tenant_id::text, resource, COALESCE(calendar_id::text, '') AS calendar_id
 """
-# Google pushes to a topic, which does not depend on the address.
+# Gmail pushes to a topic, which does not depend on the address.
 _RENEW_ALL = """
 UPDATE ingest.subscriptions SET renew_at = $1
-WHERE provider = 'ms365' AND provider_subscription_id IS NOT NULL AND state = ANY ($2::smallint[])
+WHERE provider_subscription_id IS NOT NULL AND state = ANY ($2::smallint[]) AND (provider = 'ms365' OR resource <> 1)
 RETURNING 1
+"""
+_PUSH_AT_LAST = """
+UPDATE ingest.subscriptions SET renew_at = $1, delivery_mode = $2
+WHERE state = $3 AND failure_reason = 'PUBLIC_URL_UNSET' RETURNING 1
 """
 _UNRELEASED = """
 SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> $2 AND renew_at IS NOT NULL
@@ -56,14 +62,39 @@ class Count:
     soonest_expiry: datetime | None
 
 
-async def note_silent(connection: db.Connection, now: datetime, quiet: timedelta, limit: int) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A subscription that was silent for too long.
+
+    Attributes:
+        subscription_id: The subscription.
+        tenant_id: Its tenant.
+        resource: A value of `SubscriptionResource`.
+        calendar_id: Its calendar; empty for other resources.
+    """
+
+    subscription_id: str
+    tenant_id: str
+    resource: int
+    calendar_id: str
+
+
+async def note_silent(
+    connection: db.Connection, now: datetime, quiet: timedelta, quiet_calendar: timedelta, limit: int
+) -> list[Silent]:
     """Note the pushed subscriptions, failing ones included, that were silent for too long.
 
-    Returns:
-        Pairs of subscription and tenant.
+    Args:
+        connection: In a transaction.
+        now: The time.
+        quiet: The longest silence of a subscription to mail.
+        quiet_calendar: The same for other resources.
+        limit: The most subscriptions.
     """
-    found = await connection.fetch(_NOTE_SILENT, now, now - quiet, _AT_PROVIDER, DELIVERY_MODE_PUSH, limit)
-    return [(str(record["subscription_id"]), str(record["tenant_id"])) for record in found]
+    found = await connection.fetch(
+        _NOTE_SILENT, now, now - quiet, _AT_PROVIDER, DELIVERY_MODE_PUSH, limit, now - quiet_calendar
+    )
+    return [Silent(**record) for record in found]
 
 
 async def note_address(connection: db.Connection, address: str, now: datetime) -> int:
@@ -81,9 +112,9 @@ async def note_address(connection: db.Connection, address: str, now: datetime) -
     if before == address:
         return 0
     await cursors.move(connection, _ADDRESS_CURSOR, address)
-    if before is None:
-        return 0
-    return len(await connection.fetch(_RENEW_ALL, now, _AT_PROVIDER))
+    begun = await connection.fetch(_PUSH_AT_LAST, now, DELIVERY_MODE_PUSH, SUBSCRIPTION_STATE_POLLING)
+    moved = [] if before is None else await connection.fetch(_RENEW_ALL, now, _AT_PROVIDER)
+    return len(begun) + len(moved)
 
 
 async def count_unreleased(connection: db.Connection, tenant_id: str) -> int:

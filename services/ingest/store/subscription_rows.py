@@ -6,7 +6,8 @@ from typing import Final
 
 import asyncpg
 
-from mailmesh.ingest.v1.subscription_service_pb2 import DELIVERY_MODE_POLL
+from mailmesh.ingest.v1.subscription_service_pb2 import DELIVERY_MODE_POLL, SUBSCRIPTION_RESOURCE_MAIL
+from services.providers.abilities import CALENDAR_READ, MAIL_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,20 @@ class SubscriptionRow:
     covered_from: datetime
     created_at: datetime
     updated_at: datetime
+    resource: int = SUBSCRIPTION_RESOURCE_MAIL
+    calendar_id: str = ""
+    provider_calendar_id: str = ""
+    is_default_calendar: bool = False
+
+    @property
+    def is_of_mail(self) -> bool:
+        """Whether it is about mail; else it is about a calendar, or the list of calendars."""
+        return self.resource == SUBSCRIPTION_RESOURCE_MAIL
+
+    @property
+    def ability(self) -> str:
+        """The ability that the calls about it need."""
+        return MAIL_READ if self.is_of_mail else CALENDAR_READ
 
     @property
     def is_polled(self) -> bool:
@@ -72,6 +87,7 @@ def row_of(record: asyncpg.Record) -> SubscriptionRow:
         | {
             "subscription_id": str(values["subscription_id"]),
             "tenant_id": str(values["tenant_id"]),
+            "calendar_id": str(values["calendar_id"] or ""),
             "label_ids": tuple(values["label_ids"]),
             "change_types": tuple(values["change_types"]),
             "provider_subscription_id": None if provider_subscription_id is None else str(provider_subscription_id),

@@ -11,6 +11,7 @@ from typing import Final
 
 from mailmesh.ingest.v1.subscription_service_pb2 import (
     DELIVERY_MODE_PUSH,
+    SUBSCRIPTION_RESOURCE_MAIL,
     SUBSCRIPTION_STATE_ACTIVE,
     SUBSCRIPTION_STATE_DELETED,
     SUBSCRIPTION_STATE_DELETING,
@@ -61,7 +62,7 @@ WHERE tenant_id = $1 AND state <> $3
 """
 _PUSHED_TENANTS = """
 SELECT DISTINCT tenant_id::text FROM ingest.subscriptions
-WHERE delivery_mode = $1 AND state = ANY($2::smallint[]) ORDER BY 1
+WHERE delivery_mode = $1 AND state = ANY($2::smallint[]) AND resource = $3 ORDER BY 1
 """
 
 Scope = frozenset[str] | None
@@ -162,9 +163,10 @@ async def page(
 
 
 async def pushed_tenants(connection: db.Connection) -> list[str]:
-    """Return the tenants whose changes reach us by pushes."""
+    """Return the tenants whose mail reaches us by pushes."""
     states = [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING]
-    return [row["tenant_id"] for row in await connection.fetch(_PUSHED_TENANTS, DELIVERY_MODE_PUSH, states)]
+    rows = await connection.fetch(_PUSHED_TENANTS, DELIVERY_MODE_PUSH, states, SUBSCRIPTION_RESOURCE_MAIL)
+    return [row["tenant_id"] for row in rows]
 
 
 async def begin_deletion(connection: db.Connection, subscription_id: str, scope: Scope, now: datetime) -> bool:

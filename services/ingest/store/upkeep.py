@@ -32,6 +32,12 @@ DELETE FROM ingest.lifecycle_notifications WHERE lifecycle_id IN (
     SELECT lifecycle_id FROM ingest.lifecycle_notifications WHERE worked_at < now() - $1::interval LIMIT $2
 )
 """
+# Of subscriptions that were not there to stop them; Google has ended them by then.
+_OLD_CHANNELS = """
+DELETE FROM ingest.channels WHERE (tenant_id, channel_id) IN (
+    SELECT tenant_id, channel_id FROM ingest.channels WHERE expires_at < now() - interval '1 day' LIMIT $1
+)
+"""
 _OLD_REFUSALS = "DELETE FROM ingest.refusals WHERE minute < now() - interval '7 days'"
 _MAKE_STRAYS_DUE = """
 UPDATE ingest.mailboxes AS mailbox SET next_due_at = now()
@@ -91,15 +97,19 @@ async def expire_keys(connection: db.Connection, first_block: int, blocks: int, 
 
 
 async def drop_leftovers(connection: db.Connection, retention: timedelta, limit: int) -> int:
-    """Delete old retried dead letters, processed lifecycle notifications and counts of refusals. Returns their number.
+    """Delete old retried dead letters, processed lifecycle notifications, ended channels and counts of refusals.
 
     Args:
         connection: A connection to PostgreSQL; each statement is a transaction of its own.
         retention: Rows of the first two kinds are kept this long.
-        limit: The most rows of each of the first two kinds.
+        limit: The most rows of each kind but the last.
+
+    Returns:
+        The number of deleted rows.
     """
     removed = db.affected(await connection.execute(_OLD_DEAD_LETTERS, retention, limit))
     removed += db.affected(await connection.execute(_OLD_LIFECYCLE, retention, limit))
+    removed += db.affected(await connection.execute(_OLD_CHANNELS, limit))
     return removed + db.affected(await connection.execute(_OLD_REFUSALS))
 
 

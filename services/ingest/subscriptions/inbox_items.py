@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import cast
 
-from mailmesh.ingest.v1.inbox_item_pb2 import MailboxWatched, ReconcileReason
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged, MailboxWatched, ReconcileReason
 from services.ingest.store import items, mailboxes, reconciles
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.meshkit import db
@@ -25,19 +25,37 @@ async def enqueue_watched(
     """
     content = MailboxWatched(subscription_id=row.subscription_id, history_id=history_id or 0)
     content.covered_from.FromDatetime(row.covered_from)
-    item_id = new_id()
-    item = items.NewItem(
-        item_id=item_id,
-        tenant_id=row.tenant_id,
-        kind=items.Kind.MAILBOX_WATCHED,
-        content=content.SerializeToString(),
-        received_at=now,
-        key=item_id,
-        correlation_id=correlation_id() or new_id(),
-        traceparent=traceparent(),
-    )
-    await mailboxes.ensure(connection, row.tenant_id)
-    await items.accept_in_transaction(connection, [item])
+    await _enqueue(connection, row.tenant_id, items.Kind.MAILBOX_WATCHED, content.SerializeToString(), now)
+
+
+async def enqueue_calendar_changed(connection: db.Connection, tenant_id: str, calendar_id: str, now: datetime) -> None:
+    """Enqueue that a followed calendar is to be read.
+
+    Args:
+        connection: In a transaction.
+        tenant_id: The tenant.
+        calendar_id: mailmesh's id of the calendar; empty for the list of calendars.
+        now: The time.
+    """
+    content = CalendarChanged(calendar_id=calendar_id).SerializeToString()
+    await _enqueue(connection, tenant_id, items.Kind.CALENDAR_CHANGED, content, now)
+
+
+async def enqueue_news(connection: db.Connection, row: SubscriptionRow, reason: int | None, now: datetime) -> None:
+    """Enqueue that changes of a subscription's resource may have been missed.
+
+    Args:
+        connection: In a transaction.
+        row: The subscription.
+        reason: A value of `ReconcileReason`; None enqueues nothing.
+        now: The time.
+    """
+    if reason is None:
+        return
+    if row.is_of_mail:
+        await enqueue_reconcile(connection, row.tenant_id, reason)
+    else:
+        await enqueue_calendar_changed(connection, row.tenant_id, row.calendar_id, now)
 
 
 async def enqueue_reconcile(connection: db.Connection, tenant_id: str, reason: int) -> None:
@@ -52,3 +70,19 @@ async def enqueue_reconcile(connection: db.Connection, tenant_id: str, reason: i
     await mailboxes.lock(connection, tenant_id)
     wanted = reconciles.ReconcileRequest(cast("ReconcileReason.ValueType", reason))
     await reconciles.enqueue(connection, tenant_id, wanted)
+
+
+async def _enqueue(connection: db.Connection, tenant_id: str, kind: items.Kind, content: bytes, now: datetime) -> None:
+    item_id = new_id()
+    item = items.NewItem(
+        item_id=item_id,
+        tenant_id=tenant_id,
+        kind=kind,
+        content=content,
+        received_at=now,
+        key=item_id,
+        correlation_id=correlation_id() or new_id(),
+        traceparent=traceparent(),
+    )
+    await mailboxes.ensure(connection, tenant_id)
+    await items.accept_in_transaction(connection, [item])

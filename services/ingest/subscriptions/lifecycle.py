@@ -11,7 +11,7 @@ import structlog
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from services.ingest.metrics import LIFECYCLE
 from services.ingest.store import lifecycle as store
-from services.ingest.subscriptions.inbox_items import enqueue_reconcile
+from services.ingest.subscriptions.inbox_items import enqueue_calendar_changed, enqueue_reconcile
 from services.meshkit import db
 from services.meshkit.clock import Clock
 
@@ -66,7 +66,11 @@ class LifecycleWorker:
             case "missed":
                 if await self._is_debounced(connection, notification, now):
                     return
-                await enqueue_reconcile(connection, notification.tenant_id, RECONCILE_REASON_MISSED)
+                calendar_id = await store.calendar_of(connection, notification.subscription_id)
+                if calendar_id:
+                    await enqueue_calendar_changed(connection, notification.tenant_id, calendar_id, now)
+                else:
+                    await enqueue_reconcile(connection, notification.tenant_id, RECONCILE_REASON_MISSED)
             case event:
                 logger.warning("unknown lifecycle event", lifecycle_event=event[:50])
         LIFECYCLE.labels(notification.event if notification.event in store.KNOWN_EVENTS else "other").inc()

@@ -6,11 +6,11 @@ from datetime import timedelta
 import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_SILENCE
-from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
-from services.ingest.metrics import SILENCES, SUBSCRIPTION_EXPIRY, SUBSCRIPTIONS
+from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_RESOURCE_MAIL, SubscriptionState
+from services.ingest.metrics import SILENCES, SUBSCRIPTION_EXPIRY, SUBSCRIPTION_HEALTH, SUBSCRIPTIONS
+from services.ingest.store import subscription_health, tenants
 from services.ingest.store import subscription_monitors as store
-from services.ingest.store import tenants
-from services.ingest.subscriptions.inbox_items import enqueue_reconcile
+from services.ingest.subscriptions.inbox_items import enqueue_calendar_changed, enqueue_reconcile
 from services.ingest.subscriptions.token_vault import ReleaseConfirmer
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -29,25 +29,37 @@ class SilenceMonitor:
 
     Args:
         pool: Connections to PostgreSQL.
-        quiet: The longest silence without a reconciliation.
+        quiet: The longest silence of a subscription to mail without a reconciliation.
+        quiet_calendar: The longest silence of a calendar's subscription without a reading.
         clock: The time.
         wake: Wakes a worker for a tenant, after the commit.
     """
 
-    def __init__(self, pool: db.Pool, quiet: timedelta, clock: Clock, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        pool: db.Pool,
+        quiet: timedelta,
+        quiet_calendar: timedelta,
+        clock: Clock,
+        wake: Callable[[str], None],
+    ) -> None:
         self._pool = pool
         self._quiet = quiet
+        self._quiet_calendar = quiet_calendar
         self._clock = clock
         self._wake = wake
 
     async def round(self) -> int:
         """Note the silent subscriptions and reconcile their mailboxes. Returns the number of subscriptions."""
         async with db.transaction(self._pool) as connection:
-            silent = await store.note_silent(connection, self._clock.now(), self._quiet, ROUND_LIMIT)
-            tenant_ids = sorted({tenant_id for _, tenant_id in silent})
-            for tenant_id in tenant_ids:
+            now = self._clock.now()
+            silent = await store.note_silent(connection, now, self._quiet, self._quiet_calendar, ROUND_LIMIT)
+            for tenant_id in sorted({one.tenant_id for one in silent if one.resource == SUBSCRIPTION_RESOURCE_MAIL}):
                 await enqueue_reconcile(connection, tenant_id, RECONCILE_REASON_SILENCE)
-        for tenant_id in tenant_ids:
+            for one in silent:
+                if one.resource != SUBSCRIPTION_RESOURCE_MAIL:
+                    await enqueue_calendar_changed(connection, one.tenant_id, one.calendar_id, now)
+        for tenant_id in sorted({one.tenant_id for one in silent}):
             self._wake(tenant_id)
         SILENCES.inc(len(silent))
         return len(silent)
@@ -89,15 +101,22 @@ class SubscriptionGauges:
 
     Args:
         pool: Connections to PostgreSQL.
+        clock: The time.
     """
 
-    def __init__(self, pool: db.Pool) -> None:
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
         self._pool = pool
+        self._clock = clock
 
     async def round(self) -> int:
         """Count the subscriptions. Returns 0: the next round can wait."""
         async with db.connection(self._pool) as connection:
             counts = await store.counts(connection)
+            health = await subscription_health.read(connection, None, "", self._clock.now())
+        SUBSCRIPTION_HEALTH.clear()
+        for one in health:
+            for name, value in one.counts().items():
+                SUBSCRIPTION_HEALTH.labels(one.provider, one.resource_name, name).set(value)
         SUBSCRIPTIONS.clear()
         SUBSCRIPTION_EXPIRY.clear()
         for count in counts:

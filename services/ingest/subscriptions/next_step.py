@@ -31,6 +31,12 @@ STEPS_OF_RESTING_TENANTS: dict[int, Step] = {
     tenant_pb2.TENANT_STATUS_DISCONNECTED: Step.SUSPEND,
 }
 
+STEPS_OF_PARTING_TENANTS: dict[int, Step] = {
+    tenant_pb2.TENANT_STATUS_DISCONNECTING: Step.DELETE,
+    tenant_pb2.TENANT_STATUS_DISCONNECTED: Step.FORGET,
+}
+"""A calendar's subscription is not kept for a reconnect: after it, calendars are followed again first."""
+
 
 def next_step(row: SubscriptionRow, tenant_status: int, now: datetime) -> Step:
     """Return the next step.
@@ -48,6 +54,8 @@ def next_step(row: SubscriptionRow, tenant_status: int, now: datetime) -> Step:
         return Step.FORGET
     if row.state == SUBSCRIPTION_STATE_DELETING:
         return _deleting_step(row, tenant_status, now)
+    if not row.is_of_mail and tenant_status in STEPS_OF_PARTING_TENANTS:
+        return STEPS_OF_PARTING_TENANTS[tenant_status]
     if tenant_status in STEPS_OF_RESTING_TENANTS:
         return STEPS_OF_RESTING_TENANTS[tenant_status]
     if row.is_polled:

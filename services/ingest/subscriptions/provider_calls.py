@@ -11,6 +11,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.ingest.errors import TokenRejected
 from services.ingest.subscriptions.failures import TokenRejectedError, raise_for, unreachable
 from services.meshkit.secret import Secret
+from services.providers.abilities import MAIL_READ
 
 CALL_SECONDS = 30.0
 """A create call waits for the provider's handshake with our own edge, which may take ten seconds."""
@@ -29,11 +30,14 @@ class TokenBorrower:
     def __init__(self, issue: IssueToken) -> None:
         self._issue = issue
 
-    async def borrow(self, tenant_id: str, *, rejected: Secret | None = None) -> tuple[Secret, Tenant]:
+    async def borrow(
+        self, tenant_id: str, ability: str = MAIL_READ, *, rejected: Secret | None = None
+    ) -> tuple[Secret, Tenant]:
         """Borrow a token.
 
         Args:
             tenant_id: The tenant.
+            ability: The ability for which the token is needed.
             rejected: A token that the provider refused, so that it is not lent again.
 
         Returns:
@@ -43,7 +47,9 @@ class TokenBorrower:
             MeshError: The error of TokenVault.
         """
         digest = hashlib.sha256(rejected.reveal().encode()).hexdigest() if rejected else ""
-        answer = await self._issue(IssueTokenRequest(tenant_id=tenant_id, rejected_token_digest=digest))
+        answer = await self._issue(
+            IssueTokenRequest(tenant_id=tenant_id, rejected_token_digest=digest, ability=ability)
+        )
         return Secret(answer.access_token), answer.tenant
 
 
@@ -54,12 +60,14 @@ class ProviderCalls:
         provider: "ms365" or "googlews".
         http: The client, with its trusted certificates and its pool.
         tokens: The source of tokens.
+        ability: The ability that the calls need.
     """
 
-    def __init__(self, provider: str, http: httpx.AsyncClient, tokens: TokenBorrower) -> None:
+    def __init__(self, provider: str, http: httpx.AsyncClient, tokens: TokenBorrower, ability: str = MAIL_READ) -> None:
         self._provider = provider
         self._http = http
         self._tokens = tokens
+        self._ability = ability
 
     async def send(self, tenant_id: str, method: str, url: str, **options: Any) -> httpx.Response:
         """Send a request, and send it once more with a new token when the first token is refused.
@@ -77,11 +85,11 @@ class ProviderCalls:
             TokenRejected: The provider refused a fresh token too.
             MeshError: The error of the answer; see `raise_for`.
         """
-        token, _ = await self._tokens.borrow(tenant_id)
+        token, _ = await self._tokens.borrow(tenant_id, self._ability)
         try:
             return await self._once(token, method, url, **options)
         except TokenRejectedError:
-            token, _ = await self._tokens.borrow(tenant_id, rejected=token)
+            token, _ = await self._tokens.borrow(tenant_id, self._ability, rejected=token)
         try:
             return await self._once(token, method, url, **options)
         except TokenRejectedError as exc:

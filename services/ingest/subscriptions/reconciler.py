@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_ACTIVE
 from mailmesh.vault.v1.token_vault_service_pb2 import (
     TENANT_FAULT_MAILBOX_UNAVAILABLE,
     TENANT_FAULT_PERMISSION_MISSING,
@@ -21,6 +22,7 @@ from services.ingest.metrics import SUBSCRIPTION_STEPS
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.inbox_items import enqueue_calendar_changed
 from services.ingest.subscriptions.next_step import next_step
 from services.ingest.subscriptions.schedule import retry_time
 from services.ingest.subscriptions.steps import Steps
@@ -143,7 +145,11 @@ class SubscriptionReconciler:
         )
         async with db.transaction(self._pool) as connection:
             await store.record_failure(connection, row, reason=exc.reason, detail=exc.message, retry_at=retry_at)
-            is_isolated = await store.has_working_sibling(connection, row)
+            if not row.is_of_mail and row.state == SUBSCRIPTION_STATE_ACTIVE:
+                # Its calendar is polled at the interval of calendars without pushes, from now on.
+                await enqueue_calendar_changed(connection, row.tenant_id, row.calendar_id, self._clock.now())
+            # A refusal of a calendar concerns the calendar, not its account.
+            is_isolated = not row.is_of_mail or await store.has_working_sibling(connection, row)
         fault = FAULTS.get(type(exc))
         if fault is not None and not is_isolated:
             await self._faults.report(row.tenant_id, fault, exc.metadata.get("detail", ""), exc.message)

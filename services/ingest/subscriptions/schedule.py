@@ -12,10 +12,10 @@ LONGEST_RETRY = timedelta(hours=1)
 JITTER = 0.1
 
 
-def renewal_time(provider: str, now: datetime, expires_at: datetime) -> datetime:
-    """Return when to renew: after about half of the remaining life, at Google daily at the latest, with jitter."""
+def renewal_time(provider: str, now: datetime, expires_at: datetime, *, is_of_mail: bool = True) -> datetime:
+    """Return when to renew: after about half of the remaining life, Gmail's watch daily at the latest, with jitter."""
     half = (expires_at - now) / 2
-    span = min(half, GMAIL_RENEWAL) if provider == GOOGLEWS else half
+    span = min(half, GMAIL_RENEWAL) if provider == GOOGLEWS and is_of_mail else half
     return now + max(span * _jitter(), SHORTEST_RENEWAL)
 
 

@@ -1,7 +1,5 @@
 """Executes the steps: first at the provider, without a lock, then in the store, under the lease's fence."""
 
-import hashlib
-import secrets
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,18 +7,19 @@ import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
-from services.ingest.errors import ProviderUnavailable
+from services.ingest.errors import CalendarNotPushed, PublicUrlUnset
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.calendar_steps import CalendarSteps
+from services.ingest.subscriptions.client_states import new_client_state
 from services.ingest.subscriptions.failures import GoneError
-from services.ingest.subscriptions.inbox_items import enqueue_reconcile, enqueue_watched
+from services.ingest.subscriptions.inbox_items import enqueue_news, enqueue_watched
 from services.ingest.subscriptions.next_step import Step
 from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.schedule import renewal_time
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
 
@@ -32,6 +31,7 @@ class Steps:
         pool: Connections to PostgreSQL.
         graph: Subscriptions at Microsoft.
         gmail: Watches at Google.
+        calendars: Subscriptions to calendars at both.
         tokens: The source of tenants' user ids.
         wake: Wakes a worker for a tenant, after the commit.
         clock: The time.
@@ -42,6 +42,7 @@ class Steps:
         pool: db.Pool,
         graph: microsoft.GraphSubscriptions,
         gmail: google.GmailWatches,
+        calendars: CalendarSteps,
         tokens: TokenBorrower,
         wake: Callable[[str], None],
         clock: Clock,
@@ -49,6 +50,7 @@ class Steps:
         self._pool = pool
         self._graph = graph
         self._gmail = gmail
+        self._calendars = calendars
         self._tokens = tokens
         self._wake = wake
         self._clock = clock
@@ -85,13 +87,21 @@ class Steps:
 
     async def _create(self, row: SubscriptionRow) -> None:
         now = self._clock.now()
-        made = await (self._watch(row) if row.provider == google.PROVIDER else self._create_at_microsoft(row))
+        try:
+            made = await self._create_at_provider(row)
+        except (CalendarNotPushed, PublicUrlUnset) as exc:
+            await self._give_up_pushes(row, exc)
+            return
         async with db.transaction(self._pool) as connection:
-            if await self._record_active(connection, row, made, now, is_new=True):
-                await enqueue_watched(connection, row, made.history_id, now)
+            is_stored = await self._record_active(connection, row, made, now, is_new=True)
+            if is_stored:
+                if row.is_of_mail:
+                    await enqueue_watched(connection, row, made.history_id, now)
                 # A subscription that is not new had expired or was lost: its changes since then are unknown.
-                await enqueue_reconcile(connection, row.tenant_id, row.reconcile_reason or RECONCILE_REASON_MISSED)
+                await enqueue_news(connection, row, row.reconcile_reason or RECONCILE_REASON_MISSED, now)
         self._wake(row.tenant_id)
+        if is_stored and not row.is_of_mail:
+            await self._calendars.end_replaced(row, made.provider_subscription_id)
         logger.info("subscription created", subscription_id=row.subscription_id, tenant_id=row.tenant_id)
 
     async def _renew(self, row: SubscriptionRow) -> None:
@@ -105,16 +115,34 @@ class Steps:
             if is_leased:
                 await self._create(row)
             return
+        except (CalendarNotPushed, PublicUrlUnset) as exc:
+            await self._give_up_pushes(row, exc)
+            return
+        # A replaced channel may have had a last push that was lost with it: read once more.
+        reason = row.reconcile_reason if row.is_of_mail else row.reconcile_reason or RECONCILE_REASON_MISSED
         async with db.transaction(self._pool) as connection:
-            if await self._record_active(connection, row, made, now, is_new=False):
-                await self._reconcile(connection, row)
+            is_stored = await self._record_active(connection, row, made, now, is_new=False)
+            if is_stored:
+                await enqueue_news(connection, row, reason, now)
         self._wake(row.tenant_id)
+        if is_stored and not row.is_of_mail:
+            await self._calendars.end_replaced(row, made.provider_subscription_id)
+
+    async def _give_up_pushes(self, row: SubscriptionRow, cause: CalendarNotPushed | PublicUrlUnset) -> None:
+        """Store that a calendar is polled, and why. A calendar that was pushed is read at once."""
+        async with db.transaction(self._pool) as connection:
+            if await store.record_not_pushed(connection, row, reason=cause.reason, detail=cause.message):
+                await enqueue_news(connection, row, RECONCILE_REASON_MISSED, self._clock.now())
+        self._wake(row.tenant_id)
+        logger.info("calendar not pushed", subscription_id=row.subscription_id, reason=cause.reason)
 
     async def _poll(self, row: SubscriptionRow) -> None:
         async with db.transaction(self._pool) as connection:
             if await store.record_polling(connection, row) and row.reconcile_reason is not None:
-                await enqueue_watched(connection, row, None, self._clock.now())
-                await self._reconcile(connection, row)
+                now = self._clock.now()
+                if row.is_of_mail:
+                    await enqueue_watched(connection, row, None, now)
+                await enqueue_news(connection, row, row.reconcile_reason, now)
         self._wake(row.tenant_id)
 
     async def _record_active(
@@ -126,19 +154,15 @@ class Steps:
         *,
         is_new: bool,
     ) -> bool:
-        renew_at = renewal_time(row.provider, now, made.expires_at)
+        renew_at = renewal_time(row.provider, now, made.expires_at, is_of_mail=row.is_of_mail)
         return await store.record_active(connection, row, made, now, renew_at=renew_at, is_new=is_new)
 
-    async def _reconcile(self, connection: db.Connection, row: SubscriptionRow) -> None:
-        if row.reconcile_reason is not None:
-            await enqueue_reconcile(connection, row.tenant_id, row.reconcile_reason)
-
-    async def _create_at_microsoft(self, row: SubscriptionRow) -> ProviderSubscription:
-        client_state = Secret(secrets.token_urlsafe(48))
-        digest = hashlib.sha256(client_state.reveal().encode()).digest()
-        async with db.transaction(self._pool) as connection:
-            if not await store.put_client_state(connection, row, digest):
-                raise ProviderUnavailable("Another process holds the lease on the subscription.")
+    async def _create_at_provider(self, row: SubscriptionRow) -> ProviderSubscription:
+        if not row.is_of_mail:
+            return await self._calendars.create(row)
+        if row.provider == google.PROVIDER:
+            return await self._watch(row)
+        client_state = await new_client_state(self._pool, row)
         _, tenant = await self._tokens.borrow(row.tenant_id)
         resource = microsoft.resource_of(tenant.user_id, row.folder_id)
         return await self._graph.create(
@@ -152,6 +176,8 @@ class Steps:
         return await self._gmail.watch(row.tenant_id, google.union([row.label_ids, *others]))
 
     async def _renew_at_provider(self, row: SubscriptionRow) -> ProviderSubscription:
+        if not row.is_of_mail:
+            return await self._calendars.renew(row)
         if row.provider == google.PROVIDER:
             return await self._watch(row)
         if row.provider_subscription_id is None:
@@ -161,7 +187,9 @@ class Steps:
     async def _end_at_provider(self, row: SubscriptionRow) -> None:
         if row.is_polled:
             return
-        if row.provider == google.PROVIDER:
+        if not row.is_of_mail:
+            await self._calendars.end(row)
+        elif row.provider == google.PROVIDER:
             await self._end_at_google(row)
         elif row.provider_subscription_id is not None:
             await self._graph.delete(row.tenant_id, row.provider_subscription_id)

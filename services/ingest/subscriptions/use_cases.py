@@ -16,9 +16,15 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     CreateSubscriptionRequest,
 )
 from mailmesh.vault.v1.tenant_pb2 import Tenant
-from services.ingest.errors import ProviderThrottled, PublicUrlUnset, SubscriptionNotFound, TenantNotFound
+from services.ingest.errors import (
+    ProviderThrottled,
+    PublicUrlUnset,
+    SubscriptionNotFound,
+    SubscriptionOfCalendar,
+    TenantNotFound,
+)
+from services.ingest.store import calendar_subscriptions, tenants
 from services.ingest.store import subscriptions as store
-from services.ingest.store import tenants
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google
 from services.ingest.subscriptions.provider_calls import TokenBorrower
@@ -102,7 +108,12 @@ class SubscriptionUseCases:
         row = await self.get(subscription_id, scope)
         if row.state in ENDING:
             raise SubscriptionNotFound.of(subscription_id)
-        await self._tokens.borrow(row.tenant_id)
+        await self._tokens.borrow(row.tenant_id, row.ability)
+        if row.is_polled and not row.is_of_mail:
+            async with db.connection(self._pool) as connection:
+                await calendar_subscriptions.push_again(
+                    connection, row.tenant_id, row.subscription_id, self._clock.now()
+                )
         return await self._step(subscription_id, is_done=lambda _: False)
 
     async def delete(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
@@ -113,8 +124,10 @@ class SubscriptionUseCases:
 
         Raises:
             SubscriptionNotFound: There is none in the scope.
+            SubscriptionOfCalendar: It belongs to a followed calendar, and ends with it.
         """
-        check_id("subscription_id", subscription_id)
+        if not (await self.get(subscription_id, scope)).is_of_mail:
+            raise SubscriptionOfCalendar.of(subscription_id)
         async with db.transaction(self._pool) as connection:
             is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
         if not is_there:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.ingest.store import matching
-from services.ingest.store.matching import KnownMailbox, KnownSubscription
+from services.ingest.store.matching import KnownChannel, KnownMailbox, KnownSubscription
 from services.meshkit import db
 from services.meshkit.cache import BoundedCache
 
@@ -40,6 +40,7 @@ class Matcher:
         self._pool = pool
         self._subscriptions: BoundedCache[str, KnownSubscription] = BoundedCache(entries, seconds)
         self._mailboxes: BoundedCache[str, Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
+        self._channels: BoundedCache[str, KnownChannel] = BoundedCache(entries, seconds)
 
     async def subscriptions(
         self, origins: Iterable[GraphOrigin], our_subscription_id: str
@@ -76,10 +77,35 @@ class Matcher:
                 self._mailboxes.put(address, known)
         return known
 
+    async def channel(self, channel_id: str, token_digest: bytes) -> KnownChannel | None:
+        """Find the Google channel of a push.
+
+        Args:
+            channel_id: A UUID that the push names; unproven.
+            token_digest: SHA-256 of the secret that it carries.
+
+        Returns:
+            The proven channel, or None when it is unknown or forged.
+
+        Raises:
+            StoreUnavailable: A lookup was necessary and failed.
+        """
+        known = self._channels.get(channel_id)
+        if known is not None and not hmac.compare_digest(token_digest, known.token_digest):
+            return None  # a channel's secret never changes
+        if known is None or not known.is_wanted or not known.resource_id:
+            async with db.connection(self._pool) as connection:
+                known = await matching.find_channel(connection, channel_id)
+            if known is not None:
+                self._channels.put(channel_id, known)
+        is_genuine = known is not None and hmac.compare_digest(token_digest, known.token_digest)
+        return known if is_genuine else None
+
     def forget_all(self) -> None:
         """Clear the cache, after tenants or subscriptions have changed."""
         self._subscriptions.clear()
         self._mailboxes.clear()
+        self._channels.clear()
 
     def _cached(self, origin: GraphOrigin) -> KnownSubscription | None:
         known = self._subscriptions.get(origin.provider_subscription_id)

@@ -24,19 +24,21 @@ _SECRETS: Final = ("clientState", "validationTokens", "encryptedContent")
 _MAX_ID: Final = 1024
 _MAX_TOKEN: Final = 4096
 _MAIL_TYPE: Final = "#microsoft.graph.message"
+_EVENT_TYPE: Final = "#microsoft.graph.event"
 
 
 @dataclass(frozen=True, slots=True)
 class GraphChange:
-    """The creation, update or deletion of a message.
+    """The creation, update or deletion of a message, or of an event of a calendar.
 
     Args:
         provider_subscription_id: Graph's id of the subscription.
         client_state_digest: SHA-256 of the `clientState`; empty when there was none.
         change_type: "created", "updated" or "deleted".
-        message_id: Graph's id, case-sensitive.
-        etag: The version of the message; empty when Graph gave none.
+        message_id: Graph's id of the message or event, case-sensitive.
+        etag: Its version; empty when Graph gave none.
         content: The notification as JSON, without its secrets.
+        is_of_calendar: Whether it is about an event of a calendar.
     """
 
     provider_subscription_id: str
@@ -45,6 +47,7 @@ class GraphChange:
     message_id: str
     etag: str
     content: bytes
+    is_of_calendar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ def _change(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphC
         return UnreadableError("change_type_unknown")
     data = item.get("resourceData")
     data = data if isinstance(data, dict) else {}
-    if not _is_mail(data, item.get("resource")):
+    is_of_calendar = _is_about(data, item.get("resource"), _EVENT_TYPE, "/events")
+    if not is_of_calendar and not _is_about(data, item.get("resource"), _MAIL_TYPE, "/messages"):
         return UnreadableError("not_mail")
     message_id = data.get("id") or _id_of_path(item.get("resource"))
     if not _is_id(message_id):
@@ -141,6 +145,7 @@ def _change(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphC
         message_id=message_id,
         etag=etag if isinstance(etag, str) and _is_id(etag) else "",
         content=_content(item, data),
+        is_of_calendar=is_of_calendar,
     )
 
 
@@ -156,11 +161,11 @@ def _digest(client_state: Any) -> bytes:
     return hashlib.sha256(client_state.encode()).digest() if isinstance(client_state, str) and client_state else b""
 
 
-def _is_mail(data: dict[str, Any], resource: Any) -> bool:
-    kind = data.get("@odata.type")
-    if isinstance(kind, str):
-        return kind.lower() == _MAIL_TYPE
-    return isinstance(resource, str) and "/messages" in resource.lower()
+def _is_about(data: dict[str, Any], resource: Any, kind: str, path: str) -> bool:
+    stated = data.get("@odata.type")
+    if isinstance(stated, str):
+        return stated.lower() == kind
+    return isinstance(resource, str) and path in resource.lower()
 
 
 def _id_of_path(resource: Any) -> str:

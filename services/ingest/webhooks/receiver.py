@@ -7,14 +7,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, Protocol
 
-from mailmesh.ingest.v1.inbox_item_pb2 import MailboxChanged
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged, MailboxChanged
 from services.ingest.metrics import NOTIFICATIONS, REFUSED
-from services.ingest.store import lifecycle, mail_content
+from services.ingest.store import channels, lifecycle, mail_content
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.lifecycle import NewLifecycle
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
 from services.ingest.webhooks.activity import WebhookActivity
 from services.ingest.webhooks.google import GmailPush, parse_push
+from services.ingest.webhooks.google_channels import SYNC, parse_channel_push
 from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError
@@ -45,9 +46,10 @@ class _Arrivals:
 
     items: list[NewItem] = field(default_factory=list)
     lifecycle: list[NewLifecycle] = field(default_factory=list)
+    calendars: dict[KnownSubscription, list[GraphChange]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.items) + len(self.lifecycle)
+        return len(self.items) + len(self.lifecycle) + len(self.calendars)
 
 
 class Receiver:
@@ -133,6 +135,39 @@ class Receiver:
         with self._counting_refusals(1):
             await self._keep_push(push, mailboxes)
 
+    async def calendar(self, headers: Mapping[str, str]) -> None:
+        """Receive a push of a Google channel. Safe to call again: a repeat has the same number.
+
+        A push of an unknown channel, or with another secret than the channel's, is counted and dropped.
+
+        Args:
+            headers: The untrusted headers that occur exactly once.
+
+        Raises:
+            Overloaded: The buffer is full.
+            StoreUnavailable: The commit did not succeed in time.
+        """
+        try:
+            push = parse_channel_push(headers)
+        except UnreadableError as exc:
+            _count(GOOGLEWS, exc.cause)
+            return
+        with self._counting_refusals(1):
+            known = await self._matcher.channel(push.channel_id, push.token_digest)
+        if known is None or not known.is_wanted:
+            _count(GOOGLEWS, "unknown_or_forged" if known is None else "not_wanted")
+            return
+        with self._counting_refusals(1):
+            if push.resource_id and not known.resource_id:
+                async with db.connection(self._pool) as connection:
+                    await channels.note_resource(connection, known.tenant_id, known.channel_id, push.resource_id)
+            now = self._clock.now()
+            self._activity.note(known.subscription_id, known.tenant_id, now)
+            if push.state != SYNC:
+                parts = ("channel", push.channel_id, push.number)
+                await self._writer.write([_calendar_item(known.tenant_id, known.calendar_id, parts, now)])
+        _count(GOOGLEWS, "sync" if push.state == SYNC else "kept")
+
     async def _proven(
         self, parsed: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
     ) -> _Arrivals:
@@ -151,6 +186,11 @@ class Receiver:
         return self._sort(parsed, origins, found)
 
     async def _keep_graph(self, arrivals: _Arrivals) -> None:
+        now = self._clock.now()
+        for known, changes in arrivals.calendars.items():
+            # However many events of a calendar the POST names: the calendar is read once.
+            arrivals.items.append(_calendar_item(known.tenant_id, known.calendar_id, _versions(changes), now))
+        arrivals.calendars.clear()
         if arrivals.items:
             self._writer.admit(len(arrivals.items))
         if arrivals.lifecycle:
@@ -174,8 +214,13 @@ class Receiver:
             if known is None or not known.is_wanted:
                 _count(MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
+            if isinstance(notification, GraphChange) and notification.is_of_calendar != bool(known.calendar_id):
+                _count(MS365, "other_resource")
+                continue
             self._activity.note(known.subscription_id, known.tenant_id, now)
-            if isinstance(notification, GraphChange):
+            if isinstance(notification, GraphChange) and known.calendar_id:
+                arrivals.calendars.setdefault(known, []).append(notification)
+            elif isinstance(notification, GraphChange):
                 arrivals.items.append(_mail_item(notification, known, now, correlation, parent))
             else:
                 ids = new_id(), known.subscription_id, known.tenant_id
@@ -227,8 +272,29 @@ def digest_key(tenant_id: str, *parts: str) -> str:
     return digest.hexdigest()
 
 
+def _calendar_item(tenant_id: str, calendar_id: str, parts: Sequence[str], now: datetime) -> NewItem:
+    return NewItem(
+        item_id=new_id(),
+        tenant_id=tenant_id,
+        kind=Kind.CALENDAR_CHANGED,
+        content=CalendarChanged(calendar_id=calendar_id).SerializeToString(),
+        received_at=now,
+        key=digest_key(tenant_id, "calendar", calendar_id, *parts),
+        correlation_id=correlation_id() or new_id(),
+        traceparent=traceparent(),
+    )
+
+
+def _versions(changes: Sequence[GraphChange]) -> list[str]:
+    """Return the parts of a key by which a repeat of the same POST is recognized."""
+    return [part for change in changes for part in (change.message_id, change.change_type, _version(change))]
+
+
+def _version(change: GraphChange) -> str:
+    return change.etag or hashlib.blake2b(change.content, digest_size=_KEY_BYTES).hexdigest()
+
+
 def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, correlation: str, parent: str) -> NewItem:
-    version = change.etag or hashlib.blake2b(change.content, digest_size=_KEY_BYTES).hexdigest()
     return NewItem(
         item_id=new_id(),
         tenant_id=known.tenant_id,
@@ -237,7 +303,7 @@ def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, cor
             known.subscription_id, change.message_id, change.change_type, change.etag, change.content
         ),
         received_at=now,
-        key=digest_key(known.tenant_id, "mail", change.message_id, change.change_type, version),
+        key=digest_key(known.tenant_id, "mail", change.message_id, change.change_type, _version(change)),
         correlation_id=correlation,
         traceparent=parent,
     )

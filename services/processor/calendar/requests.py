@@ -129,6 +129,9 @@ class Calendars:
             draft = about_calendar(changed, event)
             event.reason = UNFOLLOWED
             await publish(connection, [draft])
+            # The worker that reads the list ends the calendar's subscription as well.
+            await calendars.request_list(connection, row.tenant_id)
+        self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
         return changed
 
     async def event(self, event_id: str, scope: list[str] | None) -> event_pb2.CalendarEvent | None:

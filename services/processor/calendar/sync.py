@@ -1,6 +1,7 @@
 """Read a followed calendar: changes by the provider's cursor, or a complete round and a check of unlisted events."""
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -40,6 +41,7 @@ class CalendarSync:
         settings: Intervals and the length of a turn.
         clock: The time.
         own_address: The account's address.
+        pushed: The calendars whose changes the provider pushes.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class CalendarSync:
         settings: ProcessorSettings,
         clock: Clock,
         own_address: str,
+        pushed: Collection[str] = (),
     ) -> None:
+        self._pushed = pushed
         self._source = source
         self._ledger = ledger
         self._settings = settings
@@ -97,7 +101,7 @@ class CalendarSync:
             return await self._ledger.stage(row, page.entries, _progress(row, page, Phase.MERGE))
         seen = await fetcher.seen(page.entries)
         if page.is_last and row.phase is Phase.CHANGES:
-            await self._ledger.commit(row, seen, self._up_to_date(page.link))
+            await self._ledger.commit(row, seen, self._up_to_date(row, page.link))
             return None
         return await self._ledger.commit(row, seen, _progress(row, page, Phase.CHECK))
 
@@ -139,14 +143,16 @@ class CalendarSync:
             seen = [SeenEvent(event_id, None) for event_id, one in found if one.event_id != event_id]
             seen += [one for _, one in found]
             return await self._ledger.commit(row, seen, {"phase": Phase.CHECK})
-        values = self._up_to_date("" if row.is_listing else row.cursor)
+        values = self._up_to_date(row, "" if row.is_listing else row.cursor)
         values |= {"rounded_at": self._clock.now(), "state": State.FOLLOWED}
         await self._ledger.commit(row, (), values, connects=row.state is State.READING)
         return None
 
-    def _up_to_date(self, cursor: str) -> dict[str, Any]:
+    def _up_to_date(self, row: CalendarRow, cursor: str) -> dict[str, Any]:
         now, settings = self._clock.now(), self._settings
         seconds = settings.calendar_poll_seconds if cursor else settings.calendar_listing_seconds
+        if row.calendar_id in self._pushed:
+            seconds = max(seconds, settings.calendar_pushed_poll_seconds)
         return {
             "cursor": cursor,
             "phase": Phase.CHANGES,

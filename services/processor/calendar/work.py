@@ -17,13 +17,14 @@ from services.meshkit.metrics import UNEXPECTED
 from services.processor.calendar.google import GoogleCalendars
 from services.processor.calendar.graph import GraphCalendars
 from services.processor.calendar.ledger import CalendarChangedError, CalendarLedger
+from services.processor.calendar.pushes import pushes_of, state_followed
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.source import CalendarSource
 from services.processor.calendar.store import calendars
 from services.processor.calendar.sync import CalendarGoneError, CalendarSync
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
-from services.processor.mailbox.lease import LeaseLostError
+from services.processor.mailbox.lease_endings import LeaseLostError
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache
@@ -95,6 +96,10 @@ class CalendarWork:
 
     async def process(self, held: HeldMailbox, due: Sequence[DueCalendars]) -> None:
         """See `MailboxWork.process`. Failures concern calendars alone."""
+        if pushes_of(held.lease):
+            # The pushes of this lease have made their calendars due since the due ones were read.
+            async with self._transactions.reading() as connection:
+                due = await self.read_due(connection, held.lease.tenant_id, ())
         for one in due:
             with correlated(new_id()):
                 await self._process(held, one)
@@ -117,7 +122,8 @@ class CalendarWork:
             return
         source = self._source(provider, access)
         ledger = CalendarLedger(self._transactions, lent.tenant, held.lease.fence, self._clock)
-        sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address)
+        pushed = await state_followed(self._transactions, held.lease)
+        sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address, pushed)
         try:
             if due.is_list_due:
                 await self._read_list(held, source, ledger, lent.tenant.address)

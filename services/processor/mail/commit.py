@@ -1,12 +1,14 @@
 """Decide the events of messages, and commit the decision and its causes in one transaction.
 
-The order within is fixed: the fence first, which locks the mailbox's row; then reading, deciding, threads, notes; the
-events last, since publishing locks the stream until the commit.
+The facts are read first, and need no lock: only the holder of the fence writes them. One statement then checks the
+fence, which locks the mailbox's row, and writes states, threads and events. Alone, it is a transaction of its own. When
+other tables are written too, it is the last one of a transaction, since publishing locks the stream until the commit.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from mailmesh.mail.v1 import event_pb2, message_pb2
@@ -18,8 +20,8 @@ from services.processor.mail import threads
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide import decide
 from services.processor.mail.decision import Decision, PendingEvent
-from services.processor.mail.sources.findings import Finding
-from services.processor.mail.state import COMMAND, ReportedChange
+from services.processor.mail.sources.findings import Finding, Found
+from services.processor.mail.state import COMMAND, UPDATED, ReportedChange
 from services.processor.mail.store import changes, facts, lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.seen_change import OwnChanges, SeenChange
@@ -28,7 +30,7 @@ from services.processor.metrics import EVENTS, LAG_SECONDS, PUT_OFF, STEP_SECOND
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.publish import EventDraft, PublishedEvent, publish
 
-_UPDATED = "mail.updated"
+_MAIL_UPDATED = "mail.updated"
 
 OwnMessages: TypeAlias = Callable[[db.Connection, str, Mapping[str, str]], Awaitable[Mapping[str, str]]]
 """Tells which marked messages of a tenant are the mail of its own sends: marks by message id in, ids of sends out."""
@@ -102,24 +104,31 @@ class MailCommitter:
             StoreUnavailable: PostgreSQL cannot be reached or is too slow; the commit may or may not have happened.
         """
         with STEP_SECONDS.labels("store").time():
-            ids = [observation.reported.message_id for observation in observations]
-            async with self._transactions.locked(
-                lambda lent: facts.read_locked(lent, tenant.tenant_id, fence, ids)
-            ) as (connection, known):
-                decisions = await self._decided(connection, tenant.tenant_id, observations, coverage, known)
+            known = await self._known(tenant.tenant_id, observations)
+            decided = self._decided(observations, coverage, known)
+            written = _Written(decided, known)
+            is_alone = also is None and written.is_alone
+            opened = self._transactions.alone() if is_alone else self._transactions.fenced(tenant.tenant_id, fence)
+            async with opened as connection:
                 if also is not None:
                     await also(connection)
-                published = await self._written(connection, tenant, decisions, known)
-        self._count(tenant.provider, decisions)
+                published = await self._write(connection, tenant, fence, written)
+        self._count(tenant.provider, decided)
         return published
 
-    async def _decided(
-        self,
-        connection: db.Connection,
-        tenant_id: str,
-        observations: Sequence[Observation],
-        coverage: Coverage,
-        known: facts.MessageFacts,
+    async def _known(self, tenant_id: str, observations: Sequence[Observation]) -> facts.MessageFacts:
+        """Read the facts about the messages, and those that decide the threads of the new ones."""
+        new = [
+            observation.finding.mapped.message
+            for observation in observations
+            if isinstance(observation.finding, Found) and observation.reported.kinds != {UPDATED}
+        ]
+        ids = [observation.reported.message_id for observation in observations]
+        async with self._transactions.reading() as connection:
+            return await facts.read(connection, tenant_id, ids, threads.question_about(new))
+
+    def _decided(
+        self, observations: Sequence[Observation], coverage: Coverage, known: facts.MessageFacts
     ) -> list[tuple[ReportedChange, Decision]]:
         retry_policy = RetryPolicy.from_settings(self._settings, self._clock.now())
         decided = []
@@ -128,83 +137,33 @@ class MailCommitter:
             reported = observation.reported.merged(known.lookups.get(message_id))
             decision = decide(reported, observation.finding, known.states.get(message_id), coverage, retry_policy)
             decided.append((reported, decision))
-        done = [
-            reported.message_id
-            for reported, decision in decided
-            if decision.again_at is None and reported.message_id in known.lookups
-        ]
-        await lookups.remove(connection, tenant_id, done)
         return decided
 
-    async def _written(
-        self,
-        connection: db.Connection,
-        tenant: tenant_pb2.Tenant,
-        decided: Sequence[tuple[ReportedChange, Decision]],
-        known: facts.MessageFacts,
+    async def _write(
+        self, connection: db.Connection, tenant: tenant_pb2.Tenant, fence: int, written: "_Written"
     ) -> int:
-        tenant_id = tenant.tenant_id
-        states = [decision.known for _, decision in decided if decision.known]
-        again = [
-            (decision.reported, decision.again_at) for _, decision in decided if decision.reported and decision.again_at
-        ]
-        await lookups.save(connection, tenant_id, again)
-        drafted = [
-            (reported, event_to_publish) for reported, decision in decided for event_to_publish in decision.pending
-        ]
+        tenant_id, drafted, mails = tenant.tenant_id, written.drafted, written.mails
+        await lookups.remove(connection, tenant_id, written.done_lookups)
+        await lookups.save(connection, tenant_id, written.later_lookups)
         if not drafted:
-            await messages.save(connection, tenant_id, states)
+            await messages.save(connection, tenant_id, written.states)
             return 0
-        mails = {
-            reported.message_id: event_to_publish.mapped.message
-            for reported, event_to_publish in drafted
-            if event_to_publish.mapped is not None
-        }
-        conversations = await threads.Threads.of(connection, tenant_id, mails, known.threads)
-        own = await self._own(connection, tenant_id, drafted)
-        modified = await self._modified(connection, tenant_id, drafted)
+        conversations = await threads.Threads.of(connection, tenant_id, mails, written.known)
+        own = await self._own_messages(connection, tenant_id, written.marks) if written.marks else {}
+        modified = await self._own_changes(connection, tenant_id, written.seen_changes) if written.seen_changes else {}
         drafts = [
             EventDraft(_event(conversations, tenant, reported, event_to_publish, own, modified))
             for reported, event_to_publish in drafted
         ]
-        await changes.write(connection, tenant_id, states, conversations.additions, self._clock.now())
         telling = {
             message_id: mail for message_id, mail in mails.items() if mail.HasField("report") or message_id in own
         }
         if telling:
             drafts += await self._reports(connection, tenant_id, telling, own, self._clock.now())
-        published = (await publish(connection, drafts))[: len(drafted)]
+        write = partial(changes.write, tenant_id, fence, written.states, conversations.additions, self._clock.now())
+        published = (await publish(connection, drafts, write))[: len(drafted)]
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)
-
-    async def _own(
-        self, connection: db.Connection, tenant_id: str, drafted: Sequence[tuple[ReportedChange, PendingEvent]]
-    ) -> Mapping[str, str]:
-        """Return the ids of sends by the ids of their messages; mail without a mark, nearly all mail, costs nothing."""
-        marks = {
-            reported.message_id: event_to_publish.mapped.send_mark
-            for reported, event_to_publish in drafted
-            if event_to_publish.mapped is not None and event_to_publish.mapped.send_mark
-        }
-        return await self._own_messages(connection, tenant_id, marks) if marks else {}
-
-    async def _modified(
-        self, connection: db.Connection, tenant_id: str, drafted: Sequence[tuple[ReportedChange, PendingEvent]]
-    ) -> Mapping[str, str]:
-        """Return the ids of modifications by the ids of the messages that they alone changed."""
-        seen = [
-            SeenChange(
-                reported.message_id,
-                event_to_publish.version,
-                frozenset(change.fields) | ({"folder_id"} if change.previous_folder_id else set()),
-                frozenset(change.label_ids_added),
-                frozenset(change.label_ids_removed),
-                event_to_publish.is_compared,
-            )
-            for reported, event_to_publish in drafted
-            if event_to_publish.event_type == _UPDATED and (change := event_to_publish.change) is not None
-        ]
-        return await self._own_changes(connection, tenant_id, seen) if seen else {}
 
     async def _note_open(
         self,
@@ -231,6 +190,58 @@ class MailCommitter:
                 LAG_SECONDS.labels(provider).observe(max(0.0, (now - reported.received_at).total_seconds()))
 
 
+class _Written:
+    """What decisions write, besides the events.
+
+    Args:
+        decided: The decisions, with the changes that they are about.
+        known: The stored facts.
+    """
+
+    def __init__(self, decided: Sequence[tuple[ReportedChange, Decision]], known: facts.MessageFacts) -> None:
+        self.known = known
+        self.states = [decision.known for _, decision in decided if decision.known]
+        self.later_lookups = [
+            (decision.reported, decision.again_at) for _, decision in decided if decision.reported and decision.again_at
+        ]
+        self.done_lookups = [
+            reported.message_id
+            for reported, decision in decided
+            if decision.again_at is None and reported.message_id in known.lookups
+        ]
+        self.drafted = [
+            (reported, event_to_publish) for reported, decision in decided for event_to_publish in decision.pending
+        ]
+        found = [
+            (reported.message_id, event_to_publish.mapped)
+            for reported, event_to_publish in self.drafted
+            if event_to_publish.mapped is not None
+        ]
+        self.mails = {message_id: mapped.message for message_id, mapped in found}
+        # The marks of sends: nearly all mail has none.
+        self.marks = {message_id: mapped.send_mark for message_id, mapped in found if mapped.send_mark}
+        self.seen_changes = [
+            SeenChange(
+                reported.message_id,
+                event_to_publish.version,
+                frozenset(change.fields) | ({"folder_id"} if change.previous_folder_id else set()),
+                frozenset(change.label_ids_added),
+                frozenset(change.label_ids_removed),
+                event_to_publish.is_compared,
+            )
+            for reported, event_to_publish in self.drafted
+            if event_to_publish.event_type == _MAIL_UPDATED and (change := event_to_publish.change) is not None
+        ]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one statement writes everything."""
+        is_more = self.marks or self.seen_changes or self.later_lookups or self.done_lookups
+        is_open = any(event_to_publish.not_enriched for _, event_to_publish in self.drafted)
+        is_report = any(mail.HasField("report") for mail in self.mails.values())
+        return bool(self.drafted) and not (is_more or is_open or is_report)
+
+
 def _event(
     conversations: threads.Threads,
     tenant: tenant_pb2.Tenant,
@@ -242,7 +253,7 @@ def _event(
     kind = event_to_publish.event_type
     # Of a send only the appearance of its mail is ours: later changes are those of others, or of a modification.
     send_id = sends.get(reported.message_id, "") if kind == "mail.created" else ""
-    modification_id = modifications.get(reported.message_id, "") if kind == _UPDATED else ""
+    modification_id = modifications.get(reported.message_id, "") if kind == _MAIL_UPDATED else ""
     event = event_pb2.NormalizedMailEvent(
         provider=tenant.provider,
         tenant_id=tenant.tenant_id,

@@ -7,18 +7,17 @@ began, when the conversation agrees or the reply's author is among the people of
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
-
-import asyncpg
 
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.mail.store import threads as store
-from services.processor.mail.store.threads import Membership
+from services.processor.mail.store.facts import MessageFacts
+from services.processor.mail.store.threads import Membership, ThreadQuestion
 
 MAX_REFERENCES = 50
 """The number of nearest references that are read and stored."""
@@ -76,15 +75,15 @@ class Threads:
         connection: db.Connection,
         tenant_id: str,
         mails: Mapping[str, message_pb2.MailMessage],
-        assigned: Mapping[str, asyncpg.Record],
+        known: MessageFacts,
     ) -> Self:
-        """Read the facts about some mails.
+        """Prepare the threads of some mails; read the facts about them that are missing, as a rule none.
 
         Args:
-            connection: A connection in a transaction that has locked the tenant's mailbox.
+            connection: A connection.
             tenant_id: The tenant's UUID.
             mails: The mails by the provider's id. `thread.provider_thread_id` is the provider's conversation.
-            assigned: By message, the thread of each message that has one already.
+            known: The facts about their messages, and about the threads that were asked for with them.
         """
         given = {
             message_id: message_pb2.Thread(
@@ -93,20 +92,13 @@ class Threads:
                 reason=row["reason"],
                 reason_message_id=row["reason_message_id"],
             )
-            for message_id, row in assigned.items()
+            for message_id, row in known.threads.items()
             if message_id in mails
         }
         links = {message_id: _Links(mail) for message_id, mail in mails.items() if message_id not in given}
-        if not links:
-            return cls(given, links, store.ThreadFacts())
-        known = await store.facts(
-            connection,
-            tenant_id,
-            {one.conversation for one in links.values()} - {""},
-            {digest for one in links.values() for digest in one.digests},
-            {address for one in links.values() for address in (*one.people, *one.writers)},
-        )
-        return cls(given, links, known)
+        question = _question(links.values())
+        is_answered = known.question.covers(question)
+        return cls(given, links, known.related if is_answered else await store.facts(connection, tenant_id, question))
 
     def assign(self, message_id: str) -> message_pb2.Thread:
         """Find or begin the thread of one of the mails. Safe to call again: yes, with the same answer."""
@@ -181,6 +173,20 @@ class Threads:
         self._memberships.append(
             Membership(message_id, thread_id, links.conversation, decision.reason, decision.message_id)
         )
+
+
+def question_about(mails: Iterable[message_pb2.MailMessage]) -> ThreadQuestion:
+    """Return the keys of the facts that decide the threads of some mails."""
+    return _question(map(_Links, mails))
+
+
+def _question(links: Iterable[_Links]) -> ThreadQuestion:
+    asked = list(links)
+    return ThreadQuestion(
+        frozenset({one.conversation for one in asked} - {""}),
+        frozenset(digest for one in asked for digest in one.digests),
+        frozenset(address for one in asked for address in (*one.people, *one.writers)),
+    )
 
 
 def _people(message: message_pb2.MailMessage) -> Iterator[str]:

@@ -13,6 +13,7 @@ from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.guard import Guard
 from services.meshkit.loops import IDLE_ROUNDS
 from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.mailbox.lease_endings import LeaseEndings
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Dispatcher:
 
     Args:
         inbox: The source of leases.
+        endings: The process's leases that end; its claims take them along.
         due_tenants: The query of Processor's own queue.
         process: Processes a lease. Raises only cancellation.
         settings: Bounds.
@@ -41,12 +43,14 @@ class Dispatcher:
     def __init__(
         self,
         inbox: InboxClient,
+        endings: LeaseEndings,
         due_tenants: DueTenants,
         process: Process,
         settings: ProcessorSettings,
         idle_factor: float = 1.0,
     ) -> None:
         self._inbox = inbox
+        self._endings = endings
         self._due_tenants = due_tenants
         self._process = process
         self._settings = settings
@@ -71,10 +75,12 @@ class Dispatcher:
 
         Work that is not done within the grace is cancelled, and releases its items.
         """
+        self._endings.open(self._woken.set)
         try:
             await Guard("dispatcher", self._settings.sweep_seconds, _LONGEST_PAUSE_SECONDS).until_cancelled(self._round)
         finally:
             self._is_closing = True
+            self._endings.close()
             await self._close()
 
     async def sweep(self) -> int:
@@ -92,7 +98,8 @@ class Dispatcher:
         for tenant_id in await self._due_tenants(self._free):
             if tenant_id in self._running.values() or not self._may_take():
                 continue
-            taken += self._start(await self._inbox.claim(self._settings.claim_items, 1, tenant_id, hold_idle=True))
+            answer = await self._inbox.claim(self._settings.claim_items, 1, tenant_id, hold_idle=True)
+            taken += self._start(answer.leases)
         return taken
 
     def _may_take(self) -> bool:
@@ -117,10 +124,11 @@ class Dispatcher:
     async def _take_all(self) -> None:
         """Claim until nothing is due or no room is left."""
         self._was_full = False
-        while self._free:
-            wanted = min(self._free, self._settings.claim_items, 50)
+        # The mailboxes whose leases end with the claim make room for others.
+        while room := self._free + len(self._endings):
+            wanted = min(room, self._settings.claim_items, 50)
             # A claim that does not fill its bound has found everything that is due.
-            if self._start(await self._inbox.claim(self._settings.claim_items, wanted)) < wanted:
+            if self._start(await self._endings.claim(self._settings.claim_items, wanted)) < wanted:
                 return
         self._was_full = True
 

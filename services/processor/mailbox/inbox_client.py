@@ -15,7 +15,7 @@ from services.processor.metrics import ITEMS, STEP_SECONDS
 
 _CALL_SECONDS = 10.0
 _DETAIL_CHARACTERS = 500
-_NOTIFICATIONS = frozenset({"mail", "mailbox_changed"})
+_NOTIFICATIONS = frozenset({"mail", "mailbox_changed", "calendar_changed"})
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,14 @@ class InboxClient:
         self._lease = Duration(seconds=lease_seconds)
 
     async def claim(
-        self, max_items: int, max_tenants: int, tenant_id: str = "", *, hold_idle: bool = False
-    ) -> Sequence[inbox_pb2.TenantLease]:
+        self,
+        max_items: int,
+        max_tenants: int,
+        tenant_id: str = "",
+        *,
+        hold_idle: bool = False,
+        endings: Sequence[inbox_pb2.LeaseEnding] = (),
+    ) -> inbox_pb2.ClaimItemsResponse:
         """Claim due items.
 
         Args:
@@ -74,6 +80,7 @@ class InboxClient:
             max_tenants: The largest number of tenants.
             tenant_id: The only tenant to claim for; empty means any.
             hold_idle: Whether that tenant is also leased when it has no due item.
+            endings: Leases that end before anything is claimed.
 
         Raises:
             MeshError: Ingest or its database cannot be reached.
@@ -85,13 +92,16 @@ class InboxClient:
             lease=self._lease,
             tenant_id=tenant_id,
             hold_idle=hold_idle,
+            endings=endings,
         )
         started = time.perf_counter()
         answer = await self._stub.ClaimItems(request, timeout=_CALL_SECONDS)
         if answer.leases:
             STEP_SECONDS.labels("claim").observe(time.perf_counter() - started)
             _observe_queued(answer.leases)
-        return list(answer.leases)
+        for ending, ended in zip(endings, answer.endings, strict=False):  # an earlier Ingest answers none
+            ITEMS.labels("done").inc(0 if ended.is_lost else len(ending.item_ids))
+        return answer
 
     async def extend(self, tenant_id: str, fence: int) -> None:
         """Extend a lease. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
@@ -105,8 +115,7 @@ class InboxClient:
             Whether the lease has ended and the mailbox is due again at once.
         """
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
-        with STEP_SECONDS.labels("settle").time():
-            answer = await self._stub.AckItems(request, timeout=_CALL_SECONDS)
+        answer = await self._stub.AckItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("done").inc(len(request.item_ids))
         return answer.is_due
 
@@ -123,6 +132,13 @@ class InboxClient:
         request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
         await self._stub.BuryItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("buried").inc(len(request.items))
+
+    async def set_followed_calendars(
+        self, tenant_id: str, fence: int, calendars: Sequence[inbox_pb2.FollowedCalendar]
+    ) -> None:
+        """State which calendars of a tenant are followed. Safe to call again."""
+        request = inbox_pb2.SetFollowedCalendarsRequest(tenant_id=tenant_id, fence=fence, calendars=calendars)
+        await self._stub.SetFollowedCalendars(request, timeout=_CALL_SECONDS)
 
     async def enqueue_reconcile(
         self,

@@ -11,14 +11,11 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
 from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
+from services.processor.mailbox.lease_endings import LeaseEndings, LeaseLostError
 
 logger = structlog.get_logger(__name__)
 
 _LOST = "MAILBOX_HELD"
-
-
-class LeaseLostError(Exception):
-    """The lease is lost: another worker has leased the mailbox, or will."""
 
 
 class Lease:
@@ -26,19 +23,24 @@ class Lease:
 
     Args:
         inbox: The client of the inbox that the lease came from.
+        endings: The process's leases that end.
         claimed: The lease as Ingest granted it.
     """
 
-    def __init__(self, inbox: InboxClient, claimed: inbox_pb2.TenantLease) -> None:
+    def __init__(self, inbox: InboxClient, endings: LeaseEndings, claimed: inbox_pb2.TenantLease) -> None:
         self.tenant_id = claimed.tenant_id
         self.fence = claimed.fence
         self.watches: Sequence[item_pb2.Watch] = list(claimed.watches)
+        self.claimed: Sequence[item_pb2.InboxItem] = tuple(claimed.items)
+        """All items that the lease began with."""
+        self.calendar_watches: Sequence[item_pb2.CalendarWatch] = list(claimed.calendar_watches)
         self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in claimed.items}
         self.has_more = claimed.has_more
         self.is_over = False
         self.is_due_again = False
         """Whether the mailbox had, or may have, further items that were due when the lease ended."""
         self._inbox = inbox
+        self._endings = endings
         self._last: list[str] = []
 
     @property
@@ -49,7 +51,9 @@ class Lease:
     async def acknowledge(self, item_ids: Iterable[str]) -> None:
         """Acknowledge items whose effects are committed; the lease continues. The last ones wait for `end`."""
         ids = [item_id for item_id in item_ids if item_id in self.items]
-        if not ids or len(ids) == len(self.items):
+        if not ids:
+            return
+        if len(ids) == len(self.items):
             self._last = ids
             return
         with _losing():
@@ -76,13 +80,22 @@ class Lease:
             self.is_due_again = True
             self._forget(item.item_id for item in items)
 
+    async def set_followed_calendars(self, calendars: Sequence[inbox_pb2.FollowedCalendar]) -> None:
+        """State which calendars are followed, so that the provider pushes their changes. Safe to call again."""
+        with _losing():
+            await self._inbox.set_followed_calendars(self.tenant_id, self.fence, calendars)
+
     async def end(self) -> None:
         """Acknowledge the last items and end the lease. Safe to call again."""
         if self.is_over:
             return
         was_due, self.is_due_again = self.is_due_again, True  # until the answer tells, which may be lost
         with _losing():
-            self.is_due_again = await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False) or was_due
+            if len(self._last) == len(self.items):
+                is_due = await self._endings.end(self.tenant_id, self.fence, self._last, has_more=self.has_more)
+            else:  # the attempts of the others count
+                is_due = await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False)
+            self.is_due_again = is_due or was_due
         self._forget(self._last)
         self.is_over = True
 

@@ -1,14 +1,12 @@
 """Transactions that only the holder of a mailbox can commit: the fence, and nothing of what a wing writes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import FENCED
-
-Read = TypeVar("Read")
 
 _WAIT_SECONDS = 5.0
 
@@ -31,6 +29,18 @@ class Transactions:
         return db.connection(self._pool, _WAIT_SECONDS)
 
     @asynccontextmanager
+    async def alone(self) -> AsyncIterator[db.Connection]:
+        """Lend a connection for one statement that checks the fence by itself and is a transaction of its own.
+
+        Raises:
+            FencedError: Another worker holds the mailbox.
+            StoreUnavailable: PostgreSQL cannot be reached or is too slow; the statement may or may not have committed.
+        """
+        async with self.reading() as connection:
+            with _counted():
+                yield connection
+
+    @asynccontextmanager
     async def fenced(self, tenant_id: str, fence: int) -> AsyncIterator[db.Connection]:
         """Run the block in a transaction that commits only while the mailbox is still held under this fence.
 
@@ -40,22 +50,16 @@ class Transactions:
             FencedError: Another worker holds the mailbox.
             StoreUnavailable: PostgreSQL cannot be reached or is too slow.
         """
-        async with self.locked(lambda connection: mailboxes.lock_fenced(connection, tenant_id, fence)) as (lent, _):
-            yield lent
-
-    @asynccontextmanager
-    async def locked(
-        self, lock: Callable[[db.Connection], Awaitable[Read]]
-    ) -> AsyncIterator[tuple[db.Connection, Read]]:
-        """Like `fenced`, with a first statement of the caller's, which locks the mailbox's row and reads something.
-
-        Args:
-            lock: The first statement. Raises `FencedError` when the mailbox's row does not have the holder's fence.
-        """
         async with db.transaction(self._pool, _WAIT_SECONDS) as connection:
-            try:
-                read = await lock(connection)
-            except mailboxes.FencedError:
-                FENCED.inc()
-                raise
-            yield connection, read
+            with _counted():
+                await mailboxes.lock_fenced(connection, tenant_id, fence)
+            yield connection
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    try:
+        yield
+    except mailboxes.FencedError:
+        FENCED.inc()
+        raise

@@ -18,7 +18,8 @@ from services.meshkit.tracing import span
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
 from services.processor.mailbox.intervals import Intervals
-from services.processor.mailbox.lease import Lease, LeaseLostError
+from services.processor.mailbox.lease import Lease
+from services.processor.mailbox.lease_endings import LeaseEndings, LeaseLostError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.store import due_queues, mailboxes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
@@ -31,6 +32,8 @@ from services.processor.settings import ProcessorSettings
 logger = structlog.get_logger(__name__)
 
 _RELEASE_SECONDS = 5.0
+_NO_MAIL = frozenset({"reconcile", "calendar_changed"})
+"""The items that report no mail."""
 
 
 class MailboxWorker(Generic[Due]):
@@ -38,6 +41,7 @@ class MailboxWorker(Generic[Due]):
 
     Args:
         inbox: The source of items.
+        endings: The process's leases that end.
         transactions: The process's transactions.
         tokens: The process's tokens.
         work: The work of the wing on a held mailbox.
@@ -48,6 +52,7 @@ class MailboxWorker(Generic[Due]):
     def __init__(
         self,
         inbox: InboxClient,
+        endings: LeaseEndings,
         transactions: Transactions,
         tokens: TokenCache,
         work: MailboxWork[Due],
@@ -55,6 +60,7 @@ class MailboxWorker(Generic[Due]):
         clock: Clock,
     ) -> None:
         self._inbox = inbox
+        self._endings = endings
         self._transactions = transactions
         self._tokens = tokens
         self._work = work
@@ -76,7 +82,7 @@ class MailboxWorker(Generic[Due]):
         Returns:
             Whether the mailbox is due again at once.
         """
-        lease = Lease(self._inbox, claimed)
+        lease = Lease(self._inbox, self._endings, claimed)
         first = next(iter(claimed.items), None)
         parent = first.traceparent if first else ""
         with HELD.track_inprogress(), correlated(first.correlation_id if first else ""), span("mailbox", parent=parent):
@@ -119,7 +125,7 @@ class MailboxWorker(Generic[Due]):
         begins = [watch.covered_from.ToDatetime(UTC) for watch in lease.watches if watch.HasField("covered_from")]
         is_polled = bool(lease.watches) and all(watch.is_polled for watch in lease.watches)
         # A reconciliation is no sign of use: it would keep an idle mailbox at the interval of a busy one.
-        has_news = any(item.WhichOneof("content") != "reconcile" for item in lease.waiting)
+        has_news = any(item.WhichOneof("content") not in _NO_MAIL for item in lease.waiting)
         intervals = Intervals.of(self._settings)
         in_use = intervals.active if has_news else intervals.idle
         async with self._transactions.reading() as connection:

@@ -1,9 +1,10 @@
 """Publish events: assign their ids and positions, as the last step before the caller's commit."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
@@ -24,7 +25,7 @@ from services.processor.stream.serialization import (
     Content,
     split,
 )
-from services.processor.stream.store.event_log import EventRow, KeyRow, append, holders
+from services.processor.stream.store.event_log import Appended, EventRow, KeyRow, append, holders
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
@@ -148,7 +149,13 @@ class PublishedEvent:
     is_new: bool
 
 
-async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
+Append: TypeAlias = Callable[[db.Connection, Sequence[EventRow], Sequence[KeyRow]], Awaitable[Appended | None]]
+"""Appends events, with their keys, to the stream."""
+
+
+async def publish(
+    connection: db.Connection, drafts: Sequence[EventDraft], append: Append = append
+) -> list[PublishedEvent]:
     """Publish events within the caller's transaction, which must commit right after.
 
     From here to the commit no other transaction can publish: this keeps an event from becoming visible behind a reader.
@@ -157,6 +164,7 @@ async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> li
     Args:
         connection: A connection in a transaction of isolation READ COMMITTED.
         drafts: The events, in the order in which they are to be read.
+        append: Appends them; a caller's own statement may write more with them.
 
     Returns:
         One result for each draft, in the same order.
@@ -167,7 +175,7 @@ async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> li
     candidates: dict[bytes, _Candidate] = {}
     for key, draft in zip(keys, drafts, strict=True):
         candidates.setdefault(key, _Candidate(draft, UUID(new_id())))
-    positions = await _append(connection, candidates)
+    positions = await _append(connection, candidates, append)
     taken = [candidate.key_row(key) for key, candidate in candidates.items() if key not in positions]
     earlier = await holders(connection, taken) if taken else {}
     found = {key: candidates[key].event_id for key in positions} | earlier
@@ -185,7 +193,9 @@ class _Candidate:
         return KeyRow(self.draft.tenant_id, key, self.event_id, self.draft.is_key_permanent)
 
 
-async def _append(connection: db.Connection, candidates: Mapping[bytes, _Candidate]) -> dict[bytes, str]:
+async def _append(
+    connection: db.Connection, candidates: Mapping[bytes, _Candidate], append: Append
+) -> dict[bytes, str]:
     """Append the events whose keys are free; return the position after each, by key."""
     if not candidates:
         return {}

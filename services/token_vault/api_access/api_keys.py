@@ -89,7 +89,7 @@ class ApiKeys:
         wanted = replace(wanted, abilities=_abilities(wanted))
         limits = await self._limits(caller)
         wanted = _narrowed(caller, limits, wanted)
-        row, secret = _made(wanted, caller.key_id, now)
+        row, secret = made_key(wanted, caller.key_id, now)
         async with db.transaction(self._pool) as connection:
             if wanted.request_id:
                 before = await api_keys.remember_request(
@@ -108,7 +108,7 @@ class ApiKeys:
         """Create an unlimited admin key: for the command line, which has no key to ask with yet."""
         now = self._clock.now()
         wanted = NewKey(display_name, Role.ADMIN, frozenset(), None, abilities=(ALL_ABILITIES,))
-        row, secret = _made(wanted, actor, now)
+        row, secret = made_key(wanted, actor, now)
         async with db.transaction(self._pool) as connection:
             await api_keys.insert_api_key(connection, row)
             await audit.append(connection, _entry(actor, "api_key.create", row, now))
@@ -213,7 +213,8 @@ def _is_within(inner: Scope, outer: Scope) -> bool:
     return outer is None or (inner is not None and inner <= outer)
 
 
-def _made(wanted: NewKey, created_by: str, now: datetime) -> tuple[ApiKeyRow, Secret]:
+def made_key(wanted: NewKey, created_by: str, now: datetime) -> tuple[ApiKeyRow, Secret]:
+    """Make a key with a random secret. It is not stored yet."""
     prefix = "".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_CHARACTERS))
     key = f"mm_{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARACTERS))
     row = ApiKeyRow(

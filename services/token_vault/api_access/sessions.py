@@ -83,18 +83,30 @@ class Sessions:
         """
         if caller.session_id:
             raise KeyRequired
-        now, secret = self._clock.now(), secrets.token_urlsafe(32)
+        now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             key = await api_keys.get_api_key(connection, caller.key_id)
             if key is None or not key.is_good(now):
                 raise ApiKeyInvalid
-            if await sessions.count_sessions(connection, key.api_key_id, now, self._life.idle) >= SESSIONS_OF_KEY:
-                raise SessionLimitReached(metadata={"limit": str(SESSIONS_OF_KEY)})
-            await self._end_presented(connection, presented)
-            row = SessionRow(new_id(), _digest(secret), key.api_key_id, now, now, self._end(key, now))
-            await sessions.insert_session(connection, row)
-            await audit.append(connection, _entry("session.create", key.api_key_id, row.session_id, now))
-        return row, key, Secret(secret)
+            row, secret = await self.open(connection, key, presented, now)
+        return row, key, secret
+
+    async def open(
+        self, connection: db.Connection, key: ApiKeyRow, presented: str, now: datetime
+    ) -> tuple[SessionRow, Secret]:
+        """Make a session for a good key, in the caller's transaction.
+
+        Raises:
+            SessionLimitReached: The key has as many sessions as it may have.
+        """
+        if await sessions.count_sessions(connection, key.api_key_id, now, self._life.idle) >= SESSIONS_OF_KEY:
+            raise SessionLimitReached(metadata={"limit": str(SESSIONS_OF_KEY)})
+        await self._end_presented(connection, presented)
+        secret = secrets.token_urlsafe(32)
+        row = SessionRow(new_id(), _digest(secret), key.api_key_id, now, now, self._end(key, now))
+        await sessions.insert_session(connection, row)
+        await audit.append(connection, _entry("session.create", key.api_key_id, row.session_id, now))
+        return row, Secret(secret)
 
     async def authenticate(self, secret: str) -> tuple[SessionRow, ApiKeyRow]:
         """Find the session of a cookie, and its key.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 import requests
@@ -178,21 +179,28 @@ class ProviderApi:
         headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         return await self._send(self._client.build_request("GET", url, headers=headers))
 
-    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+    async def post_form(self, url: str, form: Mapping[str, str], basic: tuple[str, Secret] | None = None) -> Answer:
         """Post a form, and read a JSON document.
+
+        Args:
+            url: The address.
+            form: The fields.
+            basic: Client id and secret for HTTP Basic; None sends none.
 
         Raises:
             ProviderUnavailable, ProviderThrottled: A transient failure.
         """
-        return await self._send(self._client.build_request("POST", url, data=dict(form)))
+        # Both are form-encoded first (RFC 6749, section 2.3.1).
+        auth = httpx.BasicAuth(quote_plus(basic[0]), quote_plus(basic[1].reveal())) if basic else None
+        return await self._send(self._client.build_request("POST", url, data=dict(form)), auth)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _send(self, request: httpx.Request) -> Answer:
+    async def _send(self, request: httpx.Request, auth: httpx.BasicAuth | None = None) -> Answer:
         try:
-            response = await self._client.send(request)
+            response = await self._client.send(request, auth=auth)
         except httpx.HTTPError as exc:
             raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
         error = transient_failure(self._provider, response.status_code, response.headers, response.content)

@@ -8,6 +8,7 @@ from typing_extensions import override
 from mailmesh.vault.v1 import session_service_pb2 as pb
 from mailmesh.vault.v1.session_service_pb2_grpc import SessionServiceServicer
 from services.meshkit.identity.caller import current_caller
+from services.meshkit.secret import Secret
 from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.api_access.sessions import Sessions
 from services.token_vault.servicers.api_keys import to_message
@@ -37,8 +38,7 @@ class SessionServicer(SessionServiceServicer):
     ) -> pb.CreateSessionResponse:
         presented = presented_cookies(context).get(SESSION_COOKIE, "")
         row, key, secret = await self._sessions.create(current_caller(), presented)
-        seconds = int((row.expires_at - row.created_at).total_seconds())
-        await _set_cookie(context, secret.reveal(), seconds)
+        await context.send_initial_metadata((("set-cookie", session_cookie(row, secret)),))
         return pb.CreateSessionResponse(session=self._message(row), api_key=to_message(key))
 
     @override
@@ -52,7 +52,7 @@ class SessionServicer(SessionServiceServicer):
     @override
     async def EndSession(self, request: pb.EndSessionRequest, context: "_Context[Any, Any]") -> pb.EndSessionResponse:
         ended = await self._sessions.end(current_caller(), everywhere=request.everywhere)
-        await _set_cookie(context, "", 0)
+        await context.send_initial_metadata((("set-cookie", _COOKIE.format(value="", seconds=0)),))
         return pb.EndSessionResponse(ended=ended)
 
     def _message(self, row: SessionRow) -> pb.Session:
@@ -62,5 +62,7 @@ class SessionServicer(SessionServiceServicer):
         return message
 
 
-async def _set_cookie(context: "_Context[Any, Any]", value: str, seconds: int) -> None:
-    await context.send_initial_metadata((("set-cookie", _COOKIE.format(value=value, seconds=seconds)),))
+def session_cookie(row: SessionRow, secret: Secret) -> str:
+    """Write the cookie of a new session, which lasts as long as the session."""
+    seconds = int((row.expires_at - row.created_at).total_seconds())
+    return _COOKIE.format(value=secret.reveal(), seconds=seconds)

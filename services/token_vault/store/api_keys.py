@@ -62,7 +62,9 @@ _LOCK_ADMINS = "SELECT pg_advisory_xact_lock(hashtextextended('vault.admin_keys'
 _HAS_OTHER_ADMIN = """
 SELECT EXISTS (
   SELECT 1 FROM vault.api_keys WHERE api_key_id <> $1 AND role = 'admin' AND cardinality(tenant_ids) = 0
-    AND abilities = '{*}' AND revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND expires_at >= $3)))
+    AND abilities = '{*}' AND revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND expires_at >= $3))
+    -- A person's key is no way in when the identity provider is away.
+    AND NOT EXISTS (SELECT 1 FROM vault.people WHERE people.api_key_id = api_keys.api_key_id))
 """
 _NOTE_USED = """
 UPDATE vault.api_keys SET last_used_at = $2 WHERE api_key_id = $1 AND coalesce(last_used_at, $2) <= $2

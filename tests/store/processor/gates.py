@@ -53,7 +53,11 @@ class GatedInbox(InboxServicer):
     gates: Gates
 
     async def ClaimItems(self, request: Any, context: Any) -> Any:
+        if request.endings:
+            await self.gates.passed("acking")
         answer = await super().ClaimItems(request, context)
+        if request.endings:
+            await self.gates.passed("acked")
         if answer.leases:
             await self.gates.passed("claimed")
         return answer

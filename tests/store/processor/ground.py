@@ -19,6 +19,7 @@ from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
 from services.ingest.store.items import Kind, NewItem, accept_in_transaction
 from services.meshkit import db
+from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -288,7 +289,7 @@ async def standing(
         vault = Vault(control, gates)
         pool = await stack.enter_async_context(open_pool(Secret(ingest.url), "ingest", DatabaseLimits()))
         own = await stack.enter_async_context(open_pool(Secret(processor.url), "test", DatabaseLimits(4)))
-        inbox = GatedInbox(pool, 5, lambda _tenant: None)
+        inbox = GatedInbox(pool, 5, lambda _tenant: None, lambda: None, SystemClock())
         inbox.gates = gates
         ports = {}
         for name, servicer, add, module in (

@@ -12,6 +12,7 @@ NEVER = (
     "AuditService",
     "AuthorizationService",
     "EndpointService",
+    "SignInService",
     "TokenVaultService",
     "SubscriptionService",
 )

@@ -128,7 +128,8 @@ class Receiver:
         if token := request.query.get("validationToken"):
             self.validations.append(token)
             return web.Response(text=token, content_type="text/plain")
-        body = json.loads(await request.read())
+        raw = await request.read()
+        body = json.loads(raw) if raw else None
         self.posts.append(Post(dict(request.headers), body, dict(parse_qsl(request.query_string))))
         return web.Response(status=await self.answer() if self.answer else 202)
 

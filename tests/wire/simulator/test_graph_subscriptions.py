@@ -50,7 +50,7 @@ async def test_a_url_that_does_not_echo_gets_no_subscription(graph, receiver):
         {"expirationDateTime": "2020-01-01T00:00:00Z"},
         {"expirationDateTime": "2099-01-01T00:00:00Z"},
         {"changeType": "moved"},
-        {"resource": "me/events"},
+        {"resource": "me/contacts"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -197,3 +197,34 @@ async def test_another_account_neither_sees_nor_subscribes(graph, receiver, cont
     other = Provider("", {}, await control.issue_tokens("anna@contoso.test"), graph.client, graph.base, graph.check)
     assert 404 == (await other.call("GET", f"/subscriptions/{made['id']}")).status_code
     await subscribe(other, receiver, status=403, resource=f"users/{graph.facts['id']}/messages")
+
+
+async def test_a_calendar_is_subscribed_to_and_its_events_notify(graph, receiver, control, simulator):
+    scopes = "openid Calendars.Read Calendars.Read.Shared"
+    graph.tokens = await control.issue_tokens(graph.account, scopes=scopes)
+    main = (await control.calendars(graph.account))[0]
+    team = await control.add_calendar(graph.account, "Team")
+    shared = await control.add_calendar(graph.account, "Boss", owner="boss@contoso.test")
+    user = graph.facts["id"]
+    made = await subscribe(graph, receiver, resource=f"users/{user}/calendars/{team['id']}/events")
+    await subscribe(graph, receiver, resource=f"users/{user}/events")
+    times = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00"}
+    event = await control.create_event(graph.account, team["id"], subject="One", **times)
+    await control.update_event(graph.account, team["id"], event["id"], subject="Two")
+    await control.delete_event(graph.account, team["id"], event["id"])
+    await control.create_event(graph.account, main["id"], subject="Elsewhere", **times)
+    await control.create_event(graph.account, shared["id"], subject="Unheard", **times)
+    while len(receiver.items()) < 4:
+        await receiver.wait_for(len(receiver.posts) + 1)
+
+    mine = [item for item in receiver.items() if item["subscriptionId"] == made["id"]]
+    assert ["created", "deleted", "updated"] == sorted(item["changeType"] for item in mine)
+    assert {event["id"]} == {item["resourceData"]["id"] for item in mine}
+    assert {"#Microsoft.Graph.Event"} == {item["resourceData"]["@odata.type"] for item in mine}
+    await subscribe(graph, receiver, 409, resource=f"users/{user}/events")
+    await subscribe(graph, receiver, 403, resource=f"users/{user}/calendars/{shared['id']}/events")
+    await subscribe(graph, receiver, 404, resource=f"users/{user}/calendars/nothing/events")
+    await subscribe(graph, receiver, 400, resource=f"users/{user}/calendars")
+    await subscribe(graph, receiver, 403, resource="me/messages")
+    await control.set(graph_calendar_subscriptions="default")
+    await subscribe(graph, receiver, 400, resource=f"users/{user}/calendars/{team['id']}/events", changeType="created")

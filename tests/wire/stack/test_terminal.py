@@ -34,6 +34,7 @@ COMMANDS = (
     ("subscriptions", "create", ID),
     ("subscriptions", "batch-create", ID),
     ("subscriptions", "list"),
+    ("subscriptions", "health"),
     ("subscriptions", "get", ID),
     ("subscriptions", "renew", ID),
     ("subscriptions", "delete", ID, "--yes"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -68,6 +68,40 @@ async def is_any_followed(connection: db.Connection, tenant_id: str) -> bool:
             tenant_id,
             [int(state) for state in IN_USE],
         )
+    )
+
+
+async def followed(connection: db.Connection, tenant_id: str, limit: int) -> list[CalendarRow]:
+    """Read the calendars of a tenant that a worker reads, in the order of their ids."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.calendars"  # noqa: S608
+        " WHERE tenant_id = $1 AND state = ANY($2::smallint[]) ORDER BY calendar_id LIMIT $3",
+        tenant_id,
+        [int(state) for state in IN_USE],
+        limit,
+    )
+    return [_row(row) for row in rows]
+
+
+async def make_due(
+    connection: db.Connection, tenant_id: str, calendar_ids: Sequence[str], now: datetime, pause: timedelta
+) -> None:
+    """Make followed calendars due, because their provider pushed. Safe to call again.
+
+    Args:
+        connection: In a transaction.
+        tenant_id: The tenant.
+        calendar_ids: The calendars. One whose last reading failed keeps its time, which respects the provider's wishes.
+        now: The time.
+        pause: The shortest time since the last reading.
+    """
+    await connection.execute(
+        "UPDATE processor.calendars SET due_at = LEAST(due_at, GREATEST($3, synced_at + $4::interval))"
+        " WHERE tenant_id = $1 AND calendar_id = ANY($2::uuid[]) AND due_at IS NOT NULL AND reason = ''",
+        tenant_id,
+        list(calendar_ids),
+        now,
+        pause,
     )
 
 

@@ -31,7 +31,7 @@ from services.processor.mail.store import backfills
 from services.processor.mail.store.backfills import FAILED, FINISHED, BackfillRow
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
-from services.processor.mailbox.lease import LeaseLostError
+from services.processor.mailbox.lease_endings import LeaseLostError
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.store.mailboxes import FencedError

@@ -1,32 +1,59 @@
-"""Everything that a commit writes about messages and their threads, in one statement before the events."""
+"""Everything that a commit writes about messages, their threads and their events, in one statement."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from services.meshkit import db
 from services.processor.mail.state import MessageState
 from services.processor.mail.store import messages, threads
 from services.processor.mail.store.threads import ThreadAdditions
+from services.processor.mailbox.store.mailboxes import FencedError
+from services.processor.stream.store import event_log
+from services.processor.stream.store.event_log import Appended, EventRow, KeyRow
 
+# The first part locks the mailbox's row, on condition that it has the holder's fence, and waits for another transaction
+# with the row. Without the fence nothing else is written.
+_IS_HELD = "EXISTS (SELECT FROM held)"
 _WRITE = f"""
-    WITH touched AS (
-        UPDATE processor.mailboxes SET last_event_at = $24 WHERE tenant_id = $1
-    ), {threads.JOIN}
-    {messages.SAVE}
+    WITH held AS (
+        UPDATE processor.mailboxes SET last_event_at = $24 WHERE tenant_id = $1 AND fence = $25 RETURNING tenant_id
+    ), saved AS (
+        {messages.saving(_IS_HELD)}
+    ), {threads.joining(_IS_HELD)}, {event_log.appending(_IS_HELD, arguments_before=25)}
+    SELECT {event_log.PLACE} FROM held LEFT JOIN head ON true
 """  # noqa: S608 - constants
 
 
 async def write(
-    connection: db.Connection, tenant_id: str, states: Iterable[MessageState], additions: ThreadAdditions, at: datetime
-) -> None:
-    """Write the states of messages, each message once, and the additions to their threads.
+    tenant_id: str,
+    fence: int,
+    states: Iterable[MessageState],
+    additions: ThreadAdditions,
+    at: datetime,
+    connection: db.Connection,
+    rows: Sequence[EventRow],
+    keys: Sequence[KeyRow],
+) -> Appended | None:
+    """Write the states of messages, the additions to their threads, and their events.
 
     Args:
-        connection: A connection in a transaction that has locked the tenant's mailbox.
         tenant_id: The tenant's UUID.
-        states: The states.
+        fence: The fence of the lease.
+        states: The states, of each message one.
         additions: The additions; stored facts stay.
         at: The time of the mailbox's newest event.
+        connection: A connection. Outside of a transaction, the statement is a transaction of its own.
+        rows: The events, as `event_log.append` takes them.
+        keys: Their keys.
+
+    Returns:
+        The appended events; None when every key was in use.
+
+    Raises:
+        FencedError: The fence is no longer ours; nothing is written.
     """
     columns = [*messages.save_columns(states), *threads.join_columns(additions.memberships, additions.learned)]
-    await connection.execute(_WRITE, tenant_id, *columns, at)
+    row = await connection.fetchrow(_WRITE, tenant_id, *columns, at, fence, *event_log.columns_of(rows, keys))
+    if row is None:
+        raise FencedError
+    return event_log.appended_of(row)

@@ -9,7 +9,7 @@ import orjson
 from services.meshkit import db
 from services.processor.mail.state import MessageState, State
 
-SAVE = """
+_SAVE = """
     INSERT INTO processor.messages AS m (
         tenant_id, message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
         mail_received_at, seen_at, changed_at
@@ -21,6 +21,7 @@ SAVE = """
         $9::uuid[], $10::timestamptz[])
         AS s (message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
             mail_received_at)
+    WHERE {condition}
     ON CONFLICT (tenant_id, message_id) DO UPDATE SET
         generation = excluded.generation, state = excluded.state, version = excluded.version,
         folder_id = excluded.folder_id, label_ids = excluded.label_ids, field_digests = excluded.field_digests,
@@ -54,15 +55,24 @@ async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[
     return {row["message_id"]: state_of(row) for row in rows}
 
 
+def saving(condition: str = "true") -> str:
+    """Return a statement that saves states, with the tenant's id as $1 and `save_columns` from $2 on.
+
+    Args:
+        condition: A condition without which nothing is saved.
+    """
+    return _SAVE.format(condition=condition)
+
+
 async def save(connection: db.Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
     """Write the states of messages, each message once."""
     columns = save_columns(messages)
     if columns[0]:
-        await connection.execute(SAVE, tenant_id, *columns)
+        await connection.execute(saving(), tenant_id, *columns)
 
 
 def save_columns(messages: Iterable[MessageState]) -> list[list[object]]:
-    """Return the arguments of `SAVE` after the tenant's id."""
+    """Return the arguments of `saving` after the tenant's id."""
     rows = [
         (
             known.message_id, known.generation, int(known.state), known.version, known.folder_id,

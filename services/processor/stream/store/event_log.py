@@ -1,9 +1,12 @@
 """Append to the stream: claim the keys, lock the stream's row, and leave only the commit to the caller."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import asyncpg
 
 from services.meshkit import db
 from services.processor.stream.serialization import Payload
@@ -21,10 +24,11 @@ _TAKEN = """
 # The keys come first: a statement that waits for another one's keys has not locked the stream yet. The stream's row is
 # then locked until the commit. The next publisher sees the head that this commit leaves, so positions follow the order
 # of commits, and a rollback leaves no trace.
-_APPEND = f"""
-    WITH claimed AS (
+_APPENDING = """
+    claimed AS (
         INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)
         SELECT * FROM unnest($14::uuid[], $15::bytea[], $16::uuid[], $17::boolean[])
+        WHERE {condition}
         ON CONFLICT (tenant_id, digest) DO NOTHING
         RETURNING event_id
     ), fresh AS MATERIALIZED (
@@ -50,10 +54,28 @@ _APPEND = f"""
             e.replay_id, e.original_event_id, length(e.basic), e.body_size, e.raw_size, e.basic, e.body, e.raw
         FROM head, fresh AS e
     )
-    SELECT base, epoch, (SELECT ids FROM counted) AS ids,
-        set_config('idle_in_transaction_session_timeout', '{_HOLD}', true), pg_notify('{CHANNEL}', last::text)
-    FROM head
+"""
+PLACE = f"""
+    base, epoch, (SELECT ids FROM counted) AS ids,
+    set_config('idle_in_transaction_session_timeout', '{_HOLD}', true),
+    CASE WHEN last IS NOT NULL THEN pg_notify('{CHANNEL}', last::text) END
 """  # noqa: S608 - constants
+"""The columns, from `head` of `appending`, that `appended_of` takes."""
+
+
+def appending(condition: str = "true", arguments_before: int = 0) -> str:
+    """Return the parts of a statement that append events.
+
+    Args:
+        condition: A condition without which nothing is appended.
+        arguments_before: The number of the statement's arguments before those of `columns_of`.
+    """
+    parts = _APPENDING.format(condition=condition)
+    return _ARGUMENT.sub(lambda found: f"${int(found[1]) + arguments_before}", parts)
+
+
+_ARGUMENT = re.compile(r"\$(\d+)")
+_APPEND = f"WITH {appending()} SELECT {PLACE} FROM head"  # noqa: S608 - constants
 
 
 @dataclass(frozen=True)
@@ -116,10 +138,15 @@ async def append(connection: db.Connection, rows: Sequence[EventRow], keys: Sequ
     Returns:
         The appended events; None when every key was in use.
     """
+    row = await connection.fetchrow(_APPEND, *columns_of(rows, keys))
+    return None if row is None else appended_of(row)
+
+
+def columns_of(rows: Sequence[EventRow], keys: Sequence[KeyRow]) -> list[list[object]]:
+    """Return the arguments of `appending`."""
     # One order everywhere keeps two transactions from waiting for each other.
     ordered = sorted(keys, key=lambda key: (key.tenant_id, key.digest))
-    row = await connection.fetchrow(
-        _APPEND,
+    return [
         [row.event_id for row in rows],
         [row.tenant_id for row in rows],
         [row.provider for row in rows],
@@ -137,8 +164,12 @@ async def append(connection: db.Connection, rows: Sequence[EventRow], keys: Sequ
         [key.digest for key in ordered],
         [key.event_id for key in ordered],
         [key.is_permanent for key in ordered],
-    )
-    return None if row is None else Appended(row["base"], row["epoch"], row["ids"])
+    ]
+
+
+def appended_of(row: asyncpg.Record) -> Appended | None:
+    """Return the appended events of a statement's answer; None when every key was in use."""
+    return None if row["base"] is None else Appended(row["base"], row["epoch"], row["ids"])
 
 
 async def holders(connection: db.Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:

@@ -20,6 +20,8 @@ from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys, vault_ground
 
+ORGANISATION = "0f5c9e1e-1111-4222-8333-444455556666"
+"""The directory in which people of the operator's own organisation have accounts."""
 FIRST = ("api_keys", "audit_entries")
 """Where the making of the first admin key leaves a row."""
 
@@ -76,6 +78,17 @@ def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: M
     )
 
 
+def sign_in_settings(simulator: RunningSimulator) -> dict[str, str]:
+    """The simulated Microsoft as the identity provider at which people sign in."""
+    return {
+        "MAILMESH_VAULT_SIGN_IN_ISSUER": f"{simulator.microsoft}/{ORGANISATION}/v2.0",
+        "MAILMESH_VAULT_SIGN_IN_NAME": "Example GmbH",
+        "MAILMESH_VAULT_SIGN_IN_CLIENT_ID": simulator.settings["MAILMESH_MS365_CLIENT_ID"],
+        "MAILMESH_VAULT_SIGN_IN_CLIENT_SECRET": simulator.settings["MAILMESH_MS365_CLIENT_SECRET"],
+        "MAILMESH_VAULT_SIGN_IN_GROUPS": "admins=admin,support=operator:mail.read+mail.send,readers=reader",
+    }
+
+
 @pytest.fixture(scope="module")
 def front(
     postgres: PostgresProgram,
@@ -88,7 +101,7 @@ def front(
 
     async def start() -> Front:
         async with vault_ground(database, simulator, certificates, folder, keys) as ground:
-            await ground.start(MAILMESH_PUBLIC_URL=f"http://127.0.0.1:{port}")
+            await ground.start(MAILMESH_PUBLIC_URL=f"http://127.0.0.1:{port}", **sign_in_settings(simulator))
             _, key, _ = await ground.run("create-admin-key", "--name", "first")
             for table in FIRST:
                 await ground.fetch(f"CREATE TABLE first_{table} AS TABLE vault.{table}")

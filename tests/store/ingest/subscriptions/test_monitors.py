@@ -23,7 +23,7 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
     for folder in ("inbox", "archive"):
         await ground.make(await ground.add(tenant_id, folder_id=folder, at=clock.now()), at=clock.now())
     async with WakeQueue.open(None, "processor") as wakes:
-        watch = SilenceMonitor(ground.pool, QUIET, clock, wakes.wake)
+        watch = SilenceMonitor(ground.pool, QUIET, QUIET * 6, clock, wakes.wake)
         async with db.connection(ground.pool) as connection:
             await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", clock.now())
         assert 0 == await watch.round()
@@ -93,7 +93,7 @@ async def test_a_release_waits_for_the_last_step(ground: Ground) -> None:
     assert [] == vault.released
 
 
-async def test_counting_is_never_due_at_once_again(ground: Ground) -> None:
+async def test_counting_is_never_due_at_once_again(ground: Ground, clock: ManualClock) -> None:
     await ground.make(await ground.add())
 
-    assert 0 == await SubscriptionGauges(ground.pool).round()
+    assert 0 == await SubscriptionGauges(ground.pool, clock).round()

@@ -119,8 +119,9 @@ async def test_silence_is_noted_once_for_a_while_for_what_should_push(ground: Gr
 
     async def silent_at(hours: float) -> set[str]:
         async with db.transaction(ground.pool) as connection:
-            found = await subscription_monitors.note_silent(connection, NOW + timedelta(hours=hours), QUIET, 10)
-        return {subscription_id for subscription_id, _ in found}
+            now = NOW + timedelta(hours=hours)
+            found = await subscription_monitors.note_silent(connection, now, QUIET, QUIET * 6, 10)
+        return {one.subscription_id for one in found}
 
     assert set() == await silent_at(3.9)
     assert {quiet.subscription_id} == await silent_at(4)
@@ -136,9 +137,9 @@ async def test_what_fails_is_silent_too(ground: Ground) -> None:
     async with db.transaction(ground.pool) as connection:
         await leases.record_failure(connection, held, reason="PROVIDER_UNAVAILABLE", detail="", retry_at=NOW)
         await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", NOW)
-        silent = await subscription_monitors.note_silent(connection, NOW + QUIET, QUIET, 10)
+        silent = await subscription_monitors.note_silent(connection, NOW + QUIET, QUIET, QUIET * 6, 10)
 
-    assert [(row.subscription_id, row.tenant_id)] == silent
+    assert [(row.subscription_id, row.tenant_id)] == [(one.subscription_id, one.tenant_id) for one in silent]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,14 @@ async def threads_of(
     connection: db.Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]
 ) -> Threads:
     known = await facts.read(connection, tenant_id, list(mails))
-    return await Threads.of(connection, tenant_id, mails, known.threads)
+    return await Threads.of(connection, tenant_id, mails, known)
+
+
+async def save(connection: db.Connection, tenant_id: str, threads: Threads) -> None:
+    """Write the additions of mails to threads, as the holder of the mailbox."""
+    held = "INSERT INTO processor.mailboxes (tenant_id, fence) VALUES ($1, 1) ON CONFLICT DO NOTHING"
+    await connection.execute(held, tenant_id)
+    await changes.write(tenant_id, 1, [], threads.additions, datetime.now(UTC), connection, [], [])
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def arrive(pool: db.Pool) -> Arrive:
         async with db.connection(pool) as connection, connection.transaction():
             threads = await threads_of(connection, tenant_id, {message_id: mail})
             found = threads.assign(message_id)
-            await changes.write(connection, tenant_id, [], threads.additions, datetime.now(UTC))
+            await save(connection, tenant_id, threads)
             return found
 
     return assign
@@ -193,12 +200,12 @@ async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: d
     async with db.connection(pool) as connection, connection.transaction():
         together = await threads_of(connection, TENANT, mails)
         found = {message_id: together.assign(message_id) for message_id in mails}
-        await changes.write(connection, TENANT, [], together.additions, datetime.now(UTC))
+        await save(connection, TENANT, together)
         single = {}
         for message_id, mail in mails.items():
             threads = await threads_of(connection, OTHER_TENANT, {message_id: mail})
             single[message_id] = threads.assign(message_id)
-            await changes.write(connection, OTHER_TENANT, [], threads.additions, datetime.now(UTC))
+            await save(connection, OTHER_TENANT, threads)
         again = await threads_of(connection, TENANT, mails)
 
         assert found == {message_id: again.assign(message_id) for message_id in mails}

@@ -30,7 +30,7 @@ def shown(found: GraphChange | GraphLifecycle | UnreadableError) -> dict[str, An
         case GraphLifecycle():
             return {"kind": "lifecycle", "subscription": found.provider_subscription_id, "event": found.event}
     return {
-        "kind": "change",
+        "kind": "event" if found.is_of_calendar else "change",
         "subscription": found.provider_subscription_id,
         "change_type": found.change_type,
         "message_id": found.message_id,

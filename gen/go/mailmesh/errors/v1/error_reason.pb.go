@@ -766,6 +766,18 @@ const (
 	// Do: Disconnect the tenant first; then connect the mailbox the other way.
 	// Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE ErrorReason = 217
+	// CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+	// Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+	// Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOT_PUSHED ErrorReason = 222
+	// SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+	// Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+	// Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_OF_CALENDAR ErrorReason = 223
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -790,6 +802,20 @@ const (
 	// Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 	// Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_MODEL_NOT_INSTALLED ErrorReason = 233
+	// SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: A browser tried to sign in at an identity provider, and the settings name none.
+	// Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+	// Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SIGN_IN_NOT_OFFERED ErrorReason = 250
+	// SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+	//
+	// When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+	// the groups out because they are too many.
+	// Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+	// of the app.
+	// Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
+	ErrorReason_ERROR_REASON_SIGN_IN_NOT_ALLOWED ErrorReason = 251
 	// MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
@@ -960,10 +986,14 @@ var (
 		215: "ERROR_REASON_DIRECTORY_NOT_FOUND",
 		216: "ERROR_REASON_MAILBOX_NOT_ALLOWED",
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
+		222: "ERROR_REASON_CALENDAR_NOT_PUSHED",
+		223: "ERROR_REASON_SUBSCRIPTION_OF_CALENDAR",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
 		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
+		250: "ERROR_REASON_SIGN_IN_NOT_OFFERED",
+		251: "ERROR_REASON_SIGN_IN_NOT_ALLOWED",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
 		239: "ERROR_REASON_WORKFLOW_UNKNOWN",
@@ -1096,10 +1126,14 @@ var (
 		"ERROR_REASON_DIRECTORY_NOT_FOUND":            215,
 		"ERROR_REASON_MAILBOX_NOT_ALLOWED":            216,
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
+		"ERROR_REASON_CALENDAR_NOT_PUSHED":            222,
+		"ERROR_REASON_SUBSCRIPTION_OF_CALENDAR":       223,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
 		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
+		"ERROR_REASON_SIGN_IN_NOT_OFFERED":            250,
+		"ERROR_REASON_SIGN_IN_NOT_ALLOWED":            251,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
 		"ERROR_REASON_WORKFLOW_UNKNOWN":               239,
@@ -1141,7 +1175,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf3'\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x94)\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1266,11 +1300,15 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01\x12%\n" +
 	" ERROR_REASON_DIRECTORY_NOT_FOUND\x10\xd7\x01\x12%\n" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
-	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12$\n" +
+	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12%\n" +
+	" ERROR_REASON_CALENDAR_NOT_PUSHED\x10\xde\x01\x12*\n" +
+	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
-	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12$\n" +
+	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12%\n" +
+	" ERROR_REASON_SIGN_IN_NOT_OFFERED\x10\xfa\x01\x12%\n" +
+	" ERROR_REASON_SIGN_IN_NOT_ALLOWED\x10\xfb\x01\x12$\n" +
 	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
 	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01\x12\"\n" +
 	"\x1dERROR_REASON_WORKFLOW_UNKNOWN\x10\xef\x01\x12(\n" +

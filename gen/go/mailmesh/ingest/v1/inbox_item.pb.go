@@ -129,6 +129,7 @@ type InboxItem struct {
 	//	*InboxItem_MailboxChanged
 	//	*InboxItem_MailboxWatched
 	//	*InboxItem_Reconcile
+	//	*InboxItem_CalendarChanged
 	Content       isInboxItem_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -249,6 +250,15 @@ func (x *InboxItem) GetReconcile() *Reconcile {
 	return nil
 }
 
+func (x *InboxItem) GetCalendarChanged() *CalendarChanged {
+	if x != nil {
+		if x, ok := x.Content.(*InboxItem_CalendarChanged); ok {
+			return x.CalendarChanged
+		}
+	}
+	return nil
+}
+
 type isInboxItem_Content interface {
 	isInboxItem_Content()
 }
@@ -273,6 +283,11 @@ type InboxItem_Reconcile struct {
 	Reconcile *Reconcile `protobuf:"bytes,10,opt,name=reconcile,proto3,oneof"`
 }
 
+type InboxItem_CalendarChanged struct {
+	// calendar_changed reports that a followed calendar, or the list of calendars, has changes.
+	CalendarChanged *CalendarChanged `protobuf:"bytes,11,opt,name=calendar_changed,json=calendarChanged,proto3,oneof"`
+}
+
 func (*InboxItem_Mail) isInboxItem_Content() {}
 
 func (*InboxItem_MailboxChanged) isInboxItem_Content() {}
@@ -280,6 +295,55 @@ func (*InboxItem_MailboxChanged) isInboxItem_Content() {}
 func (*InboxItem_MailboxWatched) isInboxItem_Content() {}
 
 func (*InboxItem_Reconcile) isInboxItem_Content() {}
+
+func (*InboxItem_CalendarChanged) isInboxItem_Content() {}
+
+// CalendarChanged reports that a followed calendar, or the list of calendars, may have changed. It carries no change: a worker
+// reads the calendar by its own cursor.
+type CalendarChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_id is mailmesh's UUID of the calendar. Empty means the list of calendars.
+	CalendarId    string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarChanged) Reset() {
+	*x = CalendarChanged{}
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarChanged) ProtoMessage() {}
+
+func (x *CalendarChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarChanged.ProtoReflect.Descriptor instead.
+func (*CalendarChanged) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CalendarChanged) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
 
 // MailboxChanged reports that a Gmail mailbox changed.
 type MailboxChanged struct {
@@ -294,7 +358,7 @@ type MailboxChanged struct {
 
 func (x *MailboxChanged) Reset() {
 	*x = MailboxChanged{}
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +370,7 @@ func (x *MailboxChanged) String() string {
 func (*MailboxChanged) ProtoMessage() {}
 
 func (x *MailboxChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +383,7 @@ func (x *MailboxChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailboxChanged.ProtoReflect.Descriptor instead.
 func (*MailboxChanged) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *MailboxChanged) GetHistoryId() uint64 {
@@ -351,7 +415,7 @@ type MailboxWatched struct {
 
 func (x *MailboxWatched) Reset() {
 	*x = MailboxWatched{}
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +427,7 @@ func (x *MailboxWatched) String() string {
 func (*MailboxWatched) ProtoMessage() {}
 
 func (x *MailboxWatched) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +440,7 @@ func (x *MailboxWatched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailboxWatched.ProtoReflect.Descriptor instead.
 func (*MailboxWatched) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *MailboxWatched) GetSubscriptionId() string {
@@ -416,7 +480,7 @@ type Reconcile struct {
 
 func (x *Reconcile) Reset() {
 	*x = Reconcile{}
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +492,7 @@ func (x *Reconcile) String() string {
 func (*Reconcile) ProtoMessage() {}
 
 func (x *Reconcile) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +505,7 @@ func (x *Reconcile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconcile.ProtoReflect.Descriptor instead.
 func (*Reconcile) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Reconcile) GetReason() ReconcileReason {
@@ -486,7 +550,7 @@ type Watch struct {
 
 func (x *Watch) Reset() {
 	*x = Watch{}
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +562,7 @@ func (x *Watch) String() string {
 func (*Watch) ProtoMessage() {}
 
 func (x *Watch) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +575,7 @@ func (x *Watch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watch.ProtoReflect.Descriptor instead.
 func (*Watch) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Watch) GetSubscriptionId() string {
@@ -556,11 +620,66 @@ func (x *Watch) GetIsPolled() bool {
 	return false
 }
 
+// CalendarWatch describes how the changes of one followed calendar reach mailmesh.
+type CalendarWatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_id is mailmesh's UUID of the calendar.
+	CalendarId string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// is_pushed is true while the provider pushes the calendar's changes; else they are found by polling alone.
+	IsPushed      bool `protobuf:"varint,2,opt,name=is_pushed,json=isPushed,proto3" json:"is_pushed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarWatch) Reset() {
+	*x = CalendarWatch{}
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarWatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarWatch) ProtoMessage() {}
+
+func (x *CalendarWatch) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_item_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarWatch.ProtoReflect.Descriptor instead.
+func (*CalendarWatch) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CalendarWatch) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *CalendarWatch) GetIsPushed() bool {
+	if x != nil {
+		return x.IsPushed
+	}
+	return false
+}
+
 var File_mailmesh_ingest_v1_inbox_item_proto protoreflect.FileDescriptor
 
 const file_mailmesh_ingest_v1_inbox_item_proto_rawDesc = "" +
 	"\n" +
-	"#mailmesh/ingest/v1/inbox_item.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\x88\x04\n" +
+	"#mailmesh/ingest/v1/inbox_item.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xda\x04\n" +
 	"\tInboxItem\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12;\n" +
@@ -573,8 +692,12 @@ const file_mailmesh_ingest_v1_inbox_item_proto_rawDesc = "" +
 	"\x0fmailbox_changed\x18\b \x01(\v2\".mailmesh.ingest.v1.MailboxChangedH\x00R\x0emailboxChanged\x12M\n" +
 	"\x0fmailbox_watched\x18\t \x01(\v2\".mailmesh.ingest.v1.MailboxWatchedH\x00R\x0emailboxWatched\x12=\n" +
 	"\treconcile\x18\n" +
-	" \x01(\v2\x1d.mailmesh.ingest.v1.ReconcileH\x00R\treconcileB\t\n" +
-	"\acontent\"[\n" +
+	" \x01(\v2\x1d.mailmesh.ingest.v1.ReconcileH\x00R\treconcile\x12P\n" +
+	"\x10calendar_changed\x18\v \x01(\v2#.mailmesh.ingest.v1.CalendarChangedH\x00R\x0fcalendarChangedB\t\n" +
+	"\acontent\"2\n" +
+	"\x0fCalendarChanged\x12\x1f\n" +
+	"\vcalendar_id\x18\x01 \x01(\tR\n" +
+	"calendarId\"[\n" +
 	"\x0eMailboxChanged\x12\x1d\n" +
 	"\n" +
 	"history_id\x18\x01 \x01(\x04R\thistoryId\x12*\n" +
@@ -594,7 +717,11 @@ const file_mailmesh_ingest_v1_inbox_item_proto_rawDesc = "" +
 	"\tlabel_ids\x18\x03 \x03(\tR\blabelIds\x12!\n" +
 	"\fchange_types\x18\x04 \x03(\tR\vchangeTypes\x12=\n" +
 	"\fcovered_from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vcoveredFrom\x12\x1b\n" +
-	"\tis_polled\x18\x06 \x01(\bR\bisPolled*\xc4\x02\n" +
+	"\tis_polled\x18\x06 \x01(\bR\bisPolled\"M\n" +
+	"\rCalendarWatch\x12\x1f\n" +
+	"\vcalendar_id\x18\x01 \x01(\tR\n" +
+	"calendarId\x12\x1b\n" +
+	"\tis_pushed\x18\x02 \x01(\bR\bisPushed*\xc4\x02\n" +
 	"\x0fReconcileReason\x12 \n" +
 	"\x1cRECONCILE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18RECONCILE_REASON_CREATED\x10\x01\x12 \n" +
@@ -621,32 +748,35 @@ func file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_ingest_v1_inbox_item_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_ingest_v1_inbox_item_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mailmesh_ingest_v1_inbox_item_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_mailmesh_ingest_v1_inbox_item_proto_goTypes = []any{
 	(ReconcileReason)(0),           // 0: mailmesh.ingest.v1.ReconcileReason
 	(*InboxItem)(nil),              // 1: mailmesh.ingest.v1.InboxItem
-	(*MailboxChanged)(nil),         // 2: mailmesh.ingest.v1.MailboxChanged
-	(*MailboxWatched)(nil),         // 3: mailmesh.ingest.v1.MailboxWatched
-	(*Reconcile)(nil),              // 4: mailmesh.ingest.v1.Reconcile
-	(*Watch)(nil),                  // 5: mailmesh.ingest.v1.Watch
-	(*timestamppb.Timestamp)(nil),  // 6: google.protobuf.Timestamp
-	(*v1.NormalizedMailEvent)(nil), // 7: mailmesh.mail.v1.NormalizedMailEvent
+	(*CalendarChanged)(nil),        // 2: mailmesh.ingest.v1.CalendarChanged
+	(*MailboxChanged)(nil),         // 3: mailmesh.ingest.v1.MailboxChanged
+	(*MailboxWatched)(nil),         // 4: mailmesh.ingest.v1.MailboxWatched
+	(*Reconcile)(nil),              // 5: mailmesh.ingest.v1.Reconcile
+	(*Watch)(nil),                  // 6: mailmesh.ingest.v1.Watch
+	(*CalendarWatch)(nil),          // 7: mailmesh.ingest.v1.CalendarWatch
+	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
+	(*v1.NormalizedMailEvent)(nil), // 9: mailmesh.mail.v1.NormalizedMailEvent
 }
 var file_mailmesh_ingest_v1_inbox_item_proto_depIdxs = []int32{
-	6, // 0: mailmesh.ingest.v1.InboxItem.received_at:type_name -> google.protobuf.Timestamp
-	7, // 1: mailmesh.ingest.v1.InboxItem.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
-	2, // 2: mailmesh.ingest.v1.InboxItem.mailbox_changed:type_name -> mailmesh.ingest.v1.MailboxChanged
-	3, // 3: mailmesh.ingest.v1.InboxItem.mailbox_watched:type_name -> mailmesh.ingest.v1.MailboxWatched
-	4, // 4: mailmesh.ingest.v1.InboxItem.reconcile:type_name -> mailmesh.ingest.v1.Reconcile
-	6, // 5: mailmesh.ingest.v1.MailboxWatched.covered_from:type_name -> google.protobuf.Timestamp
-	0, // 6: mailmesh.ingest.v1.Reconcile.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
-	6, // 7: mailmesh.ingest.v1.Reconcile.since:type_name -> google.protobuf.Timestamp
-	6, // 8: mailmesh.ingest.v1.Watch.covered_from:type_name -> google.protobuf.Timestamp
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	8,  // 0: mailmesh.ingest.v1.InboxItem.received_at:type_name -> google.protobuf.Timestamp
+	9,  // 1: mailmesh.ingest.v1.InboxItem.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
+	3,  // 2: mailmesh.ingest.v1.InboxItem.mailbox_changed:type_name -> mailmesh.ingest.v1.MailboxChanged
+	4,  // 3: mailmesh.ingest.v1.InboxItem.mailbox_watched:type_name -> mailmesh.ingest.v1.MailboxWatched
+	5,  // 4: mailmesh.ingest.v1.InboxItem.reconcile:type_name -> mailmesh.ingest.v1.Reconcile
+	2,  // 5: mailmesh.ingest.v1.InboxItem.calendar_changed:type_name -> mailmesh.ingest.v1.CalendarChanged
+	8,  // 6: mailmesh.ingest.v1.MailboxWatched.covered_from:type_name -> google.protobuf.Timestamp
+	0,  // 7: mailmesh.ingest.v1.Reconcile.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
+	8,  // 8: mailmesh.ingest.v1.Reconcile.since:type_name -> google.protobuf.Timestamp
+	8,  // 9: mailmesh.ingest.v1.Watch.covered_from:type_name -> google.protobuf.Timestamp
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_inbox_item_proto_init() }
@@ -659,6 +789,7 @@ func file_mailmesh_ingest_v1_inbox_item_proto_init() {
 		(*InboxItem_MailboxChanged)(nil),
 		(*InboxItem_MailboxWatched)(nil),
 		(*InboxItem_Reconcile)(nil),
+		(*InboxItem_CalendarChanged)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -666,7 +797,7 @@ func file_mailmesh_ingest_v1_inbox_item_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_inbox_item_proto_rawDesc), len(file_mailmesh_ingest_v1_inbox_item_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -41,7 +41,10 @@ type ClaimItemsRequest struct {
 	// hold_idle also leases the tenant of `tenant_id` when none of its items is due, for tasks that Processor itself keeps on the
 	// mailbox; an acknowledgement without items ends the lease. It has no effect when another worker holds the lease or the
 	// tenant's state makes items wait.
-	HoldIdle      bool `protobuf:"varint,6,opt,name=hold_idle,json=holdIdle,proto3" json:"hold_idle,omitempty"`
+	HoldIdle bool `protobuf:"varint,6,opt,name=hold_idle,json=holdIdle,proto3" json:"hold_idle,omitempty"`
+	// endings end leases of this worker before anything is claimed, all in one commit; 50 at most, each of another tenant. A mailbox
+	// whose lease ends here may be leased again by the same answer.
+	Endings       []*LeaseEnding `protobuf:"bytes,7,rep,name=endings,proto3" json:"endings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,18 +121,92 @@ func (x *ClaimItemsRequest) GetHoldIdle() bool {
 	return false
 }
 
-// ClaimItemsResponse contains leases. It is empty when no item is due.
+func (x *ClaimItemsRequest) GetEndings() []*LeaseEnding {
+	if x != nil {
+		return x.Endings
+	}
+	return nil
+}
+
+// LeaseEnding acknowledges the items whose effects are committed, and ends the lease if it has no further items.
+type LeaseEnding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant whose mailbox is leased.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// fence is the fence of the lease.
+	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// item_ids are the items, 500 at most over all endings. An empty list only ends the lease.
+	ItemIds       []string `protobuf:"bytes,3,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEnding) Reset() {
+	*x = LeaseEnding{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEnding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEnding) ProtoMessage() {}
+
+func (x *LeaseEnding) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEnding.ProtoReflect.Descriptor instead.
+func (*LeaseEnding) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LeaseEnding) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *LeaseEnding) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *LeaseEnding) GetItemIds() []string {
+	if x != nil {
+		return x.ItemIds
+	}
+	return nil
+}
+
+// ClaimItemsResponse contains leases. It has none when no item is due.
 type ClaimItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// leases are the leases, one for each tenant.
-	Leases        []*TenantLease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	Leases []*TenantLease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	// endings answer `endings` of the request, in their order. If they are missing, Ingest does not know the field: the worker ends
+	// the leases by AckItems.
+	Endings       []*LeaseEnded `protobuf:"bytes,2,rep,name=endings,proto3" json:"endings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimItemsResponse) Reset() {
 	*x = ClaimItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -141,7 +218,7 @@ func (x *ClaimItemsResponse) String() string {
 func (*ClaimItemsResponse) ProtoMessage() {}
 
 func (x *ClaimItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -154,7 +231,7 @@ func (x *ClaimItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimItemsResponse.ProtoReflect.Descriptor instead.
 func (*ClaimItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
@@ -162,6 +239,68 @@ func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
 		return x.Leases
 	}
 	return nil
+}
+
+func (x *ClaimItemsResponse) GetEndings() []*LeaseEnded {
+	if x != nil {
+		return x.Endings
+	}
+	return nil
+}
+
+// LeaseEnded is the answer to one `LeaseEnding`.
+type LeaseEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// is_lost is true if the fence was stale, so that nothing was acknowledged: another worker has leased the mailbox.
+	IsLost bool `protobuf:"varint,1,opt,name=is_lost,json=isLost,proto3" json:"is_lost,omitempty"`
+	// has_more_items is true if items remain under the lease, which therefore goes on.
+	HasMoreItems  bool `protobuf:"varint,2,opt,name=has_more_items,json=hasMoreItems,proto3" json:"has_more_items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEnded) Reset() {
+	*x = LeaseEnded{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEnded) ProtoMessage() {}
+
+func (x *LeaseEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEnded.ProtoReflect.Descriptor instead.
+func (*LeaseEnded) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LeaseEnded) GetIsLost() bool {
+	if x != nil {
+		return x.IsLost
+	}
+	return false
+}
+
+func (x *LeaseEnded) GetHasMoreItems() bool {
+	if x != nil {
+		return x.HasMoreItems
+	}
+	return false
 }
 
 // TenantLease is the lease on one tenant's mailbox.
@@ -178,14 +317,16 @@ type TenantLease struct {
 	// watches describe the current coverage of the tenant's subscriptions.
 	Watches []*Watch `protobuf:"bytes,5,rep,name=watches,proto3" json:"watches,omitempty"`
 	// has_more is true if further items of the tenant are due.
-	HasMore       bool `protobuf:"varint,6,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HasMore bool `protobuf:"varint,6,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	// calendar_watches are the tenant's subscriptions to followed calendars, at most 1000.
+	CalendarWatches []*CalendarWatch `protobuf:"bytes,7,rep,name=calendar_watches,json=calendarWatches,proto3" json:"calendar_watches,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TenantLease) Reset() {
 	*x = TenantLease{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -197,7 +338,7 @@ func (x *TenantLease) String() string {
 func (*TenantLease) ProtoMessage() {}
 
 func (x *TenantLease) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -210,7 +351,7 @@ func (x *TenantLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantLease.ProtoReflect.Descriptor instead.
 func (*TenantLease) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TenantLease) GetTenantId() string {
@@ -255,6 +396,13 @@ func (x *TenantLease) GetHasMore() bool {
 	return false
 }
 
+func (x *TenantLease) GetCalendarWatches() []*CalendarWatch {
+	if x != nil {
+		return x.CalendarWatches
+	}
+	return nil
+}
+
 // ExtendLeaseRequest identifies a lease.
 type ExtendLeaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -270,7 +418,7 @@ type ExtendLeaseRequest struct {
 
 func (x *ExtendLeaseRequest) Reset() {
 	*x = ExtendLeaseRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +430,7 @@ func (x *ExtendLeaseRequest) String() string {
 func (*ExtendLeaseRequest) ProtoMessage() {}
 
 func (x *ExtendLeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +443,7 @@ func (x *ExtendLeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendLeaseRequest.ProtoReflect.Descriptor instead.
 func (*ExtendLeaseRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExtendLeaseRequest) GetTenantId() string {
@@ -330,7 +478,7 @@ type ExtendLeaseResponse struct {
 
 func (x *ExtendLeaseResponse) Reset() {
 	*x = ExtendLeaseResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +490,7 @@ func (x *ExtendLeaseResponse) String() string {
 func (*ExtendLeaseResponse) ProtoMessage() {}
 
 func (x *ExtendLeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +503,7 @@ func (x *ExtendLeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendLeaseResponse.ProtoReflect.Descriptor instead.
 func (*ExtendLeaseResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExtendLeaseResponse) GetLeaseExpiresAt() *timestamppb.Timestamp {
@@ -382,7 +530,7 @@ type AckItemsRequest struct {
 
 func (x *AckItemsRequest) Reset() {
 	*x = AckItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +542,7 @@ func (x *AckItemsRequest) String() string {
 func (*AckItemsRequest) ProtoMessage() {}
 
 func (x *AckItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +555,7 @@ func (x *AckItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckItemsRequest.ProtoReflect.Descriptor instead.
 func (*AckItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AckItemsRequest) GetTenantId() string {
@@ -449,7 +597,7 @@ type AckItemsResponse struct {
 
 func (x *AckItemsResponse) Reset() {
 	*x = AckItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +609,7 @@ func (x *AckItemsResponse) String() string {
 func (*AckItemsResponse) ProtoMessage() {}
 
 func (x *AckItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +622,7 @@ func (x *AckItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckItemsResponse.ProtoReflect.Descriptor instead.
 func (*AckItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AckItemsResponse) GetIsDue() bool {
@@ -499,7 +647,7 @@ type ReleaseItemsRequest struct {
 
 func (x *ReleaseItemsRequest) Reset() {
 	*x = ReleaseItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +659,7 @@ func (x *ReleaseItemsRequest) String() string {
 func (*ReleaseItemsRequest) ProtoMessage() {}
 
 func (x *ReleaseItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[7]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +672,7 @@ func (x *ReleaseItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseItemsRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReleaseItemsRequest) GetTenantId() string {
@@ -567,7 +715,7 @@ type ReleasedItem struct {
 
 func (x *ReleasedItem) Reset() {
 	*x = ReleasedItem{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +727,7 @@ func (x *ReleasedItem) String() string {
 func (*ReleasedItem) ProtoMessage() {}
 
 func (x *ReleasedItem) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +740,7 @@ func (x *ReleasedItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedItem.ProtoReflect.Descriptor instead.
 func (*ReleasedItem) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReleasedItem) GetItemId() string {
@@ -639,7 +787,7 @@ type ReleaseItemsResponse struct {
 
 func (x *ReleaseItemsResponse) Reset() {
 	*x = ReleaseItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +799,7 @@ func (x *ReleaseItemsResponse) String() string {
 func (*ReleaseItemsResponse) ProtoMessage() {}
 
 func (x *ReleaseItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +812,7 @@ func (x *ReleaseItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseItemsResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{11}
 }
 
 // BuryItemsRequest identifies items that cannot succeed.
@@ -682,7 +830,7 @@ type BuryItemsRequest struct {
 
 func (x *BuryItemsRequest) Reset() {
 	*x = BuryItemsRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +842,7 @@ func (x *BuryItemsRequest) String() string {
 func (*BuryItemsRequest) ProtoMessage() {}
 
 func (x *BuryItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +855,7 @@ func (x *BuryItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuryItemsRequest.ProtoReflect.Descriptor instead.
 func (*BuryItemsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BuryItemsRequest) GetTenantId() string {
@@ -742,7 +890,7 @@ type BuryItemsResponse struct {
 
 func (x *BuryItemsResponse) Reset() {
 	*x = BuryItemsResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +902,7 @@ func (x *BuryItemsResponse) String() string {
 func (*BuryItemsResponse) ProtoMessage() {}
 
 func (x *BuryItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +915,7 @@ func (x *BuryItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuryItemsResponse.ProtoReflect.Descriptor instead.
 func (*BuryItemsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BuryItemsResponse) GetDeadLetterIds() []string {
@@ -794,7 +942,7 @@ type EnqueueReconcileRequest struct {
 
 func (x *EnqueueReconcileRequest) Reset() {
 	*x = EnqueueReconcileRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +954,7 @@ func (x *EnqueueReconcileRequest) String() string {
 func (*EnqueueReconcileRequest) ProtoMessage() {}
 
 func (x *EnqueueReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +967,7 @@ func (x *EnqueueReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueReconcileRequest.ProtoReflect.Descriptor instead.
 func (*EnqueueReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnqueueReconcileRequest) GetTenantId() string {
@@ -863,7 +1011,7 @@ type EnqueueReconcileResponse struct {
 
 func (x *EnqueueReconcileResponse) Reset() {
 	*x = EnqueueReconcileResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1023,7 @@ func (x *EnqueueReconcileResponse) String() string {
 func (*EnqueueReconcileResponse) ProtoMessage() {}
 
 func (x *EnqueueReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1036,7 @@ func (x *EnqueueReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueReconcileResponse.ProtoReflect.Descriptor instead.
 func (*EnqueueReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EnqueueReconcileResponse) GetItemId() string {
@@ -905,6 +1053,171 @@ func (x *EnqueueReconcileResponse) GetWasWaiting() bool {
 	return false
 }
 
+// SetFollowedCalendarsRequest contains the followed calendars of a tenant.
+type SetFollowedCalendarsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant whose mailbox is leased.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// fence is the fence of the lease.
+	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars.
+	Calendars     []*FollowedCalendar `protobuf:"bytes,3,rep,name=calendars,proto3" json:"calendars,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFollowedCalendarsRequest) Reset() {
+	*x = SetFollowedCalendarsRequest{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFollowedCalendarsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFollowedCalendarsRequest) ProtoMessage() {}
+
+func (x *SetFollowedCalendarsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFollowedCalendarsRequest.ProtoReflect.Descriptor instead.
+func (*SetFollowedCalendarsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetFollowedCalendarsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SetFollowedCalendarsRequest) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *SetFollowedCalendarsRequest) GetCalendars() []*FollowedCalendar {
+	if x != nil {
+		return x.Calendars
+	}
+	return nil
+}
+
+// FollowedCalendar is a calendar of which the provider shall push the changes.
+type FollowedCalendar struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_id is mailmesh's UUID of the calendar.
+	CalendarId string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// provider_calendar_id is the provider's id of the calendar, at most 1024 characters.
+	ProviderCalendarId string `protobuf:"bytes,2,opt,name=provider_calendar_id,json=providerCalendarId,proto3" json:"provider_calendar_id,omitempty"`
+	// is_default is true for the account's own default calendar.
+	IsDefault     bool `protobuf:"varint,3,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowedCalendar) Reset() {
+	*x = FollowedCalendar{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowedCalendar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowedCalendar) ProtoMessage() {}
+
+func (x *FollowedCalendar) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowedCalendar.ProtoReflect.Descriptor instead.
+func (*FollowedCalendar) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FollowedCalendar) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *FollowedCalendar) GetProviderCalendarId() string {
+	if x != nil {
+		return x.ProviderCalendarId
+	}
+	return ""
+}
+
+func (x *FollowedCalendar) GetIsDefault() bool {
+	if x != nil {
+		return x.IsDefault
+	}
+	return false
+}
+
+// SetFollowedCalendarsResponse is empty.
+type SetFollowedCalendarsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFollowedCalendarsResponse) Reset() {
+	*x = SetFollowedCalendarsResponse{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFollowedCalendarsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFollowedCalendarsResponse) ProtoMessage() {}
+
+func (x *SetFollowedCalendarsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFollowedCalendarsResponse.ProtoReflect.Descriptor instead.
+func (*SetFollowedCalendarsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{18}
+}
+
 // GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
 type GetInboxStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -918,7 +1231,7 @@ type GetInboxStatusRequest struct {
 
 func (x *GetInboxStatusRequest) Reset() {
 	*x = GetInboxStatusRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1243,7 @@ func (x *GetInboxStatusRequest) String() string {
 func (*GetInboxStatusRequest) ProtoMessage() {}
 
 func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[14]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1256,7 @@ func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetInboxStatusRequest) GetTenantIds() []string {
@@ -981,7 +1294,7 @@ type GetInboxStatusResponse struct {
 
 func (x *GetInboxStatusResponse) Reset() {
 	*x = GetInboxStatusResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1306,7 @@ func (x *GetInboxStatusResponse) String() string {
 func (*GetInboxStatusResponse) ProtoMessage() {}
 
 func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[15]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1319,7 @@ func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetInboxStatusResponse) GetPendingItems() int64 {
@@ -1070,7 +1383,7 @@ type TenantBacklog struct {
 
 func (x *TenantBacklog) Reset() {
 	*x = TenantBacklog{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1395,7 @@ func (x *TenantBacklog) String() string {
 func (*TenantBacklog) ProtoMessage() {}
 
 func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[16]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1408,7 @@ func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantBacklog.ProtoReflect.Descriptor instead.
 func (*TenantBacklog) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TenantBacklog) GetTenantId() string {
@@ -1137,7 +1450,7 @@ var File_mailmesh_ingest_v1_inbox_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\n" +
-	"&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xfd\x01\n" +
+	"&mailmesh/ingest/v1/inbox_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/ingest/v1/inbox_item.proto\"\xbe\x02\n" +
 	"\x11ClaimItemsRequest\x12!\n" +
 	"\tworker_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bworkerId\x12!\n" +
 	"\tmax_items\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bmaxItems\x12%\n" +
@@ -1145,16 +1458,27 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"maxTenants\x125\n" +
 	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\x05lease\x12!\n" +
 	"\ttenant_id\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\btenantId\x12!\n" +
-	"\thold_idle\x18\x06 \x01(\bB\x04\xe2A\x01\x01R\bholdIdle\"M\n" +
+	"\thold_idle\x18\x06 \x01(\bB\x04\xe2A\x01\x01R\bholdIdle\x12?\n" +
+	"\aendings\x18\a \x03(\v2\x1f.mailmesh.ingest.v1.LeaseEndingB\x04\xe2A\x01\x01R\aendings\"m\n" +
+	"\vLeaseEnding\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
+	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12\x1f\n" +
+	"\bitem_ids\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\aitemIds\"\x87\x01\n" +
 	"\x12ClaimItemsResponse\x127\n" +
-	"\x06leases\x18\x01 \x03(\v2\x1f.mailmesh.ingest.v1.TenantLeaseR\x06leases\"\x8b\x02\n" +
+	"\x06leases\x18\x01 \x03(\v2\x1f.mailmesh.ingest.v1.TenantLeaseR\x06leases\x128\n" +
+	"\aendings\x18\x02 \x03(\v2\x1e.mailmesh.ingest.v1.LeaseEndedR\aendings\"K\n" +
+	"\n" +
+	"LeaseEnded\x12\x17\n" +
+	"\ais_lost\x18\x01 \x01(\bR\x06isLost\x12$\n" +
+	"\x0ehas_more_items\x18\x02 \x01(\bR\fhasMoreItems\"\xd9\x02\n" +
 	"\vTenantLease\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x12D\n" +
 	"\x10lease_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0eleaseExpiresAt\x123\n" +
 	"\x05items\x18\x04 \x03(\v2\x1d.mailmesh.ingest.v1.InboxItemR\x05items\x123\n" +
 	"\awatches\x18\x05 \x03(\v2\x19.mailmesh.ingest.v1.WatchR\awatches\x12\x19\n" +
-	"\bhas_more\x18\x06 \x01(\bR\ahasMore\"\x8a\x01\n" +
+	"\bhas_more\x18\x06 \x01(\bR\ahasMore\x12L\n" +
+	"\x10calendar_watches\x18\a \x03(\v2!.mailmesh.ingest.v1.CalendarWatchR\x0fcalendarWatches\"\x8a\x01\n" +
 	"\x12ExtendLeaseRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
 	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x125\n" +
@@ -1196,7 +1520,18 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\x18EnqueueReconcileResponse\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x1f\n" +
 	"\vwas_waiting\x18\x02 \x01(\bR\n" +
-	"wasWaiting\"c\n" +
+	"wasWaiting\"\xa6\x01\n" +
+	"\x1bSetFollowedCalendarsRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
+	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12H\n" +
+	"\tcalendars\x18\x03 \x03(\v2$.mailmesh.ingest.v1.FollowedCalendarB\x04\xe2A\x01\x01R\tcalendars\"\x96\x01\n" +
+	"\x10FollowedCalendar\x12%\n" +
+	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"calendarId\x126\n" +
+	"\x14provider_calendar_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x12providerCalendarId\x12#\n" +
+	"\n" +
+	"is_default\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\tisDefault\"\x1e\n" +
+	"\x1cSetFollowedCalendarsResponse\"c\n" +
 	"\x15GetInboxStatusRequest\x12#\n" +
 	"\n" +
 	"tenant_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\ttenantIds\x12%\n" +
@@ -1217,7 +1552,7 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\rpending_items\x18\x02 \x01(\x03R\fpendingItems\x124\n" +
 	"\x16oldest_pending_seconds\x18\x03 \x01(\x01R\x14oldestPendingSeconds\x12L\n" +
 	"\x14last_notification_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastNotificationAt\x121\n" +
-	"\x15is_waiting_for_person\x18\x05 \x01(\bR\x12isWaitingForPerson2\xb6\x06\n" +
+	"\x15is_waiting_for_person\x18\x05 \x01(\bR\x12isWaitingForPerson2\xc1\a\n" +
 	"\fInboxService\x12j\n" +
 	"\n" +
 	"ClaimItems\x12%.mailmesh.ingest.v1.ClaimItemsRequest\x1a&.mailmesh.ingest.v1.ClaimItemsResponse\"\r\x9a\xce\x18\tprocessor\x12m\n" +
@@ -1225,7 +1560,8 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\bAckItems\x12#.mailmesh.ingest.v1.AckItemsRequest\x1a$.mailmesh.ingest.v1.AckItemsResponse\"\r\x9a\xce\x18\tprocessor\x12p\n" +
 	"\fReleaseItems\x12'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n" +
 	"\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n" +
-	"\x10EnqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\vtoken-vault\x12v\n" +
+	"\x10EnqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\vtoken-vault\x12\x88\x01\n" +
+	"\x14SetFollowedCalendars\x12/.mailmesh.ingest.v1.SetFollowedCalendarsRequest\x1a0.mailmesh.ingest.v1.SetFollowedCalendarsResponse\"\r\x9a\xce\x18\tprocessor\x12v\n" +
 	"\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
@@ -1241,68 +1577,80 @@ func file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_mailmesh_ingest_v1_inbox_service_proto_goTypes = []any{
-	(*ClaimItemsRequest)(nil),        // 0: mailmesh.ingest.v1.ClaimItemsRequest
-	(*ClaimItemsResponse)(nil),       // 1: mailmesh.ingest.v1.ClaimItemsResponse
-	(*TenantLease)(nil),              // 2: mailmesh.ingest.v1.TenantLease
-	(*ExtendLeaseRequest)(nil),       // 3: mailmesh.ingest.v1.ExtendLeaseRequest
-	(*ExtendLeaseResponse)(nil),      // 4: mailmesh.ingest.v1.ExtendLeaseResponse
-	(*AckItemsRequest)(nil),          // 5: mailmesh.ingest.v1.AckItemsRequest
-	(*AckItemsResponse)(nil),         // 6: mailmesh.ingest.v1.AckItemsResponse
-	(*ReleaseItemsRequest)(nil),      // 7: mailmesh.ingest.v1.ReleaseItemsRequest
-	(*ReleasedItem)(nil),             // 8: mailmesh.ingest.v1.ReleasedItem
-	(*ReleaseItemsResponse)(nil),     // 9: mailmesh.ingest.v1.ReleaseItemsResponse
-	(*BuryItemsRequest)(nil),         // 10: mailmesh.ingest.v1.BuryItemsRequest
-	(*BuryItemsResponse)(nil),        // 11: mailmesh.ingest.v1.BuryItemsResponse
-	(*EnqueueReconcileRequest)(nil),  // 12: mailmesh.ingest.v1.EnqueueReconcileRequest
-	(*EnqueueReconcileResponse)(nil), // 13: mailmesh.ingest.v1.EnqueueReconcileResponse
-	(*GetInboxStatusRequest)(nil),    // 14: mailmesh.ingest.v1.GetInboxStatusRequest
-	(*GetInboxStatusResponse)(nil),   // 15: mailmesh.ingest.v1.GetInboxStatusResponse
-	(*TenantBacklog)(nil),            // 16: mailmesh.ingest.v1.TenantBacklog
-	nil,                              // 17: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	(*durationpb.Duration)(nil),      // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 19: google.protobuf.Timestamp
-	(*InboxItem)(nil),                // 20: mailmesh.ingest.v1.InboxItem
-	(*Watch)(nil),                    // 21: mailmesh.ingest.v1.Watch
-	(ReconcileReason)(0),             // 22: mailmesh.ingest.v1.ReconcileReason
+	(*ClaimItemsRequest)(nil),            // 0: mailmesh.ingest.v1.ClaimItemsRequest
+	(*LeaseEnding)(nil),                  // 1: mailmesh.ingest.v1.LeaseEnding
+	(*ClaimItemsResponse)(nil),           // 2: mailmesh.ingest.v1.ClaimItemsResponse
+	(*LeaseEnded)(nil),                   // 3: mailmesh.ingest.v1.LeaseEnded
+	(*TenantLease)(nil),                  // 4: mailmesh.ingest.v1.TenantLease
+	(*ExtendLeaseRequest)(nil),           // 5: mailmesh.ingest.v1.ExtendLeaseRequest
+	(*ExtendLeaseResponse)(nil),          // 6: mailmesh.ingest.v1.ExtendLeaseResponse
+	(*AckItemsRequest)(nil),              // 7: mailmesh.ingest.v1.AckItemsRequest
+	(*AckItemsResponse)(nil),             // 8: mailmesh.ingest.v1.AckItemsResponse
+	(*ReleaseItemsRequest)(nil),          // 9: mailmesh.ingest.v1.ReleaseItemsRequest
+	(*ReleasedItem)(nil),                 // 10: mailmesh.ingest.v1.ReleasedItem
+	(*ReleaseItemsResponse)(nil),         // 11: mailmesh.ingest.v1.ReleaseItemsResponse
+	(*BuryItemsRequest)(nil),             // 12: mailmesh.ingest.v1.BuryItemsRequest
+	(*BuryItemsResponse)(nil),            // 13: mailmesh.ingest.v1.BuryItemsResponse
+	(*EnqueueReconcileRequest)(nil),      // 14: mailmesh.ingest.v1.EnqueueReconcileRequest
+	(*EnqueueReconcileResponse)(nil),     // 15: mailmesh.ingest.v1.EnqueueReconcileResponse
+	(*SetFollowedCalendarsRequest)(nil),  // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest
+	(*FollowedCalendar)(nil),             // 17: mailmesh.ingest.v1.FollowedCalendar
+	(*SetFollowedCalendarsResponse)(nil), // 18: mailmesh.ingest.v1.SetFollowedCalendarsResponse
+	(*GetInboxStatusRequest)(nil),        // 19: mailmesh.ingest.v1.GetInboxStatusRequest
+	(*GetInboxStatusResponse)(nil),       // 20: mailmesh.ingest.v1.GetInboxStatusResponse
+	(*TenantBacklog)(nil),                // 21: mailmesh.ingest.v1.TenantBacklog
+	nil,                                  // 22: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	(*durationpb.Duration)(nil),          // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
+	(*InboxItem)(nil),                    // 25: mailmesh.ingest.v1.InboxItem
+	(*Watch)(nil),                        // 26: mailmesh.ingest.v1.Watch
+	(*CalendarWatch)(nil),                // 27: mailmesh.ingest.v1.CalendarWatch
+	(ReconcileReason)(0),                 // 28: mailmesh.ingest.v1.ReconcileReason
 }
 var file_mailmesh_ingest_v1_inbox_service_proto_depIdxs = []int32{
-	18, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
-	2,  // 1: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
-	19, // 2: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	20, // 3: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
-	21, // 4: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
-	18, // 5: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
-	19, // 6: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 7: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	19, // 8: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
-	8,  // 9: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	22, // 10: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
-	19, // 11: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
-	19, // 12: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
-	17, // 13: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	16, // 14: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
-	19, // 15: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
-	0,  // 16: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
-	3,  // 17: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
-	5,  // 18: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
-	7,  // 19: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
-	10, // 20: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
-	12, // 21: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
-	14, // 22: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
-	1,  // 23: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
-	4,  // 24: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
-	6,  // 25: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
-	9,  // 26: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
-	11, // 27: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
-	13, // 28: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
-	15, // 29: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	23, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
+	1,  // 1: mailmesh.ingest.v1.ClaimItemsRequest.endings:type_name -> mailmesh.ingest.v1.LeaseEnding
+	4,  // 2: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
+	3,  // 3: mailmesh.ingest.v1.ClaimItemsResponse.endings:type_name -> mailmesh.ingest.v1.LeaseEnded
+	24, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
+	26, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
+	27, // 7: mailmesh.ingest.v1.TenantLease.calendar_watches:type_name -> mailmesh.ingest.v1.CalendarWatch
+	23, // 8: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
+	24, // 9: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
+	10, // 10: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	24, // 11: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
+	10, // 12: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
+	28, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
+	24, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
+	24, // 15: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
+	17, // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest.calendars:type_name -> mailmesh.ingest.v1.FollowedCalendar
+	22, // 17: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	21, // 18: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
+	24, // 19: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
+	5,  // 21: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
+	7,  // 22: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
+	9,  // 23: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
+	12, // 24: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
+	14, // 25: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
+	16, // 26: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:input_type -> mailmesh.ingest.v1.SetFollowedCalendarsRequest
+	19, // 27: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
+	2,  // 28: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
+	6,  // 29: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
+	8,  // 30: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
+	11, // 31: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
+	13, // 32: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
+	15, // 33: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
+	18, // 34: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:output_type -> mailmesh.ingest.v1.SetFollowedCalendarsResponse
+	20, // 35: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_inbox_service_proto_init() }
@@ -1317,7 +1665,7 @@ func file_mailmesh_ingest_v1_inbox_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc), len(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

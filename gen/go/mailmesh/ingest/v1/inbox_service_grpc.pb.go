@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InboxService_ClaimItems_FullMethodName       = "/mailmesh.ingest.v1.InboxService/ClaimItems"
-	InboxService_ExtendLease_FullMethodName      = "/mailmesh.ingest.v1.InboxService/ExtendLease"
-	InboxService_AckItems_FullMethodName         = "/mailmesh.ingest.v1.InboxService/AckItems"
-	InboxService_ReleaseItems_FullMethodName     = "/mailmesh.ingest.v1.InboxService/ReleaseItems"
-	InboxService_BuryItems_FullMethodName        = "/mailmesh.ingest.v1.InboxService/BuryItems"
-	InboxService_EnqueueReconcile_FullMethodName = "/mailmesh.ingest.v1.InboxService/EnqueueReconcile"
-	InboxService_GetInboxStatus_FullMethodName   = "/mailmesh.ingest.v1.InboxService/GetInboxStatus"
+	InboxService_ClaimItems_FullMethodName           = "/mailmesh.ingest.v1.InboxService/ClaimItems"
+	InboxService_ExtendLease_FullMethodName          = "/mailmesh.ingest.v1.InboxService/ExtendLease"
+	InboxService_AckItems_FullMethodName             = "/mailmesh.ingest.v1.InboxService/AckItems"
+	InboxService_ReleaseItems_FullMethodName         = "/mailmesh.ingest.v1.InboxService/ReleaseItems"
+	InboxService_BuryItems_FullMethodName            = "/mailmesh.ingest.v1.InboxService/BuryItems"
+	InboxService_EnqueueReconcile_FullMethodName     = "/mailmesh.ingest.v1.InboxService/EnqueueReconcile"
+	InboxService_SetFollowedCalendars_FullMethodName = "/mailmesh.ingest.v1.InboxService/SetFollowedCalendars"
+	InboxService_GetInboxStatus_FullMethodName       = "/mailmesh.ingest.v1.InboxService/GetInboxStatus"
 )
 
 // InboxServiceClient is the client API for InboxService service.
@@ -36,8 +37,8 @@ const (
 // tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceClient interface {
 	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-	// STORE_UNAVAILABLE.
+	// item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+	// a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
 	ClaimItems(ctx context.Context, in *ClaimItemsRequest, opts ...grpc.CallOption) (*ClaimItemsResponse, error)
 	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(ctx context.Context, in *ExtendLeaseRequest, opts ...grpc.CallOption) (*ExtendLeaseResponse, error)
@@ -51,6 +52,9 @@ type InboxServiceClient interface {
 	// EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
 	// one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	EnqueueReconcile(ctx context.Context, in *EnqueueReconcileRequest, opts ...grpc.CallOption) (*EnqueueReconcileResponse, error)
+	// SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+	// subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+	SetFollowedCalendars(ctx context.Context, in *SetFollowedCalendarsRequest, opts ...grpc.CallOption) (*SetFollowedCalendarsResponse, error)
 	// GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
 	GetInboxStatus(ctx context.Context, in *GetInboxStatusRequest, opts ...grpc.CallOption) (*GetInboxStatusResponse, error)
 }
@@ -123,6 +127,16 @@ func (c *inboxServiceClient) EnqueueReconcile(ctx context.Context, in *EnqueueRe
 	return out, nil
 }
 
+func (c *inboxServiceClient) SetFollowedCalendars(ctx context.Context, in *SetFollowedCalendarsRequest, opts ...grpc.CallOption) (*SetFollowedCalendarsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetFollowedCalendarsResponse)
+	err := c.cc.Invoke(ctx, InboxService_SetFollowedCalendars_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inboxServiceClient) GetInboxStatus(ctx context.Context, in *GetInboxStatusRequest, opts ...grpc.CallOption) (*GetInboxStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetInboxStatusResponse)
@@ -141,8 +155,8 @@ func (c *inboxServiceClient) GetInboxStatus(ctx context.Context, in *GetInboxSta
 // tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceServer interface {
 	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-	// STORE_UNAVAILABLE.
+	// item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+	// a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
 	ClaimItems(context.Context, *ClaimItemsRequest) (*ClaimItemsResponse, error)
 	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(context.Context, *ExtendLeaseRequest) (*ExtendLeaseResponse, error)
@@ -156,6 +170,9 @@ type InboxServiceServer interface {
 	// EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
 	// one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	EnqueueReconcile(context.Context, *EnqueueReconcileRequest) (*EnqueueReconcileResponse, error)
+	// SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+	// subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+	SetFollowedCalendars(context.Context, *SetFollowedCalendarsRequest) (*SetFollowedCalendarsResponse, error)
 	// GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
 	GetInboxStatus(context.Context, *GetInboxStatusRequest) (*GetInboxStatusResponse, error)
 	mustEmbedUnimplementedInboxServiceServer()
@@ -185,6 +202,9 @@ func (UnimplementedInboxServiceServer) BuryItems(context.Context, *BuryItemsRequ
 }
 func (UnimplementedInboxServiceServer) EnqueueReconcile(context.Context, *EnqueueReconcileRequest) (*EnqueueReconcileResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EnqueueReconcile not implemented")
+}
+func (UnimplementedInboxServiceServer) SetFollowedCalendars(context.Context, *SetFollowedCalendarsRequest) (*SetFollowedCalendarsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetFollowedCalendars not implemented")
 }
 func (UnimplementedInboxServiceServer) GetInboxStatus(context.Context, *GetInboxStatusRequest) (*GetInboxStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetInboxStatus not implemented")
@@ -318,6 +338,24 @@ func _InboxService_EnqueueReconcile_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InboxService_SetFollowedCalendars_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetFollowedCalendarsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InboxServiceServer).SetFollowedCalendars(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InboxService_SetFollowedCalendars_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InboxServiceServer).SetFollowedCalendars(ctx, req.(*SetFollowedCalendarsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InboxService_GetInboxStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetInboxStatusRequest)
 	if err := dec(in); err != nil {
@@ -366,6 +404,10 @@ var InboxService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "EnqueueReconcile",
 			Handler:    _InboxService_EnqueueReconcile_Handler,
+		},
+		{
+			MethodName: "SetFollowedCalendars",
+			Handler:    _InboxService_SetFollowedCalendars_Handler,
 		},
 		{
 			MethodName: "GetInboxStatus",

@@ -24,6 +24,98 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ReceiveCalendarPushRequest is the request of a Google channel. It has no content: its headers name the channel.
+type ReceiveCalendarPushRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// payload contains the body, which is empty and is not read.
+	Payload       *httpbody.HttpBody `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiveCalendarPushRequest) Reset() {
+	*x = ReceiveCalendarPushRequest{}
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiveCalendarPushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiveCalendarPushRequest) ProtoMessage() {}
+
+func (x *ReceiveCalendarPushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiveCalendarPushRequest.ProtoReflect.Descriptor instead.
+func (*ReceiveCalendarPushRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ReceiveCalendarPushRequest) GetPayload() *httpbody.HttpBody {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+// ReceiveCalendarPushResponse is empty.
+type ReceiveCalendarPushResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// payload is empty.
+	Payload       *httpbody.HttpBody `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiveCalendarPushResponse) Reset() {
+	*x = ReceiveCalendarPushResponse{}
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiveCalendarPushResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiveCalendarPushResponse) ProtoMessage() {}
+
+func (x *ReceiveCalendarPushResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiveCalendarPushResponse.ProtoReflect.Descriptor instead.
+func (*ReceiveCalendarPushResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReceiveCalendarPushResponse) GetPayload() *httpbody.HttpBody {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 // ReceiveGraphNotificationsRequest is Graph's request.
 type ReceiveGraphNotificationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -40,7 +132,7 @@ type ReceiveGraphNotificationsRequest struct {
 
 func (x *ReceiveGraphNotificationsRequest) Reset() {
 	*x = ReceiveGraphNotificationsRequest{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[0]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -52,7 +144,7 @@ func (x *ReceiveGraphNotificationsRequest) String() string {
 func (*ReceiveGraphNotificationsRequest) ProtoMessage() {}
 
 func (x *ReceiveGraphNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[0]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -65,7 +157,7 @@ func (x *ReceiveGraphNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveGraphNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveGraphNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{0}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReceiveGraphNotificationsRequest) GetValidationToken() string {
@@ -100,7 +192,7 @@ type ReceiveGraphNotificationsResponse struct {
 
 func (x *ReceiveGraphNotificationsResponse) Reset() {
 	*x = ReceiveGraphNotificationsResponse{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -112,7 +204,7 @@ func (x *ReceiveGraphNotificationsResponse) String() string {
 func (*ReceiveGraphNotificationsResponse) ProtoMessage() {}
 
 func (x *ReceiveGraphNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[1]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -125,7 +217,7 @@ func (x *ReceiveGraphNotificationsResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use ReceiveGraphNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveGraphNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReceiveGraphNotificationsResponse) GetPayload() *httpbody.HttpBody {
@@ -151,7 +243,7 @@ type ReceiveGraphLifecycleRequest struct {
 
 func (x *ReceiveGraphLifecycleRequest) Reset() {
 	*x = ReceiveGraphLifecycleRequest{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +255,7 @@ func (x *ReceiveGraphLifecycleRequest) String() string {
 func (*ReceiveGraphLifecycleRequest) ProtoMessage() {}
 
 func (x *ReceiveGraphLifecycleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[2]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +268,7 @@ func (x *ReceiveGraphLifecycleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveGraphLifecycleRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveGraphLifecycleRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReceiveGraphLifecycleRequest) GetValidationToken() string {
@@ -211,7 +303,7 @@ type ReceiveGraphLifecycleResponse struct {
 
 func (x *ReceiveGraphLifecycleResponse) Reset() {
 	*x = ReceiveGraphLifecycleResponse{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -223,7 +315,7 @@ func (x *ReceiveGraphLifecycleResponse) String() string {
 func (*ReceiveGraphLifecycleResponse) ProtoMessage() {}
 
 func (x *ReceiveGraphLifecycleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[3]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -236,7 +328,7 @@ func (x *ReceiveGraphLifecycleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveGraphLifecycleResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveGraphLifecycleResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReceiveGraphLifecycleResponse) GetPayload() *httpbody.HttpBody {
@@ -257,7 +349,7 @@ type ReceiveGmailPushRequest struct {
 
 func (x *ReceiveGmailPushRequest) Reset() {
 	*x = ReceiveGmailPushRequest{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -269,7 +361,7 @@ func (x *ReceiveGmailPushRequest) String() string {
 func (*ReceiveGmailPushRequest) ProtoMessage() {}
 
 func (x *ReceiveGmailPushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[4]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -282,7 +374,7 @@ func (x *ReceiveGmailPushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveGmailPushRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveGmailPushRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReceiveGmailPushRequest) GetPayload() *httpbody.HttpBody {
@@ -303,7 +395,7 @@ type ReceiveGmailPushResponse struct {
 
 func (x *ReceiveGmailPushResponse) Reset() {
 	*x = ReceiveGmailPushResponse{}
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +407,7 @@ func (x *ReceiveGmailPushResponse) String() string {
 func (*ReceiveGmailPushResponse) ProtoMessage() {}
 
 func (x *ReceiveGmailPushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_ingest_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +420,7 @@ func (x *ReceiveGmailPushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveGmailPushResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveGmailPushResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReceiveGmailPushResponse) GetPayload() *httpbody.HttpBody {
@@ -342,7 +434,11 @@ var File_mailmesh_ingest_v1_ingest_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\n" +
-	"'mailmesh/ingest/v1/ingest_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xab\x01\n" +
+	"'mailmesh/ingest/v1/ingest_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"R\n" +
+	"\x1aReceiveCalendarPushRequest\x124\n" +
+	"\apayload\x18\x01 \x01(\v2\x14.google.api.HttpBodyB\x04\xe2A\x01\x01R\apayload\"M\n" +
+	"\x1bReceiveCalendarPushResponse\x12.\n" +
+	"\apayload\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\apayload\"\xab\x01\n" +
 	" ReceiveGraphNotificationsRequest\x12/\n" +
 	"\x10validation_token\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x0fvalidationToken\x12 \n" +
 	"\x0fsubscription_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x01s\x124\n" +
@@ -358,11 +454,12 @@ const file_mailmesh_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\x17ReceiveGmailPushRequest\x124\n" +
 	"\apayload\x18\x01 \x01(\v2\x14.google.api.HttpBodyB\x04\xe2A\x01\x01R\apayload\"J\n" +
 	"\x18ReceiveGmailPushResponse\x12.\n" +
-	"\apayload\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\apayload2\xde\x04\n" +
+	"\apayload\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\apayload2\x89\x06\n" +
 	"\rIngestService\x12\xd5\x01\n" +
 	"\x19ReceiveGraphNotifications\x124.mailmesh.ingest.v1.ReceiveGraphNotificationsRequest\x1a5.mailmesh.ingest.v1.ReceiveGraphNotificationsResponse\"K\x82\xd3\xe4\x93\x02E:\apayloadZ\x1db\apayload\x12\x12/api/ms365/webhookb\apayload\"\x12/api/ms365/webhook\x12\xcd\x01\n" +
 	"\x15ReceiveGraphLifecycle\x120.mailmesh.ingest.v1.ReceiveGraphLifecycleRequest\x1a1.mailmesh.ingest.v1.ReceiveGraphLifecycleResponse\"O\x82\xd3\xe4\x93\x02I:\apayloadZ\x1fb\apayload\x12\x14/api/ms365/lifecycleb\apayload\"\x14/api/ms365/lifecycle\x12\x9e\x01\n" +
-	"\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02):\apayloadb\apayload\"\x15/api/googlews/webhook\x1a\x04\x88\xce\x18\x03B\x1f\n" +
+	"\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02):\apayloadb\apayload\"\x15/api/googlews/webhook\x12\xa8\x01\n" +
+	"\x13ReceiveCalendarPush\x12..mailmesh.ingest.v1.ReceiveCalendarPushRequest\x1a/.mailmesh.ingest.v1.ReceiveCalendarPushResponse\"0\x82\xd3\xe4\x93\x02*:\apayloadb\apayload\"\x16/api/googlews/calendar\x1a\x04\x88\xce\x18\x03B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
@@ -377,34 +474,40 @@ func file_mailmesh_ingest_v1_ingest_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_ingest_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_ingest_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_mailmesh_ingest_v1_ingest_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_mailmesh_ingest_v1_ingest_service_proto_goTypes = []any{
-	(*ReceiveGraphNotificationsRequest)(nil),  // 0: mailmesh.ingest.v1.ReceiveGraphNotificationsRequest
-	(*ReceiveGraphNotificationsResponse)(nil), // 1: mailmesh.ingest.v1.ReceiveGraphNotificationsResponse
-	(*ReceiveGraphLifecycleRequest)(nil),      // 2: mailmesh.ingest.v1.ReceiveGraphLifecycleRequest
-	(*ReceiveGraphLifecycleResponse)(nil),     // 3: mailmesh.ingest.v1.ReceiveGraphLifecycleResponse
-	(*ReceiveGmailPushRequest)(nil),           // 4: mailmesh.ingest.v1.ReceiveGmailPushRequest
-	(*ReceiveGmailPushResponse)(nil),          // 5: mailmesh.ingest.v1.ReceiveGmailPushResponse
-	(*httpbody.HttpBody)(nil),                 // 6: google.api.HttpBody
+	(*ReceiveCalendarPushRequest)(nil),        // 0: mailmesh.ingest.v1.ReceiveCalendarPushRequest
+	(*ReceiveCalendarPushResponse)(nil),       // 1: mailmesh.ingest.v1.ReceiveCalendarPushResponse
+	(*ReceiveGraphNotificationsRequest)(nil),  // 2: mailmesh.ingest.v1.ReceiveGraphNotificationsRequest
+	(*ReceiveGraphNotificationsResponse)(nil), // 3: mailmesh.ingest.v1.ReceiveGraphNotificationsResponse
+	(*ReceiveGraphLifecycleRequest)(nil),      // 4: mailmesh.ingest.v1.ReceiveGraphLifecycleRequest
+	(*ReceiveGraphLifecycleResponse)(nil),     // 5: mailmesh.ingest.v1.ReceiveGraphLifecycleResponse
+	(*ReceiveGmailPushRequest)(nil),           // 6: mailmesh.ingest.v1.ReceiveGmailPushRequest
+	(*ReceiveGmailPushResponse)(nil),          // 7: mailmesh.ingest.v1.ReceiveGmailPushResponse
+	(*httpbody.HttpBody)(nil),                 // 8: google.api.HttpBody
 }
 var file_mailmesh_ingest_v1_ingest_service_proto_depIdxs = []int32{
-	6, // 0: mailmesh.ingest.v1.ReceiveGraphNotificationsRequest.payload:type_name -> google.api.HttpBody
-	6, // 1: mailmesh.ingest.v1.ReceiveGraphNotificationsResponse.payload:type_name -> google.api.HttpBody
-	6, // 2: mailmesh.ingest.v1.ReceiveGraphLifecycleRequest.payload:type_name -> google.api.HttpBody
-	6, // 3: mailmesh.ingest.v1.ReceiveGraphLifecycleResponse.payload:type_name -> google.api.HttpBody
-	6, // 4: mailmesh.ingest.v1.ReceiveGmailPushRequest.payload:type_name -> google.api.HttpBody
-	6, // 5: mailmesh.ingest.v1.ReceiveGmailPushResponse.payload:type_name -> google.api.HttpBody
-	0, // 6: mailmesh.ingest.v1.IngestService.ReceiveGraphNotifications:input_type -> mailmesh.ingest.v1.ReceiveGraphNotificationsRequest
-	2, // 7: mailmesh.ingest.v1.IngestService.ReceiveGraphLifecycle:input_type -> mailmesh.ingest.v1.ReceiveGraphLifecycleRequest
-	4, // 8: mailmesh.ingest.v1.IngestService.ReceiveGmailPush:input_type -> mailmesh.ingest.v1.ReceiveGmailPushRequest
-	1, // 9: mailmesh.ingest.v1.IngestService.ReceiveGraphNotifications:output_type -> mailmesh.ingest.v1.ReceiveGraphNotificationsResponse
-	3, // 10: mailmesh.ingest.v1.IngestService.ReceiveGraphLifecycle:output_type -> mailmesh.ingest.v1.ReceiveGraphLifecycleResponse
-	5, // 11: mailmesh.ingest.v1.IngestService.ReceiveGmailPush:output_type -> mailmesh.ingest.v1.ReceiveGmailPushResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8,  // 0: mailmesh.ingest.v1.ReceiveCalendarPushRequest.payload:type_name -> google.api.HttpBody
+	8,  // 1: mailmesh.ingest.v1.ReceiveCalendarPushResponse.payload:type_name -> google.api.HttpBody
+	8,  // 2: mailmesh.ingest.v1.ReceiveGraphNotificationsRequest.payload:type_name -> google.api.HttpBody
+	8,  // 3: mailmesh.ingest.v1.ReceiveGraphNotificationsResponse.payload:type_name -> google.api.HttpBody
+	8,  // 4: mailmesh.ingest.v1.ReceiveGraphLifecycleRequest.payload:type_name -> google.api.HttpBody
+	8,  // 5: mailmesh.ingest.v1.ReceiveGraphLifecycleResponse.payload:type_name -> google.api.HttpBody
+	8,  // 6: mailmesh.ingest.v1.ReceiveGmailPushRequest.payload:type_name -> google.api.HttpBody
+	8,  // 7: mailmesh.ingest.v1.ReceiveGmailPushResponse.payload:type_name -> google.api.HttpBody
+	2,  // 8: mailmesh.ingest.v1.IngestService.ReceiveGraphNotifications:input_type -> mailmesh.ingest.v1.ReceiveGraphNotificationsRequest
+	4,  // 9: mailmesh.ingest.v1.IngestService.ReceiveGraphLifecycle:input_type -> mailmesh.ingest.v1.ReceiveGraphLifecycleRequest
+	6,  // 10: mailmesh.ingest.v1.IngestService.ReceiveGmailPush:input_type -> mailmesh.ingest.v1.ReceiveGmailPushRequest
+	0,  // 11: mailmesh.ingest.v1.IngestService.ReceiveCalendarPush:input_type -> mailmesh.ingest.v1.ReceiveCalendarPushRequest
+	3,  // 12: mailmesh.ingest.v1.IngestService.ReceiveGraphNotifications:output_type -> mailmesh.ingest.v1.ReceiveGraphNotificationsResponse
+	5,  // 13: mailmesh.ingest.v1.IngestService.ReceiveGraphLifecycle:output_type -> mailmesh.ingest.v1.ReceiveGraphLifecycleResponse
+	7,  // 14: mailmesh.ingest.v1.IngestService.ReceiveGmailPush:output_type -> mailmesh.ingest.v1.ReceiveGmailPushResponse
+	1,  // 15: mailmesh.ingest.v1.IngestService.ReceiveCalendarPush:output_type -> mailmesh.ingest.v1.ReceiveCalendarPushResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_ingest_service_proto_init() }
@@ -418,7 +521,7 @@ func file_mailmesh_ingest_v1_ingest_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_ingest_service_proto_rawDesc), len(file_mailmesh_ingest_v1_ingest_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

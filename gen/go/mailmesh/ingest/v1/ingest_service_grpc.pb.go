@@ -22,6 +22,7 @@ const (
 	IngestService_ReceiveGraphNotifications_FullMethodName = "/mailmesh.ingest.v1.IngestService/ReceiveGraphNotifications"
 	IngestService_ReceiveGraphLifecycle_FullMethodName     = "/mailmesh.ingest.v1.IngestService/ReceiveGraphLifecycle"
 	IngestService_ReceiveGmailPush_FullMethodName          = "/mailmesh.ingest.v1.IngestService/ReceiveGmailPush"
+	IngestService_ReceiveCalendarPush_FullMethodName       = "/mailmesh.ingest.v1.IngestService/ReceiveCalendarPush"
 )
 
 // IngestServiceClient is the client API for IngestService service.
@@ -42,6 +43,10 @@ type IngestServiceClient interface {
 	// push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
 	// for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGmailPush(ctx context.Context, in *ReceiveGmailPushRequest, opts ...grpc.CallOption) (*ReceiveGmailPushResponse, error)
+	// ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+	// only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+	// STORE_UNAVAILABLE, OVERLOADED.
+	ReceiveCalendarPush(ctx context.Context, in *ReceiveCalendarPushRequest, opts ...grpc.CallOption) (*ReceiveCalendarPushResponse, error)
 }
 
 type ingestServiceClient struct {
@@ -82,6 +87,16 @@ func (c *ingestServiceClient) ReceiveGmailPush(ctx context.Context, in *ReceiveG
 	return out, nil
 }
 
+func (c *ingestServiceClient) ReceiveCalendarPush(ctx context.Context, in *ReceiveCalendarPushRequest, opts ...grpc.CallOption) (*ReceiveCalendarPushResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReceiveCalendarPushResponse)
+	err := c.cc.Invoke(ctx, IngestService_ReceiveCalendarPush_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IngestServiceServer is the server API for IngestService service.
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
@@ -100,6 +115,10 @@ type IngestServiceServer interface {
 	// push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
 	// for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGmailPush(context.Context, *ReceiveGmailPushRequest) (*ReceiveGmailPushResponse, error)
+	// ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+	// only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+	// STORE_UNAVAILABLE, OVERLOADED.
+	ReceiveCalendarPush(context.Context, *ReceiveCalendarPushRequest) (*ReceiveCalendarPushResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
 }
 
@@ -118,6 +137,9 @@ func (UnimplementedIngestServiceServer) ReceiveGraphLifecycle(context.Context, *
 }
 func (UnimplementedIngestServiceServer) ReceiveGmailPush(context.Context, *ReceiveGmailPushRequest) (*ReceiveGmailPushResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReceiveGmailPush not implemented")
+}
+func (UnimplementedIngestServiceServer) ReceiveCalendarPush(context.Context, *ReceiveCalendarPushRequest) (*ReceiveCalendarPushResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReceiveCalendarPush not implemented")
 }
 func (UnimplementedIngestServiceServer) mustEmbedUnimplementedIngestServiceServer() {}
 func (UnimplementedIngestServiceServer) testEmbeddedByValue()                       {}
@@ -194,6 +216,24 @@ func _IngestService_ReceiveGmailPush_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _IngestService_ReceiveCalendarPush_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReceiveCalendarPushRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IngestServiceServer).ReceiveCalendarPush(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IngestService_ReceiveCalendarPush_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IngestServiceServer).ReceiveCalendarPush(ctx, req.(*ReceiveCalendarPushRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // IngestService_ServiceDesc is the grpc.ServiceDesc for IngestService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -212,6 +252,10 @@ var IngestService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReceiveGmailPush",
 			Handler:    _IngestService_ReceiveGmailPush_Handler,
+		},
+		{
+			MethodName: "ReceiveCalendarPush",
+			Handler:    _IngestService_ReceiveCalendarPush_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

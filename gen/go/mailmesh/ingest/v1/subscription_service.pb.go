@@ -98,6 +98,63 @@ func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{0}
 }
 
+// SubscriptionResource is the kind of the resource whose changes a subscription reports.
+type SubscriptionResource int32
+
+const (
+	// SUBSCRIPTION_RESOURCE_UNSPECIFIED is not used by any subscription.
+	SubscriptionResource_SUBSCRIPTION_RESOURCE_UNSPECIFIED SubscriptionResource = 0
+	// SUBSCRIPTION_RESOURCE_MAIL is mail: a folder, labels, or all of it.
+	SubscriptionResource_SUBSCRIPTION_RESOURCE_MAIL SubscriptionResource = 1
+	// SUBSCRIPTION_RESOURCE_CALENDAR is the events of one followed calendar.
+	SubscriptionResource_SUBSCRIPTION_RESOURCE_CALENDAR SubscriptionResource = 2
+	// SUBSCRIPTION_RESOURCE_CALENDAR_LIST is the account's list of calendars. Google alone pushes its changes.
+	SubscriptionResource_SUBSCRIPTION_RESOURCE_CALENDAR_LIST SubscriptionResource = 3
+)
+
+// Enum value maps for SubscriptionResource.
+var (
+	SubscriptionResource_name = map[int32]string{
+		0: "SUBSCRIPTION_RESOURCE_UNSPECIFIED",
+		1: "SUBSCRIPTION_RESOURCE_MAIL",
+		2: "SUBSCRIPTION_RESOURCE_CALENDAR",
+		3: "SUBSCRIPTION_RESOURCE_CALENDAR_LIST",
+	}
+	SubscriptionResource_value = map[string]int32{
+		"SUBSCRIPTION_RESOURCE_UNSPECIFIED":   0,
+		"SUBSCRIPTION_RESOURCE_MAIL":          1,
+		"SUBSCRIPTION_RESOURCE_CALENDAR":      2,
+		"SUBSCRIPTION_RESOURCE_CALENDAR_LIST": 3,
+	}
+)
+
+func (x SubscriptionResource) Enum() *SubscriptionResource {
+	p := new(SubscriptionResource)
+	*p = x
+	return p
+}
+
+func (x SubscriptionResource) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionResource) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[1].Descriptor()
+}
+
+func (SubscriptionResource) Type() protoreflect.EnumType {
+	return &file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[1]
+}
+
+func (x SubscriptionResource) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionResource.Descriptor instead.
+func (SubscriptionResource) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{1}
+}
+
 // DeliveryMode is the way in which changes reach mailmesh.
 type DeliveryMode int32
 
@@ -135,11 +192,11 @@ func (x DeliveryMode) String() string {
 }
 
 func (DeliveryMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[1].Descriptor()
+	return file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[2].Descriptor()
 }
 
 func (DeliveryMode) Type() protoreflect.EnumType {
-	return &file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[1]
+	return &file_mailmesh_ingest_v1_subscription_service_proto_enumTypes[2]
 }
 
 func (x DeliveryMode) Number() protoreflect.EnumNumber {
@@ -148,7 +205,7 @@ func (x DeliveryMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliveryMode.Descriptor instead.
 func (DeliveryMode) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{2}
 }
 
 // Subscription is the agreement by which a provider pushes one tenant's changes to mailmesh.
@@ -170,8 +227,8 @@ type Subscription struct {
 	ChangeTypes []string `protobuf:"bytes,7,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`
 	// delivery_mode is the way in which changes reach mailmesh; never unspecified here.
 	DeliveryMode DeliveryMode `protobuf:"varint,8,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
-	// provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
-	// is created.
+	// provider_subscription_id is the provider's id: of Graph's subscription, or of the channel of a Google calendar. Empty for
+	// Gmail and before the subscription is created.
 	ProviderSubscriptionId string `protobuf:"bytes,9,opt,name=provider_subscription_id,json=providerSubscriptionId,proto3" json:"provider_subscription_id,omitempty"`
 	// expires_at is the expiry that the provider stated, unless the subscription is renewed. Absent when polling.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -192,7 +249,12 @@ type Subscription struct {
 	// updated_at is the time of the subscription's last change.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// covered_from is the beginning of coverage: older mail is not announced.
-	CoveredFrom   *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=covered_from,json=coveredFrom,proto3" json:"covered_from,omitempty"`
+	CoveredFrom *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=covered_from,json=coveredFrom,proto3" json:"covered_from,omitempty"`
+	// resource is the kind of the resource. Subscriptions to calendars are created and deleted as calendars are followed and
+	// unfollowed.
+	Resource SubscriptionResource `protobuf:"varint,20,opt,name=resource,proto3,enum=mailmesh.ingest.v1.SubscriptionResource" json:"resource,omitempty"`
+	// calendar_id is mailmesh's UUID of the calendar. Empty for other resources.
+	CalendarId    string `protobuf:"bytes,21,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -358,6 +420,20 @@ func (x *Subscription) GetCoveredFrom() *timestamppb.Timestamp {
 		return x.CoveredFrom
 	}
 	return nil
+}
+
+func (x *Subscription) GetResource() SubscriptionResource {
+	if x != nil {
+		return x.Resource
+	}
+	return SubscriptionResource_SUBSCRIPTION_RESOURCE_UNSPECIFIED
+}
+
+func (x *Subscription) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
 }
 
 // CreateSubscriptionRequest specifies the mail to watch.
@@ -806,6 +882,216 @@ func (x *ListSubscriptionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetSubscriptionHealthRequest selects subscriptions.
+type GetSubscriptionHealthRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSubscriptionHealthRequest) Reset() {
+	*x = GetSubscriptionHealthRequest{}
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSubscriptionHealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSubscriptionHealthRequest) ProtoMessage() {}
+
+func (x *GetSubscriptionHealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSubscriptionHealthRequest.ProtoReflect.Descriptor instead.
+func (*GetSubscriptionHealthRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetSubscriptionHealthRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// GetSubscriptionHealthResponse contains the counts.
+type GetSubscriptionHealthResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// counts are the counts by provider and resource; a combination without a subscription is left out.
+	Counts        []*SubscriptionHealth `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSubscriptionHealthResponse) Reset() {
+	*x = GetSubscriptionHealthResponse{}
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSubscriptionHealthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSubscriptionHealthResponse) ProtoMessage() {}
+
+func (x *GetSubscriptionHealthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSubscriptionHealthResponse.ProtoReflect.Descriptor instead.
+func (*GetSubscriptionHealthResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetSubscriptionHealthResponse) GetCounts() []*SubscriptionHealth {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// SubscriptionHealth counts the subscriptions to one kind of resource at one provider. Deleted ones do not count.
+type SubscriptionHealth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// resource is the kind of the resource.
+	Resource SubscriptionResource `protobuf:"varint,2,opt,name=resource,proto3,enum=mailmesh.ingest.v1.SubscriptionResource" json:"resource,omitempty"`
+	// total counts all subscriptions.
+	Total int64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// active counts those that the provider pushes for: neither failing nor expired.
+	Active int64 `protobuf:"varint,4,opt,name=active,proto3" json:"active,omitempty"`
+	// expiring counts the active ones whose renewal is overdue or that expire within a day.
+	Expiring int64 `protobuf:"varint,5,opt,name=expiring,proto3" json:"expiring,omitempty"`
+	// expired counts pushed ones whose last stated expiry has passed.
+	Expired int64 `protobuf:"varint,6,opt,name=expired,proto3" json:"expired,omitempty"`
+	// silent counts the active ones that sent no notification for longer than expected.
+	Silent int64 `protobuf:"varint,7,opt,name=silent,proto3" json:"silent,omitempty"`
+	// failing counts those whose creation or renewal fails.
+	Failing int64 `protobuf:"varint,8,opt,name=failing,proto3" json:"failing,omitempty"`
+	// polled counts those without pushes.
+	Polled        int64 `protobuf:"varint,9,opt,name=polled,proto3" json:"polled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriptionHealth) Reset() {
+	*x = SubscriptionHealth{}
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriptionHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriptionHealth) ProtoMessage() {}
+
+func (x *SubscriptionHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriptionHealth.ProtoReflect.Descriptor instead.
+func (*SubscriptionHealth) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SubscriptionHealth) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *SubscriptionHealth) GetResource() SubscriptionResource {
+	if x != nil {
+		return x.Resource
+	}
+	return SubscriptionResource_SUBSCRIPTION_RESOURCE_UNSPECIFIED
+}
+
+func (x *SubscriptionHealth) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetActive() int64 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetExpiring() int64 {
+	if x != nil {
+		return x.Expiring
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetExpired() int64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetSilent() int64 {
+	if x != nil {
+		return x.Silent
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetFailing() int64 {
+	if x != nil {
+		return x.Failing
+	}
+	return 0
+}
+
+func (x *SubscriptionHealth) GetPolled() int64 {
+	if x != nil {
+		return x.Polled
+	}
+	return 0
+}
+
 // GetSubscriptionRequest identifies a subscription.
 type GetSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -817,7 +1103,7 @@ type GetSubscriptionRequest struct {
 
 func (x *GetSubscriptionRequest) Reset() {
 	*x = GetSubscriptionRequest{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1115,7 @@ func (x *GetSubscriptionRequest) String() string {
 func (*GetSubscriptionRequest) ProtoMessage() {}
 
 func (x *GetSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[8]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1128,7 @@ func (x *GetSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*GetSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSubscriptionRequest) GetSubscriptionId() string {
@@ -863,7 +1149,7 @@ type GetSubscriptionResponse struct {
 
 func (x *GetSubscriptionResponse) Reset() {
 	*x = GetSubscriptionResponse{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1161,7 @@ func (x *GetSubscriptionResponse) String() string {
 func (*GetSubscriptionResponse) ProtoMessage() {}
 
 func (x *GetSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[9]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1174,7 @@ func (x *GetSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*GetSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSubscriptionResponse) GetSubscription() *Subscription {
@@ -909,7 +1195,7 @@ type RenewSubscriptionRequest struct {
 
 func (x *RenewSubscriptionRequest) Reset() {
 	*x = RenewSubscriptionRequest{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1207,7 @@ func (x *RenewSubscriptionRequest) String() string {
 func (*RenewSubscriptionRequest) ProtoMessage() {}
 
 func (x *RenewSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[10]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1220,7 @@ func (x *RenewSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*RenewSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RenewSubscriptionRequest) GetSubscriptionId() string {
@@ -955,7 +1241,7 @@ type RenewSubscriptionResponse struct {
 
 func (x *RenewSubscriptionResponse) Reset() {
 	*x = RenewSubscriptionResponse{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1253,7 @@ func (x *RenewSubscriptionResponse) String() string {
 func (*RenewSubscriptionResponse) ProtoMessage() {}
 
 func (x *RenewSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[11]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1266,7 @@ func (x *RenewSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*RenewSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RenewSubscriptionResponse) GetSubscription() *Subscription {
@@ -1001,7 +1287,7 @@ type DeleteSubscriptionRequest struct {
 
 func (x *DeleteSubscriptionRequest) Reset() {
 	*x = DeleteSubscriptionRequest{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1299,7 @@ func (x *DeleteSubscriptionRequest) String() string {
 func (*DeleteSubscriptionRequest) ProtoMessage() {}
 
 func (x *DeleteSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[12]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1312,7 @@ func (x *DeleteSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteSubscriptionRequest) GetSubscriptionId() string {
@@ -1047,7 +1333,7 @@ type DeleteSubscriptionResponse struct {
 
 func (x *DeleteSubscriptionResponse) Reset() {
 	*x = DeleteSubscriptionResponse{}
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1345,7 @@ func (x *DeleteSubscriptionResponse) String() string {
 func (*DeleteSubscriptionResponse) ProtoMessage() {}
 
 func (x *DeleteSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[13]
+	mi := &file_mailmesh_ingest_v1_subscription_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1358,7 @@ func (x *DeleteSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteSubscriptionResponse) GetSubscription() *Subscription {
@@ -1086,7 +1372,7 @@ var File_mailmesh_ingest_v1_subscription_service_proto protoreflect.FileDescript
 
 const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\n" +
-	"-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xae\a\n" +
+	"-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x95\b\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1a\n" +
@@ -1110,7 +1396,10 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12=\n" +
-	"\fcovered_from\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\vcoveredFrom\"\x9b\x02\n" +
+	"\fcovered_from\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\vcoveredFrom\x12D\n" +
+	"\bresource\x18\x14 \x01(\x0e2(.mailmesh.ingest.v1.SubscriptionResourceR\bresource\x12\x1f\n" +
+	"\vcalendar_id\x18\x15 \x01(\tR\n" +
+	"calendarId\"\x9b\x02\n" +
 	"\x19CreateSubscriptionRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
 	"\tfolder_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\bfolderId\x12!\n" +
@@ -1136,7 +1425,21 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\x06states\x18\x04 \x03(\x0e2%.mailmesh.ingest.v1.SubscriptionStateB\x04\xe2A\x01\x01R\x06states\"\x8b\x01\n" +
 	"\x19ListSubscriptionsResponse\x12F\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2 .mailmesh.ingest.v1.SubscriptionR\rsubscriptions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
+	"\x1cGetSubscriptionHealthRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\btenantId\"_\n" +
+	"\x1dGetSubscriptionHealthResponse\x12>\n" +
+	"\x06counts\x18\x01 \x03(\v2&.mailmesh.ingest.v1.SubscriptionHealthR\x06counts\"\xa4\x02\n" +
+	"\x12SubscriptionHealth\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12D\n" +
+	"\bresource\x18\x02 \x01(\x0e2(.mailmesh.ingest.v1.SubscriptionResourceR\bresource\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\x12\x16\n" +
+	"\x06active\x18\x04 \x01(\x03R\x06active\x12\x1a\n" +
+	"\bexpiring\x18\x05 \x01(\x03R\bexpiring\x12\x18\n" +
+	"\aexpired\x18\x06 \x01(\x03R\aexpired\x12\x16\n" +
+	"\x06silent\x18\a \x01(\x03R\x06silent\x12\x18\n" +
+	"\afailing\x18\b \x01(\x03R\afailing\x12\x16\n" +
+	"\x06polled\x18\t \x01(\x03R\x06polled\"G\n" +
 	"\x16GetSubscriptionRequest\x12-\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0esubscriptionId\"_\n" +
 	"\x17GetSubscriptionResponse\x12D\n" +
@@ -1157,15 +1460,22 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\x1cSUBSCRIPTION_STATE_SUSPENDED\x10\x04\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_STATE_POLLING\x10\x05\x12\x1f\n" +
 	"\x1bSUBSCRIPTION_STATE_DELETING\x10\x06\x12\x1e\n" +
-	"\x1aSUBSCRIPTION_STATE_DELETED\x10\a*]\n" +
+	"\x1aSUBSCRIPTION_STATE_DELETED\x10\a*\xaa\x01\n" +
+	"\x14SubscriptionResource\x12%\n" +
+	"!SUBSCRIPTION_RESOURCE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_RESOURCE_MAIL\x10\x01\x12\"\n" +
+	"\x1eSUBSCRIPTION_RESOURCE_CALENDAR\x10\x02\x12'\n" +
+	"#SUBSCRIPTION_RESOURCE_CALENDAR_LIST\x10\x03*]\n" +
 	"\fDeliveryMode\x12\x1d\n" +
 	"\x19DELIVERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DELIVERY_MODE_PUSH\x10\x01\x12\x16\n" +
-	"\x12DELIVERY_MODE_POLL\x10\x022\xe0\b\n" +
+	"\x12DELIVERY_MODE_POLL\x10\x022\x85\n" +
+	"\n" +
 	"\x13SubscriptionService\x12\xe1\x01\n" +
 	"\x12CreateSubscription\x12-.mailmesh.ingest.v1.CreateSubscriptionRequest\x1a..mailmesh.ingest.v1.CreateSubscriptionResponse\"l\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02U:\x01*Z\x1d:\x01*\"\x18/api/ms365/subscriptionsZ\x1e:\x01*\"\x19/api/googlews/gmail/watch\"\x11/v1/subscriptions\x12\xc0\x01\n" +
 	"\x18BatchCreateSubscriptions\x123.mailmesh.ingest.v1.BatchCreateSubscriptionsRequest\x1a4.mailmesh.ingest.v1.BatchCreateSubscriptionsResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/subscriptions:batchCreate\x12\x8f\x01\n" +
-	"\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\x9b\x01\n" +
+	"\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\xa2\x01\n" +
+	"\x15GetSubscriptionHealth\x120.mailmesh.ingest.v1.GetSubscriptionHealthRequest\x1a1.mailmesh.ingest.v1.GetSubscriptionHealthResponse\"$\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/subscriptions:health\x12\x9b\x01\n" +
 	"\x0fGetSubscription\x12*.mailmesh.ingest.v1.GetSubscriptionRequest\x1a+.mailmesh.ingest.v1.GetSubscriptionResponse\"/\x90\xce\x18\x01\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xb7\x01\n" +
 	"\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"E\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02.:\x01*\")/v1/subscriptions/{subscription_id}:renew\x12\xb1\x01\n" +
 	"\x12DeleteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02B\x1f\n" +
@@ -1183,66 +1493,75 @@ func file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_subscription_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_ingest_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_mailmesh_ingest_v1_subscription_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_mailmesh_ingest_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_mailmesh_ingest_v1_subscription_service_proto_goTypes = []any{
 	(SubscriptionState)(0),                   // 0: mailmesh.ingest.v1.SubscriptionState
-	(DeliveryMode)(0),                        // 1: mailmesh.ingest.v1.DeliveryMode
-	(*Subscription)(nil),                     // 2: mailmesh.ingest.v1.Subscription
-	(*CreateSubscriptionRequest)(nil),        // 3: mailmesh.ingest.v1.CreateSubscriptionRequest
-	(*CreateSubscriptionResponse)(nil),       // 4: mailmesh.ingest.v1.CreateSubscriptionResponse
-	(*BatchCreateSubscriptionsRequest)(nil),  // 5: mailmesh.ingest.v1.BatchCreateSubscriptionsRequest
-	(*BatchCreateSubscriptionsResponse)(nil), // 6: mailmesh.ingest.v1.BatchCreateSubscriptionsResponse
-	(*SubscriptionResult)(nil),               // 7: mailmesh.ingest.v1.SubscriptionResult
-	(*ListSubscriptionsRequest)(nil),         // 8: mailmesh.ingest.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),        // 9: mailmesh.ingest.v1.ListSubscriptionsResponse
-	(*GetSubscriptionRequest)(nil),           // 10: mailmesh.ingest.v1.GetSubscriptionRequest
-	(*GetSubscriptionResponse)(nil),          // 11: mailmesh.ingest.v1.GetSubscriptionResponse
-	(*RenewSubscriptionRequest)(nil),         // 12: mailmesh.ingest.v1.RenewSubscriptionRequest
-	(*RenewSubscriptionResponse)(nil),        // 13: mailmesh.ingest.v1.RenewSubscriptionResponse
-	(*DeleteSubscriptionRequest)(nil),        // 14: mailmesh.ingest.v1.DeleteSubscriptionRequest
-	(*DeleteSubscriptionResponse)(nil),       // 15: mailmesh.ingest.v1.DeleteSubscriptionResponse
-	(*timestamppb.Timestamp)(nil),            // 16: google.protobuf.Timestamp
-	(*status.Status)(nil),                    // 17: google.rpc.Status
+	(SubscriptionResource)(0),                // 1: mailmesh.ingest.v1.SubscriptionResource
+	(DeliveryMode)(0),                        // 2: mailmesh.ingest.v1.DeliveryMode
+	(*Subscription)(nil),                     // 3: mailmesh.ingest.v1.Subscription
+	(*CreateSubscriptionRequest)(nil),        // 4: mailmesh.ingest.v1.CreateSubscriptionRequest
+	(*CreateSubscriptionResponse)(nil),       // 5: mailmesh.ingest.v1.CreateSubscriptionResponse
+	(*BatchCreateSubscriptionsRequest)(nil),  // 6: mailmesh.ingest.v1.BatchCreateSubscriptionsRequest
+	(*BatchCreateSubscriptionsResponse)(nil), // 7: mailmesh.ingest.v1.BatchCreateSubscriptionsResponse
+	(*SubscriptionResult)(nil),               // 8: mailmesh.ingest.v1.SubscriptionResult
+	(*ListSubscriptionsRequest)(nil),         // 9: mailmesh.ingest.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),        // 10: mailmesh.ingest.v1.ListSubscriptionsResponse
+	(*GetSubscriptionHealthRequest)(nil),     // 11: mailmesh.ingest.v1.GetSubscriptionHealthRequest
+	(*GetSubscriptionHealthResponse)(nil),    // 12: mailmesh.ingest.v1.GetSubscriptionHealthResponse
+	(*SubscriptionHealth)(nil),               // 13: mailmesh.ingest.v1.SubscriptionHealth
+	(*GetSubscriptionRequest)(nil),           // 14: mailmesh.ingest.v1.GetSubscriptionRequest
+	(*GetSubscriptionResponse)(nil),          // 15: mailmesh.ingest.v1.GetSubscriptionResponse
+	(*RenewSubscriptionRequest)(nil),         // 16: mailmesh.ingest.v1.RenewSubscriptionRequest
+	(*RenewSubscriptionResponse)(nil),        // 17: mailmesh.ingest.v1.RenewSubscriptionResponse
+	(*DeleteSubscriptionRequest)(nil),        // 18: mailmesh.ingest.v1.DeleteSubscriptionRequest
+	(*DeleteSubscriptionResponse)(nil),       // 19: mailmesh.ingest.v1.DeleteSubscriptionResponse
+	(*timestamppb.Timestamp)(nil),            // 20: google.protobuf.Timestamp
+	(*status.Status)(nil),                    // 21: google.rpc.Status
 }
 var file_mailmesh_ingest_v1_subscription_service_proto_depIdxs = []int32{
 	0,  // 0: mailmesh.ingest.v1.Subscription.state:type_name -> mailmesh.ingest.v1.SubscriptionState
-	1,  // 1: mailmesh.ingest.v1.Subscription.delivery_mode:type_name -> mailmesh.ingest.v1.DeliveryMode
-	16, // 2: mailmesh.ingest.v1.Subscription.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 3: mailmesh.ingest.v1.Subscription.renew_at:type_name -> google.protobuf.Timestamp
-	16, // 4: mailmesh.ingest.v1.Subscription.last_notification_at:type_name -> google.protobuf.Timestamp
-	16, // 5: mailmesh.ingest.v1.Subscription.last_renewed_at:type_name -> google.protobuf.Timestamp
-	16, // 6: mailmesh.ingest.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	16, // 7: mailmesh.ingest.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
-	16, // 8: mailmesh.ingest.v1.Subscription.covered_from:type_name -> google.protobuf.Timestamp
-	1,  // 9: mailmesh.ingest.v1.CreateSubscriptionRequest.delivery_mode:type_name -> mailmesh.ingest.v1.DeliveryMode
-	2,  // 10: mailmesh.ingest.v1.CreateSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
-	3,  // 11: mailmesh.ingest.v1.BatchCreateSubscriptionsRequest.requests:type_name -> mailmesh.ingest.v1.CreateSubscriptionRequest
-	7,  // 12: mailmesh.ingest.v1.BatchCreateSubscriptionsResponse.results:type_name -> mailmesh.ingest.v1.SubscriptionResult
-	2,  // 13: mailmesh.ingest.v1.SubscriptionResult.subscription:type_name -> mailmesh.ingest.v1.Subscription
-	17, // 14: mailmesh.ingest.v1.SubscriptionResult.error:type_name -> google.rpc.Status
-	0,  // 15: mailmesh.ingest.v1.ListSubscriptionsRequest.states:type_name -> mailmesh.ingest.v1.SubscriptionState
-	2,  // 16: mailmesh.ingest.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailmesh.ingest.v1.Subscription
-	2,  // 17: mailmesh.ingest.v1.GetSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
-	2,  // 18: mailmesh.ingest.v1.RenewSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
-	2,  // 19: mailmesh.ingest.v1.DeleteSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
-	3,  // 20: mailmesh.ingest.v1.SubscriptionService.CreateSubscription:input_type -> mailmesh.ingest.v1.CreateSubscriptionRequest
-	5,  // 21: mailmesh.ingest.v1.SubscriptionService.BatchCreateSubscriptions:input_type -> mailmesh.ingest.v1.BatchCreateSubscriptionsRequest
-	8,  // 22: mailmesh.ingest.v1.SubscriptionService.ListSubscriptions:input_type -> mailmesh.ingest.v1.ListSubscriptionsRequest
-	10, // 23: mailmesh.ingest.v1.SubscriptionService.GetSubscription:input_type -> mailmesh.ingest.v1.GetSubscriptionRequest
-	12, // 24: mailmesh.ingest.v1.SubscriptionService.RenewSubscription:input_type -> mailmesh.ingest.v1.RenewSubscriptionRequest
-	14, // 25: mailmesh.ingest.v1.SubscriptionService.DeleteSubscription:input_type -> mailmesh.ingest.v1.DeleteSubscriptionRequest
-	4,  // 26: mailmesh.ingest.v1.SubscriptionService.CreateSubscription:output_type -> mailmesh.ingest.v1.CreateSubscriptionResponse
-	6,  // 27: mailmesh.ingest.v1.SubscriptionService.BatchCreateSubscriptions:output_type -> mailmesh.ingest.v1.BatchCreateSubscriptionsResponse
-	9,  // 28: mailmesh.ingest.v1.SubscriptionService.ListSubscriptions:output_type -> mailmesh.ingest.v1.ListSubscriptionsResponse
-	11, // 29: mailmesh.ingest.v1.SubscriptionService.GetSubscription:output_type -> mailmesh.ingest.v1.GetSubscriptionResponse
-	13, // 30: mailmesh.ingest.v1.SubscriptionService.RenewSubscription:output_type -> mailmesh.ingest.v1.RenewSubscriptionResponse
-	15, // 31: mailmesh.ingest.v1.SubscriptionService.DeleteSubscription:output_type -> mailmesh.ingest.v1.DeleteSubscriptionResponse
-	26, // [26:32] is the sub-list for method output_type
-	20, // [20:26] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	2,  // 1: mailmesh.ingest.v1.Subscription.delivery_mode:type_name -> mailmesh.ingest.v1.DeliveryMode
+	20, // 2: mailmesh.ingest.v1.Subscription.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 3: mailmesh.ingest.v1.Subscription.renew_at:type_name -> google.protobuf.Timestamp
+	20, // 4: mailmesh.ingest.v1.Subscription.last_notification_at:type_name -> google.protobuf.Timestamp
+	20, // 5: mailmesh.ingest.v1.Subscription.last_renewed_at:type_name -> google.protobuf.Timestamp
+	20, // 6: mailmesh.ingest.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	20, // 7: mailmesh.ingest.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
+	20, // 8: mailmesh.ingest.v1.Subscription.covered_from:type_name -> google.protobuf.Timestamp
+	1,  // 9: mailmesh.ingest.v1.Subscription.resource:type_name -> mailmesh.ingest.v1.SubscriptionResource
+	2,  // 10: mailmesh.ingest.v1.CreateSubscriptionRequest.delivery_mode:type_name -> mailmesh.ingest.v1.DeliveryMode
+	3,  // 11: mailmesh.ingest.v1.CreateSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
+	4,  // 12: mailmesh.ingest.v1.BatchCreateSubscriptionsRequest.requests:type_name -> mailmesh.ingest.v1.CreateSubscriptionRequest
+	8,  // 13: mailmesh.ingest.v1.BatchCreateSubscriptionsResponse.results:type_name -> mailmesh.ingest.v1.SubscriptionResult
+	3,  // 14: mailmesh.ingest.v1.SubscriptionResult.subscription:type_name -> mailmesh.ingest.v1.Subscription
+	21, // 15: mailmesh.ingest.v1.SubscriptionResult.error:type_name -> google.rpc.Status
+	0,  // 16: mailmesh.ingest.v1.ListSubscriptionsRequest.states:type_name -> mailmesh.ingest.v1.SubscriptionState
+	3,  // 17: mailmesh.ingest.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailmesh.ingest.v1.Subscription
+	13, // 18: mailmesh.ingest.v1.GetSubscriptionHealthResponse.counts:type_name -> mailmesh.ingest.v1.SubscriptionHealth
+	1,  // 19: mailmesh.ingest.v1.SubscriptionHealth.resource:type_name -> mailmesh.ingest.v1.SubscriptionResource
+	3,  // 20: mailmesh.ingest.v1.GetSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
+	3,  // 21: mailmesh.ingest.v1.RenewSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
+	3,  // 22: mailmesh.ingest.v1.DeleteSubscriptionResponse.subscription:type_name -> mailmesh.ingest.v1.Subscription
+	4,  // 23: mailmesh.ingest.v1.SubscriptionService.CreateSubscription:input_type -> mailmesh.ingest.v1.CreateSubscriptionRequest
+	6,  // 24: mailmesh.ingest.v1.SubscriptionService.BatchCreateSubscriptions:input_type -> mailmesh.ingest.v1.BatchCreateSubscriptionsRequest
+	9,  // 25: mailmesh.ingest.v1.SubscriptionService.ListSubscriptions:input_type -> mailmesh.ingest.v1.ListSubscriptionsRequest
+	11, // 26: mailmesh.ingest.v1.SubscriptionService.GetSubscriptionHealth:input_type -> mailmesh.ingest.v1.GetSubscriptionHealthRequest
+	14, // 27: mailmesh.ingest.v1.SubscriptionService.GetSubscription:input_type -> mailmesh.ingest.v1.GetSubscriptionRequest
+	16, // 28: mailmesh.ingest.v1.SubscriptionService.RenewSubscription:input_type -> mailmesh.ingest.v1.RenewSubscriptionRequest
+	18, // 29: mailmesh.ingest.v1.SubscriptionService.DeleteSubscription:input_type -> mailmesh.ingest.v1.DeleteSubscriptionRequest
+	5,  // 30: mailmesh.ingest.v1.SubscriptionService.CreateSubscription:output_type -> mailmesh.ingest.v1.CreateSubscriptionResponse
+	7,  // 31: mailmesh.ingest.v1.SubscriptionService.BatchCreateSubscriptions:output_type -> mailmesh.ingest.v1.BatchCreateSubscriptionsResponse
+	10, // 32: mailmesh.ingest.v1.SubscriptionService.ListSubscriptions:output_type -> mailmesh.ingest.v1.ListSubscriptionsResponse
+	12, // 33: mailmesh.ingest.v1.SubscriptionService.GetSubscriptionHealth:output_type -> mailmesh.ingest.v1.GetSubscriptionHealthResponse
+	15, // 34: mailmesh.ingest.v1.SubscriptionService.GetSubscription:output_type -> mailmesh.ingest.v1.GetSubscriptionResponse
+	17, // 35: mailmesh.ingest.v1.SubscriptionService.RenewSubscription:output_type -> mailmesh.ingest.v1.RenewSubscriptionResponse
+	19, // 36: mailmesh.ingest.v1.SubscriptionService.DeleteSubscription:output_type -> mailmesh.ingest.v1.DeleteSubscriptionResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_subscription_service_proto_init() }
@@ -1259,8 +1578,8 @@ func file_mailmesh_ingest_v1_subscription_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_subscription_service_proto_rawDesc), len(file_mailmesh_ingest_v1_subscription_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	SubscriptionService_CreateSubscription_FullMethodName       = "/mailmesh.ingest.v1.SubscriptionService/CreateSubscription"
 	SubscriptionService_BatchCreateSubscriptions_FullMethodName = "/mailmesh.ingest.v1.SubscriptionService/BatchCreateSubscriptions"
 	SubscriptionService_ListSubscriptions_FullMethodName        = "/mailmesh.ingest.v1.SubscriptionService/ListSubscriptions"
+	SubscriptionService_GetSubscriptionHealth_FullMethodName    = "/mailmesh.ingest.v1.SubscriptionService/GetSubscriptionHealth"
 	SubscriptionService_GetSubscription_FullMethodName          = "/mailmesh.ingest.v1.SubscriptionService/GetSubscription"
 	SubscriptionService_RenewSubscription_FullMethodName        = "/mailmesh.ingest.v1.SubscriptionService/RenewSubscription"
 	SubscriptionService_DeleteSubscription_FullMethodName       = "/mailmesh.ingest.v1.SubscriptionService/DeleteSubscription"
@@ -46,13 +47,15 @@ type SubscriptionServiceClient interface {
 	BatchCreateSubscriptions(ctx context.Context, in *BatchCreateSubscriptionsRequest, opts ...grpc.CallOption) (*BatchCreateSubscriptionsResponse, error)
 	// ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id.
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
+	// GetSubscriptionHealth counts the subscriptions by provider and resource.
+	GetSubscriptionHealth(ctx context.Context, in *GetSubscriptionHealthRequest, opts ...grpc.CallOption) (*GetSubscriptionHealthResponse, error)
 	// GetSubscription returns one subscription.
 	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*GetSubscriptionResponse, error)
 	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
 	// repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(ctx context.Context, in *RenewSubscriptionRequest, opts ...grpc.CallOption) (*RenewSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
 	DeleteSubscription(ctx context.Context, in *DeleteSubscriptionRequest, opts ...grpc.CallOption) (*DeleteSubscriptionResponse, error)
 }
 
@@ -88,6 +91,16 @@ func (c *subscriptionServiceClient) ListSubscriptions(ctx context.Context, in *L
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSubscriptionsResponse)
 	err := c.cc.Invoke(ctx, SubscriptionService_ListSubscriptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) GetSubscriptionHealth(ctx context.Context, in *GetSubscriptionHealthRequest, opts ...grpc.CallOption) (*GetSubscriptionHealthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSubscriptionHealthResponse)
+	err := c.cc.Invoke(ctx, SubscriptionService_GetSubscriptionHealth_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +156,15 @@ type SubscriptionServiceServer interface {
 	BatchCreateSubscriptions(context.Context, *BatchCreateSubscriptionsRequest) (*BatchCreateSubscriptionsResponse, error)
 	// ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id.
 	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
+	// GetSubscriptionHealth counts the subscriptions by provider and resource.
+	GetSubscriptionHealth(context.Context, *GetSubscriptionHealthRequest) (*GetSubscriptionHealthResponse, error)
 	// GetSubscription returns one subscription.
 	GetSubscription(context.Context, *GetSubscriptionRequest) (*GetSubscriptionResponse, error)
 	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
 	// repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(context.Context, *RenewSubscriptionRequest) (*RenewSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
 	DeleteSubscription(context.Context, *DeleteSubscriptionRequest) (*DeleteSubscriptionResponse, error)
 	mustEmbedUnimplementedSubscriptionServiceServer()
 }
@@ -169,6 +184,9 @@ func (UnimplementedSubscriptionServiceServer) BatchCreateSubscriptions(context.C
 }
 func (UnimplementedSubscriptionServiceServer) ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSubscriptions not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) GetSubscriptionHealth(context.Context, *GetSubscriptionHealthRequest) (*GetSubscriptionHealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSubscriptionHealth not implemented")
 }
 func (UnimplementedSubscriptionServiceServer) GetSubscription(context.Context, *GetSubscriptionRequest) (*GetSubscriptionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSubscription not implemented")
@@ -254,6 +272,24 @@ func _SubscriptionService_ListSubscriptions_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SubscriptionService_GetSubscriptionHealth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSubscriptionHealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).GetSubscriptionHealth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_GetSubscriptionHealth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).GetSubscriptionHealth(ctx, req.(*GetSubscriptionHealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SubscriptionService_GetSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetSubscriptionRequest)
 	if err := dec(in); err != nil {
@@ -326,6 +362,10 @@ var SubscriptionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSubscriptions",
 			Handler:    _SubscriptionService_ListSubscriptions_Handler,
+		},
+		{
+			MethodName: "GetSubscriptionHealth",
+			Handler:    _SubscriptionService_GetSubscriptionHealth_Handler,
 		},
 		{
 			MethodName: "GetSubscription",

@@ -884,6 +884,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Disconnect the tenant first; then connect the mailbox the other way.
     Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_CALENDAR_NOT_PUSHED: _ErrorReason.ValueType  # 222
+    """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+    Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+    Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+    """
+    ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: _ErrorReason.ValueType  # 223
+    """SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+    When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+    Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+    Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -911,6 +925,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The local model that classifies texts is an extra that this installation lacks.
     Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
     Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SIGN_IN_NOT_OFFERED: _ErrorReason.ValueType  # 250
+    """SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+    When: A browser tried to sign in at an identity provider, and the settings name none.
+    Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+    Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SIGN_IN_NOT_ALLOWED: _ErrorReason.ValueType  # 251
+    """SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+
+    When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+    the groups out because they are too many.
+    Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+    of the app.
+    Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
     """
     ERROR_REASON_MODEL_BUDGET_SPENT: _ErrorReason.ValueType  # 234
     """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
@@ -1825,6 +1855,20 @@ When: The mailbox is a tenant already, by a person's sign-in instead of the app'
 Do: Disconnect the tenant first; then connect the mailbox the other way.
 Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
+ERROR_REASON_CALENDAR_NOT_PUSHED: ErrorReason.ValueType  # 222
+"""CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
+Do: Nothing: the calendar is polled. To try a push again after a change of its rights, call `RenewSubscription`.
+Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
+"""
+ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: ErrorReason.ValueType  # 223
+"""SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.
+
+When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
+Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
+Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+"""
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1852,6 +1896,22 @@ ERROR_REASON_MODEL_NOT_INSTALLED: ErrorReason.ValueType  # 233
 When: The local model that classifies texts is an extra that this installation lacks.
 Do: Install it for Primitives, `pip install 'mailmesh[primitives]'`, and restart the service.
 Sample: {"reason": "MODEL_NOT_INSTALLED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SIGN_IN_NOT_OFFERED: ErrorReason.ValueType  # 250
+"""SIGN_IN_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+When: A browser tried to sign in at an identity provider, and the settings name none.
+Do: Sign in with an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+Sample: {"reason": "SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SIGN_IN_NOT_ALLOWED: ErrorReason.ValueType  # 251
+"""SIGN_IN_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
+
+When: The identity provider signed a person in, and no group of the person is in `MAILMESH_VAULT_SIGN_IN_GROUPS`; or the provider left
+the groups out because they are too many.
+Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
+of the app.
+Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
 """
 ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
 """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.

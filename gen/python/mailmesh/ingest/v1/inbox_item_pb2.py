@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.mail.v1 import event_pb2 as mailmesh_dot_mail_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#mailmesh/ingest/v1/inbox_item.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\x93\x03\n\tInboxItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12/\n\x0breceived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x35\n\x04mail\x18\x07 \x01(\x0b\x32%.mailmesh.mail.v1.NormalizedMailEventH\x00\x12=\n\x0fmailbox_changed\x18\x08 \x01(\x0b\x32\".mailmesh.ingest.v1.MailboxChangedH\x00\x12=\n\x0fmailbox_watched\x18\t \x01(\x0b\x32\".mailmesh.ingest.v1.MailboxWatchedH\x00\x12\x32\n\treconcile\x18\n \x01(\x0b\x32\x1d.mailmesh.ingest.v1.ReconcileH\x00\x42\t\n\x07\x63ontent\"?\n\x0eMailboxChanged\x12\x12\n\nhistory_id\x18\x01 \x01(\x04\x12\x19\n\x11pubsub_message_id\x18\x02 \x01(\t\"o\n\x0eMailboxWatched\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x12\n\nhistory_id\x18\x02 \x01(\x04\x12\x30\n\x0c\x63overed_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x01\n\tReconcile\x12\x33\n\x06reason\x18\x01 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReason\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0creconcile_id\x18\x03 \x01(\t\"\xa1\x01\n\x05Watch\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x11\n\tfolder_id\x18\x02 \x01(\t\x12\x11\n\tlabel_ids\x18\x03 \x03(\t\x12\x14\n\x0c\x63hange_types\x18\x04 \x03(\t\x12\x30\n\x0c\x63overed_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tis_polled\x18\x06 \x01(\x08*\xc4\x02\n\x0fReconcileReason\x12 \n\x1cRECONCILE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECONCILE_REASON_CREATED\x10\x01\x12 \n\x1cRECONCILE_REASON_RECONNECTED\x10\x02\x12\x1b\n\x17RECONCILE_REASON_MISSED\x10\x03\x12\x1c\n\x18RECONCILE_REASON_SILENCE\x10\x04\x12\x1d\n\x19RECONCILE_REASON_SCHEDULE\x10\x05\x12\x1c\n\x18RECONCILE_REASON_REFUSED\x10\x06\x12 \n\x1cRECONCILE_REASON_CURSOR_LOST\x10\x07\x12\x1b\n\x17RECONCILE_REASON_MANUAL\x10\x08\x12\x18\n\x14RECONCILE_REASON_GAP\x10\tB\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#mailmesh/ingest/v1/inbox_item.proto\x12\x12mailmesh.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xd4\x03\n\tInboxItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12/\n\x0breceived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x35\n\x04mail\x18\x07 \x01(\x0b\x32%.mailmesh.mail.v1.NormalizedMailEventH\x00\x12=\n\x0fmailbox_changed\x18\x08 \x01(\x0b\x32\".mailmesh.ingest.v1.MailboxChangedH\x00\x12=\n\x0fmailbox_watched\x18\t \x01(\x0b\x32\".mailmesh.ingest.v1.MailboxWatchedH\x00\x12\x32\n\treconcile\x18\n \x01(\x0b\x32\x1d.mailmesh.ingest.v1.ReconcileH\x00\x12?\n\x10\x63\x61lendar_changed\x18\x0b \x01(\x0b\x32#.mailmesh.ingest.v1.CalendarChangedH\x00\x42\t\n\x07\x63ontent\"&\n\x0f\x43\x61lendarChanged\x12\x13\n\x0b\x63\x61lendar_id\x18\x01 \x01(\t\"?\n\x0eMailboxChanged\x12\x12\n\nhistory_id\x18\x01 \x01(\x04\x12\x19\n\x11pubsub_message_id\x18\x02 \x01(\t\"o\n\x0eMailboxWatched\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x12\n\nhistory_id\x18\x02 \x01(\x04\x12\x30\n\x0c\x63overed_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x01\n\tReconcile\x12\x33\n\x06reason\x18\x01 \x01(\x0e\x32#.mailmesh.ingest.v1.ReconcileReason\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0creconcile_id\x18\x03 \x01(\t\"\xa1\x01\n\x05Watch\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x11\n\tfolder_id\x18\x02 \x01(\t\x12\x11\n\tlabel_ids\x18\x03 \x03(\t\x12\x14\n\x0c\x63hange_types\x18\x04 \x03(\t\x12\x30\n\x0c\x63overed_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tis_polled\x18\x06 \x01(\x08\"7\n\rCalendarWatch\x12\x13\n\x0b\x63\x61lendar_id\x18\x01 \x01(\t\x12\x11\n\tis_pushed\x18\x02 \x01(\x08*\xc4\x02\n\x0fReconcileReason\x12 \n\x1cRECONCILE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECONCILE_REASON_CREATED\x10\x01\x12 \n\x1cRECONCILE_REASON_RECONNECTED\x10\x02\x12\x1b\n\x17RECONCILE_REASON_MISSED\x10\x03\x12\x1c\n\x18RECONCILE_REASON_SILENCE\x10\x04\x12\x1d\n\x19RECONCILE_REASON_SCHEDULE\x10\x05\x12\x1c\n\x18RECONCILE_REASON_REFUSED\x10\x06\x12 \n\x1cRECONCILE_REASON_CURSOR_LOST\x10\x07\x12\x1b\n\x17RECONCILE_REASON_MANUAL\x10\x08\x12\x18\n\x14RECONCILE_REASON_GAP\x10\tB\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.ingest.v1.inbox_it
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\033internal.mailmesh.ingest.v1P\001'
-  _globals['_RECONCILEREASON']._serialized_start=1003
-  _globals['_RECONCILEREASON']._serialized_end=1327
+  _globals['_RECONCILEREASON']._serialized_start=1165
+  _globals['_RECONCILEREASON']._serialized_end=1489
   _globals['_INBOXITEM']._serialized_start=123
-  _globals['_INBOXITEM']._serialized_end=526
-  _globals['_MAILBOXCHANGED']._serialized_start=528
-  _globals['_MAILBOXCHANGED']._serialized_end=591
-  _globals['_MAILBOXWATCHED']._serialized_start=593
-  _globals['_MAILBOXWATCHED']._serialized_end=704
-  _globals['_RECONCILE']._serialized_start=707
-  _globals['_RECONCILE']._serialized_end=836
-  _globals['_WATCH']._serialized_start=839
-  _globals['_WATCH']._serialized_end=1000
+  _globals['_INBOXITEM']._serialized_end=591
+  _globals['_CALENDARCHANGED']._serialized_start=593
+  _globals['_CALENDARCHANGED']._serialized_end=631
+  _globals['_MAILBOXCHANGED']._serialized_start=633
+  _globals['_MAILBOXCHANGED']._serialized_end=696
+  _globals['_MAILBOXWATCHED']._serialized_start=698
+  _globals['_MAILBOXWATCHED']._serialized_end=809
+  _globals['_RECONCILE']._serialized_start=812
+  _globals['_RECONCILE']._serialized_end=941
+  _globals['_WATCH']._serialized_start=944
+  _globals['_WATCH']._serialized_end=1105
+  _globals['_CALENDARWATCH']._serialized_start=1107
+  _globals['_CALENDARWATCH']._serialized_end=1162
 # @@protoc_insertion_point(module_scope)

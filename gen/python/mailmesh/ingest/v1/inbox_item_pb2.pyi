@@ -89,6 +89,7 @@ class InboxItem(_message.Message):
     MAILBOX_CHANGED_FIELD_NUMBER: _builtins.int
     MAILBOX_WATCHED_FIELD_NUMBER: _builtins.int
     RECONCILE_FIELD_NUMBER: _builtins.int
+    CALENDAR_CHANGED_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """item_id is mailmesh's UUID of the item."""
     tenant_id: _builtins.str
@@ -119,6 +120,10 @@ class InboxItem(_message.Message):
     def reconcile(self) -> Global___Reconcile:
         """reconcile requests a reconciliation of the mailbox with the provider."""
 
+    @_builtins.property
+    def calendar_changed(self) -> Global___CalendarChanged:
+        """calendar_changed reports that a followed calendar, or the list of calendars, has changes."""
+
     def __init__(
         self,
         *,
@@ -132,16 +137,41 @@ class InboxItem(_message.Message):
         mailbox_changed: Global___MailboxChanged | None = ...,
         mailbox_watched: Global___MailboxWatched | None = ...,
         reconcile: Global___Reconcile | None = ...,
+        calendar_changed: Global___CalendarChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "mail", b"mail", "mailbox_changed", b"mailbox_changed", "mailbox_watched", b"mailbox_watched", "received_at", b"received_at", "reconcile", b"reconcile"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_changed", b"calendar_changed", "content", b"content", "mail", b"mail", "mailbox_changed", b"mailbox_changed", "mailbox_watched", b"mailbox_watched", "received_at", b"received_at", "reconcile", b"reconcile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "content", b"content", "correlation_id", b"correlation_id", "item_id", b"item_id", "mail", b"mail", "mailbox_changed", b"mailbox_changed", "mailbox_watched", b"mailbox_watched", "received_at", b"received_at", "reconcile", b"reconcile", "tenant_id", b"tenant_id", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "calendar_changed", b"calendar_changed", "content", b"content", "correlation_id", b"correlation_id", "item_id", b"item_id", "mail", b"mail", "mailbox_changed", b"mailbox_changed", "mailbox_watched", b"mailbox_watched", "received_at", b"received_at", "reconcile", b"reconcile", "tenant_id", b"tenant_id", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["mail", "mailbox_changed", "mailbox_watched", "reconcile"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["mail", "mailbox_changed", "mailbox_watched", "reconcile", "calendar_changed"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___InboxItem: _TypeAlias = InboxItem  # noqa: Y015
+
+@_typing.final
+class CalendarChanged(_message.Message):
+    """CalendarChanged reports that a followed calendar, or the list of calendars, may have changed. It carries no change: a worker
+    reads the calendar by its own cursor.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar. Empty means the list of calendars."""
+    def __init__(
+        self,
+        *,
+        calendar_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalendarChanged: _TypeAlias = CalendarChanged  # noqa: Y015
 
 @_typing.final
 class MailboxChanged(_message.Message):
@@ -282,3 +312,29 @@ class Watch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Watch: _TypeAlias = Watch  # noqa: Y015
+
+@_typing.final
+class CalendarWatch(_message.Message):
+    """CalendarWatch describes how the changes of one followed calendar reach mailmesh."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    IS_PUSHED_FIELD_NUMBER: _builtins.int
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar."""
+    is_pushed: _builtins.bool
+    """is_pushed is true while the provider pushes the calendar's changes; else they are found by polling alone."""
+    def __init__(
+        self,
+        *,
+        calendar_id: _builtins.str = ...,
+        is_pushed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "is_pushed", b"is_pushed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalendarWatch: _TypeAlias = CalendarWatch  # noqa: Y015

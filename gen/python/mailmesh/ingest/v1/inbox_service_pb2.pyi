@@ -33,6 +33,7 @@ class ClaimItemsRequest(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     HOLD_IDLE_FIELD_NUMBER: _builtins.int
+    ENDINGS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """worker_id identifies the worker process, for logs and the pipeline's status."""
     max_items: _builtins.int
@@ -50,6 +51,12 @@ class ClaimItemsRequest(_message.Message):
     def lease(self) -> _duration_pb2.Duration:
         """lease is the duration of the lease, 5 to 600 seconds. Absent means 60 seconds."""
 
+    @_builtins.property
+    def endings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseEnding]:
+        """endings end leases of this worker before anything is claimed, all in one commit; 50 at most, each of another tenant. A mailbox
+        whose lease ends here may be leased again by the same answer.
+        """
+
     def __init__(
         self,
         *,
@@ -59,38 +66,105 @@ class ClaimItemsRequest(_message.Message):
         lease: _duration_pb2.Duration | None = ...,
         tenant_id: _builtins.str = ...,
         hold_idle: _builtins.bool = ...,
+        endings: _abc.Iterable[Global___LeaseEnding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_idle", b"hold_idle", "lease", b"lease", "max_items", b"max_items", "max_tenants", b"max_tenants", "tenant_id", b"tenant_id", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endings", b"endings", "hold_idle", b"hold_idle", "lease", b"lease", "max_items", b"max_items", "max_tenants", b"max_tenants", "tenant_id", b"tenant_id", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimItemsRequest: _TypeAlias = ClaimItemsRequest  # noqa: Y015
 
 @_typing.final
+class LeaseEnding(_message.Message):
+    """LeaseEnding acknowledges the items whose effects are committed, and ends the lease if it has no further items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant whose mailbox is leased."""
+    fence: _builtins.int
+    """fence is the fence of the lease."""
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """item_ids are the items, 500 at most over all endings. An empty list only ends the lease."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        fence: _builtins.int = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "item_ids", b"item_ids", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseEnding: _TypeAlias = LeaseEnding  # noqa: Y015
+
+@_typing.final
 class ClaimItemsResponse(_message.Message):
-    """ClaimItemsResponse contains leases. It is empty when no item is due."""
+    """ClaimItemsResponse contains leases. It has none when no item is due."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LEASES_FIELD_NUMBER: _builtins.int
+    ENDINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantLease]:
         """leases are the leases, one for each tenant."""
+
+    @_builtins.property
+    def endings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseEnded]:
+        """endings answer `endings` of the request, in their order. If they are missing, Ingest does not know the field: the worker ends
+        the leases by AckItems.
+        """
 
     def __init__(
         self,
         *,
         leases: _abc.Iterable[Global___TenantLease] | None = ...,
+        endings: _abc.Iterable[Global___LeaseEnded] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endings", b"endings", "leases", b"leases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimItemsResponse: _TypeAlias = ClaimItemsResponse  # noqa: Y015
+
+@_typing.final
+class LeaseEnded(_message.Message):
+    """LeaseEnded is the answer to one `LeaseEnding`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_LOST_FIELD_NUMBER: _builtins.int
+    HAS_MORE_ITEMS_FIELD_NUMBER: _builtins.int
+    is_lost: _builtins.bool
+    """is_lost is true if the fence was stale, so that nothing was acknowledged: another worker has leased the mailbox."""
+    has_more_items: _builtins.bool
+    """has_more_items is true if items remain under the lease, which therefore goes on."""
+    def __init__(
+        self,
+        *,
+        is_lost: _builtins.bool = ...,
+        has_more_items: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more_items", b"has_more_items", "is_lost", b"is_lost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseEnded: _TypeAlias = LeaseEnded  # noqa: Y015
 
 @_typing.final
 class TenantLease(_message.Message):
@@ -104,6 +178,7 @@ class TenantLease(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     WATCHES_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    CALENDAR_WATCHES_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
@@ -122,6 +197,10 @@ class TenantLease(_message.Message):
     def watches(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.Watch]:
         """watches describe the current coverage of the tenant's subscriptions."""
 
+    @_builtins.property
+    def calendar_watches(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.CalendarWatch]:
+        """calendar_watches are the tenant's subscriptions to followed calendars, at most 1000."""
+
     def __init__(
         self,
         *,
@@ -131,10 +210,11 @@ class TenantLease(_message.Message):
         items: _abc.Iterable[_inbox_item_pb2.InboxItem] | None = ...,
         watches: _abc.Iterable[_inbox_item_pb2.Watch] | None = ...,
         has_more: _builtins.bool = ...,
+        calendar_watches: _abc.Iterable[_inbox_item_pb2.CalendarWatch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_expires_at", b"lease_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "has_more", b"has_more", "items", b"items", "lease_expires_at", b"lease_expires_at", "tenant_id", b"tenant_id", "watches", b"watches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_watches", b"calendar_watches", "fence", b"fence", "has_more", b"has_more", "items", b"items", "lease_expires_at", b"lease_expires_at", "tenant_id", b"tenant_id", "watches", b"watches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -462,6 +542,85 @@ class EnqueueReconcileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnqueueReconcileResponse: _TypeAlias = EnqueueReconcileResponse  # noqa: Y015
+
+@_typing.final
+class SetFollowedCalendarsRequest(_message.Message):
+    """SetFollowedCalendarsRequest contains the followed calendars of a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    CALENDARS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant whose mailbox is leased."""
+    fence: _builtins.int
+    """fence is the fence of the lease."""
+    @_builtins.property
+    def calendars(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowedCalendar]:
+        """calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        fence: _builtins.int = ...,
+        calendars: _abc.Iterable[Global___FollowedCalendar] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "fence", b"fence", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFollowedCalendarsRequest: _TypeAlias = SetFollowedCalendarsRequest  # noqa: Y015
+
+@_typing.final
+class FollowedCalendar(_message.Message):
+    """FollowedCalendar is a calendar of which the provider shall push the changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar."""
+    provider_calendar_id: _builtins.str
+    """provider_calendar_id is the provider's id of the calendar, at most 1024 characters."""
+    is_default: _builtins.bool
+    """is_default is true for the account's own default calendar."""
+    def __init__(
+        self,
+        *,
+        calendar_id: _builtins.str = ...,
+        provider_calendar_id: _builtins.str = ...,
+        is_default: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "is_default", b"is_default", "provider_calendar_id", b"provider_calendar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowedCalendar: _TypeAlias = FollowedCalendar  # noqa: Y015
+
+@_typing.final
+class SetFollowedCalendarsResponse(_message.Message):
+    """SetFollowedCalendarsResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFollowedCalendarsResponse: _TypeAlias = SetFollowedCalendarsResponse  # noqa: Y015
 
 @_typing.final
 class GetInboxStatusRequest(_message.Message):

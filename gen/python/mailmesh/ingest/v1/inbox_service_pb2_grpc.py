@@ -66,6 +66,11 @@ class InboxServiceStub:
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileResponse.FromString,
                 _registered_method=True)
+        self.SetFollowedCalendars = channel.unary_unary(
+                '/mailmesh.ingest.v1.InboxService/SetFollowedCalendars',
+                request_serializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsResponse.FromString,
+                _registered_method=True)
         self.GetInboxStatus = channel.unary_unary(
                 '/mailmesh.ingest.v1.InboxService/GetInboxStatus',
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.GetInboxStatusRequest.SerializeToString,
@@ -80,8 +85,8 @@ class InboxServiceServicer:
 
     def ClaimItems(self, request, context):
         """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-        STORE_UNAVAILABLE.
+        item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+        a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +124,14 @@ class InboxServiceServicer:
     def EnqueueReconcile(self, request, context):
         """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
         one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetFollowedCalendars(self, request, context):
+        """SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+        subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +176,11 @@ def add_InboxServiceServicer_to_server(servicer, server):
                     servicer.EnqueueReconcile,
                     request_deserializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileRequest.FromString,
                     response_serializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileResponse.SerializeToString,
+            ),
+            'SetFollowedCalendars': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFollowedCalendars,
+                    request_deserializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsRequest.FromString,
+                    response_serializer=mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsResponse.SerializeToString,
             ),
             'GetInboxStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInboxStatus,
@@ -334,6 +352,33 @@ class InboxService:
             '/mailmesh.ingest.v1.InboxService/EnqueueReconcile',
             mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileRequest.SerializeToString,
             mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.EnqueueReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFollowedCalendars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.ingest.v1.InboxService/SetFollowedCalendars',
+            mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsRequest.SerializeToString,
+            mailmesh_dot_ingest_dot_v1_dot_inbox__service__pb2.SetFollowedCalendarsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,8 +37,8 @@ class InboxServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InboxServiceAsyncStub: ...
     ClaimItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]
     """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-    STORE_UNAVAILABLE.
+    item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+    a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
     """
     ExtendLease: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]
     """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
@@ -54,6 +54,10 @@ class InboxServiceStub:
     """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
     one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
+    SetFollowedCalendars: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.SetFollowedCalendarsRequest, _inbox_service_pb2.SetFollowedCalendarsResponse]
+    """SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+    subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+    """
     GetInboxStatus: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.GetInboxStatusRequest, _inbox_service_pb2.GetInboxStatusResponse]
     """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat."""
 
@@ -66,8 +70,8 @@ class InboxServiceAsyncStub(InboxServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ClaimItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]  # type: ignore[assignment]
     """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-    STORE_UNAVAILABLE.
+    item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+    a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
     """
     ExtendLease: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]  # type: ignore[assignment]
     """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
@@ -82,6 +86,10 @@ class InboxServiceAsyncStub(InboxServiceStub):
     EnqueueReconcile: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.EnqueueReconcileRequest, _inbox_service_pb2.EnqueueReconcileResponse]  # type: ignore[assignment]
     """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
     one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """
+    SetFollowedCalendars: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.SetFollowedCalendarsRequest, _inbox_service_pb2.SetFollowedCalendarsResponse]  # type: ignore[assignment]
+    """SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+    subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
     """
     GetInboxStatus: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.GetInboxStatusRequest, _inbox_service_pb2.GetInboxStatusResponse]  # type: ignore[assignment]
     """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat."""
@@ -98,8 +106,8 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.ClaimItemsResponse, _abc.Awaitable[_inbox_service_pb2.ClaimItemsResponse]]:
         """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-        STORE_UNAVAILABLE.
+        item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+        a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -144,6 +152,16 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inbox_service_pb2.EnqueueReconcileResponse, _abc.Awaitable[_inbox_service_pb2.EnqueueReconcileResponse]]:
         """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
         one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetFollowedCalendars(
+        self,
+        request: _inbox_service_pb2.SetFollowedCalendarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inbox_service_pb2.SetFollowedCalendarsResponse, _abc.Awaitable[_inbox_service_pb2.SetFollowedCalendarsResponse]]:
+        """SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+        subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
         """
 
     @_abc_1.abstractmethod

@@ -28,7 +28,7 @@ from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/ingest/v1/ingest_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x91\x01\n ReceiveGraphNotificationsRequest\x12\x1e\n\x10validation_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x0fsubscription_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x01s\x12+\n\x07payload\x18\x03 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"J\n!ReceiveGraphNotificationsResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x8d\x01\n\x1cReceiveGraphLifecycleRequest\x12\x1e\n\x10validation_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x0fsubscription_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x01s\x12+\n\x07payload\x18\x03 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"F\n\x1dReceiveGraphLifecycleResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"F\n\x17ReceiveGmailPushRequest\x12+\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"A\n\x18ReceiveGmailPushResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\xde\x04\n\rIngestService\x12\xd5\x01\n\x19ReceiveGraphNotifications\x12\x34.mailmesh.ingest.v1.ReceiveGraphNotificationsRequest\x1a\x35.mailmesh.ingest.v1.ReceiveGraphNotificationsResponse\"K\x82\xd3\xe4\x93\x02\x45\"\x12/api/ms365/webhook:\x07payloadZ\x1d\x12\x12/api/ms365/webhookb\x07payloadb\x07payload\x12\xcd\x01\n\x15ReceiveGraphLifecycle\x12\x30.mailmesh.ingest.v1.ReceiveGraphLifecycleRequest\x1a\x31.mailmesh.ingest.v1.ReceiveGraphLifecycleResponse\"O\x82\xd3\xe4\x93\x02I\"\x14/api/ms365/lifecycle:\x07payloadZ\x1f\x12\x14/api/ms365/lifecycleb\x07payloadb\x07payload\x12\x9e\x01\n\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02)\"\x15/api/googlews/webhook:\x07payloadb\x07payload\x1a\x04\x88\xce\x18\x03\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/ingest/v1/ingest_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"I\n\x1aReceiveCalendarPushRequest\x12+\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"D\n\x1bReceiveCalendarPushResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x91\x01\n ReceiveGraphNotificationsRequest\x12\x1e\n\x10validation_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x0fsubscription_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x01s\x12+\n\x07payload\x18\x03 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"J\n!ReceiveGraphNotificationsResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x8d\x01\n\x1cReceiveGraphLifecycleRequest\x12\x1e\n\x10validation_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x0fsubscription_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x01s\x12+\n\x07payload\x18\x03 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"F\n\x1dReceiveGraphLifecycleResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"F\n\x17ReceiveGmailPushRequest\x12+\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x01\"A\n\x18ReceiveGmailPushResponse\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\x89\x06\n\rIngestService\x12\xd5\x01\n\x19ReceiveGraphNotifications\x12\x34.mailmesh.ingest.v1.ReceiveGraphNotificationsRequest\x1a\x35.mailmesh.ingest.v1.ReceiveGraphNotificationsResponse\"K\x82\xd3\xe4\x93\x02\x45\"\x12/api/ms365/webhook:\x07payloadZ\x1d\x12\x12/api/ms365/webhookb\x07payloadb\x07payload\x12\xcd\x01\n\x15ReceiveGraphLifecycle\x12\x30.mailmesh.ingest.v1.ReceiveGraphLifecycleRequest\x1a\x31.mailmesh.ingest.v1.ReceiveGraphLifecycleResponse\"O\x82\xd3\xe4\x93\x02I\"\x14/api/ms365/lifecycle:\x07payloadZ\x1f\x12\x14/api/ms365/lifecycleb\x07payloadb\x07payload\x12\x9e\x01\n\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02)\"\x15/api/googlews/webhook:\x07payloadb\x07payload\x12\xa8\x01\n\x13ReceiveCalendarPush\x12..mailmesh.ingest.v1.ReceiveCalendarPushRequest\x1a/.mailmesh.ingest.v1.ReceiveCalendarPushResponse\"0\x82\xd3\xe4\x93\x02*\"\x16/api/googlews/calendar:\x07payloadb\x07payload\x1a\x04\x88\xce\x18\x03\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.ingest.v1.ingest_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\033internal.mailmesh.ingest.v1P\001'
+  _globals['_RECEIVECALENDARPUSHREQUEST'].fields_by_name['payload']._loaded_options = None
+  _globals['_RECEIVECALENDARPUSHREQUEST'].fields_by_name['payload']._serialized_options = b'\342A\001\001'
   _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST'].fields_by_name['validation_token']._loaded_options = None
   _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST'].fields_by_name['validation_token']._serialized_options = b'\342A\001\001'
   _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST'].fields_by_name['subscription_id']._loaded_options = None
@@ -58,18 +60,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTSERVICE'].methods_by_name['ReceiveGraphLifecycle']._serialized_options = b'\202\323\344\223\002I\"\024/api/ms365/lifecycle:\007payloadZ\037\022\024/api/ms365/lifecycleb\007payloadb\007payload'
   _globals['_INGESTSERVICE'].methods_by_name['ReceiveGmailPush']._loaded_options = None
   _globals['_INGESTSERVICE'].methods_by_name['ReceiveGmailPush']._serialized_options = b'\202\323\344\223\002)\"\025/api/googlews/webhook:\007payloadb\007payload'
-  _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST']._serialized_start=187
-  _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST']._serialized_end=332
-  _globals['_RECEIVEGRAPHNOTIFICATIONSRESPONSE']._serialized_start=334
-  _globals['_RECEIVEGRAPHNOTIFICATIONSRESPONSE']._serialized_end=408
-  _globals['_RECEIVEGRAPHLIFECYCLEREQUEST']._serialized_start=411
-  _globals['_RECEIVEGRAPHLIFECYCLEREQUEST']._serialized_end=552
-  _globals['_RECEIVEGRAPHLIFECYCLERESPONSE']._serialized_start=554
-  _globals['_RECEIVEGRAPHLIFECYCLERESPONSE']._serialized_end=624
-  _globals['_RECEIVEGMAILPUSHREQUEST']._serialized_start=626
-  _globals['_RECEIVEGMAILPUSHREQUEST']._serialized_end=696
-  _globals['_RECEIVEGMAILPUSHRESPONSE']._serialized_start=698
-  _globals['_RECEIVEGMAILPUSHRESPONSE']._serialized_end=763
-  _globals['_INGESTSERVICE']._serialized_start=766
-  _globals['_INGESTSERVICE']._serialized_end=1372
+  _globals['_INGESTSERVICE'].methods_by_name['ReceiveCalendarPush']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['ReceiveCalendarPush']._serialized_options = b'\202\323\344\223\002*\"\026/api/googlews/calendar:\007payloadb\007payload'
+  _globals['_RECEIVECALENDARPUSHREQUEST']._serialized_start=186
+  _globals['_RECEIVECALENDARPUSHREQUEST']._serialized_end=259
+  _globals['_RECEIVECALENDARPUSHRESPONSE']._serialized_start=261
+  _globals['_RECEIVECALENDARPUSHRESPONSE']._serialized_end=329
+  _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST']._serialized_start=332
+  _globals['_RECEIVEGRAPHNOTIFICATIONSREQUEST']._serialized_end=477
+  _globals['_RECEIVEGRAPHNOTIFICATIONSRESPONSE']._serialized_start=479
+  _globals['_RECEIVEGRAPHNOTIFICATIONSRESPONSE']._serialized_end=553
+  _globals['_RECEIVEGRAPHLIFECYCLEREQUEST']._serialized_start=556
+  _globals['_RECEIVEGRAPHLIFECYCLEREQUEST']._serialized_end=697
+  _globals['_RECEIVEGRAPHLIFECYCLERESPONSE']._serialized_start=699
+  _globals['_RECEIVEGRAPHLIFECYCLERESPONSE']._serialized_end=769
+  _globals['_RECEIVEGMAILPUSHREQUEST']._serialized_start=771
+  _globals['_RECEIVEGMAILPUSHREQUEST']._serialized_end=841
+  _globals['_RECEIVEGMAILPUSHRESPONSE']._serialized_start=843
+  _globals['_RECEIVEGMAILPUSHRESPONSE']._serialized_end=908
+  _globals['_INGESTSERVICE']._serialized_start=911
+  _globals['_INGESTSERVICE']._serialized_end=1688
 # @@protoc_insertion_point(module_scope)

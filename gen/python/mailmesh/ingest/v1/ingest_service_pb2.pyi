@@ -18,6 +18,54 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ReceiveCalendarPushRequest(_message.Message):
+    """ReceiveCalendarPushRequest is the request of a Google channel. It has no content: its headers name the channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def payload(self) -> _httpbody_pb2.HttpBody:
+        """payload contains the body, which is empty and is not read."""
+
+    def __init__(
+        self,
+        *,
+        payload: _httpbody_pb2.HttpBody | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveCalendarPushRequest: _TypeAlias = ReceiveCalendarPushRequest  # noqa: Y015
+
+@_typing.final
+class ReceiveCalendarPushResponse(_message.Message):
+    """ReceiveCalendarPushResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def payload(self) -> _httpbody_pb2.HttpBody:
+        """payload is empty."""
+
+    def __init__(
+        self,
+        *,
+        payload: _httpbody_pb2.HttpBody | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveCalendarPushResponse: _TypeAlias = ReceiveCalendarPushResponse  # noqa: Y015
+
+@_typing.final
 class ReceiveGraphNotificationsRequest(_message.Message):
     """ReceiveGraphNotificationsRequest is Graph's request."""
 

@@ -51,6 +51,11 @@ class IngestServiceStub:
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushResponse.FromString,
                 _registered_method=True)
+        self.ReceiveCalendarPush = channel.unary_unary(
+                '/mailmesh.ingest.v1.IngestService/ReceiveCalendarPush',
+                request_serializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -84,6 +89,15 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReceiveCalendarPush(self, request, context):
+        """ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+        only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+        STORE_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +115,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ReceiveGmailPush,
                     request_deserializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushRequest.FromString,
                     response_serializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushResponse.SerializeToString,
+            ),
+            'ReceiveCalendarPush': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveCalendarPush,
+                    request_deserializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushRequest.FromString,
+                    response_serializer=mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -186,6 +205,33 @@ class IngestService:
             '/mailmesh.ingest.v1.IngestService/ReceiveGmailPush',
             mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushRequest.SerializeToString,
             mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveGmailPushResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveCalendarPush(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.ingest.v1.IngestService/ReceiveCalendarPush',
+            mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushRequest.SerializeToString,
+            mailmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReceiveCalendarPushResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,11 @@ class IngestServiceStub:
     push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
     for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
     """
+    ReceiveCalendarPush: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveCalendarPushRequest, _ingest_service_pb2.ReceiveCalendarPushResponse]
+    """ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+    only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+    STORE_UNAVAILABLE, OVERLOADED.
+    """
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
@@ -70,6 +75,11 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
     push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
     for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+    """
+    ReceiveCalendarPush: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveCalendarPushRequest, _ingest_service_pb2.ReceiveCalendarPushResponse]  # type: ignore[assignment]
+    """ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+    only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+    STORE_UNAVAILABLE, OVERLOADED.
     """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +117,17 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
         push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
         for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReceiveCalendarPush(
+        self,
+        request: _ingest_service_pb2.ReceiveCalendarPushRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_service_pb2.ReceiveCalendarPushResponse, _abc.Awaitable[_ingest_service_pb2.ReceiveCalendarPushResponse]]:
+        """ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+        only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+        STORE_UNAVAILABLE, OVERLOADED.
         """
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,7 +29,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xba\x05\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.mailmesh.ingest.v1.SubscriptionState\x12\x11\n\tfolder_id\x18\x05 \x01(\t\x12\x11\n\tlabel_ids\x18\x06 \x03(\t\x12\x14\n\x0c\x63hange_types\x18\x07 \x03(\t\x12\x37\n\rdelivery_mode\x18\x08 \x01(\x0e\x32 .mailmesh.ingest.v1.DeliveryMode\x12 \n\x18provider_subscription_id\x18\t \x01(\t\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08renew_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14last_notification_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_renewed_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x0e \x01(\t\x12\x16\n\x0e\x66\x61ilure_detail\x18\x0f \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x10 \x01(\x05\x12.\n\ncreated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63overed_from\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\x19\x43reateSubscriptionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tfolder_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tlabel_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61ll_mail\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63hange_types\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\x12=\n\rdelivery_mode\x18\x06 \x01(\x0e\x32 .mailmesh.ingest.v1.DeliveryModeB\x04\xe2\x41\x01\x01\"T\n\x1a\x43reateSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\"h\n\x1f\x42\x61tchCreateSubscriptionsRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32-.mailmesh.ingest.v1.CreateSubscriptionRequestB\x04\xe2\x41\x01\x02\"[\n BatchCreateSubscriptionsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.mailmesh.ingest.v1.SubscriptionResult\"~\n\x12SubscriptionResult\x12\x38\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.SubscriptionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xa3\x01\n\x18ListSubscriptionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x06states\x18\x04 \x03(\x0e\x32%.mailmesh.ingest.v1.SubscriptionStateB\x04\xe2\x41\x01\x01\"m\n\x19ListSubscriptionsResponse\x12\x37\n\rsubscriptions\x18\x01 \x03(\x0b\x32 .mailmesh.ingest.v1.Subscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x16GetSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Q\n\x17GetSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\"9\n\x18RenewSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\x19RenewSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\":\n\x19\x44\x65leteSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x1a\x44\x65leteSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription*\x99\x02\n\x11SubscriptionState\x12\"\n\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSUBSCRIPTION_STATE_PENDING\x10\x01\x12\x1d\n\x19SUBSCRIPTION_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12 \n\x1cSUBSCRIPTION_STATE_SUSPENDED\x10\x04\x12\x1e\n\x1aSUBSCRIPTION_STATE_POLLING\x10\x05\x12\x1f\n\x1bSUBSCRIPTION_STATE_DELETING\x10\x06\x12\x1e\n\x1aSUBSCRIPTION_STATE_DELETED\x10\x07*]\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x45LIVERY_MODE_PUSH\x10\x01\x12\x16\n\x12\x44\x45LIVERY_MODE_POLL\x10\x02\x32\xe0\x08\n\x13SubscriptionService\x12\xe1\x01\n\x12\x43reateSubscription\x12-.mailmesh.ingest.v1.CreateSubscriptionRequest\x1a..mailmesh.ingest.v1.CreateSubscriptionResponse\"l\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02U\"\x11/v1/subscriptions:\x01*Z\x1d\"\x18/api/ms365/subscriptions:\x01*Z\x1e\"\x19/api/googlews/gmail/watch:\x01*\x12\xc0\x01\n\x18\x42\x61tchCreateSubscriptions\x12\x33.mailmesh.ingest.v1.BatchCreateSubscriptionsRequest\x1a\x34.mailmesh.ingest.v1.BatchCreateSubscriptionsResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\"\x1d/v1/subscriptions:batchCreate:\x01*\x12\x8f\x01\n\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\x9b\x01\n\x0fGetSubscription\x12*.mailmesh.ingest.v1.GetSubscriptionRequest\x1a+.mailmesh.ingest.v1.GetSubscriptionResponse\"/\x90\xce\x18\x01\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xb7\x01\n\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"E\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02.\")/v1/subscriptions/{subscription_id}:renew:\x01*\x12\xb1\x01\n\x12\x44\x65leteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x8b\x06\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.mailmesh.ingest.v1.SubscriptionState\x12\x11\n\tfolder_id\x18\x05 \x01(\t\x12\x11\n\tlabel_ids\x18\x06 \x03(\t\x12\x14\n\x0c\x63hange_types\x18\x07 \x03(\t\x12\x37\n\rdelivery_mode\x18\x08 \x01(\x0e\x32 .mailmesh.ingest.v1.DeliveryMode\x12 \n\x18provider_subscription_id\x18\t \x01(\t\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08renew_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14last_notification_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_renewed_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x66\x61ilure_reason\x18\x0e \x01(\t\x12\x16\n\x0e\x66\x61ilure_detail\x18\x0f \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x10 \x01(\x05\x12.\n\ncreated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63overed_from\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x08resource\x18\x14 \x01(\x0e\x32(.mailmesh.ingest.v1.SubscriptionResource\x12\x13\n\x0b\x63\x61lendar_id\x18\x15 \x01(\t\"\xd9\x01\n\x19\x43reateSubscriptionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tfolder_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tlabel_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61ll_mail\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63hange_types\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\x12=\n\rdelivery_mode\x18\x06 \x01(\x0e\x32 .mailmesh.ingest.v1.DeliveryModeB\x04\xe2\x41\x01\x01\"T\n\x1a\x43reateSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\"h\n\x1f\x42\x61tchCreateSubscriptionsRequest\x12\x45\n\x08requests\x18\x01 \x03(\x0b\x32-.mailmesh.ingest.v1.CreateSubscriptionRequestB\x04\xe2\x41\x01\x02\"[\n BatchCreateSubscriptionsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.mailmesh.ingest.v1.SubscriptionResult\"~\n\x12SubscriptionResult\x12\x38\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.SubscriptionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xa3\x01\n\x18ListSubscriptionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x06states\x18\x04 \x03(\x0e\x32%.mailmesh.ingest.v1.SubscriptionStateB\x04\xe2\x41\x01\x01\"m\n\x19ListSubscriptionsResponse\x12\x37\n\rsubscriptions\x18\x01 \x03(\x0b\x32 .mailmesh.ingest.v1.Subscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x1cGetSubscriptionHealthRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"W\n\x1dGetSubscriptionHealthResponse\x12\x36\n\x06\x63ounts\x18\x01 \x03(\x0b\x32&.mailmesh.ingest.v1.SubscriptionHealth\"\xd5\x01\n\x12SubscriptionHealth\x12\x10\n\x08provider\x18\x01 \x01(\t\x12:\n\x08resource\x18\x02 \x01(\x0e\x32(.mailmesh.ingest.v1.SubscriptionResource\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x03\x12\x10\n\x08\x65xpiring\x18\x05 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x06 \x01(\x03\x12\x0e\n\x06silent\x18\x07 \x01(\x03\x12\x0f\n\x07\x66\x61iling\x18\x08 \x01(\x03\x12\x0e\n\x06polled\x18\t \x01(\x03\"7\n\x16GetSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Q\n\x17GetSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\"9\n\x18RenewSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\x19RenewSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription\":\n\x19\x44\x65leteSubscriptionRequest\x12\x1d\n\x0fsubscription_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x1a\x44\x65leteSubscriptionResponse\x12\x36\n\x0csubscription\x18\x01 \x01(\x0b\x32 .mailmesh.ingest.v1.Subscription*\x99\x02\n\x11SubscriptionState\x12\"\n\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSUBSCRIPTION_STATE_PENDING\x10\x01\x12\x1d\n\x19SUBSCRIPTION_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12 \n\x1cSUBSCRIPTION_STATE_SUSPENDED\x10\x04\x12\x1e\n\x1aSUBSCRIPTION_STATE_POLLING\x10\x05\x12\x1f\n\x1bSUBSCRIPTION_STATE_DELETING\x10\x06\x12\x1e\n\x1aSUBSCRIPTION_STATE_DELETED\x10\x07*\xaa\x01\n\x14SubscriptionResource\x12%\n!SUBSCRIPTION_RESOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSUBSCRIPTION_RESOURCE_MAIL\x10\x01\x12\"\n\x1eSUBSCRIPTION_RESOURCE_CALENDAR\x10\x02\x12\'\n#SUBSCRIPTION_RESOURCE_CALENDAR_LIST\x10\x03*]\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x45LIVERY_MODE_PUSH\x10\x01\x12\x16\n\x12\x44\x45LIVERY_MODE_POLL\x10\x02\x32\x85\n\n\x13SubscriptionService\x12\xe1\x01\n\x12\x43reateSubscription\x12-.mailmesh.ingest.v1.CreateSubscriptionRequest\x1a..mailmesh.ingest.v1.CreateSubscriptionResponse\"l\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02U\"\x11/v1/subscriptions:\x01*Z\x1d\"\x18/api/ms365/subscriptions:\x01*Z\x1e\"\x19/api/googlews/gmail/watch:\x01*\x12\xc0\x01\n\x18\x42\x61tchCreateSubscriptions\x12\x33.mailmesh.ingest.v1.BatchCreateSubscriptionsRequest\x1a\x34.mailmesh.ingest.v1.BatchCreateSubscriptionsResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\"\"\x1d/v1/subscriptions:batchCreate:\x01*\x12\x8f\x01\n\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\xa2\x01\n\x15GetSubscriptionHealth\x12\x30.mailmesh.ingest.v1.GetSubscriptionHealthRequest\x1a\x31.mailmesh.ingest.v1.GetSubscriptionHealthResponse\"$\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/subscriptions:health\x12\x9b\x01\n\x0fGetSubscription\x12*.mailmesh.ingest.v1.GetSubscriptionRequest\x1a+.mailmesh.ingest.v1.GetSubscriptionResponse\"/\x90\xce\x18\x01\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xb7\x01\n\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"E\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02.\")/v1/subscriptions/{subscription_id}:renew:\x01*\x12\xb1\x01\n\x12\x44\x65leteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02\x42\x1f\n\x1binternal.mailmesh.ingest.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,6 +59,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\001'
   _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['states']._loaded_options = None
   _globals['_LISTSUBSCRIPTIONSREQUEST'].fields_by_name['states']._serialized_options = b'\342A\001\001'
+  _globals['_GETSUBSCRIPTIONHEALTHREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETSUBSCRIPTIONHEALTHREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\001'
   _globals['_GETSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
   _globals['_GETSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._serialized_options = b'\342A\001\002'
   _globals['_RENEWSUBSCRIPTIONREQUEST'].fields_by_name['subscription_id']._loaded_options = None
@@ -73,44 +75,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['BatchCreateSubscriptions']._serialized_options = b'\220\316\030\002\242\316\030\tmail.read\202\323\344\223\002\"\"\035/v1/subscriptions:batchCreate:\001*'
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['ListSubscriptions']._loaded_options = None
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['ListSubscriptions']._serialized_options = b'\220\316\030\001\202\323\344\223\002\023\022\021/v1/subscriptions'
+  _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['GetSubscriptionHealth']._loaded_options = None
+  _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['GetSubscriptionHealth']._serialized_options = b'\220\316\030\001\202\323\344\223\002\032\022\030/v1/subscriptions:health'
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['GetSubscription']._loaded_options = None
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['GetSubscription']._serialized_options = b'\220\316\030\001\202\323\344\223\002%\022#/v1/subscriptions/{subscription_id}'
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['RenewSubscription']._loaded_options = None
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['RenewSubscription']._serialized_options = b'\220\316\030\002\242\316\030\tmail.read\202\323\344\223\002.\")/v1/subscriptions/{subscription_id}:renew:\001*'
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['DeleteSubscription']._loaded_options = None
   _globals['_SUBSCRIPTIONSERVICE'].methods_by_name['DeleteSubscription']._serialized_options = b'\220\316\030\002\242\316\030\tmail.read\202\323\344\223\002%*#/v1/subscriptions/{subscription_id}'
-  _globals['_SUBSCRIPTIONSTATE']._serialized_start=2265
-  _globals['_SUBSCRIPTIONSTATE']._serialized_end=2546
-  _globals['_DELIVERYMODE']._serialized_start=2548
-  _globals['_DELIVERYMODE']._serialized_end=2641
+  _globals['_SUBSCRIPTIONSTATE']._serialized_start=2708
+  _globals['_SUBSCRIPTIONSTATE']._serialized_end=2989
+  _globals['_SUBSCRIPTIONRESOURCE']._serialized_start=2992
+  _globals['_SUBSCRIPTIONRESOURCE']._serialized_end=3162
+  _globals['_DELIVERYMODE']._serialized_start=3164
+  _globals['_DELIVERYMODE']._serialized_end=3257
   _globals['_SUBSCRIPTION']._serialized_start=224
-  _globals['_SUBSCRIPTION']._serialized_end=922
-  _globals['_CREATESUBSCRIPTIONREQUEST']._serialized_start=925
-  _globals['_CREATESUBSCRIPTIONREQUEST']._serialized_end=1142
-  _globals['_CREATESUBSCRIPTIONRESPONSE']._serialized_start=1144
-  _globals['_CREATESUBSCRIPTIONRESPONSE']._serialized_end=1228
-  _globals['_BATCHCREATESUBSCRIPTIONSREQUEST']._serialized_start=1230
-  _globals['_BATCHCREATESUBSCRIPTIONSREQUEST']._serialized_end=1334
-  _globals['_BATCHCREATESUBSCRIPTIONSRESPONSE']._serialized_start=1336
-  _globals['_BATCHCREATESUBSCRIPTIONSRESPONSE']._serialized_end=1427
-  _globals['_SUBSCRIPTIONRESULT']._serialized_start=1429
-  _globals['_SUBSCRIPTIONRESULT']._serialized_end=1555
-  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=1558
-  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=1721
-  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=1723
-  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=1832
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=1834
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=1889
-  _globals['_GETSUBSCRIPTIONRESPONSE']._serialized_start=1891
-  _globals['_GETSUBSCRIPTIONRESPONSE']._serialized_end=1972
-  _globals['_RENEWSUBSCRIPTIONREQUEST']._serialized_start=1974
-  _globals['_RENEWSUBSCRIPTIONREQUEST']._serialized_end=2031
-  _globals['_RENEWSUBSCRIPTIONRESPONSE']._serialized_start=2033
-  _globals['_RENEWSUBSCRIPTIONRESPONSE']._serialized_end=2116
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=2118
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=2176
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=2178
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=2262
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=2644
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=3764
+  _globals['_SUBSCRIPTION']._serialized_end=1003
+  _globals['_CREATESUBSCRIPTIONREQUEST']._serialized_start=1006
+  _globals['_CREATESUBSCRIPTIONREQUEST']._serialized_end=1223
+  _globals['_CREATESUBSCRIPTIONRESPONSE']._serialized_start=1225
+  _globals['_CREATESUBSCRIPTIONRESPONSE']._serialized_end=1309
+  _globals['_BATCHCREATESUBSCRIPTIONSREQUEST']._serialized_start=1311
+  _globals['_BATCHCREATESUBSCRIPTIONSREQUEST']._serialized_end=1415
+  _globals['_BATCHCREATESUBSCRIPTIONSRESPONSE']._serialized_start=1417
+  _globals['_BATCHCREATESUBSCRIPTIONSRESPONSE']._serialized_end=1508
+  _globals['_SUBSCRIPTIONRESULT']._serialized_start=1510
+  _globals['_SUBSCRIPTIONRESULT']._serialized_end=1636
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=1639
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=1802
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=1804
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=1913
+  _globals['_GETSUBSCRIPTIONHEALTHREQUEST']._serialized_start=1915
+  _globals['_GETSUBSCRIPTIONHEALTHREQUEST']._serialized_end=1970
+  _globals['_GETSUBSCRIPTIONHEALTHRESPONSE']._serialized_start=1972
+  _globals['_GETSUBSCRIPTIONHEALTHRESPONSE']._serialized_end=2059
+  _globals['_SUBSCRIPTIONHEALTH']._serialized_start=2062
+  _globals['_SUBSCRIPTIONHEALTH']._serialized_end=2275
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=2277
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=2332
+  _globals['_GETSUBSCRIPTIONRESPONSE']._serialized_start=2334
+  _globals['_GETSUBSCRIPTIONRESPONSE']._serialized_end=2415
+  _globals['_RENEWSUBSCRIPTIONREQUEST']._serialized_start=2417
+  _globals['_RENEWSUBSCRIPTIONREQUEST']._serialized_end=2474
+  _globals['_RENEWSUBSCRIPTIONRESPONSE']._serialized_start=2476
+  _globals['_RENEWSUBSCRIPTIONRESPONSE']._serialized_end=2559
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=2561
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=2619
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=2621
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=2705
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=3260
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=4545
 # @@protoc_insertion_point(module_scope)

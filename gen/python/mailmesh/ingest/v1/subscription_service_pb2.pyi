@@ -65,6 +65,34 @@ SUBSCRIPTION_STATE_DELETED: SubscriptionState.ValueType  # 7
 """SUBSCRIPTION_STATE_DELETED means that the subscription is deleted. Listed only on request."""
 Global___SubscriptionState: _TypeAlias = SubscriptionState  # noqa: Y015
 
+class _SubscriptionResource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SubscriptionResourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubscriptionResource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SUBSCRIPTION_RESOURCE_UNSPECIFIED: _SubscriptionResource.ValueType  # 0
+    """SUBSCRIPTION_RESOURCE_UNSPECIFIED is not used by any subscription."""
+    SUBSCRIPTION_RESOURCE_MAIL: _SubscriptionResource.ValueType  # 1
+    """SUBSCRIPTION_RESOURCE_MAIL is mail: a folder, labels, or all of it."""
+    SUBSCRIPTION_RESOURCE_CALENDAR: _SubscriptionResource.ValueType  # 2
+    """SUBSCRIPTION_RESOURCE_CALENDAR is the events of one followed calendar."""
+    SUBSCRIPTION_RESOURCE_CALENDAR_LIST: _SubscriptionResource.ValueType  # 3
+    """SUBSCRIPTION_RESOURCE_CALENDAR_LIST is the account's list of calendars. Google alone pushes its changes."""
+
+class SubscriptionResource(_SubscriptionResource, metaclass=_SubscriptionResourceEnumTypeWrapper):
+    """SubscriptionResource is the kind of the resource whose changes a subscription reports."""
+
+SUBSCRIPTION_RESOURCE_UNSPECIFIED: SubscriptionResource.ValueType  # 0
+"""SUBSCRIPTION_RESOURCE_UNSPECIFIED is not used by any subscription."""
+SUBSCRIPTION_RESOURCE_MAIL: SubscriptionResource.ValueType  # 1
+"""SUBSCRIPTION_RESOURCE_MAIL is mail: a folder, labels, or all of it."""
+SUBSCRIPTION_RESOURCE_CALENDAR: SubscriptionResource.ValueType  # 2
+"""SUBSCRIPTION_RESOURCE_CALENDAR is the events of one followed calendar."""
+SUBSCRIPTION_RESOURCE_CALENDAR_LIST: SubscriptionResource.ValueType  # 3
+"""SUBSCRIPTION_RESOURCE_CALENDAR_LIST is the account's list of calendars. Google alone pushes its changes."""
+Global___SubscriptionResource: _TypeAlias = SubscriptionResource  # noqa: Y015
+
 class _DeliveryMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -114,6 +142,8 @@ class Subscription(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     COVERED_FROM_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
     """subscription_id is mailmesh's UUID of the subscription."""
     tenant_id: _builtins.str
@@ -127,8 +157,8 @@ class Subscription(_message.Message):
     delivery_mode: Global___DeliveryMode.ValueType
     """delivery_mode is the way in which changes reach mailmesh; never unspecified here."""
     provider_subscription_id: _builtins.str
-    """provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
-    is created.
+    """provider_subscription_id is the provider's id: of Graph's subscription, or of the channel of a Google calendar. Empty for
+    Gmail and before the subscription is created.
     """
     failure_reason: _builtins.str
     """failure_reason is the `ErrorReason` without prefix of the last failure. Empty after a success."""
@@ -136,6 +166,12 @@ class Subscription(_message.Message):
     """failure_detail is a sentence that a person can act on. Empty after a success."""
     failures: _builtins.int
     """failures counts consecutive failures."""
+    resource: Global___SubscriptionResource.ValueType
+    """resource is the kind of the resource. Subscriptions to calendars are created and deleted as calendars are followed and
+    unfollowed.
+    """
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar. Empty for other resources."""
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft."""
@@ -194,10 +230,12 @@ class Subscription(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         covered_from: _timestamp_pb2.Timestamp | None = ...,
+        resource: Global___SubscriptionResource.ValueType = ...,
+        calendar_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["covered_from", b"covered_from", "created_at", b"created_at", "expires_at", b"expires_at", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "renew_at", b"renew_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_types", b"change_types", "covered_from", b"covered_from", "created_at", b"created_at", "delivery_mode", b"delivery_mode", "expires_at", b"expires_at", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "failures", b"failures", "folder_id", b"folder_id", "label_ids", b"label_ids", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "provider", b"provider", "provider_subscription_id", b"provider_subscription_id", "renew_at", b"renew_at", "state", b"state", "subscription_id", b"subscription_id", "tenant_id", b"tenant_id", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "change_types", b"change_types", "covered_from", b"covered_from", "created_at", b"created_at", "delivery_mode", b"delivery_mode", "expires_at", b"expires_at", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "failures", b"failures", "folder_id", b"folder_id", "label_ids", b"label_ids", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "provider", b"provider", "provider_subscription_id", b"provider_subscription_id", "renew_at", b"renew_at", "resource", b"resource", "state", b"state", "subscription_id", b"subscription_id", "tenant_id", b"tenant_id", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,6 +458,106 @@ class ListSubscriptionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSubscriptionsResponse: _TypeAlias = ListSubscriptionsResponse  # noqa: Y015
+
+@_typing.final
+class GetSubscriptionHealthRequest(_message.Message):
+    """GetSubscriptionHealthRequest selects subscriptions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubscriptionHealthRequest: _TypeAlias = GetSubscriptionHealthRequest  # noqa: Y015
+
+@_typing.final
+class GetSubscriptionHealthResponse(_message.Message):
+    """GetSubscriptionHealthResponse contains the counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionHealth]:
+        """counts are the counts by provider and resource; a combination without a subscription is left out."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___SubscriptionHealth] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubscriptionHealthResponse: _TypeAlias = GetSubscriptionHealthResponse  # noqa: Y015
+
+@_typing.final
+class SubscriptionHealth(_message.Message):
+    """SubscriptionHealth counts the subscriptions to one kind of resource at one provider. Deleted ones do not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    EXPIRING_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
+    POLLED_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    resource: Global___SubscriptionResource.ValueType
+    """resource is the kind of the resource."""
+    total: _builtins.int
+    """total counts all subscriptions."""
+    active: _builtins.int
+    """active counts those that the provider pushes for: neither failing nor expired."""
+    expiring: _builtins.int
+    """expiring counts the active ones whose renewal is overdue or that expire within a day."""
+    expired: _builtins.int
+    """expired counts pushed ones whose last stated expiry has passed."""
+    silent: _builtins.int
+    """silent counts the active ones that sent no notification for longer than expected."""
+    failing: _builtins.int
+    """failing counts those whose creation or renewal fails."""
+    polled: _builtins.int
+    """polled counts those without pushes."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        resource: Global___SubscriptionResource.ValueType = ...,
+        total: _builtins.int = ...,
+        active: _builtins.int = ...,
+        expiring: _builtins.int = ...,
+        expired: _builtins.int = ...,
+        silent: _builtins.int = ...,
+        failing: _builtins.int = ...,
+        polled: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "expired", b"expired", "expiring", b"expiring", "failing", b"failing", "polled", b"polled", "provider", b"provider", "resource", b"resource", "silent", b"silent", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionHealth: _TypeAlias = SubscriptionHealth  # noqa: Y015
 
 @_typing.final
 class GetSubscriptionRequest(_message.Message):

@@ -51,6 +51,11 @@ class SubscriptionServiceStub:
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsResponse.FromString,
                 _registered_method=True)
+        self.GetSubscriptionHealth = channel.unary_unary(
+                '/mailmesh.ingest.v1.SubscriptionService/GetSubscriptionHealth',
+                request_serializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthResponse.FromString,
+                _registered_method=True)
         self.GetSubscription = channel.unary_unary(
                 '/mailmesh.ingest.v1.SubscriptionService/GetSubscription',
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionRequest.SerializeToString,
@@ -100,6 +105,13 @@ class SubscriptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubscriptionHealth(self, request, context):
+        """GetSubscriptionHealth counts the subscriptions by provider and resource.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSubscription(self, request, context):
         """GetSubscription returns one subscription.
         """
@@ -117,7 +129,7 @@ class SubscriptionServiceServicer:
 
     def DeleteSubscription(self, request, context):
         """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-        repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+        repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +152,11 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.ListSubscriptions,
                     request_deserializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsRequest.FromString,
                     response_serializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsResponse.SerializeToString,
+            ),
+            'GetSubscriptionHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscriptionHealth,
+                    request_deserializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthRequest.FromString,
+                    response_serializer=mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthResponse.SerializeToString,
             ),
             'GetSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSubscription,
@@ -240,6 +257,33 @@ class SubscriptionService:
             '/mailmesh.ingest.v1.SubscriptionService/ListSubscriptions',
             mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsRequest.SerializeToString,
             mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.ListSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscriptionHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.ingest.v1.SubscriptionService/GetSubscriptionHealth',
+            mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthRequest.SerializeToString,
+            mailmesh_dot_ingest_dot_v1_dot_subscription__service__pb2.GetSubscriptionHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,

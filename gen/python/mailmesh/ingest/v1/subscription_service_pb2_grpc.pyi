@@ -49,6 +49,8 @@ class SubscriptionServiceStub:
     """
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]
     """ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id."""
+    GetSubscriptionHealth: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionHealthRequest, _subscription_service_pb2.GetSubscriptionHealthResponse]
+    """GetSubscriptionHealth counts the subscriptions by provider and resource."""
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
     """GetSubscription returns one subscription."""
     RenewSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]
@@ -57,7 +59,7 @@ class SubscriptionServiceStub:
     """
     DeleteSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]
     """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-    repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+    repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
     """
 
 @_typing.type_check_only
@@ -81,6 +83,8 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
     """ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id."""
+    GetSubscriptionHealth: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionHealthRequest, _subscription_service_pb2.GetSubscriptionHealthResponse]  # type: ignore[assignment]
+    """GetSubscriptionHealth counts the subscriptions by provider and resource."""
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
     """GetSubscription returns one subscription."""
     RenewSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]  # type: ignore[assignment]
@@ -89,7 +93,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """
     DeleteSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]  # type: ignore[assignment]
     """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-    repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+    repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -130,6 +134,14 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id."""
 
     @_abc_1.abstractmethod
+    def GetSubscriptionHealth(
+        self,
+        request: _subscription_service_pb2.GetSubscriptionHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_service_pb2.GetSubscriptionHealthResponse, _abc.Awaitable[_subscription_service_pb2.GetSubscriptionHealthResponse]]:
+        """GetSubscriptionHealth counts the subscriptions by provider and resource."""
+
+    @_abc_1.abstractmethod
     def GetSubscription(
         self,
         request: _subscription_service_pb2.GetSubscriptionRequest,
@@ -154,7 +166,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.DeleteSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.DeleteSubscriptionResponse]]:
         """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-        repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+        repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
         """
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/inbox_item.proto.
  */
 export const file_mailmesh_ingest_v1_inbox_item: GenFile = /*@__PURE__*/
-  fileDesc("CiNtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfaXRlbS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIpMDCglJbmJveEl0ZW0SDwoHaXRlbV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSLwoLcmVjZWl2ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGAQgASgFEhYKDmNvcnJlbGF0aW9uX2lkGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEjUKBG1haWwYByABKAsyJS5tYWlsbWVzaC5tYWlsLnYxLk5vcm1hbGl6ZWRNYWlsRXZlbnRIABI9Cg9tYWlsYm94X2NoYW5nZWQYCCABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveENoYW5nZWRIABI9Cg9tYWlsYm94X3dhdGNoZWQYCSABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveFdhdGNoZWRIABIyCglyZWNvbmNpbGUYCiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlSABCCQoHY29udGVudCI/Cg5NYWlsYm94Q2hhbmdlZBISCgpoaXN0b3J5X2lkGAEgASgEEhkKEXB1YnN1Yl9tZXNzYWdlX2lkGAIgASgJIm8KDk1haWxib3hXYXRjaGVkEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRISCgpoaXN0b3J5X2lkGAIgASgEEjAKDGNvdmVyZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigQEKCVJlY29uY2lsZRIzCgZyZWFzb24YASABKA4yIy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlUmVhc29uEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxyZWNvbmNpbGVfaWQYAyABKAkioQEKBVdhdGNoEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCglmb2xkZXJfaWQYAiABKAkSEQoJbGFiZWxfaWRzGAMgAygJEhQKDGNoYW5nZV90eXBlcxgEIAMoCRIwCgxjb3ZlcmVkX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWlzX3BvbGxlZBgGIAEoCCrEAgoPUmVjb25jaWxlUmVhc29uEiAKHFJFQ09OQ0lMRV9SRUFTT05fVU5TUEVDSUZJRUQQABIcChhSRUNPTkNJTEVfUkVBU09OX0NSRUFURUQQARIgChxSRUNPTkNJTEVfUkVBU09OX1JFQ09OTkVDVEVEEAISGwoXUkVDT05DSUxFX1JFQVNPTl9NSVNTRUQQAxIcChhSRUNPTkNJTEVfUkVBU09OX1NJTEVOQ0UQBBIdChlSRUNPTkNJTEVfUkVBU09OX1NDSEVEVUxFEAUSHAoYUkVDT05DSUxFX1JFQVNPTl9SRUZVU0VEEAYSIAocUkVDT05DSUxFX1JFQVNPTl9DVVJTT1JfTE9TVBAHEhsKF1JFQ09OQ0lMRV9SRUFTT05fTUFOVUFMEAgSGAoUUkVDT05DSUxFX1JFQVNPTl9HQVAQCUIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
+  fileDesc("CiNtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfaXRlbS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxItQDCglJbmJveEl0ZW0SDwoHaXRlbV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSLwoLcmVjZWl2ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGAQgASgFEhYKDmNvcnJlbGF0aW9uX2lkGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEjUKBG1haWwYByABKAsyJS5tYWlsbWVzaC5tYWlsLnYxLk5vcm1hbGl6ZWRNYWlsRXZlbnRIABI9Cg9tYWlsYm94X2NoYW5nZWQYCCABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveENoYW5nZWRIABI9Cg9tYWlsYm94X3dhdGNoZWQYCSABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveFdhdGNoZWRIABIyCglyZWNvbmNpbGUYCiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlSAASPwoQY2FsZW5kYXJfY2hhbmdlZBgLIAEoCzIjLm1haWxtZXNoLmluZ2VzdC52MS5DYWxlbmRhckNoYW5nZWRIAEIJCgdjb250ZW50IiYKD0NhbGVuZGFyQ2hhbmdlZBITCgtjYWxlbmRhcl9pZBgBIAEoCSI/Cg5NYWlsYm94Q2hhbmdlZBISCgpoaXN0b3J5X2lkGAEgASgEEhkKEXB1YnN1Yl9tZXNzYWdlX2lkGAIgASgJIm8KDk1haWxib3hXYXRjaGVkEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRISCgpoaXN0b3J5X2lkGAIgASgEEjAKDGNvdmVyZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigQEKCVJlY29uY2lsZRIzCgZyZWFzb24YASABKA4yIy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlUmVhc29uEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxyZWNvbmNpbGVfaWQYAyABKAkioQEKBVdhdGNoEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCglmb2xkZXJfaWQYAiABKAkSEQoJbGFiZWxfaWRzGAMgAygJEhQKDGNoYW5nZV90eXBlcxgEIAMoCRIwCgxjb3ZlcmVkX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWlzX3BvbGxlZBgGIAEoCCI3Cg1DYWxlbmRhcldhdGNoEhMKC2NhbGVuZGFyX2lkGAEgASgJEhEKCWlzX3B1c2hlZBgCIAEoCCrEAgoPUmVjb25jaWxlUmVhc29uEiAKHFJFQ09OQ0lMRV9SRUFTT05fVU5TUEVDSUZJRUQQABIcChhSRUNPTkNJTEVfUkVBU09OX0NSRUFURUQQARIgChxSRUNPTkNJTEVfUkVBU09OX1JFQ09OTkVDVEVEEAISGwoXUkVDT05DSUxFX1JFQVNPTl9NSVNTRUQQAxIcChhSRUNPTkNJTEVfUkVBU09OX1NJTEVOQ0UQBBIdChlSRUNPTkNJTEVfUkVBU09OX1NDSEVEVUxFEAUSHAoYUkVDT05DSUxFX1JFQVNPTl9SRUZVU0VEEAYSIAocUkVDT05DSUxFX1JFQVNPTl9DVVJTT1JfTE9TVBAHEhsKF1JFQ09OQ0lMRV9SRUFTT05fTUFOVUFMEAgSGAoUUkVDT05DSUxFX1JFQVNPTl9HQVAQCUIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
  * InboxItem is one item to process on a tenant's mailbox. It is on disk before the provider receives its 2xx.
@@ -103,6 +103,14 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
      */
     value: Reconcile;
     case: "reconcile";
+  } | {
+    /**
+     * calendar_changed reports that a followed calendar, or the list of calendars, has changes.
+     *
+     * @generated from field: mailmesh.ingest.v1.CalendarChanged calendar_changed = 11;
+     */
+    value: CalendarChanged;
+    case: "calendarChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -112,6 +120,28 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
  */
 export const InboxItemSchema: GenMessage<InboxItem> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 0);
+
+/**
+ * CalendarChanged reports that a followed calendar, or the list of calendars, may have changed. It carries no change: a worker
+ * reads the calendar by its own cursor.
+ *
+ * @generated from message mailmesh.ingest.v1.CalendarChanged
+ */
+export type CalendarChanged = Message<"mailmesh.ingest.v1.CalendarChanged"> & {
+  /**
+   * calendar_id is mailmesh's UUID of the calendar. Empty means the list of calendars.
+   *
+   * @generated from field: string calendar_id = 1;
+   */
+  calendarId: string;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.CalendarChanged.
+ * Use `create(CalendarChangedSchema)` to create a new message.
+ */
+export const CalendarChangedSchema: GenMessage<CalendarChanged> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 1);
 
 /**
  * MailboxChanged reports that a Gmail mailbox changed.
@@ -139,7 +169,7 @@ export type MailboxChanged = Message<"mailmesh.ingest.v1.MailboxChanged"> & {
  * Use `create(MailboxChangedSchema)` to create a new message.
  */
 export const MailboxChangedSchema: GenMessage<MailboxChanged> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_item, 1);
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 2);
 
 /**
  * MailboxWatched reports that a subscription began.
@@ -174,7 +204,7 @@ export type MailboxWatched = Message<"mailmesh.ingest.v1.MailboxWatched"> & {
  * Use `create(MailboxWatchedSchema)` to create a new message.
  */
 export const MailboxWatchedSchema: GenMessage<MailboxWatched> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_item, 2);
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 3);
 
 /**
  * Reconcile requests a reconciliation.
@@ -210,7 +240,7 @@ export type Reconcile = Message<"mailmesh.ingest.v1.Reconcile"> & {
  * Use `create(ReconcileSchema)` to create a new message.
  */
 export const ReconcileSchema: GenMessage<Reconcile> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_item, 3);
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 4);
 
 /**
  * Watch describes the coverage of one subscription, so that a worker can decide whether a mail is covered.
@@ -266,7 +296,35 @@ export type Watch = Message<"mailmesh.ingest.v1.Watch"> & {
  * Use `create(WatchSchema)` to create a new message.
  */
 export const WatchSchema: GenMessage<Watch> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_item, 4);
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 5);
+
+/**
+ * CalendarWatch describes how the changes of one followed calendar reach mailmesh.
+ *
+ * @generated from message mailmesh.ingest.v1.CalendarWatch
+ */
+export type CalendarWatch = Message<"mailmesh.ingest.v1.CalendarWatch"> & {
+  /**
+   * calendar_id is mailmesh's UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 1;
+   */
+  calendarId: string;
+
+  /**
+   * is_pushed is true while the provider pushes the calendar's changes; else they are found by polling alone.
+   *
+   * @generated from field: bool is_pushed = 2;
+   */
+  isPushed: boolean;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.CalendarWatch.
+ * Use `create(CalendarWatchSchema)` to create a new message.
+ */
+export const CalendarWatchSchema: GenMessage<CalendarWatch> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_item, 6);
 
 /**
  * ReconcileReason is the reason for a reconciliation of a mailbox.

@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
+import type { CalendarWatch, InboxItem, ReconcileReason, Watch } from "./inbox_item_pb.js";
 import { file_mailmesh_ingest_v1_inbox_item } from "./inbox_item_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/inbox_service.proto.
  */
 export const file_mailmesh_ingest_v1_inbox_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIsIBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQEiRQoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZSLRAQoLVGVuYW50TGVhc2USEQoJdGVuYW50X2lkGAEgASgJEg0KBWZlbmNlGAIgASgDEjQKEGxlYXNlX2V4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWl0ZW1zGAQgAygLMh0ubWFpbG1lc2guaW5nZXN0LnYxLkluYm94SXRlbRIqCgd3YXRjaGVzGAUgAygLMhkubWFpbG1lc2guaW5nZXN0LnYxLldhdGNoEhAKCGhhc19tb3JlGAYgASgIInIKEkV4dGVuZExlYXNlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISLgoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQEiSwoTRXh0ZW5kTGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxCg9BY2tJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEhYKCGl0ZW1faWRzGAMgAygJQgTiQQEBEhgKCmtlZXBfbGVhc2UYBCABKAhCBOJBAQEiIgoQQWNrSXRlbXNSZXNwb25zZRIOCgZpc19kdWUYASABKAgiegoTUmVsZWFzZUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIqoBCgxSZWxlYXNlZEl0ZW0SFQoHaXRlbV9pZBgBIAEoCUIE4kEBAhI0Cgpub3RfYmVmb3JlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIUCgZyZWFzb24YAyABKAlCBOJBAQESFAoGZGV0YWlsGAQgASgJQgTiQQEBEiEKE2lzX2F0dGVtcHRfZm9yZ2l2ZW4YBSABKAhCBOJBAQEiFgoUUmVsZWFzZUl0ZW1zUmVzcG9uc2UidwoQQnVyeUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIiwKEUJ1cnlJdGVtc1Jlc3BvbnNlEhcKD2RlYWRfbGV0dGVyX2lkcxgBIAMoCSLUAQoXRW5xdWV1ZVJlY29uY2lsZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEjkKBnJlYXNvbhgCIAEoDjIjLm1haWxtZXNoLmluZ2VzdC52MS5SZWNvbmNpbGVSZWFzb25CBOJBAQISLwoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEjQKCm5vdF9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGEVucXVldWVSZWNvbmNpbGVSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIkwKFUdldEluYm94U3RhdHVzUmVxdWVzdBIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhkKC21heF90ZW5hbnRzGAIgASgFQgTiQQEBItcCChZHZXRJbmJveFN0YXR1c1Jlc3BvbnNlEhUKDXBlbmRpbmdfaXRlbXMYASABKAMSHgoWb2xkZXN0X3BlbmRpbmdfc2Vjb25kcxgCIAEoARIUCgxkZWFkX2xldHRlcnMYAyABKAMSZAoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgEIAMoCzJELm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSMgoHdGVuYW50cxgFIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRCYWNrbG9nEhkKEXJlZnVzZWRfbGFzdF9ob3VyGAYgASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKyAQoNVGVuYW50QmFja2xvZxIRCgl0ZW5hbnRfaWQYASABKAkSFQoNcGVuZGluZ19pdGVtcxgCIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAMgASgBEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdChVpc193YWl0aW5nX2Zvcl9wZXJzb24YBSABKAgytgYKDEluYm94U2VydmljZRJqCgpDbGFpbUl0ZW1zEiUubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXF1ZXN0GiYubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJtCgtFeHRlbmRMZWFzZRImLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlcXVlc3QaJy5tYWlsbWVzaC5pbmdlc3QudjEuRXh0ZW5kTGVhc2VSZXNwb25zZSINms4YCXByb2Nlc3NvchJkCghBY2tJdGVtcxIjLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1JlcXVlc3QaJC5tYWlsbWVzaC5pbmdlc3QudjEuQWNrSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJwCgxSZWxlYXNlSXRlbXMSJy5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZUl0ZW1zUmVxdWVzdBooLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJnCglCdXJ5SXRlbXMSJC5tYWlsbWVzaC5pbmdlc3QudjEuQnVyeUl0ZW1zUmVxdWVzdBolLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchKLAQoQRW5xdWV1ZVJlY29uY2lsZRIrLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVzcG9uc2UiHJrOGAlwcm9jZXNzb3KazhgLdG9rZW4tdmF1bHQSdgoOR2V0SW5ib3hTdGF0dXMSKS5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXF1ZXN0GioubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3IaBIjOGAFCHwobaW50ZXJuYWwubWFpbG1lc2guaW5nZXN0LnYxUAFiBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
+  fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIvoBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQESNgoHZW5kaW5ncxgHIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5MZWFzZUVuZGluZ0IE4kEBASJTCgtMZWFzZUVuZGluZxIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISFgoIaXRlbV9pZHMYAyADKAlCBOJBAQEidgoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZRIvCgdlbmRpbmdzGAIgAygLMh4ubWFpbG1lc2guaW5nZXN0LnYxLkxlYXNlRW5kZWQiNQoKTGVhc2VFbmRlZBIPCgdpc19sb3N0GAEgASgIEhYKDmhhc19tb3JlX2l0ZW1zGAIgASgIIo4CCgtUZW5hbnRMZWFzZRIRCgl0ZW5hbnRfaWQYASABKAkSDQoFZmVuY2UYAiABKAMSNAoQbGVhc2VfZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoFaXRlbXMYBCADKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEioKB3dhdGNoZXMYBSADKAsyGS5tYWlsbWVzaC5pbmdlc3QudjEuV2F0Y2gSEAoIaGFzX21vcmUYBiABKAgSOwoQY2FsZW5kYXJfd2F0Y2hlcxgHIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5DYWxlbmRhcldhdGNoInIKEkV4dGVuZExlYXNlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISLgoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQEiSwoTRXh0ZW5kTGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxCg9BY2tJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEhYKCGl0ZW1faWRzGAMgAygJQgTiQQEBEhgKCmtlZXBfbGVhc2UYBCABKAhCBOJBAQEiIgoQQWNrSXRlbXNSZXNwb25zZRIOCgZpc19kdWUYASABKAgiegoTUmVsZWFzZUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIqoBCgxSZWxlYXNlZEl0ZW0SFQoHaXRlbV9pZBgBIAEoCUIE4kEBAhI0Cgpub3RfYmVmb3JlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIUCgZyZWFzb24YAyABKAlCBOJBAQESFAoGZGV0YWlsGAQgASgJQgTiQQEBEiEKE2lzX2F0dGVtcHRfZm9yZ2l2ZW4YBSABKAhCBOJBAQEiFgoUUmVsZWFzZUl0ZW1zUmVzcG9uc2UidwoQQnVyeUl0ZW1zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISNQoFaXRlbXMYAyADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZWRJdGVtQgTiQQECIiwKEUJ1cnlJdGVtc1Jlc3BvbnNlEhcKD2RlYWRfbGV0dGVyX2lkcxgBIAMoCSLUAQoXRW5xdWV1ZVJlY29uY2lsZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEjkKBnJlYXNvbhgCIAEoDjIjLm1haWxtZXNoLmluZ2VzdC52MS5SZWNvbmNpbGVSZWFzb25CBOJBAQISLwoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEjQKCm5vdF9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGEVucXVldWVSZWNvbmNpbGVSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIooBChtTZXRGb2xsb3dlZENhbGVuZGFyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEj0KCWNhbGVuZGFycxgDIAMoCzIkLm1haWxtZXNoLmluZ2VzdC52MS5Gb2xsb3dlZENhbGVuZGFyQgTiQQEBImsKEEZvbGxvd2VkQ2FsZW5kYXISGQoLY2FsZW5kYXJfaWQYASABKAlCBOJBAQISIgoUcHJvdmlkZXJfY2FsZW5kYXJfaWQYAiABKAlCBOJBAQISGAoKaXNfZGVmYXVsdBgDIAEoCEIE4kEBASIeChxTZXRGb2xsb3dlZENhbGVuZGFyc1Jlc3BvbnNlIkwKFUdldEluYm94U3RhdHVzUmVxdWVzdBIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhkKC21heF90ZW5hbnRzGAIgASgFQgTiQQEBItcCChZHZXRJbmJveFN0YXR1c1Jlc3BvbnNlEhUKDXBlbmRpbmdfaXRlbXMYASABKAMSHgoWb2xkZXN0X3BlbmRpbmdfc2Vjb25kcxgCIAEoARIUCgxkZWFkX2xldHRlcnMYAyABKAMSZAoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgEIAMoCzJELm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSMgoHdGVuYW50cxgFIAMoCzIhLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRCYWNrbG9nEhkKEXJlZnVzZWRfbGFzdF9ob3VyGAYgASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKyAQoNVGVuYW50QmFja2xvZxIRCgl0ZW5hbnRfaWQYASABKAkSFQoNcGVuZGluZ19pdGVtcxgCIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAMgASgBEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdChVpc193YWl0aW5nX2Zvcl9wZXJzb24YBSABKAgywQcKDEluYm94U2VydmljZRJqCgpDbGFpbUl0ZW1zEiUubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXF1ZXN0GiYubWFpbG1lc2guaW5nZXN0LnYxLkNsYWltSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJtCgtFeHRlbmRMZWFzZRImLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlcXVlc3QaJy5tYWlsbWVzaC5pbmdlc3QudjEuRXh0ZW5kTGVhc2VSZXNwb25zZSINms4YCXByb2Nlc3NvchJkCghBY2tJdGVtcxIjLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1JlcXVlc3QaJC5tYWlsbWVzaC5pbmdlc3QudjEuQWNrSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJwCgxSZWxlYXNlSXRlbXMSJy5tYWlsbWVzaC5pbmdlc3QudjEuUmVsZWFzZUl0ZW1zUmVxdWVzdBooLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchJnCglCdXJ5SXRlbXMSJC5tYWlsbWVzaC5pbmdlc3QudjEuQnVyeUl0ZW1zUmVxdWVzdBolLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXNwb25zZSINms4YCXByb2Nlc3NvchKLAQoQRW5xdWV1ZVJlY29uY2lsZRIrLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5FbnF1ZXVlUmVjb25jaWxlUmVzcG9uc2UiHJrOGAlwcm9jZXNzb3KazhgLdG9rZW4tdmF1bHQSiAEKFFNldEZvbGxvd2VkQ2FsZW5kYXJzEi8ubWFpbG1lc2guaW5nZXN0LnYxLlNldEZvbGxvd2VkQ2FsZW5kYXJzUmVxdWVzdBowLm1haWxtZXNoLmluZ2VzdC52MS5TZXRGb2xsb3dlZENhbGVuZGFyc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEnYKDkdldEluYm94U3RhdHVzEikubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVxdWVzdBoqLm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yGgSIzhgBQh8KG2ludGVybmFsLm1haWxtZXNoLmluZ2VzdC52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
  * ClaimItemsRequest requests items to process.
@@ -67,6 +67,14 @@ export type ClaimItemsRequest = Message<"mailmesh.ingest.v1.ClaimItemsRequest"> 
    * @generated from field: bool hold_idle = 6;
    */
   holdIdle: boolean;
+
+  /**
+   * endings end leases of this worker before anything is claimed, all in one commit; 50 at most, each of another tenant. A mailbox
+   * whose lease ends here may be leased again by the same answer.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.LeaseEnding endings = 7;
+   */
+  endings: LeaseEnding[];
 };
 
 /**
@@ -77,7 +85,42 @@ export const ClaimItemsRequestSchema: GenMessage<ClaimItemsRequest> = /*@__PURE_
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 0);
 
 /**
- * ClaimItemsResponse contains leases. It is empty when no item is due.
+ * LeaseEnding acknowledges the items whose effects are committed, and ends the lease if it has no further items.
+ *
+ * @generated from message mailmesh.ingest.v1.LeaseEnding
+ */
+export type LeaseEnding = Message<"mailmesh.ingest.v1.LeaseEnding"> & {
+  /**
+   * tenant_id is the tenant whose mailbox is leased.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * fence is the fence of the lease.
+   *
+   * @generated from field: int64 fence = 2;
+   */
+  fence: bigint;
+
+  /**
+   * item_ids are the items, 500 at most over all endings. An empty list only ends the lease.
+   *
+   * @generated from field: repeated string item_ids = 3;
+   */
+  itemIds: string[];
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.LeaseEnding.
+ * Use `create(LeaseEndingSchema)` to create a new message.
+ */
+export const LeaseEndingSchema: GenMessage<LeaseEnding> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 1);
+
+/**
+ * ClaimItemsResponse contains leases. It has none when no item is due.
  *
  * @generated from message mailmesh.ingest.v1.ClaimItemsResponse
  */
@@ -88,6 +131,14 @@ export type ClaimItemsResponse = Message<"mailmesh.ingest.v1.ClaimItemsResponse"
    * @generated from field: repeated mailmesh.ingest.v1.TenantLease leases = 1;
    */
   leases: TenantLease[];
+
+  /**
+   * endings answer `endings` of the request, in their order. If they are missing, Ingest does not know the field: the worker ends
+   * the leases by AckItems.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.LeaseEnded endings = 2;
+   */
+  endings: LeaseEnded[];
 };
 
 /**
@@ -95,7 +146,35 @@ export type ClaimItemsResponse = Message<"mailmesh.ingest.v1.ClaimItemsResponse"
  * Use `create(ClaimItemsResponseSchema)` to create a new message.
  */
 export const ClaimItemsResponseSchema: GenMessage<ClaimItemsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 1);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 2);
+
+/**
+ * LeaseEnded is the answer to one `LeaseEnding`.
+ *
+ * @generated from message mailmesh.ingest.v1.LeaseEnded
+ */
+export type LeaseEnded = Message<"mailmesh.ingest.v1.LeaseEnded"> & {
+  /**
+   * is_lost is true if the fence was stale, so that nothing was acknowledged: another worker has leased the mailbox.
+   *
+   * @generated from field: bool is_lost = 1;
+   */
+  isLost: boolean;
+
+  /**
+   * has_more_items is true if items remain under the lease, which therefore goes on.
+   *
+   * @generated from field: bool has_more_items = 2;
+   */
+  hasMoreItems: boolean;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.LeaseEnded.
+ * Use `create(LeaseEndedSchema)` to create a new message.
+ */
+export const LeaseEndedSchema: GenMessage<LeaseEnded> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 3);
 
 /**
  * TenantLease is the lease on one tenant's mailbox.
@@ -144,6 +223,13 @@ export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
    * @generated from field: bool has_more = 6;
    */
   hasMore: boolean;
+
+  /**
+   * calendar_watches are the tenant's subscriptions to followed calendars, at most 1000.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.CalendarWatch calendar_watches = 7;
+   */
+  calendarWatches: CalendarWatch[];
 };
 
 /**
@@ -151,7 +237,7 @@ export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
  * Use `create(TenantLeaseSchema)` to create a new message.
  */
 export const TenantLeaseSchema: GenMessage<TenantLease> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 2);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 4);
 
 /**
  * ExtendLeaseRequest identifies a lease.
@@ -186,7 +272,7 @@ export type ExtendLeaseRequest = Message<"mailmesh.ingest.v1.ExtendLeaseRequest"
  * Use `create(ExtendLeaseRequestSchema)` to create a new message.
  */
 export const ExtendLeaseRequestSchema: GenMessage<ExtendLeaseRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 3);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 5);
 
 /**
  * ExtendLeaseResponse contains the new expiry.
@@ -207,7 +293,7 @@ export type ExtendLeaseResponse = Message<"mailmesh.ingest.v1.ExtendLeaseRespons
  * Use `create(ExtendLeaseResponseSchema)` to create a new message.
  */
 export const ExtendLeaseResponseSchema: GenMessage<ExtendLeaseResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 4);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 6);
 
 /**
  * AckItemsRequest identifies items that are done.
@@ -249,7 +335,7 @@ export type AckItemsRequest = Message<"mailmesh.ingest.v1.AckItemsRequest"> & {
  * Use `create(AckItemsRequestSchema)` to create a new message.
  */
 export const AckItemsRequestSchema: GenMessage<AckItemsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 5);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 7);
 
 /**
  * AckItemsResponse tells whether the mailbox has further work.
@@ -270,7 +356,7 @@ export type AckItemsResponse = Message<"mailmesh.ingest.v1.AckItemsResponse"> & 
  * Use `create(AckItemsResponseSchema)` to create a new message.
  */
 export const AckItemsResponseSchema: GenMessage<AckItemsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 6);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 8);
 
 /**
  * ReleaseItemsRequest identifies items to return to the inbox.
@@ -305,7 +391,7 @@ export type ReleaseItemsRequest = Message<"mailmesh.ingest.v1.ReleaseItemsReques
  * Use `create(ReleaseItemsRequestSchema)` to create a new message.
  */
 export const ReleaseItemsRequestSchema: GenMessage<ReleaseItemsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 7);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 9);
 
 /**
  * ReleasedItem is one item that returns to the inbox, or is buried.
@@ -354,7 +440,7 @@ export type ReleasedItem = Message<"mailmesh.ingest.v1.ReleasedItem"> & {
  * Use `create(ReleasedItemSchema)` to create a new message.
  */
 export const ReleasedItemSchema: GenMessage<ReleasedItem> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 8);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 10);
 
 /**
  * ReleaseItemsResponse is empty.
@@ -369,7 +455,7 @@ export type ReleaseItemsResponse = Message<"mailmesh.ingest.v1.ReleaseItemsRespo
  * Use `create(ReleaseItemsResponseSchema)` to create a new message.
  */
 export const ReleaseItemsResponseSchema: GenMessage<ReleaseItemsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 9);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 11);
 
 /**
  * BuryItemsRequest identifies items that cannot succeed.
@@ -404,7 +490,7 @@ export type BuryItemsRequest = Message<"mailmesh.ingest.v1.BuryItemsRequest"> & 
  * Use `create(BuryItemsRequestSchema)` to create a new message.
  */
 export const BuryItemsRequestSchema: GenMessage<BuryItemsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 10);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 12);
 
 /**
  * BuryItemsResponse identifies the dead letters.
@@ -425,7 +511,7 @@ export type BuryItemsResponse = Message<"mailmesh.ingest.v1.BuryItemsResponse"> 
  * Use `create(BuryItemsResponseSchema)` to create a new message.
  */
 export const BuryItemsResponseSchema: GenMessage<BuryItemsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 11);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 13);
 
 /**
  * EnqueueReconcileRequest requests a reconciliation.
@@ -467,7 +553,7 @@ export type EnqueueReconcileRequest = Message<"mailmesh.ingest.v1.EnqueueReconci
  * Use `create(EnqueueReconcileRequestSchema)` to create a new message.
  */
 export const EnqueueReconcileRequestSchema: GenMessage<EnqueueReconcileRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 12);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 14);
 
 /**
  * EnqueueReconcileResponse identifies the item.
@@ -495,7 +581,92 @@ export type EnqueueReconcileResponse = Message<"mailmesh.ingest.v1.EnqueueReconc
  * Use `create(EnqueueReconcileResponseSchema)` to create a new message.
  */
 export const EnqueueReconcileResponseSchema: GenMessage<EnqueueReconcileResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 13);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
+
+/**
+ * SetFollowedCalendarsRequest contains the followed calendars of a tenant.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsRequest
+ */
+export type SetFollowedCalendarsRequest = Message<"mailmesh.ingest.v1.SetFollowedCalendarsRequest"> & {
+  /**
+   * tenant_id is the tenant whose mailbox is leased.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * fence is the fence of the lease.
+   *
+   * @generated from field: int64 fence = 2;
+   */
+  fence: bigint;
+
+  /**
+   * calendars are all of its followed calendars, 1000 at most. None ends all subscriptions to its calendars.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.FollowedCalendar calendars = 3;
+   */
+  calendars: FollowedCalendar[];
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsRequest.
+ * Use `create(SetFollowedCalendarsRequestSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsRequestSchema: GenMessage<SetFollowedCalendarsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+
+/**
+ * FollowedCalendar is a calendar of which the provider shall push the changes.
+ *
+ * @generated from message mailmesh.ingest.v1.FollowedCalendar
+ */
+export type FollowedCalendar = Message<"mailmesh.ingest.v1.FollowedCalendar"> & {
+  /**
+   * calendar_id is mailmesh's UUID of the calendar.
+   *
+   * @generated from field: string calendar_id = 1;
+   */
+  calendarId: string;
+
+  /**
+   * provider_calendar_id is the provider's id of the calendar, at most 1024 characters.
+   *
+   * @generated from field: string provider_calendar_id = 2;
+   */
+  providerCalendarId: string;
+
+  /**
+   * is_default is true for the account's own default calendar.
+   *
+   * @generated from field: bool is_default = 3;
+   */
+  isDefault: boolean;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.FollowedCalendar.
+ * Use `create(FollowedCalendarSchema)` to create a new message.
+ */
+export const FollowedCalendarSchema: GenMessage<FollowedCalendar> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 17);
+
+/**
+ * SetFollowedCalendarsResponse is empty.
+ *
+ * @generated from message mailmesh.ingest.v1.SetFollowedCalendarsResponse
+ */
+export type SetFollowedCalendarsResponse = Message<"mailmesh.ingest.v1.SetFollowedCalendarsResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SetFollowedCalendarsResponse.
+ * Use `create(SetFollowedCalendarsResponseSchema)` to create a new message.
+ */
+export const SetFollowedCalendarsResponseSchema: GenMessage<SetFollowedCalendarsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 18);
 
 /**
  * GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
@@ -523,7 +694,7 @@ export type GetInboxStatusRequest = Message<"mailmesh.ingest.v1.GetInboxStatusRe
  * Use `create(GetInboxStatusRequestSchema)` to create a new message.
  */
 export const GetInboxStatusRequestSchema: GenMessage<GetInboxStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 14);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 19);
 
 /**
  * GetInboxStatusResponse contains the counts.
@@ -579,7 +750,7 @@ export type GetInboxStatusResponse = Message<"mailmesh.ingest.v1.GetInboxStatusR
  * Use `create(GetInboxStatusResponseSchema)` to create a new message.
  */
 export const GetInboxStatusResponseSchema: GenMessage<GetInboxStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 20);
 
 /**
  * TenantBacklog counts the waiting items of one tenant.
@@ -628,7 +799,7 @@ export type TenantBacklog = Message<"mailmesh.ingest.v1.TenantBacklog"> & {
  * Use `create(TenantBacklogSchema)` to create a new message.
  */
 export const TenantBacklogSchema: GenMessage<TenantBacklog> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
+  messageDesc(file_mailmesh_ingest_v1_inbox_service, 21);
 
 /**
  * InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
@@ -639,8 +810,8 @@ export const TenantBacklogSchema: GenMessage<TenantBacklog> = /*@__PURE__*/
 export const InboxService: GenService<{
   /**
    * ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
-   * item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
-   * STORE_UNAVAILABLE.
+   * item whose lease expired twice is leased alone. A worker may end other leases by the same call. Not idempotent: the leases of
+   * a lost answer expire, and the worker ends its own leases again by AckItems. Reasons: STORE_UNAVAILABLE.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.ClaimItems
    */
@@ -700,6 +871,17 @@ export const InboxService: GenService<{
     methodKind: "unary";
     input: typeof EnqueueReconcileRequestSchema;
     output: typeof EnqueueReconcileResponseSchema;
+  },
+  /**
+   * SetFollowedCalendars states which calendars of a tenant are followed, under the lease on its mailbox. Each gets a
+   * subscription; those of other calendars are deleted. Safe to repeat. Reasons: MAILBOX_HELD, TENANT_NOT_FOUND, FIELD_INVALID.
+   *
+   * @generated from rpc mailmesh.ingest.v1.InboxService.SetFollowedCalendars
+   */
+  setFollowedCalendars: {
+    methodKind: "unary";
+    input: typeof SetFollowedCalendarsRequestSchema;
+    output: typeof SetFollowedCalendarsResponseSchema;
   },
   /**
    * GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.

@@ -15,7 +15,49 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/ingest_service.proto.
  */
 export const file_mailmesh_ingest_v1_ingest_service: GenFile = /*@__PURE__*/
-  fileDesc("CidtYWlsbWVzaC9pbmdlc3QvdjEvaW5nZXN0X3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSKRAQogUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1JlcXVlc3QSHgoQdmFsaWRhdGlvbl90b2tlbhgBIAEoCUIE4kEBARIgCg9zdWJzY3JpcHRpb25faWQYAiABKAlCBOJBAQFSAXMSKwoHcGF5bG9hZBgDIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHlCBOJBAQEiSgohUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1Jlc3BvbnNlEiUKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5Io0BChxSZWNlaXZlR3JhcGhMaWZlY3ljbGVSZXF1ZXN0Eh4KEHZhbGlkYXRpb25fdG9rZW4YASABKAlCBOJBAQESIAoPc3Vic2NyaXB0aW9uX2lkGAIgASgJQgTiQQEBUgFzEisKB3BheWxvYWQYAyABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5QgTiQQEBIkYKHVJlY2VpdmVHcmFwaExpZmVjeWNsZVJlc3BvbnNlEiUKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5IkYKF1JlY2VpdmVHbWFpbFB1c2hSZXF1ZXN0EisKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5QgTiQQEBIkEKGFJlY2VpdmVHbWFpbFB1c2hSZXNwb25zZRIlCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTLeBAoNSW5nZXN0U2VydmljZRLVAQoZUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9ucxI0Lm1haWxtZXNoLmluZ2VzdC52MS5SZWNlaXZlR3JhcGhOb3RpZmljYXRpb25zUmVxdWVzdBo1Lm1haWxtZXNoLmluZ2VzdC52MS5SZWNlaXZlR3JhcGhOb3RpZmljYXRpb25zUmVzcG9uc2UiS4LT5JMCRSISL2FwaS9tczM2NS93ZWJob29rOgdwYXlsb2FkWh0SEi9hcGkvbXMzNjUvd2ViaG9va2IHcGF5bG9hZGIHcGF5bG9hZBLNAQoVUmVjZWl2ZUdyYXBoTGlmZWN5Y2xlEjAubWFpbG1lc2guaW5nZXN0LnYxLlJlY2VpdmVHcmFwaExpZmVjeWNsZVJlcXVlc3QaMS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdyYXBoTGlmZWN5Y2xlUmVzcG9uc2UiT4LT5JMCSSIUL2FwaS9tczM2NS9saWZlY3ljbGU6B3BheWxvYWRaHxIUL2FwaS9tczM2NS9saWZlY3ljbGViB3BheWxvYWRiB3BheWxvYWQSngEKEFJlY2VpdmVHbWFpbFB1c2gSKy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdtYWlsUHVzaFJlcXVlc3QaLC5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdtYWlsUHVzaFJlc3BvbnNlIi+C0+STAikiFS9hcGkvZ29vZ2xld3Mvd2ViaG9vazoHcGF5bG9hZGIHcGF5bG9hZBoEiM4YA0IfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
+  fileDesc("CidtYWlsbWVzaC9pbmdlc3QvdjEvaW5nZXN0X3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSJJChpSZWNlaXZlQ2FsZW5kYXJQdXNoUmVxdWVzdBIrCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keUIE4kEBASJEChtSZWNlaXZlQ2FsZW5kYXJQdXNoUmVzcG9uc2USJQoHcGF5bG9hZBgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkikQEKIFJlY2VpdmVHcmFwaE5vdGlmaWNhdGlvbnNSZXF1ZXN0Eh4KEHZhbGlkYXRpb25fdG9rZW4YASABKAlCBOJBAQESIAoPc3Vic2NyaXB0aW9uX2lkGAIgASgJQgTiQQEBUgFzEisKB3BheWxvYWQYAyABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5QgTiQQEBIkoKIVJlY2VpdmVHcmFwaE5vdGlmaWNhdGlvbnNSZXNwb25zZRIlCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSKNAQocUmVjZWl2ZUdyYXBoTGlmZWN5Y2xlUmVxdWVzdBIeChB2YWxpZGF0aW9uX3Rva2VuGAEgASgJQgTiQQEBEiAKD3N1YnNjcmlwdGlvbl9pZBgCIAEoCUIE4kEBAVIBcxIrCgdwYXlsb2FkGAMgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keUIE4kEBASJGCh1SZWNlaXZlR3JhcGhMaWZlY3ljbGVSZXNwb25zZRIlCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJGChdSZWNlaXZlR21haWxQdXNoUmVxdWVzdBIrCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keUIE4kEBASJBChhSZWNlaXZlR21haWxQdXNoUmVzcG9uc2USJQoHcGF5bG9hZBgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkyiQYKDUluZ2VzdFNlcnZpY2US1QEKGVJlY2VpdmVHcmFwaE5vdGlmaWNhdGlvbnMSNC5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1JlcXVlc3QaNS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1Jlc3BvbnNlIkuC0+STAkUiEi9hcGkvbXMzNjUvd2ViaG9vazoHcGF5bG9hZFodEhIvYXBpL21zMzY1L3dlYmhvb2tiB3BheWxvYWRiB3BheWxvYWQSzQEKFVJlY2VpdmVHcmFwaExpZmVjeWNsZRIwLm1haWxtZXNoLmluZ2VzdC52MS5SZWNlaXZlR3JhcGhMaWZlY3ljbGVSZXF1ZXN0GjEubWFpbG1lc2guaW5nZXN0LnYxLlJlY2VpdmVHcmFwaExpZmVjeWNsZVJlc3BvbnNlIk+C0+STAkkiFC9hcGkvbXMzNjUvbGlmZWN5Y2xlOgdwYXlsb2FkWh8SFC9hcGkvbXMzNjUvbGlmZWN5Y2xlYgdwYXlsb2FkYgdwYXlsb2FkEp4BChBSZWNlaXZlR21haWxQdXNoEisubWFpbG1lc2guaW5nZXN0LnYxLlJlY2VpdmVHbWFpbFB1c2hSZXF1ZXN0GiwubWFpbG1lc2guaW5nZXN0LnYxLlJlY2VpdmVHbWFpbFB1c2hSZXNwb25zZSIvgtPkkwIpIhUvYXBpL2dvb2dsZXdzL3dlYmhvb2s6B3BheWxvYWRiB3BheWxvYWQSqAEKE1JlY2VpdmVDYWxlbmRhclB1c2gSLi5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUNhbGVuZGFyUHVzaFJlcXVlc3QaLy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUNhbGVuZGFyUHVzaFJlc3BvbnNlIjCC0+STAioiFi9hcGkvZ29vZ2xld3MvY2FsZW5kYXI6B3BheWxvYWRiB3BheWxvYWQaBIjOGANCHwobaW50ZXJuYWwubWFpbG1lc2guaW5nZXN0LnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
+
+/**
+ * ReceiveCalendarPushRequest is the request of a Google channel. It has no content: its headers name the channel.
+ *
+ * @generated from message mailmesh.ingest.v1.ReceiveCalendarPushRequest
+ */
+export type ReceiveCalendarPushRequest = Message<"mailmesh.ingest.v1.ReceiveCalendarPushRequest"> & {
+  /**
+   * payload contains the body, which is empty and is not read.
+   *
+   * @generated from field: google.api.HttpBody payload = 1;
+   */
+  payload?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.ReceiveCalendarPushRequest.
+ * Use `create(ReceiveCalendarPushRequestSchema)` to create a new message.
+ */
+export const ReceiveCalendarPushRequestSchema: GenMessage<ReceiveCalendarPushRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 0);
+
+/**
+ * ReceiveCalendarPushResponse is empty.
+ *
+ * @generated from message mailmesh.ingest.v1.ReceiveCalendarPushResponse
+ */
+export type ReceiveCalendarPushResponse = Message<"mailmesh.ingest.v1.ReceiveCalendarPushResponse"> & {
+  /**
+   * payload is empty.
+   *
+   * @generated from field: google.api.HttpBody payload = 1;
+   */
+  payload?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.ReceiveCalendarPushResponse.
+ * Use `create(ReceiveCalendarPushResponseSchema)` to create a new message.
+ */
+export const ReceiveCalendarPushResponseSchema: GenMessage<ReceiveCalendarPushResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 1);
 
 /**
  * ReceiveGraphNotificationsRequest is Graph's request.
@@ -51,7 +93,7 @@ export type ReceiveGraphNotificationsRequest = Message<"mailmesh.ingest.v1.Recei
  * Use `create(ReceiveGraphNotificationsRequestSchema)` to create a new message.
  */
 export const ReceiveGraphNotificationsRequestSchema: GenMessage<ReceiveGraphNotificationsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 0);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 2);
 
 /**
  * ReceiveGraphNotificationsResponse is empty, or the validation token.
@@ -72,7 +114,7 @@ export type ReceiveGraphNotificationsResponse = Message<"mailmesh.ingest.v1.Rece
  * Use `create(ReceiveGraphNotificationsResponseSchema)` to create a new message.
  */
 export const ReceiveGraphNotificationsResponseSchema: GenMessage<ReceiveGraphNotificationsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 1);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 3);
 
 /**
  * ReceiveGraphLifecycleRequest is Graph's request.
@@ -108,7 +150,7 @@ export type ReceiveGraphLifecycleRequest = Message<"mailmesh.ingest.v1.ReceiveGr
  * Use `create(ReceiveGraphLifecycleRequestSchema)` to create a new message.
  */
 export const ReceiveGraphLifecycleRequestSchema: GenMessage<ReceiveGraphLifecycleRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 2);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 4);
 
 /**
  * ReceiveGraphLifecycleResponse is empty, or the validation token.
@@ -129,7 +171,7 @@ export type ReceiveGraphLifecycleResponse = Message<"mailmesh.ingest.v1.ReceiveG
  * Use `create(ReceiveGraphLifecycleResponseSchema)` to create a new message.
  */
 export const ReceiveGraphLifecycleResponseSchema: GenMessage<ReceiveGraphLifecycleResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 3);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 5);
 
 /**
  * ReceiveGmailPushRequest is Pub/Sub's request.
@@ -150,7 +192,7 @@ export type ReceiveGmailPushRequest = Message<"mailmesh.ingest.v1.ReceiveGmailPu
  * Use `create(ReceiveGmailPushRequestSchema)` to create a new message.
  */
 export const ReceiveGmailPushRequestSchema: GenMessage<ReceiveGmailPushRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 4);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 6);
 
 /**
  * ReceiveGmailPushResponse is empty.
@@ -171,7 +213,7 @@ export type ReceiveGmailPushResponse = Message<"mailmesh.ingest.v1.ReceiveGmailP
  * Use `create(ReceiveGmailPushResponseSchema)` to create a new message.
  */
 export const ReceiveGmailPushResponseSchema: GenMessage<ReceiveGmailPushResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_ingest_service, 5);
+  messageDesc(file_mailmesh_ingest_v1_ingest_service, 7);
 
 /**
  * IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
@@ -214,6 +256,18 @@ export const IngestService: GenService<{
     methodKind: "unary";
     input: typeof ReceiveGmailPushRequestSchema;
     output: typeof ReceiveGmailPushResponseSchema;
+  },
+  /**
+   * ReceiveCalendarPush accepts a push of a Google Calendar channel (204). The channel's secret in `X-Goog-Channel-Token` is its
+   * only proof. A push of an unknown channel, or with another secret, gets the same answer and has no effect. Reasons:
+   * STORE_UNAVAILABLE, OVERLOADED.
+   *
+   * @generated from rpc mailmesh.ingest.v1.IngestService.ReceiveCalendarPush
+   */
+  receiveCalendarPush: {
+    methodKind: "unary";
+    input: typeof ReceiveCalendarPushRequestSchema;
+    output: typeof ReceiveCalendarPushResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_ingest_v1_ingest_service, 0);

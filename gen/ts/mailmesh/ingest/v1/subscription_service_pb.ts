@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/subscription_service.proto.
  */
 export const file_mailmesh_ingest_v1_subscription_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1tYWlsbWVzaC9pbmdlc3QvdjEvc3Vic2NyaXB0aW9uX3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSK6BQoMU3Vic2NyaXB0aW9uEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSNAoFc3RhdGUYBCABKA4yJS5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uU3RhdGUSEQoJZm9sZGVyX2lkGAUgASgJEhEKCWxhYmVsX2lkcxgGIAMoCRIUCgxjaGFuZ2VfdHlwZXMYByADKAkSNwoNZGVsaXZlcnlfbW9kZRgIIAEoDjIgLm1haWxtZXNoLmluZ2VzdC52MS5EZWxpdmVyeU1vZGUSIAoYcHJvdmlkZXJfc3Vic2NyaXB0aW9uX2lkGAkgASgJEi4KCmV4cGlyZXNfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHJlbmV3X2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4ChRsYXN0X25vdGlmaWNhdGlvbl9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPbGFzdF9yZW5ld2VkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5mYWlsdXJlX3JlYXNvbhgOIAEoCRIWCg5mYWlsdXJlX2RldGFpbBgPIAEoCRIQCghmYWlsdXJlcxgQIAEoBRIuCgpjcmVhdGVkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb3ZlcmVkX2Zyb20YEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wItkBChlDcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglmb2xkZXJfaWQYAiABKAlCBOJBAQESFwoJbGFiZWxfaWRzGAMgAygJQgTiQQEBEhYKCGFsbF9tYWlsGAQgASgIQgTiQQEBEhoKDGNoYW5nZV90eXBlcxgFIAMoCUIE4kEBARI9Cg1kZWxpdmVyeV9tb2RlGAYgASgOMiAubWFpbG1lc2guaW5nZXN0LnYxLkRlbGl2ZXJ5TW9kZUIE4kEBASJUChpDcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uImgKH0JhdGNoQ3JlYXRlU3Vic2NyaXB0aW9uc1JlcXVlc3QSRQoIcmVxdWVzdHMYASADKAsyLS5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdEIE4kEBAiJbCiBCYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnNSZXNwb25zZRI3CgdyZXN1bHRzGAEgAygLMiYubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvblJlc3VsdCJ+ChJTdWJzY3JpcHRpb25SZXN1bHQSOAoMc3Vic2NyaXB0aW9uGAEgASgLMiAubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvbkgAEiMKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIqMBChhMaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjsKBnN0YXRlcxgEIAMoDjIlLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb25TdGF0ZUIE4kEBASJtChlMaXN0U3Vic2NyaXB0aW9uc1Jlc3BvbnNlEjcKDXN1YnNjcmlwdGlvbnMYASADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI3ChZHZXRTdWJzY3JpcHRpb25SZXF1ZXN0Eh0KD3N1YnNjcmlwdGlvbl9pZBgBIAEoCUIE4kEBAiJRChdHZXRTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uIjkKGFJlbmV3U3Vic2NyaXB0aW9uUmVxdWVzdBIdCg9zdWJzY3JpcHRpb25faWQYASABKAlCBOJBAQIiUwoZUmVuZXdTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uIjoKGURlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QSHQoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgTiQQECIlQKGkRlbGV0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEjYKDHN1YnNjcmlwdGlvbhgBIAEoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb24qmQIKEVN1YnNjcmlwdGlvblN0YXRlEiIKHlNVQlNDUklQVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEh4KGlNVQlNDUklQVElPTl9TVEFURV9QRU5ESU5HEAESHQoZU1VCU0NSSVBUSU9OX1NUQVRFX0FDVElWRRACEh4KGlNVQlNDUklQVElPTl9TVEFURV9GQUlMSU5HEAMSIAocU1VCU0NSSVBUSU9OX1NUQVRFX1NVU1BFTkRFRBAEEh4KGlNVQlNDUklQVElPTl9TVEFURV9QT0xMSU5HEAUSHwobU1VCU0NSSVBUSU9OX1NUQVRFX0RFTEVUSU5HEAYSHgoaU1VCU0NSSVBUSU9OX1NUQVRFX0RFTEVURUQQBypdCgxEZWxpdmVyeU1vZGUSHQoZREVMSVZFUllfTU9ERV9VTlNQRUNJRklFRBAAEhYKEkRFTElWRVJZX01PREVfUFVTSBABEhYKEkRFTElWRVJZX01PREVfUE9MTBACMuAIChNTdWJzY3JpcHRpb25TZXJ2aWNlEuEBChJDcmVhdGVTdWJzY3JpcHRpb24SLS5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBouLm1haWxtZXNoLmluZ2VzdC52MS5DcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZSJskM4YAqLOGAltYWlsLnJlYWSC0+STAlUiES92MS9zdWJzY3JpcHRpb25zOgEqWh0iGC9hcGkvbXMzNjUvc3Vic2NyaXB0aW9uczoBKloeIhkvYXBpL2dvb2dsZXdzL2dtYWlsL3dhdGNoOgEqEsABChhCYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnMSMy5tYWlsbWVzaC5pbmdlc3QudjEuQmF0Y2hDcmVhdGVTdWJzY3JpcHRpb25zUmVxdWVzdBo0Lm1haWxtZXNoLmluZ2VzdC52MS5CYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnNSZXNwb25zZSI5kM4YAqLOGAltYWlsLnJlYWSC0+STAiIiHS92MS9zdWJzY3JpcHRpb25zOmJhdGNoQ3JlYXRlOgEqEo8BChFMaXN0U3Vic2NyaXB0aW9ucxIsLm1haWxtZXNoLmluZ2VzdC52MS5MaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QaLS5tYWlsbWVzaC5pbmdlc3QudjEuTGlzdFN1YnNjcmlwdGlvbnNSZXNwb25zZSIdkM4YAYLT5JMCExIRL3YxL3N1YnNjcmlwdGlvbnMSmwEKD0dldFN1YnNjcmlwdGlvbhIqLm1haWxtZXNoLmluZ2VzdC52MS5HZXRTdWJzY3JpcHRpb25SZXF1ZXN0GisubWFpbG1lc2guaW5nZXN0LnYxLkdldFN1YnNjcmlwdGlvblJlc3BvbnNlIi+QzhgBgtPkkwIlEiMvdjEvc3Vic2NyaXB0aW9ucy97c3Vic2NyaXB0aW9uX2lkfRK3AQoRUmVuZXdTdWJzY3JpcHRpb24SLC5tYWlsbWVzaC5pbmdlc3QudjEuUmVuZXdTdWJzY3JpcHRpb25SZXF1ZXN0Gi0ubWFpbG1lc2guaW5nZXN0LnYxLlJlbmV3U3Vic2NyaXB0aW9uUmVzcG9uc2UiRZDOGAKizhgJbWFpbC5yZWFkgtPkkwIuIikvdjEvc3Vic2NyaXB0aW9ucy97c3Vic2NyaXB0aW9uX2lkfTpyZW5ldzoBKhKxAQoSRGVsZXRlU3Vic2NyaXB0aW9uEi0ubWFpbG1lc2guaW5nZXN0LnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QaLi5tYWlsbWVzaC5pbmdlc3QudjEuRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2UiPJDOGAKizhgJbWFpbC5yZWFkgtPkkwIlKiMvdjEvc3Vic2NyaXB0aW9ucy97c3Vic2NyaXB0aW9uX2lkfRoEiM4YAkIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_google_rpc_status, file_mailmesh_access_v1_access]);
+  fileDesc("Ci1tYWlsbWVzaC9pbmdlc3QvdjEvc3Vic2NyaXB0aW9uX3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSKLBgoMU3Vic2NyaXB0aW9uEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSNAoFc3RhdGUYBCABKA4yJS5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uU3RhdGUSEQoJZm9sZGVyX2lkGAUgASgJEhEKCWxhYmVsX2lkcxgGIAMoCRIUCgxjaGFuZ2VfdHlwZXMYByADKAkSNwoNZGVsaXZlcnlfbW9kZRgIIAEoDjIgLm1haWxtZXNoLmluZ2VzdC52MS5EZWxpdmVyeU1vZGUSIAoYcHJvdmlkZXJfc3Vic2NyaXB0aW9uX2lkGAkgASgJEi4KCmV4cGlyZXNfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHJlbmV3X2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4ChRsYXN0X25vdGlmaWNhdGlvbl9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPbGFzdF9yZW5ld2VkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5mYWlsdXJlX3JlYXNvbhgOIAEoCRIWCg5mYWlsdXJlX2RldGFpbBgPIAEoCRIQCghmYWlsdXJlcxgQIAEoBRIuCgpjcmVhdGVkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb3ZlcmVkX2Zyb20YEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjoKCHJlc291cmNlGBQgASgOMigubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvblJlc291cmNlEhMKC2NhbGVuZGFyX2lkGBUgASgJItkBChlDcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglmb2xkZXJfaWQYAiABKAlCBOJBAQESFwoJbGFiZWxfaWRzGAMgAygJQgTiQQEBEhYKCGFsbF9tYWlsGAQgASgIQgTiQQEBEhoKDGNoYW5nZV90eXBlcxgFIAMoCUIE4kEBARI9Cg1kZWxpdmVyeV9tb2RlGAYgASgOMiAubWFpbG1lc2guaW5nZXN0LnYxLkRlbGl2ZXJ5TW9kZUIE4kEBASJUChpDcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uImgKH0JhdGNoQ3JlYXRlU3Vic2NyaXB0aW9uc1JlcXVlc3QSRQoIcmVxdWVzdHMYASADKAsyLS5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdEIE4kEBAiJbCiBCYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnNSZXNwb25zZRI3CgdyZXN1bHRzGAEgAygLMiYubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvblJlc3VsdCJ+ChJTdWJzY3JpcHRpb25SZXN1bHQSOAoMc3Vic2NyaXB0aW9uGAEgASgLMiAubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvbkgAEiMKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIqMBChhMaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjsKBnN0YXRlcxgEIAMoDjIlLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb25TdGF0ZUIE4kEBASJtChlMaXN0U3Vic2NyaXB0aW9uc1Jlc3BvbnNlEjcKDXN1YnNjcmlwdGlvbnMYASADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI3ChxHZXRTdWJzY3JpcHRpb25IZWFsdGhSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBASJXCh1HZXRTdWJzY3JpcHRpb25IZWFsdGhSZXNwb25zZRI2CgZjb3VudHMYASADKAsyJi5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uSGVhbHRoItUBChJTdWJzY3JpcHRpb25IZWFsdGgSEAoIcHJvdmlkZXIYASABKAkSOgoIcmVzb3VyY2UYAiABKA4yKC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uUmVzb3VyY2USDQoFdG90YWwYAyABKAMSDgoGYWN0aXZlGAQgASgDEhAKCGV4cGlyaW5nGAUgASgDEg8KB2V4cGlyZWQYBiABKAMSDgoGc2lsZW50GAcgASgDEg8KB2ZhaWxpbmcYCCABKAMSDgoGcG9sbGVkGAkgASgDIjcKFkdldFN1YnNjcmlwdGlvblJlcXVlc3QSHQoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgTiQQECIlEKF0dldFN1YnNjcmlwdGlvblJlc3BvbnNlEjYKDHN1YnNjcmlwdGlvbhgBIAEoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb24iOQoYUmVuZXdTdWJzY3JpcHRpb25SZXF1ZXN0Eh0KD3N1YnNjcmlwdGlvbl9pZBgBIAEoCUIE4kEBAiJTChlSZW5ld1N1YnNjcmlwdGlvblJlc3BvbnNlEjYKDHN1YnNjcmlwdGlvbhgBIAEoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb24iOgoZRGVsZXRlU3Vic2NyaXB0aW9uUmVxdWVzdBIdCg9zdWJzY3JpcHRpb25faWQYASABKAlCBOJBAQIiVAoaRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USNgoMc3Vic2NyaXB0aW9uGAEgASgLMiAubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvbiqZAgoRU3Vic2NyaXB0aW9uU3RhdGUSIgoeU1VCU0NSSVBUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaU1VCU0NSSVBUSU9OX1NUQVRFX1BFTkRJTkcQARIdChlTVUJTQ1JJUFRJT05fU1RBVEVfQUNUSVZFEAISHgoaU1VCU0NSSVBUSU9OX1NUQVRFX0ZBSUxJTkcQAxIgChxTVUJTQ1JJUFRJT05fU1RBVEVfU1VTUEVOREVEEAQSHgoaU1VCU0NSSVBUSU9OX1NUQVRFX1BPTExJTkcQBRIfChtTVUJTQ1JJUFRJT05fU1RBVEVfREVMRVRJTkcQBhIeChpTVUJTQ1JJUFRJT05fU1RBVEVfREVMRVRFRBAHKqoBChRTdWJzY3JpcHRpb25SZXNvdXJjZRIlCiFTVUJTQ1JJUFRJT05fUkVTT1VSQ0VfVU5TUEVDSUZJRUQQABIeChpTVUJTQ1JJUFRJT05fUkVTT1VSQ0VfTUFJTBABEiIKHlNVQlNDUklQVElPTl9SRVNPVVJDRV9DQUxFTkRBUhACEicKI1NVQlNDUklQVElPTl9SRVNPVVJDRV9DQUxFTkRBUl9MSVNUEAMqXQoMRGVsaXZlcnlNb2RlEh0KGURFTElWRVJZX01PREVfVU5TUEVDSUZJRUQQABIWChJERUxJVkVSWV9NT0RFX1BVU0gQARIWChJERUxJVkVSWV9NT0RFX1BPTEwQAjKFCgoTU3Vic2NyaXB0aW9uU2VydmljZRLhAQoSQ3JlYXRlU3Vic2NyaXB0aW9uEi0ubWFpbG1lc2guaW5nZXN0LnYxLkNyZWF0ZVN1YnNjcmlwdGlvblJlcXVlc3QaLi5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2UibJDOGAKizhgJbWFpbC5yZWFkgtPkkwJVIhEvdjEvc3Vic2NyaXB0aW9uczoBKlodIhgvYXBpL21zMzY1L3N1YnNjcmlwdGlvbnM6ASpaHiIZL2FwaS9nb29nbGV3cy9nbWFpbC93YXRjaDoBKhLAAQoYQmF0Y2hDcmVhdGVTdWJzY3JpcHRpb25zEjMubWFpbG1lc2guaW5nZXN0LnYxLkJhdGNoQ3JlYXRlU3Vic2NyaXB0aW9uc1JlcXVlc3QaNC5tYWlsbWVzaC5pbmdlc3QudjEuQmF0Y2hDcmVhdGVTdWJzY3JpcHRpb25zUmVzcG9uc2UiOZDOGAKizhgJbWFpbC5yZWFkgtPkkwIiIh0vdjEvc3Vic2NyaXB0aW9uczpiYXRjaENyZWF0ZToBKhKPAQoRTGlzdFN1YnNjcmlwdGlvbnMSLC5tYWlsbWVzaC5pbmdlc3QudjEuTGlzdFN1YnNjcmlwdGlvbnNSZXF1ZXN0Gi0ubWFpbG1lc2guaW5nZXN0LnYxLkxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2UiHZDOGAGC0+STAhMSES92MS9zdWJzY3JpcHRpb25zEqIBChVHZXRTdWJzY3JpcHRpb25IZWFsdGgSMC5tYWlsbWVzaC5pbmdlc3QudjEuR2V0U3Vic2NyaXB0aW9uSGVhbHRoUmVxdWVzdBoxLm1haWxtZXNoLmluZ2VzdC52MS5HZXRTdWJzY3JpcHRpb25IZWFsdGhSZXNwb25zZSIkkM4YAYLT5JMCGhIYL3YxL3N1YnNjcmlwdGlvbnM6aGVhbHRoEpsBCg9HZXRTdWJzY3JpcHRpb24SKi5tYWlsbWVzaC5pbmdlc3QudjEuR2V0U3Vic2NyaXB0aW9uUmVxdWVzdBorLm1haWxtZXNoLmluZ2VzdC52MS5HZXRTdWJzY3JpcHRpb25SZXNwb25zZSIvkM4YAYLT5JMCJRIjL3YxL3N1YnNjcmlwdGlvbnMve3N1YnNjcmlwdGlvbl9pZH0StwEKEVJlbmV3U3Vic2NyaXB0aW9uEiwubWFpbG1lc2guaW5nZXN0LnYxLlJlbmV3U3Vic2NyaXB0aW9uUmVxdWVzdBotLm1haWxtZXNoLmluZ2VzdC52MS5SZW5ld1N1YnNjcmlwdGlvblJlc3BvbnNlIkWQzhgCos4YCW1haWwucmVhZILT5JMCLiIpL3YxL3N1YnNjcmlwdGlvbnMve3N1YnNjcmlwdGlvbl9pZH06cmVuZXc6ASoSsQEKEkRlbGV0ZVN1YnNjcmlwdGlvbhItLm1haWxtZXNoLmluZ2VzdC52MS5EZWxldGVTdWJzY3JpcHRpb25SZXF1ZXN0Gi4ubWFpbG1lc2guaW5nZXN0LnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlc3BvbnNlIjyQzhgCos4YCW1haWwucmVhZILT5JMCJSojL3YxL3N1YnNjcmlwdGlvbnMve3N1YnNjcmlwdGlvbl9pZH0aBIjOGAJCHwobaW50ZXJuYWwubWFpbG1lc2guaW5nZXN0LnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_google_rpc_status, file_mailmesh_access_v1_access]);
 
 /**
  * Subscription is the agreement by which a provider pushes one tenant's changes to mailmesh.
@@ -82,8 +82,8 @@ export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
   deliveryMode: DeliveryMode;
 
   /**
-   * provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
-   * is created.
+   * provider_subscription_id is the provider's id: of Graph's subscription, or of the channel of a Google calendar. Empty for
+   * Gmail and before the subscription is created.
    *
    * @generated from field: string provider_subscription_id = 9;
    */
@@ -158,6 +158,21 @@ export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
    * @generated from field: google.protobuf.Timestamp covered_from = 19;
    */
   coveredFrom?: Timestamp | undefined;
+
+  /**
+   * resource is the kind of the resource. Subscriptions to calendars are created and deleted as calendars are followed and
+   * unfollowed.
+   *
+   * @generated from field: mailmesh.ingest.v1.SubscriptionResource resource = 20;
+   */
+  resource: SubscriptionResource;
+
+  /**
+   * calendar_id is mailmesh's UUID of the calendar. Empty for other resources.
+   *
+   * @generated from field: string calendar_id = 21;
+   */
+  calendarId: string;
 };
 
 /**
@@ -396,6 +411,125 @@ export const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsRespon
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 7);
 
 /**
+ * GetSubscriptionHealthRequest selects subscriptions.
+ *
+ * @generated from message mailmesh.ingest.v1.GetSubscriptionHealthRequest
+ */
+export type GetSubscriptionHealthRequest = Message<"mailmesh.ingest.v1.GetSubscriptionHealthRequest"> & {
+  /**
+   * tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.GetSubscriptionHealthRequest.
+ * Use `create(GetSubscriptionHealthRequestSchema)` to create a new message.
+ */
+export const GetSubscriptionHealthRequestSchema: GenMessage<GetSubscriptionHealthRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 8);
+
+/**
+ * GetSubscriptionHealthResponse contains the counts.
+ *
+ * @generated from message mailmesh.ingest.v1.GetSubscriptionHealthResponse
+ */
+export type GetSubscriptionHealthResponse = Message<"mailmesh.ingest.v1.GetSubscriptionHealthResponse"> & {
+  /**
+   * counts are the counts by provider and resource; a combination without a subscription is left out.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.SubscriptionHealth counts = 1;
+   */
+  counts: SubscriptionHealth[];
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.GetSubscriptionHealthResponse.
+ * Use `create(GetSubscriptionHealthResponseSchema)` to create a new message.
+ */
+export const GetSubscriptionHealthResponseSchema: GenMessage<GetSubscriptionHealthResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 9);
+
+/**
+ * SubscriptionHealth counts the subscriptions to one kind of resource at one provider. Deleted ones do not count.
+ *
+ * @generated from message mailmesh.ingest.v1.SubscriptionHealth
+ */
+export type SubscriptionHealth = Message<"mailmesh.ingest.v1.SubscriptionHealth"> & {
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * resource is the kind of the resource.
+   *
+   * @generated from field: mailmesh.ingest.v1.SubscriptionResource resource = 2;
+   */
+  resource: SubscriptionResource;
+
+  /**
+   * total counts all subscriptions.
+   *
+   * @generated from field: int64 total = 3;
+   */
+  total: bigint;
+
+  /**
+   * active counts those that the provider pushes for: neither failing nor expired.
+   *
+   * @generated from field: int64 active = 4;
+   */
+  active: bigint;
+
+  /**
+   * expiring counts the active ones whose renewal is overdue or that expire within a day.
+   *
+   * @generated from field: int64 expiring = 5;
+   */
+  expiring: bigint;
+
+  /**
+   * expired counts pushed ones whose last stated expiry has passed.
+   *
+   * @generated from field: int64 expired = 6;
+   */
+  expired: bigint;
+
+  /**
+   * silent counts the active ones that sent no notification for longer than expected.
+   *
+   * @generated from field: int64 silent = 7;
+   */
+  silent: bigint;
+
+  /**
+   * failing counts those whose creation or renewal fails.
+   *
+   * @generated from field: int64 failing = 8;
+   */
+  failing: bigint;
+
+  /**
+   * polled counts those without pushes.
+   *
+   * @generated from field: int64 polled = 9;
+   */
+  polled: bigint;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.SubscriptionHealth.
+ * Use `create(SubscriptionHealthSchema)` to create a new message.
+ */
+export const SubscriptionHealthSchema: GenMessage<SubscriptionHealth> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 10);
+
+/**
  * GetSubscriptionRequest identifies a subscription.
  *
  * @generated from message mailmesh.ingest.v1.GetSubscriptionRequest
@@ -414,7 +548,7 @@ export type GetSubscriptionRequest = Message<"mailmesh.ingest.v1.GetSubscription
  * Use `create(GetSubscriptionRequestSchema)` to create a new message.
  */
 export const GetSubscriptionRequestSchema: GenMessage<GetSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 8);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 11);
 
 /**
  * GetSubscriptionResponse contains the subscription.
@@ -435,7 +569,7 @@ export type GetSubscriptionResponse = Message<"mailmesh.ingest.v1.GetSubscriptio
  * Use `create(GetSubscriptionResponseSchema)` to create a new message.
  */
 export const GetSubscriptionResponseSchema: GenMessage<GetSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 9);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 12);
 
 /**
  * RenewSubscriptionRequest identifies a subscription.
@@ -456,7 +590,7 @@ export type RenewSubscriptionRequest = Message<"mailmesh.ingest.v1.RenewSubscrip
  * Use `create(RenewSubscriptionRequestSchema)` to create a new message.
  */
 export const RenewSubscriptionRequestSchema: GenMessage<RenewSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 10);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 13);
 
 /**
  * RenewSubscriptionResponse contains the subscription.
@@ -477,7 +611,7 @@ export type RenewSubscriptionResponse = Message<"mailmesh.ingest.v1.RenewSubscri
  * Use `create(RenewSubscriptionResponseSchema)` to create a new message.
  */
 export const RenewSubscriptionResponseSchema: GenMessage<RenewSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 11);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 14);
 
 /**
  * DeleteSubscriptionRequest identifies a subscription.
@@ -498,7 +632,7 @@ export type DeleteSubscriptionRequest = Message<"mailmesh.ingest.v1.DeleteSubscr
  * Use `create(DeleteSubscriptionRequestSchema)` to create a new message.
  */
 export const DeleteSubscriptionRequestSchema: GenMessage<DeleteSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 12);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 15);
 
 /**
  * DeleteSubscriptionResponse contains the subscription.
@@ -519,7 +653,7 @@ export type DeleteSubscriptionResponse = Message<"mailmesh.ingest.v1.DeleteSubsc
  * Use `create(DeleteSubscriptionResponseSchema)` to create a new message.
  */
 export const DeleteSubscriptionResponseSchema: GenMessage<DeleteSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_subscription_service, 13);
+  messageDesc(file_mailmesh_ingest_v1_subscription_service, 16);
 
 /**
  * SubscriptionState is the state of a subscription.
@@ -591,6 +725,47 @@ export const SubscriptionStateSchema: GenEnum<SubscriptionState> = /*@__PURE__*/
   enumDesc(file_mailmesh_ingest_v1_subscription_service, 0);
 
 /**
+ * SubscriptionResource is the kind of the resource whose changes a subscription reports.
+ *
+ * @generated from enum mailmesh.ingest.v1.SubscriptionResource
+ */
+export enum SubscriptionResource {
+  /**
+   * SUBSCRIPTION_RESOURCE_UNSPECIFIED is not used by any subscription.
+   *
+   * @generated from enum value: SUBSCRIPTION_RESOURCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * SUBSCRIPTION_RESOURCE_MAIL is mail: a folder, labels, or all of it.
+   *
+   * @generated from enum value: SUBSCRIPTION_RESOURCE_MAIL = 1;
+   */
+  MAIL = 1,
+
+  /**
+   * SUBSCRIPTION_RESOURCE_CALENDAR is the events of one followed calendar.
+   *
+   * @generated from enum value: SUBSCRIPTION_RESOURCE_CALENDAR = 2;
+   */
+  CALENDAR = 2,
+
+  /**
+   * SUBSCRIPTION_RESOURCE_CALENDAR_LIST is the account's list of calendars. Google alone pushes its changes.
+   *
+   * @generated from enum value: SUBSCRIPTION_RESOURCE_CALENDAR_LIST = 3;
+   */
+  CALENDAR_LIST = 3,
+}
+
+/**
+ * Describes the enum mailmesh.ingest.v1.SubscriptionResource.
+ */
+export const SubscriptionResourceSchema: GenEnum<SubscriptionResource> = /*@__PURE__*/
+  enumDesc(file_mailmesh_ingest_v1_subscription_service, 1);
+
+/**
  * DeliveryMode is the way in which changes reach mailmesh.
  *
  * @generated from enum mailmesh.ingest.v1.DeliveryMode
@@ -622,7 +797,7 @@ export enum DeliveryMode {
  * Describes the enum mailmesh.ingest.v1.DeliveryMode.
  */
 export const DeliveryModeSchema: GenEnum<DeliveryMode> = /*@__PURE__*/
-  enumDesc(file_mailmesh_ingest_v1_subscription_service, 1);
+  enumDesc(file_mailmesh_ingest_v1_subscription_service, 2);
 
 /**
  * SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
@@ -668,6 +843,16 @@ export const SubscriptionService: GenService<{
     output: typeof ListSubscriptionsResponseSchema;
   },
   /**
+   * GetSubscriptionHealth counts the subscriptions by provider and resource.
+   *
+   * @generated from rpc mailmesh.ingest.v1.SubscriptionService.GetSubscriptionHealth
+   */
+  getSubscriptionHealth: {
+    methodKind: "unary";
+    input: typeof GetSubscriptionHealthRequestSchema;
+    output: typeof GetSubscriptionHealthResponseSchema;
+  },
+  /**
    * GetSubscription returns one subscription.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.GetSubscription
@@ -690,7 +875,7 @@ export const SubscriptionService: GenService<{
   },
   /**
    * DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
-   * repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
+   * repeat. Reasons: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_OF_CALENDAR.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.DeleteSubscription
    */

@@ -1,0 +1,159 @@
+"""Ends of leases, which travel with the next claim of the process.
+
+A call costs Ingest about a millisecond, whatever it contains, and its commit waits for the disk. A lease with all items
+done therefore waits a moment for a claim that takes its end along. No end is lost by that: until it is committed
+the lease is held, and the lease of a worker that dies expires.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
+from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.metrics import STEP_SECONDS
+
+WAIT_SECONDS: Final = 0.02
+"""The longest wait for a claim: new items of the same mailbox wait as long."""
+MOST: Final = 50
+"""The most endings of one call; Ingest accepts no more."""
+_MOST_ITEMS: Final = 500
+
+
+class LeaseLostError(Exception):
+    """The lease is lost: another worker has leased the mailbox, or will."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ending:
+    message: inbox_pb2.LeaseEnding
+    is_over: "asyncio.Future[bool]"
+    """Whether the lease has ended. False: by a call of its own only."""
+
+
+class LeaseEndings:
+    """The leases of one process that wait for a claim to end them.
+
+    Args:
+        inbox: The client of the inbox.
+    """
+
+    def __init__(self, inbox: InboxClient) -> None:
+        self._inbox = inbox
+        self._waiting: list[_Ending] = []
+        self._wake: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Begin to collect ends.
+
+        Args:
+            wake: Makes the process claim soon.
+        """
+        self._wake = wake
+
+    def close(self) -> None:
+        """From now on each lease ends by a call of its own: the process claims no more. Safe to call again."""
+        self._wake = None
+        for ending in self._taken(len(self._waiting)):
+            _answer(ending, is_over=False)
+
+    async def end(self, tenant_id: str, fence: int, item_ids: Sequence[str], *, has_more: bool) -> bool:
+        """Acknowledge the last items of a lease and end it. Safe to call again.
+
+        Args:
+            tenant_id: The mailbox's tenant.
+            fence: The fence of the lease.
+            item_ids: All items that are left under the lease.
+            has_more: Whether the mailbox is known to have further items: then the end does not wait.
+
+        Returns:
+            Whether the mailbox is due again, and no claim of this process has been made since.
+
+        Raises:
+            LeaseLostError: The lease is lost.
+            MeshError: Ingest or its database cannot be reached; the lease may have ended.
+        """
+        with STEP_SECONDS.labels("settle").time():
+            if self._wake is not None and await self._collected(tenant_id, fence, item_ids, has_more=has_more):
+                return False
+            return await self._inbox.ack(tenant_id, fence, item_ids, keep=False)
+
+    async def claim(self, max_items: int, max_tenants: int) -> Sequence[inbox_pb2.TenantLease]:
+        """Claim due items, and end the leases that wait for it.
+
+        Raises:
+            MeshError: Ingest or its database cannot be reached. Each of the leases ends by a call of its own.
+        """
+        taken = self._taken(MOST)
+        try:
+            answer = await self._inbox.claim(max_items, max_tenants, endings=[ending.message for ending in taken])
+        except BaseException:
+            for ending in taken:
+                _answer(ending, is_over=False)
+            raise
+        # An Ingest of an earlier release answers none of them.
+        for ending, ended in zip(taken, answer.endings, strict=False):
+            if ended.is_lost:
+                _lose(ending)
+            else:
+                _answer(ending, is_over=not ended.has_more_items)
+        for ending in taken[len(answer.endings) :]:
+            _answer(ending, is_over=False)
+        return list(answer.leases)
+
+    async def _collected(self, tenant_id: str, fence: int, item_ids: Sequence[str], *, has_more: bool) -> bool:
+        message = inbox_pb2.LeaseEnding(tenant_id=tenant_id, fence=fence, item_ids=item_ids)
+        ending = _Ending(message, asyncio.get_running_loop().create_future())
+        self._waiting.append(ending)
+        if has_more or len(self._waiting) >= MOST:
+            self._claim_now()
+        else:
+            self._start_timer()
+        try:
+            return await ending.is_over
+        finally:
+            if ending in self._waiting:  # the caller was cancelled
+                self._waiting.remove(ending)
+
+    def _claim_now(self) -> None:
+        self._stop_timer()
+        if self._wake is not None and self._waiting:
+            self._wake()
+
+    def _taken(self, most: int) -> list[_Ending]:
+        """Take endings, at most so many and with no more items than one call may acknowledge."""
+        count = items = 0
+        for ending in self._waiting[:most]:
+            items += len(ending.message.item_ids)
+            if items > _MOST_ITEMS and count:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._stop_timer()
+        if self._waiting:
+            self._start_timer()
+        return taken
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, self._claim_now)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _answer(ending: _Ending, *, is_over: bool) -> None:
+    if not ending.is_over.done():
+        ending.is_over.set_result(is_over)
+
+
+def _lose(ending: _Ending) -> None:
+    if not ending.is_over.done():
+        ending.is_over.set_exception(LeaseLostError())

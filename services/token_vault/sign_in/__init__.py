@@ -1,0 +1,1 @@
+"""People sign in at their own organisation's identity provider; their groups decide their rights."""

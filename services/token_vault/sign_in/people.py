@@ -1,0 +1,110 @@
+"""Give a person who has signed in a session, with the rights of their groups.
+
+A key without a known secret stands for each person, so that roles, abilities, limits, audit log and revoking work as
+for every key. Its rights are those of the latest sign-in.
+"""
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.secret import Secret
+from services.token_vault.api_access.api_keys import NewKey, made_key
+from services.token_vault.api_access.sessions import Sessions
+from services.token_vault.errors import SignInNotAllowed
+from services.token_vault.sign_in.provider import Person
+from services.token_vault.sign_in.settings import GroupRights, Rights
+from services.token_vault.store import api_keys, audit, people, sessions
+from services.token_vault.store.api_keys import ApiKeyRow
+from services.token_vault.store.sessions import SessionRow
+
+logger = structlog.get_logger(__name__)
+
+ACTOR = "sign-in"
+
+
+class People:
+    """Signs people in.
+
+    Args:
+        pool: Connections to the database.
+        sessions: Makes their sessions.
+        rights: The rights of groups.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, sessions: Sessions, rights: GroupRights, clock: Clock) -> None:
+        self._pool = pool
+        self._sessions = sessions
+        self._rights = rights
+        self._clock = clock
+
+    async def sign_in(self, person: Person, presented: str) -> tuple[SessionRow, Secret]:
+        """Make a session for a person.
+
+        Args:
+            person: The person, as the identity provider proved.
+            presented: The session cookie that came along, empty for none. Its session ends.
+
+        Raises:
+            SignInNotAllowed: No group of the person has rights. Their sessions have ended.
+            SessionLimitReached: The person has as many sessions as a key may have.
+        """
+        rights = self._rights.of(person.groups)
+        if rights is None:
+            await self._refuse(person)
+            raise SignInNotAllowed(metadata={"detail": "too_many_groups" if person.has_too_many_groups else "groups"})
+        now, digest = self._clock.now(), _digest(person)
+        async with db.transaction(self._pool) as connection:
+            before = await people.lock_person(connection, digest)
+            key = await api_keys.get_api_key(connection, before) if before else None
+            if key is None or not key.is_good(now):
+                key = await self._insert(connection, person, rights, now)
+                await people.put_person(connection, digest, key.api_key_id)
+            else:
+                key = await self._grant(connection, key, person, rights, now)
+            row, secret = await self._sessions.open(connection, key, presented, now)
+        logger.info("person signed in", api_key_id=key.api_key_id)
+        return row, secret
+
+    async def _insert(self, connection: db.Connection, person: Person, rights: Rights, now: datetime) -> ApiKeyRow:
+        wanted = NewKey(_name(person), rights.role, frozenset(), None, abilities=rights.abilities)
+        # The secret is forgotten at once: only sessions stand for this key.
+        key, _ = made_key(wanted, ACTOR, now)
+        await api_keys.insert_api_key(connection, key)
+        await audit.append(connection, _entry("api_key.create", key, now))
+        return key
+
+    async def _grant(
+        self, connection: db.Connection, key: ApiKeyRow, person: Person, rights: Rights, now: datetime
+    ) -> ApiKeyRow:
+        granted = replace(key, display_name=_name(person), role=rights.role.label, abilities=rights.abilities)
+        if await people.grant(connection, key.api_key_id, granted.display_name, granted.role, granted.abilities):
+            await audit.append(connection, _entry("api_key.change", granted, now))
+        return granted
+
+    async def _refuse(self, person: Person) -> None:
+        """End the sessions of a person who has lost all groups."""
+        async with db.transaction(self._pool) as connection:
+            key = await people.lock_person(connection, _digest(person))
+            if key is not None and await sessions.end_sessions_of(connection, key):
+                facts = {"api_key_id": key, "session_id": "all"}
+                await audit.append(connection, audit.Entry(ACTOR, "session.end", self._clock.now(), detail=facts))
+
+
+def _digest(person: Person) -> bytes:
+    """Return the digest of the person's id; the issuer's length keeps two pairs apart that read alike."""
+    return hashlib.sha256(f"{len(person.issuer)} {person.issuer} {person.subject}".encode()).digest()
+
+
+def _name(person: Person) -> str:
+    return f"{person.name} (signed in)"
+
+
+def _entry(action: str, key: ApiKeyRow, now: datetime) -> audit.Entry:
+    facts = {"api_key_id": key.api_key_id, "role": key.role, "tenants": "all", "abilities": " ".join(key.abilities)}
+    return audit.Entry(ACTOR, action, now, detail=facts)

@@ -1,0 +1,312 @@
+"""The steps of subscriptions to calendars, at the simulated providers: replaced, lost, refused, and stopped."""
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from mailmesh.ingest.v1 import subscription_service_pb2 as pb
+from mailmesh.vault.v1.tenant_pb2 import TENANT_STATUS_ACTIVE
+from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest, IssueTokenResponse
+from services.ingest.errors import ProviderUnavailable
+from services.ingest.store import calendar_subscriptions, channels
+from services.ingest.store import subscription_leases as leases
+from services.ingest.store.calendar_subscriptions import Followed
+from services.ingest.store.subscription_rows import SubscriptionRow
+from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.calendar_steps import CalendarSteps
+from services.ingest.subscriptions.channels import GoogleChannels
+from services.ingest.subscriptions.graph_calendars import GraphCalendarSubscriptions
+from services.ingest.subscriptions.next_step import Step, next_step
+from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
+from services.ingest.subscriptions.steps import Steps
+from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.meshkit.ids import new_id
+from simulator.control_client import SimulatorControl
+from tests.programs.simulator import RunningSimulator
+from tests.store.ingest.subscriptions.conftest import Ground, tenant
+from tests.store.ingest.subscriptions.test_calendars import Account
+
+pytestmark = pytest.mark.timeout(180)
+SCOPES = {
+    "ms365": "openid Calendars.Read Calendars.Read.Shared",
+    "googlews": "openid https://www.googleapis.com/auth/calendar.calendarlist.readonly"
+    " https://www.googleapis.com/auth/calendar.events.readonly",
+}
+DOMAINS = {"ms365": "contoso.test", "googlews": "fabrikam.test"}
+
+
+@dataclass
+class Trial:
+    """One account with a followed calendar at a simulated provider, and the real steps."""
+
+    ground: Ground
+    control: SimulatorControl
+    account: Account
+    address: str
+    user_id: str
+    token: str
+    steps: Steps
+    abilities: list[str]
+    calendar_id: str = ""
+    provider_id: str = ""
+
+    async def follow(self, provider_id: str = "", *, is_default: bool = True) -> None:
+        """States a calendar as followed; by default the account's own."""
+        self.calendar_id = new_id()
+        self.provider_id = provider_id or (await self.control.calendars(self.address))[0]["id"]
+        await self.account.lease()
+        one = Followed(self.calendar_id, self.provider_id, is_default)
+        now = SystemClock().now()
+        await calendar_subscriptions.set_followed(
+            self.ground.pool, self.account.tenant_id, self.account.fence, [one], now
+        )
+
+    async def step(self) -> SubscriptionRow:
+        """Takes the next step of the calendar's subscription, and returns it."""
+        row = await self.account.row(self.calendar_id)
+        held = await self.ground.lease(row, at=SystemClock().now())
+        assert held is not None
+        try:
+            await self.steps.execute(next_step(held, TENANT_STATUS_ACTIVE, SystemClock().now()), held)
+        except BaseException:
+            async with db.connection(self.ground.pool) as connection:
+                await leases.release(connection, held)
+            raise
+        return await self.ground.read(row)
+
+    async def step_deletion(self) -> SubscriptionRow:
+        """Takes the step that deletes the calendar's subscription, and returns it."""
+        row = await self.account.row(self.calendar_id)
+        held = await self.ground.lease(row, at=SystemClock().now())
+        assert held is not None
+        step = next_step(held, TENANT_STATUS_ACTIVE, SystemClock().now())
+        assert step is Step.DELETE
+        await self.steps.execute(step, held)
+        return await self.ground.read(row)
+
+    async def at_google(self) -> list[str]:
+        """Returns the ids of the living channels at Google."""
+        return [one["id"] for one in await self.control.channels() if one["account"] == self.address]
+
+    async def known(self) -> list[channels.Channel]:
+        """Returns the stored channels."""
+        row = await self.account.row(self.calendar_id)
+        async with db.connection(self.ground.pool) as connection:
+            return await channels.others(connection, row.tenant_id, row.subscription_id, None)
+
+    async def at_graph(self) -> list[dict[str, Any]]:
+        """Returns the living subscriptions at Microsoft."""
+        return [one for one in await self.control.subscriptions() if one["account"] == self.address]
+
+    async def issue(self, request: IssueTokenRequest) -> IssueTokenResponse:
+        """Lends the account's token, as TokenVault does."""
+        self.abilities.append(request.ability)
+        lent = tenant(request.tenant_id, provider=self.account.provider, user_id=self.user_id)
+        return IssueTokenResponse(access_token=self.token, tenant=lent)
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[str]:
+    """A server that stands for the edge: it echoes handshakes, and takes pushes."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if token := request.query.get("validationToken"):
+            return web.Response(text=token, content_type="text/plain")
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.router.add_post("/{tail:.*}", handle)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def control(simulator: RunningSimulator) -> AsyncIterator[SimulatorControl]:
+    async with simulator.control() as client:
+        await client.reset()
+        await client.set(push_timeout_seconds=60, push_retry_timeout_seconds=60)
+        yield client
+
+
+@pytest.fixture(params=["ms365", "googlews"])
+def provider(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def trial(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str, provider: str
+) -> AsyncIterator[Trial]:
+    """An account at a provider."""
+    async with _opened(ground, control, simulator, edge, provider) as made:
+        yield made
+
+
+@pytest.fixture
+async def google_trial(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str
+) -> AsyncIterator[Trial]:
+    """An account at Google."""
+    async with _opened(ground, control, simulator, edge, "googlews") as made:
+        yield made
+
+
+class _opened:  # noqa: N801 - reads as the statement that it is
+    """Opens a trial: an account, a token, and the steps with a client that trusts the simulator."""
+
+    def __init__(
+        self, ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str, provider: str
+    ) -> None:
+        trust = ssl.create_default_context(cafile=str(simulator.ca_file))
+        self._http = httpx.AsyncClient(verify=trust, trust_env=False)
+        self._facts = (ground, control, simulator, edge, provider)
+
+    async def __aenter__(self) -> Trial:
+        ground, control, simulator, edge, provider = self._facts
+        address = f"steps-{new_id()[-12:]}@{DOMAINS[provider]}"
+        made = await control.create_account(provider, address)
+        token = (await control.issue_tokens(address, scopes=SCOPES[provider]))["access_token"]
+        trial = Trial(ground, control, Account(ground, provider), address, made["id"], token, None, [])  # type: ignore[arg-type]
+        tokens, clock = TokenBorrower(trial.issue), SystemClock()
+        calls = ProviderCalls(provider, self._http, tokens, "calendar.read")
+        graph = microsoft.GraphSubscriptions(calls, f"{simulator.microsoft}/graph/v1.0", edge)
+        opened = GoogleChannels(calls, f"{simulator.google}/calendar/v3", edge)
+        calendars = CalendarSteps(
+            ground.pool, GraphCalendarSubscriptions(ground.pool, graph, tokens, clock), opened, clock
+        )
+        gmail = google.GmailWatches(calls, simulator.google, "")
+        trial.steps = Steps(ground.pool, graph, gmail, calendars, tokens, lambda _tenant: None, clock)
+        return trial
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+
+async def test_it_is_created_renewed_and_deleted_at_the_provider(trial: Trial, provider: str) -> None:
+    await trial.follow()
+
+    made = await trial.step()
+    assert (pb.SUBSCRIPTION_STATE_ACTIVE, False) == (made.state, made.is_polled)
+    assert [trial.calendar_id] == await trial.account.calendar_items()
+    renewed = await trial.step()
+    assert (pb.SUBSCRIPTION_STATE_ACTIVE, 0) == (renewed.state, renewed.failures)
+    if provider == "googlews":
+        assert made.provider_subscription_id != renewed.provider_subscription_id
+        assert [renewed.provider_subscription_id] == await trial.at_google()
+        assert [renewed.provider_subscription_id] == [one.channel_id for one in await trial.known()]
+    else:
+        (there,) = await trial.at_graph()
+        assert (renewed.provider_subscription_id, f"users/{trial.user_id}/events") == (there["id"], there["resource"])
+    await trial.account.lease()
+    await trial.account.follow()
+    deleted = await trial.step_deletion()
+    assert pb.SUBSCRIPTION_STATE_DELETED == deleted.state
+    assert [] == (await trial.at_google() if provider == "googlews" else await trial.at_graph())
+    assert {"calendar.read"} == set(trial.abilities)
+
+
+async def test_a_further_calendar_is_subscribed_to_by_its_own_path(trial: Trial, provider: str) -> None:
+    team = await trial.control.add_calendar(trial.address, "Team")
+    await trial.follow(team["id"], is_default=False)
+
+    assert pb.SUBSCRIPTION_STATE_ACTIVE == (await trial.step()).state
+    if provider == "ms365":
+        (there,) = await trial.at_graph()
+        assert f"users/{trial.user_id}/calendars/{team['id']}/events" == there["resource"].replace("%3D", "=")
+
+
+async def test_a_calendar_that_the_provider_does_not_push_is_polled_and_says_why(trial: Trial, provider: str) -> None:
+    facts: dict[str, Any] = {"pushes": False} if provider == "googlews" else {"owner": "boss@contoso.test"}
+    never = await trial.control.add_calendar(trial.address, "Never pushed", **facts)
+    await trial.follow(never["id"], is_default=False)
+
+    row = await trial.step()
+
+    assert (pb.SUBSCRIPTION_STATE_POLLING, "CALENDAR_NOT_PUSHED", None) == (row.state, row.failure_reason, row.renew_at)
+    assert "it is polled" in row.failure_detail
+    assert [] == await trial.known()
+    assert [trial.calendar_id] == await trial.account.calendar_items()
+
+
+async def test_a_refused_request_that_a_person_can_resolve_is_tried_again(trial: Trial, provider: str) -> None:
+    status = 503
+    await trial.follow()
+    endpoint = "calendar.events.watch" if provider == "googlews" else "graph.subscriptions.create"
+    await trial.control.add_fault(kind="status", endpoint=endpoint, status=status, account=trial.address, count=1)
+
+    with pytest.raises(ProviderUnavailable):
+        await trial.step()
+
+    assert pb.SUBSCRIPTION_STATE_ACTIVE == (await trial.step()).state
+
+
+async def test_a_channel_whose_answer_was_lost_is_stopped_after_its_first_push_named_its_resource(
+    google_trial: Trial,
+) -> None:
+    trial = google_trial
+    await trial.follow()
+    await trial.control.add_fault(
+        kind="close", endpoint="calendar.events.watch", phase="after", account=trial.address, count=1
+    )
+    with pytest.raises(ProviderUnavailable):
+        await trial.step()
+    (lost,) = await trial.known()
+    assert ("", [lost.channel_id]) == (lost.resource_id, await trial.at_google())
+    resource = next(one["resourceId"] for one in await trial.control.channels() if one["id"] == lost.channel_id)
+    async with db.connection(trial.ground.pool) as connection:
+        await channels.note_resource(connection, trial.account.tenant_id, lost.channel_id, resource)
+
+    made = await trial.step()
+
+    assert [made.provider_subscription_id] == await trial.at_google()
+
+
+async def test_a_replaced_channel_that_cannot_be_stopped_yet_costs_no_renewal(google_trial: Trial) -> None:
+    trial = google_trial
+    await trial.follow()
+    first = await trial.step()
+    await trial.control.add_fault(
+        kind="status", endpoint="calendar.channels.stop", status=503, account=trial.address, count=1
+    )
+
+    second = await trial.step()
+    assert {first.provider_subscription_id, second.provider_subscription_id} == set(await trial.at_google())
+    third = await trial.step()
+
+    assert [third.provider_subscription_id] == await trial.at_google()
+
+
+async def test_a_subscription_that_graph_lost_is_created_again(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str
+) -> None:
+    async with _opened(ground, control, simulator, edge, "ms365") as trial:
+        await trial.follow()
+        made = await trial.step()
+        assert made.provider_subscription_id is not None
+        await control.remove_subscription(made.provider_subscription_id)
+
+        again = await trial.step()
+
+        assert [again.provider_subscription_id] == [one["id"] for one in await trial.at_graph()]
+        assert made.provider_subscription_id != again.provider_subscription_id
+
+
+async def test_without_a_public_address_calendars_are_polled_and_say_so(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator
+) -> None:
+    async with _opened(ground, control, simulator, "", "googlews") as trial:
+        await trial.follow()
+
+        row = await trial.step()
+
+        assert (pb.SUBSCRIPTION_STATE_POLLING, "PUBLIC_URL_UNSET") == (row.state, row.failure_reason)
+        assert [] == await trial.at_google()

@@ -1,0 +1,198 @@
+"""Pushes about calendars: read at once, read again by the poll when lost, and stated to Ingest."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged
+from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_DELETING
+from services.ingest.store.items import Kind
+from services.processor.worker import running
+from tests.store.processor.calendar.following import HASTE, FollowedCalendar
+from tests.store.processor.ground import Ground
+
+pytestmark = pytest.mark.timeout(300)
+PUSHED = {**HASTE, "calendar_pushed_poll_seconds": 86_400, "calendar_list_seconds": 86_400}
+"""Settings of workers for which pushes alone bring changes within a day."""
+GOOGLE_EVENT = {
+    "summary": "Review",
+    "start": {"dateTime": "2026-11-30T14:00:00Z"},
+    "end": {"dateTime": "2026-11-30T15:00:00Z"},
+}
+
+
+async def push(followed: FollowedCalendar, calendar_id: str | None = None) -> str:
+    """Puts an item about the calendar into the inbox, as Ingest does when the provider pushes."""
+    content = CalendarChanged(calendar_id=followed.row.calendar_id if calendar_id is None else calendar_id)
+    return await followed.ground.put(followed.tenant, Kind.CALENDAR_CHANGED, content.SerializeToString())
+
+
+async def subscriptions(followed: FollowedCalendar) -> dict[str, int]:
+    """Reads the states of the tenant's subscriptions at Ingest, by calendar."""
+    rows = await followed.ground.ingest.fetch(
+        "SELECT calendar_id::text, state FROM ingest.subscriptions WHERE tenant_id = $1 AND resource = 2",
+        followed.tenant.tenant_id,
+    )
+    return {row["calendar_id"]: row["state"] for row in rows}
+
+
+async def activate(followed: FollowedCalendar) -> None:
+    """Makes the calendar's subscription active, as Ingest does once the provider pushes, with its item."""
+    await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+    await followed.ground.ingest.execute(
+        "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
+        followed.tenant.tenant_id,
+        SUBSCRIPTION_STATE_ACTIVE,
+    )
+    await push(followed)
+    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
+
+
+async def is_seldom_polled(followed: FollowedCalendar) -> bool:
+    """Returns whether the calendar's next poll is hours away."""
+    return bool(
+        await followed.ground.processor.fetchval(
+            "SELECT due_at > now() + interval '1 hour' FROM processor.calendars WHERE calendar_id = $1",
+            followed.row.calendar_id,
+        )
+    )
+
+
+async def until(followed: FollowedCalendar, check: Callable[[], Awaitable[Any]], what: str) -> None:
+    """Waits until something is true."""
+
+    async def is_true() -> bool:
+        return bool(await check())
+
+    await followed.ground.until(is_true, what=what)
+
+
+async def create(followed: FollowedCalendar, provider: str) -> None:
+    """Adds an event at the provider."""
+    if provider == "googlews":
+        await followed.ground.control.create_event(followed.tenant.address, followed.provider_id, **GOOGLE_EVENT)
+    else:
+        await followed.create(subject="Review")
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_push_brings_the_change_that_no_poll_would_for_a_day(ground: Ground, provider: str) -> None:
+    followed = await FollowedCalendar.of(ground, provider)
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        await create(followed, provider)
+        await push(followed)
+        await followed.awaited("event.created")
+        await push(followed)
+        await until(followed, lambda: is_settled(followed), "the repeated push is settled")
+
+    assert ["connected", "event.created"] == await followed.types()
+
+
+async def is_settled(followed: FollowedCalendar) -> bool:
+    """Returns whether no item waits for the tenant."""
+    return await followed.ground.pending(followed.tenant) == 0
+
+
+async def test_an_account_without_mail_gets_its_pushes(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    ground.vault.scopes[followed.tenant.tenant_id] = "openid Calendars.Read Calendars.Read.Shared"
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        await followed.create(subject="Review")
+        await push(followed)
+        await followed.awaited("event.created")
+
+
+async def test_a_lost_push_is_found_by_the_poll(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    async with running(ground.worker_settings(**{**PUSHED, "calendar_pushed_poll_seconds": 3601})):
+        await followed.follow()
+        await activate(followed)
+        await followed.create(subject="Nobody told")
+        await ground.processor.execute("UPDATE processor.calendars SET due_at = now() WHERE due_at > now()")
+        await followed.awaited("event.created")
+
+
+async def test_pushes_in_a_burst_are_one_reading(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    async with running(ground.worker_settings(**{**PUSHED, "calendar_push_pause_seconds": 600})):
+        await followed.follow()
+        await activate_after_a_pause(followed)
+        await ground.control.reset_calls()
+        for _ in range(30):
+            await push(followed)
+        await until(followed, lambda: is_settled(followed), "the pushes are settled")
+        read = await ground.control.calls(account=followed.tenant.address, endpoint="graph.events.delta")
+        due = await ground.processor.fetchrow(
+            "SELECT due_at - synced_at AS pause FROM processor.calendars WHERE calendar_id = $1",
+            followed.row.calendar_id,
+        )
+
+    assert [] == read
+    assert 600 == round(due["pause"].total_seconds())
+
+
+async def activate_after_a_pause(followed: FollowedCalendar) -> None:
+    """Makes the calendar's subscription active; its last reading was long ago."""
+    await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+    await followed.ground.ingest.execute(
+        "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
+        followed.tenant.tenant_id,
+        SUBSCRIPTION_STATE_ACTIVE,
+    )
+    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
+
+
+async def test_a_push_does_not_shorten_the_pause_after_a_failure(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        await ground.processor.execute(
+            "UPDATE processor.calendars SET due_at = now() + interval '2 hours', reason = 'PROVIDER_THROTTLED'"
+            " WHERE calendar_id = $1",
+            followed.row.calendar_id,
+        )
+        await push(followed)
+        await until(followed, lambda: is_settled(followed), "the push is settled")
+
+    assert await is_seldom_polled(followed)
+
+
+async def test_a_push_of_the_list_reads_the_list(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground, "googlews")
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        added = await ground.control.add_calendar(followed.tenant.address, "Team")
+        await push(followed, "")
+
+        async def is_listed() -> bool:
+            return bool(
+                await ground.processor.fetchval(
+                    "SELECT count(*) FROM processor.calendars WHERE tenant_id = $1 AND provider_calendar_id = $2",
+                    followed.tenant.tenant_id,
+                    added["id"],
+                )
+            )
+
+        await ground.until(is_listed, what="the new calendar is listed")
+
+
+async def test_an_unfollowed_calendar_ends_its_subscription(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        await followed.calendars.unfollow(followed.row.calendar_id, None)
+
+        async def is_ending() -> bool:
+            return set((await subscriptions(followed)).values()) == {SUBSCRIPTION_STATE_DELETING}
+
+        await ground.until(is_ending, what="the subscription is being deleted")
+        await push(followed)
+        await until(followed, lambda: is_settled(followed), "a late push is settled")
