@@ -11,6 +11,16 @@ local function are_bounded(headers)
   return size <= max_header_bytes and count <= max_headers
 end
 
+-- Take off headers that are no UTF-8: gRPC in Python writes a traceback for each, and reads no text in them. The edge's own
+-- checks of paths and queries see the headers of HTTP/2 that begin with a colon.
+local function clear_unreadable(headers)
+  local unreadable = {}
+  for name, value in pairs(headers) do
+    if name:sub(1, 1) ~= ":" and not is_text(value) then unreadable[#unreadable + 1] = name end
+  end
+  for _, name in ipairs(unreadable) do headers:remove(name) end
+end
+
 -- Take off headers of gRPC for which a service would end its connection to us, and with it others' calls.
 local function clear_timeout(headers)
   local timeout = headers:get("grpc-timeout")
@@ -36,6 +46,7 @@ function envoy_on_request(handle)
     if is_grpc then handle:respond(refusal.grpc) else handle:respond(refusal.rest, refusal.text) end
     return
   end
+  clear_unreadable(headers)
   local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
   -- The wait for a body ends the life of the headers: all that is read of them is read before.
   local method, root = headers:get(":method"), path:match("^/([^/]*)")

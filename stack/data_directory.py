@@ -11,8 +11,9 @@ from typing import IO
 
 import psutil
 
+from services.meshkit.text import ACTING
 from stack.certificates import MeshCertificates
-from stack.errors import DirectoryLockedError, ForeignDirectoryError
+from stack.errors import DirectoryLockedError, ForeignDirectoryError, UnsuitablePathError
 from stack.files import PRIVATE_FILE_MODE, private_folder
 
 DEFAULT_FOLDER = Path(".mailmesh")
@@ -41,8 +42,11 @@ class DataDirectory:
         """Makes the folders. Safe to call again: yes.
 
         Raises:
+            UnsuitablePathError: The directory's path has a character that acts, or is no UTF-8.
             ForeignDirectoryError: The directory has files of other programs.
         """
+        if ACTING.search(str(self.root)):
+            raise UnsuitablePathError(f"{self.root} has a character that files of settings cannot hold: rename it")
         self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         # Passage only: PostgreSQL may have to run as another user, and all that is private has its own mode.

@@ -13,6 +13,10 @@ class ForeignDirectoryError(StackError):
     """The directory that was named is no data directory, and not empty."""
 
 
+class UnsuitablePathError(StackError):
+    """The path of the data directory cannot stand in files of settings."""
+
+
 class PortInUseError(StackError):
     """A port that was asked for is taken."""
 

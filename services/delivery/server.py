@@ -22,6 +22,7 @@ from services.delivery.sending.feed import RETRY_SAFE, Feed
 from services.delivery.sending.holder import Holder
 from services.delivery.sending.news import News
 from services.delivery.sending.notices import Notices
+from services.delivery.sending.receivers import Receivers
 from services.delivery.sending.retention import Retention
 from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
@@ -96,7 +97,7 @@ async def serving(
     """
     clock, schedule = SystemClock(), schedule_of(settings)
     sealer = sealer_of(settings.keys, settings.keys_file)
-    attempts = Attempts(client, sealer, feed, schedule, clock)
+    attempts = Attempts(Receivers(client, sealer), sealer, feed, schedule, clock)
     means = Means(pool, feed, attempts, schedule, clock, Slots(settings.requests), settings.waiting)
     holder = Holder(means, settings.endpoints_held, timedelta(seconds=settings.lease_seconds))
     holding = PeriodicLoop(

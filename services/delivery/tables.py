@@ -48,6 +48,9 @@ endpoints = Table(
     required("rate", Integer()),
     required("conditions", LargeBinary()),
     required("warnings", SmallInteger()),
+    required("sealed_access", LargeBinary()),
+    Column("certificate_ends_at", TIME),
+    required("token_url", Text()),
 )
 
 notices = Table(

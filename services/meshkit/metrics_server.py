@@ -155,10 +155,11 @@ def _is_loopback(host: str) -> bool:
 
 def _for_loopback_names(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if _is_loopback(_host_name(environ.get("HTTP_HOST", ""))):
+        # A page of a browser sends its Origin. No page reads these ports.
+        if "HTTP_ORIGIN" not in environ and _is_loopback(_host_name(environ.get("HTTP_HOST", ""))):
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"The Host is no address of the loopback interface.\n"]
+        return [b"The Host is no address of the loopback interface, or a page of a browser asks.\n"]
 
     return checked
 

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from services.meshkit import opaque
 from services.meshkit.errors import FieldInvalid, PageTokenInvalid
 from services.meshkit.ids import is_id
+from services.meshkit.text import is_storable
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -140,9 +141,13 @@ def _parsed(payload: bytes) -> Position:
         position = json.loads(payload)
     except (ValueError, RecursionError) as exc:
         raise _invalid() from exc
-    if not isinstance(position, list) or not all(isinstance(value, str | int) for value in position):
+    if not isinstance(position, list) or not all(_is_value(value) for value in position):
         raise _invalid()
     return position
+
+
+def _is_value(value: object) -> bool:
+    return is_storable(value) if isinstance(value, str) else isinstance(value, int)
 
 
 def _invalid() -> PageTokenInvalid:

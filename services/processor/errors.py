@@ -2,6 +2,7 @@
 
 from services.meshkit.errors import (
     Aborted,
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -315,3 +316,21 @@ class ConversationClaimed(FailedPrecondition):
     """Another name has claimed the conversation. Its claim ends within 120 seconds."""
 
     reason = "CONVERSATION_CLAIMED"
+
+
+class SearchNotEnabled(FailedPrecondition):
+    """Search is not enabled for the tenant. Enable it, and repeat the call."""
+
+    reason = "SEARCH_NOT_ENABLED"
+
+
+class SearchQueryInvalid(InvalidArgument):
+    """The query has no word to find, or more than a query may have."""
+
+    reason = "SEARCH_QUERY_INVALID"
+
+
+class SearchTooSlow(DeadlineExceeded):
+    """The search took too long. Add a rarer word, an address or a span of time."""
+
+    reason = "SEARCH_TOO_SLOW"

@@ -16,6 +16,7 @@ from mailmesh.processor.v1 import (
     event_service_pb2,
     message_service_pb2,
     processor_service_pb2,
+    search_service_pb2,
     send_service_pb2,
 )
 from mailmesh.processor.v1.calendar_service_pb2_grpc import add_CalendarServiceServicer_to_server
@@ -23,6 +24,7 @@ from mailmesh.processor.v1.event_feed_service_pb2_grpc import add_EventFeedServi
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
+from mailmesh.processor.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
 from services.meshkit import db
@@ -63,12 +65,15 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
+from services.processor.search.indexer import Indexer, SearchRetention
+from services.processor.search.requests import Search
 from services.processor.servicers.calendars import CalendarServicer
 from services.processor.servicers.conversations import ConversationServicer
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.feed import EventFeedServicer
 from services.processor.servicers.messages import MessageServicer
 from services.processor.servicers.processor import ProcessorServicer
+from services.processor.servicers.search import SearchServicer
 from services.processor.servicers.sends import SendServicer
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.head import HeadWatch
@@ -215,11 +220,19 @@ async def serving(
         ConversationServicer(conversations),
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
+    server.add(
+        add_SearchServiceServicer_to_server,
+        SearchServicer(Search(pool, reader), Shares("searches", settings.searches, settings.searches_per_key)),
+        search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],
+    )
     await retention.prepare()
     followed = PeriodicLoop(
         "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
     )
     head.call(followed.rouse)
+    indexed = PeriodicLoop("search", _FOLLOW_SECONDS, Indexer(pool, reader).round, idle_factor=_FOLLOW_IDLE_FACTOR)
+    head.call(indexed.rouse)
+    unindexed = PeriodicLoop("search-retention", _RETENTION_SECONDS, SearchRetention(pool).round)
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
@@ -230,7 +243,8 @@ async def serving(
     head.call(erasing.rouse)  # the end of a disconnect is an event
     loops = (
         *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run()),
-        *(long_mails.run(), followed.run(), writes.run(), *token_loops(pool, CHANGED, lent, settings.sweep_seconds)),
+        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run(), writes.run()),
+        *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:

@@ -346,6 +346,10 @@ class ProcessorSettings(MeshSettings):
     streams_per_key: int = Field(
         600, ge=1, le=10_000, description="Largest number of concurrent event streams of one API key in one process."
     )
+    searches: int = Field(8, ge=1, le=100, description="Largest number of concurrent searches of one process.")
+    searches_per_key: int = Field(
+        4, ge=1, le=100, description="Largest number of concurrent searches of one API key in one process."
+    )
     replays: int = Field(8, ge=1, le=100, description="Largest number of concurrent replays of one process.")
     replays_per_key: int = Field(
         4, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."

@@ -20,6 +20,7 @@ from stack.cli import (
     message_reads,
     pipeline,
     primitives,
+    search,
     sends,
     subscriptions,
     tenants,
@@ -96,6 +97,8 @@ calendars.app.command()(calendar_changes.update)
 calendars.app.command()(calendar_changes.cancel)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
+app.command(rich_help_panel=USE)(search.search)
+app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

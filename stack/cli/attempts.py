@@ -138,7 +138,7 @@ def recover(
     if json:
         print_json(found)
         return
-    print_record([("deliveries", str(found.deliveries))])
+    print_record([("deliveries", f"{'at least ' if found.has_more else ''}{found.deliveries}")])
 
 
 def _outcome(found: messages.Attempt) -> str:

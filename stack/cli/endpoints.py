@@ -8,6 +8,16 @@ from mailmesh.delivery.v1 import endpoint_service_pb2 as messages
 from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as services
 from stack.cli.conditions import condition_text, read_conditions
 from stack.cli.connection import channel
+from stack.cli.endpoint_access import (
+    CertificateOption,
+    ClientIdOption,
+    KeyOption,
+    ScopeOption,
+    SecretOption,
+    TokenUrlOption,
+    certificate_of,
+    credentials_of,
+)
 from stack.cli.output import (
     JsonOption,
     LimitOption,
@@ -24,6 +34,7 @@ from stack.cli.output import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Manage webhook endpoints, and see their attempts.")
+CERTIFICATE, CREDENTIALS = "client_certificate", "client_credentials"
 STATE, VIEW, SIGNATURE = "ENDPOINT_STATE_", "ENDPOINT_VIEW_", "ENDPOINT_SIGNATURE_"
 EndpointArgument = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint; `endpoints list` shows it.")
@@ -61,6 +72,12 @@ def create(
     rate: RateOption = None,
     view: ViewOption = "thin",
     header: HeaderOption = None,
+    client_certificate: CertificateOption = None,
+    client_key: KeyOption = None,
+    token_url: TokenUrlOption = "",
+    client_id: ClientIdOption = "",
+    client_secret: SecretOption = None,
+    scope: ScopeOption = "",
     signature: Annotated[str, typer.Option(metavar="v1|v1a", help="Shared key (v1), or key pair (v1a).")] = "v1",
     cursor: Annotated[str, typer.Option(help='Start: a position, "earliest" or "latest".')] = "latest",
     json: JsonOption = False,
@@ -81,6 +98,8 @@ def create(
         rate=rate or 0,
         view=enum_value(messages.EndpointView, VIEW, view),
         headers=_headers(header),
+        client_certificate=certificate_of(client_certificate, client_key),
+        client_credentials=credentials_of(token_url, client_id, client_secret, scope),
         signature=enum_value(messages.EndpointSignature, SIGNATURE, signature),
         cursor=cursor,
     )
@@ -154,6 +173,14 @@ def update(
     rate: RateOption = None,
     view: Annotated[str, typer.Option(metavar="thin|full", help="New content of webhooks.")] = "",
     header: HeaderOption = None,
+    client_certificate: CertificateOption = None,
+    client_key: KeyOption = None,
+    token_url: TokenUrlOption = "",
+    client_id: ClientIdOption = "",
+    client_secret: SecretOption = None,
+    scope: ScopeOption = "",
+    no_client_certificate: Annotated[bool, typer.Option(help="Show no client certificate any more.")] = False,
+    no_client_credentials: Annotated[bool, typer.Option(help="Ask for no access token any more.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Change an endpoint. Options that are not given stay as they are; headers and the filter change as a whole.
@@ -167,17 +194,21 @@ def update(
         display_name=name,
         view=enum_value(messages.EndpointView, VIEW, view) if view else messages.ENDPOINT_VIEW_UNSPECIFIED,
         headers=_headers(header),
+        client_certificate=certificate_of(client_certificate, client_key),
+        client_credentials=credentials_of(token_url, client_id, client_secret, scope),
     )
     if tenant or event_type or condition:
         chosen = messages.EndpointFilter(
             tenant_ids=tenant, event_types=event_type, conditions=read_conditions(condition)
         )
         request.filter.CopyFrom(chosen)
-    if rate is not None:
-        # Only a mask distinguishes a rate of 0, which removes the bound, from one that is not given.
-        request.update_mask.paths.extend(field.name for field, _ in request.ListFields() if field.name != "endpoint_id")
-        request.update_mask.paths.append("rate")
-        request.rate = rate
+    request.rate = rate or 0
+    named = {"rate": rate is not None, CERTIFICATE: no_client_certificate, CREDENTIALS: no_client_credentials}
+    if any(named.values()):
+        # Only a mask distinguishes a value that is to be removed from one that is not given.
+        set_ones = {field.name for field, _ in request.ListFields()} - {"endpoint_id"}
+        removed = {name for name, is_named in named.items() if is_named}
+        request.update_mask.paths.extend(sorted(set_ones | removed))
     with channel(context) as opened:
         found = services.EndpointServiceStub(opened).UpdateEndpoint(request).endpoint
     _print(found, json=json)
@@ -278,6 +309,8 @@ def _print(found: messages.Endpoint, *, json: bool) -> None:
         ("rate", str(found.rate or "")),
         ("view", word(messages.EndpointView.Name(found.view), VIEW)),
         ("headers", ", ".join(found.header_names)),
+        ("certificate ends", when(found.client_certificate_ends_at)),
+        ("token url", found.token_url),
         ("signature", word(messages.EndpointSignature.Name(found.signature), SIGNATURE)),
         ("public key", found.public_key),
         ("created", when(found.created_at)),

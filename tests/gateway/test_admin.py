@@ -67,6 +67,11 @@ async def test_the_port_of_metrics_serves_metrics_only(
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.request(method, f"http://127.0.0.1:{edge.metrics_port}{path}", headers={"host": host})
 
+        paged = await client.request(
+            method, f"http://127.0.0.1:{edge.metrics_port}{path}", headers={"host": host, "origin": "null"}
+        )
+
+    assert paged.status_code == 404
     assert answer.status_code == status
     assert ("envoy_cluster_upstream_rq" in answer.text) == (status == 200)
     assert "access-control-allow-origin" not in answer.headers

@@ -132,6 +132,24 @@ async def test_bombs_of_headers_are_refused_over_both_versions(edge: Edge, *, is
     assert 200 == (await edge.client.get("/v1/tenants", headers=KEY)).status_code
 
 
+@pytest.mark.parametrize("is_http2", [False, True], ids=["http/1.1", "http/2"])
+async def test_a_header_that_is_no_utf8_reaches_no_service(
+    edge: Edge, caplog: pytest.LogCaptureFixture, *, is_http2: bool
+) -> None:
+    odd = {b"x-odd": b"\x80\xff", b"user-agent": b"\xed\xa0\x80", b"traceparent": b"00-\xff", b"x-text": "ä".encode()}
+    routes = (("/v1/tenants", 200), ("/auth/oauth/ms365/authorize?ticket=t", 302), ("/api/ms365/webhook?s=x", 202))
+    async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=30, trust_env=False) as client:
+        for path, status in routes:
+            verb = "POST" if "webhook" in path else "GET"
+            content = b"{}" if "webhook" in path else None
+            headers = {**{name.encode(): value.encode() for name, value in KEY.items()}, **odd}
+            answer = await client.request(verb, f"http://{edge.address}{path}", headers=headers, content=content)
+            assert status == answer.status_code, path
+            assert not {"x-odd", "user-agent"} & edge.seen.last[2].keys(), path
+
+    assert "Invalid encoding" not in caplog.text
+
+
 async def test_rest_is_served_alike_over_both_versions(edge: Edge) -> None:
     for is_http2 in (False, True):
         async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=30, trust_env=False) as client:

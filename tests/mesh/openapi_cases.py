@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.factories.receivers import self_signed
+
 JSON = Any
 Schemas = dict[str, JSON]
+_CERTIFICATE, _KEY = self_signed("mesh.example.com")
 # A value that each pattern takes, because a pattern does not show one.
 MATCHING = {
     r"^[a-z0-9_.]{0,100}$": "token.issue",
@@ -19,6 +22,8 @@ MATCHING = {
     r"^([1-9]|[12][0-9]|30)s$": "15s",
     r"^[1-9][0-9]{0,4}s$": "3600s",
     r"^(mail|send|tenant|calendar|conversation)\.[a-z_.*]{1,90}$": "mail.created",
+    r"^-----BEGIN CERTIFICATE-----[ -~\r\n]{1,32000}$": _CERTIFICATE,
+    r"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[ -~\r\n]{1,16000}$": _KEY,
     r"^[0-9]{1,18}$": "1",
     r"^[1-9][0-9]{0,17}$": "1",
     r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",
@@ -27,6 +32,11 @@ MATCHING = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$": "2026-12-01T09:00:00",
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "2026-12-24",
     r"^[A-Za-z0-9/_+-]{1,100}$": "Europe/Berlin",
+}
+# Messages whose fields are required only together.
+WHOLE: dict[str, JSON] = {
+    "clientCertificate": {"certificate": _CERTIFICATE, "key": _KEY},
+    "clientCredentials": {"tokenUrl": "https://id.example.com/token", "clientId": "mesh", "clientSecret": "word"},
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
@@ -168,6 +178,8 @@ def applied(request: Request, case: Case) -> Request:
     """Return the request with the value of a case at its place; None leaves the field out."""
     changed = deepcopy(request)
     kind, *path, name = case.place
+    if path and path[0] in WHOLE:
+        changed.body |= deepcopy({path[0]: WHOLE[path[0]]})
     holder: JSON = getattr(changed, kind)
     for part in path:
         holder = holder.setdefault(part, {})

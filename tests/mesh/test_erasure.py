@@ -69,6 +69,10 @@ class Account:
         sent = mesh.run("send", "--tenant", self.tenant, *words, "--at", "2026-12-20T08:00:00Z")
         assert sent.returncode == 0, sent.stderr
         eventually(lambda: len(created_events(mesh, self.tenant)) >= 3)
+        assert mesh.run("search-settings", "enable", self.tenant).returncode == 0
+        eventually(
+            lambda: mesh.run("search", self.word, "--tenant", self.tenant, "--json").stdout.count('"eventId"') >= 3
+        )
 
 
 def files_with(mesh: Mesh, canaries: Sequence[bytes]) -> list[str]:
@@ -188,7 +192,9 @@ def test_an_erased_tenant_is_in_no_file_and_its_neighbour_notices_nothing(mesh: 
     assert any(name.startswith("postgres/base") for name in before)
     assert any(name.startswith("postgres/base") for name in files_with(mesh, kept.canaries))
     assert list(SERVICES) == list(report["removed"])
-    assert {"messages", "events", "sends", "mailboxes"} <= report["removed"]["processor"].keys()
+    assert {"messages", "events", "sends", "mailboxes", "search_mails", "search_settings"} <= report["removed"][
+        "processor"
+    ].keys()
     assert report["removed"]["delivery"]["deliveries"] >= 3
     assert datetime.fromisoformat(report["backupsForgetAt"]) > datetime.now(UTC)
     _expect_the_neighbour_as_before(mesh, kept, cursor)

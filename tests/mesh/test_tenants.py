@@ -85,6 +85,21 @@ def test_disconnecting_destroys_the_credentials_and_ends_the_pushes(mesh: Mesh, 
     assert mesh.simulator.call("GET", f"subscriptions?account={address}") == []
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_account_whose_grant_was_revoked_is_disconnected_with_one_question(mesh: Mesh, provider: str) -> None:
+    address = new_address(mesh, provider)
+    tenant = connect(mesh, provider, address)
+    subscribe(mesh, tenant)
+    endpoint = {"ms365": "ms.token", "googlews": "google.token"}[provider]
+    before = mesh.simulator.count(endpoint)
+    mesh.simulator.call("POST", f"accounts/{address}/revoke")
+    done = mesh.run("tenants", "disconnect", tenant, "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert tenant_of(mesh, tenant).status == tenant_pb2.TENANT_STATUS_DISCONNECTED
+    assert mesh.simulator.count(endpoint) - before <= 2
+
+
 def test_someone_who_says_no_is_not_connected(mesh: Mesh) -> None:
     address = new_address(mesh, "googlews")
     stub = services.TenantServiceStub(mesh.channel)

@@ -5,7 +5,8 @@ and restarted at random, Redis is wiped, PostgreSQL is killed, and the simulated
 double, delay and reorder, do as they were asked and lose the answer, change the ids of sent mail and delay its copy.
 At the end every mail in the simulated mailboxes must be exactly one created event, the last event of each must say
 what the mailbox says, every idempotency key must be one mail with its event or one explained doubt, nothing may be
-stuck, and a consumer that was cut off again and again must have seen every event in order.
+stuck, and a consumer that was cut off again and again must have seen every event in order, as must receivers of
+webhooks that stall, reset, answer late and are away.
 
 The seed decides what happens; when it happens relative to the processes is decided by the machine.
 """
@@ -45,12 +46,17 @@ from tests.mesh.accounts import PROVIDERS, connect, new_address
 from tests.mesh.acts_verdict import act_faults, figures, unseen_sends
 from tests.mesh.torture_acts import ENVIRONMENT as ACTS_ENVIRONMENT
 from tests.mesh.torture_acts import HABITS, Acts, recorded
+from tests.mesh.torture_delivery import ENVIRONMENT as DELIVERY_ENVIRONMENT
+from tests.mesh.torture_delivery import Deliveries
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
 ACCOUNTS_PER_PROVIDER = 2
 OPERATIONS_PER_SECOND = 5.0
-VICTIMS = ("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "envoy", "redis", "postgres")
+VICTIMS = (
+    *("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "delivery"),
+    *("envoy", "redis", "postgres"),
+)
 SETTLE_SECONDS = 180.0
 AGREE_SECONDS = 60.0
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
@@ -58,6 +64,7 @@ ENVIRONMENT = {
     "MAILMESH_PROCESSOR_MISSING_SECONDS": "5",
     "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5",
     **ACTS_ENVIRONMENT,
+    **DELIVERY_ENVIRONMENT,
 }
 ABILITIES = ("mail.read", "mail.mark", "mail.send")
 CALL_FAULTS: tuple[dict[str, Any], ...] = (
@@ -88,12 +95,14 @@ class Torture:
         seed: Of everything random.
         accounts: The mailboxes.
         acts: The requests of callers.
+        deliveries: The endpoints and their receivers.
     """
 
     mesh: Mesh
     seed: int
     accounts: list[Account]
     acts: Acts
+    deliveries: Deliveries
     done: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
@@ -107,6 +116,7 @@ class Torture:
             "the load": self._load,
             "the load of acts": partial(self.acts.load, self.stop),
             "the torment of acts": partial(self.acts.torment, self.stop),
+            "the torment of receivers": partial(self.deliveries.torment, self.stop),
             "the torment": self._torment,
         }
         targets = [recorded(one, name, self.acts.wrong) for name, one in work.items()]
@@ -162,7 +172,7 @@ class Torture:
 
     def _freeze(self, chance: random.Random) -> None:
         victim = chance.choice(
-            [name for name in ("worker-1", "worker-2", "ingest-1") if name in self.mesh.ready.processes]
+            [name for name in ("worker-1", "worker-2", "ingest-1", "delivery") if name in self.mesh.ready.processes]
         )
         pid = self.mesh.ready.processes[victim]
         os.kill(pid, signal.SIGSTOP)
@@ -298,7 +308,9 @@ def tortured(folder: Path, seed: int) -> Iterator[Torture]:
                 stub = subscription_services.SubscriptionServiceStub(mesh.channel)
                 stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant_id, all_mail=True))
                 accounts.append(Account(provider, address, tenant_id))
-        yield Torture(mesh, seed, accounts, Acts(mesh, seed, accounts, new_address(mesh, "ms365")))
+        acts, deliveries = Acts(mesh, seed, accounts, new_address(mesh, "ms365")), Deliveries(mesh, seed)
+        with deliveries.receiving():
+            yield Torture(mesh, seed, accounts, acts, deliveries)
 
 
 def run(folder: Path, seed: int, seconds: float) -> list[str]:
@@ -309,6 +321,7 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         began = time.monotonic()
         torture.acts.finish()
         settle(torture.mesh, torture.accounts)
+        torture.deliveries.finish()
         print(f"  settled in {time.monotonic() - began:.0f} s", flush=True)
         with suppress(AssertionError):
             eventually(lambda: not all_faults(torture.mesh, torture.accounts), AGREE_SECONDS)
@@ -316,9 +329,11 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
         found += act_faults(torture.acts, torture.accounts, seconds)
         found += unseen_sends(torture.acts, torture.accounts, torture.seen)
+        found += torture.deliveries.faults()
         if found:
             print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
         print(f"  seed {seed}: {figures(torture.acts, torture.accounts)}", flush=True)
+        print(f"  seed {seed}: webhooks {torture.deliveries.figures()}", flush=True)
         print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
         return found
 

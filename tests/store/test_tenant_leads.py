@@ -96,5 +96,5 @@ def test_a_statement_that_forgets_the_tenant_is_found() -> None:
 def test_statements_are_found_in_constants_and_functions_of_the_services() -> None:
     found = {name for name, _ in statements()}
 
-    assert {"processor/mail/store/threads:_RELATED", "ingest/store/upkeep:_OLD_DEAD_LETTERS"} <= found
+    assert {"processor/mail/store/threads:_READ", "ingest/store/upkeep:_OLD_DEAD_LETTERS"} <= found
     assert {"processor/outbox/store/uploads:lock", "ingest/erasing:_STATUS"} <= found

@@ -26,6 +26,8 @@ export function EndpointPage({ id }: { id: string }) {
         ["Address", <Outside text={endpoint.url} most={2048} />], ["Endpoint", <Id value={id} />],
         ["Event types", endpoint.filter?.eventTypes.join(", ") || "all"], ["Waiting", String(endpoint.waiting)],
         ["Exhausted", String(endpoint.exhausted)], ["Last success", <Time at={endpoint.succeededAt} />],
+        ...(endpoint.clientCertificateEndsAt ? [["Client certificate ends", <Time at={endpoint.clientCertificateEndsAt} />] as [string, React.ReactNode]] : []),
+        ...(endpoint.tokenUrl ? [["Token endpoint", <Outside text={endpoint.tokenUrl} most={2048} />] as [string, React.ReactNode]] : []),
         ...(endpoint.failingSince ? [["Failing since", <Time at={endpoint.failingSince} />] as [string, React.ReactNode]] : []),
       ]} />
       <Attempts id={id} />

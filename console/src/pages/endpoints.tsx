@@ -40,8 +40,13 @@ function Create({ close }: { close: () => void }) {
   const [url, setUrl] = useState("");
   const [displayName, setName] = useState("");
   const [types, setTypes] = useState("");
+  const [tokenUrl, setTokenUrl] = useState("");
+  const [clientId, setClientId] = useState("");
+  const [clientSecret, setClientSecret] = useState("");
+  const [scope, setScope] = useState("");
   const create = useChange(() => endpoints.createEndpoint({
     url: url.trim(), displayName, filter: { eventTypes: types.split(/[\s,]+/).filter(Boolean) },
+    ...(tokenUrl.trim() && { clientCredentials: { tokenUrl: tokenUrl.trim(), clientId, clientSecret, scope } }),
   }));
   if (create.data) return <Once label="The signing key" secret={create.data.signingKey} close={close} />;
   return (
@@ -49,6 +54,14 @@ function Create({ close }: { close: () => void }) {
       <Field label="Address" value={url} set={setUrl} hint="https://receiver.example.com/hooks" isRequired autoFocus />
       <Field label="Name" value={displayName} set={setName} />
       <Field label="Event types" value={types} set={setTypes} hint="all; or mail.created, send.*" />
+      <Field label="Token endpoint" value={tokenUrl} set={setTokenUrl} hint="none; or https://id.example.com/token" />
+      {tokenUrl.trim() && (
+        <>
+          <Field label="Client ID" value={clientId} set={setClientId} isRequired />
+          <Field label="Client secret" value={clientSecret} set={setClientSecret} type="password" isRequired />
+          <Field label="Scope" value={scope} set={setScope} />
+        </>
+      )}
       {create.isError && <Failed error={create.error} />}
       <div className="buttons">
         <Button className="plain" onPress={close}>Cancel</Button>

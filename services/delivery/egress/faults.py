@@ -29,6 +29,10 @@ class Fault(Enum):
     """The answer is not HTTP, or its headers are too large."""
     TIMED_OUT = "timed_out"
     """The receiver did not answer in time."""
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a cause
+    """The token endpoint of the endpoint's client credentials refused them, or its answer has no token."""
+    TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 - a cause
+    """The token endpoint did not answer, or is overloaded."""
     MACHINE_BUSY = "machine_busy"
     """This machine lacks files, memory, ports or threads: no fault of the receiver, and not to be counted as one."""
 
@@ -43,6 +47,8 @@ SENTENCES = {
     Fault.CONNECTION_LOST: "The host closed the connection without an answer; it may demand a client certificate.",
     Fault.ANSWER_INVALID: "The answer was not HTTP/1.1, or its headers were too large.",
     Fault.TIMED_OUT: "The host did not answer in time; answer first and process later.",
+    Fault.TOKEN_REFUSED: "The token endpoint gave no token; check the client credentials and their scope.",
+    Fault.TOKEN_UNAVAILABLE: "The token endpoint did not answer; check its address.",
     Fault.MACHINE_BUSY: "mailmesh could not open a connection; the delivery is retried.",
 }
 """A sentence for each fault that says the remedy. None names an address: a name server may know those of the inside."""

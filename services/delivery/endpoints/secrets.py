@@ -8,8 +8,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from services.delivery.endpoints.access import NO_ACCESS, Access, read, written
 from services.delivery.errors import KeyUnavailable, SealBroken
-from services.delivery.signing_keys import SigningKey, read_signing_key
+from services.delivery.signing_keys import Ed25519Key, HmacKey, SigningKey, read_signing_key
 from services.delivery.store.rows import EndpointRow
 from services.meshkit import sealing
 from services.meshkit.secret import Secret
@@ -17,7 +19,7 @@ from services.meshkit.settings import SettingsError
 
 _VARIABLE = "MAILMESH_DELIVERY_KEYS"
 _DOMAIN = "mailmesh.delivery"
-_KEYS, _HEADERS = "signing-keys", "headers"
+_KEYS, _HEADERS, _ACCESS = "signing-keys", "headers", "access"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sealed:
 
     sealed_keys: bytes
     sealed_headers: bytes
+    sealed_access: bytes
     sealed_by: str
 
 
@@ -61,12 +64,15 @@ class Sealer:
     def __repr__(self) -> str:
         return f"Sealer(ids={tuple(self._ciphers)})"
 
-    def seal(self, endpoint_id: str, keys: list[KeptKey], headers: dict[str, Secret]) -> Sealed:
-        """Seal the signing keys and the headers of an endpoint."""
+    def seal(
+        self, endpoint_id: str, keys: list[KeptKey], headers: dict[str, Secret], access: Access = NO_ACCESS
+    ) -> Sealed:
+        """Seal the signing keys, the headers, and the access of an endpoint to its receiver."""
         shown = [[one.key.write().reveal(), one.until and one.until.isoformat()] for one in keys]
         return Sealed(
             self._seal(endpoint_id, _KEYS, shown),
             self._seal(endpoint_id, _HEADERS, {name: value.reveal() for name, value in headers.items()}),
+            self._seal(endpoint_id, _ACCESS, written(access)) if access else b"",
             self._first,
         )
 
@@ -96,6 +102,15 @@ class Sealer:
         """
         return {name: Secret(value) for name, value in self._open(row, _HEADERS, row.sealed_headers).items()}
 
+    def access(self, row: EndpointRow) -> Access:
+        """Open the access of an endpoint to its receiver.
+
+        Raises:
+            KeyUnavailable: The key that sealed it is not loaded.
+            SealBroken: It was altered, or belongs to another endpoint.
+        """
+        return read(self._open(row, _ACCESS, row.sealed_access)) if row.sealed_access else NO_ACCESS
+
     def _seal(self, endpoint_id: str, field: str, value: object) -> bytes:
         bound = sealing.bound_to(_DOMAIN, field, endpoint_id, self._first)
         return sealing.seal(self._ciphers[self._first], json.dumps(value).encode(), bound)
@@ -118,3 +133,18 @@ def sealer_of(keys: Secret | None, keys_file: Path | None) -> Sealer:
         SettingsError: A key is missing or unreadable.
     """
     return Sealer(sealing.read_keys(_VARIABLE, keys, keys_file))
+
+
+def new_key(signature: int) -> SigningKey:
+    """Return a new signing key for a version of signatures, a value of the contract."""
+    return Ed25519Key.generate() if signature == pb2.ENDPOINT_SIGNATURE_V1A else HmacKey.generate()
+
+
+def public_text(key: SigningKey) -> str:
+    """Return the public key; empty for a shared key."""
+    return key.public().write() if isinstance(key, Ed25519Key) else ""
+
+
+def shown_key(key: SigningKey) -> Secret:
+    """Return the form that the receiver needs."""
+    return Secret(key.public().write()) if isinstance(key, Ed25519Key) else key.write()

@@ -1,16 +1,15 @@
 """The use cases of callers: create, read, change, pause, resume and delete endpoints."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.endpoints.secrets import KeptKey, Sealer
+from services.delivery.endpoints.access import NO_ACCESS, Access, shown
+from services.delivery.endpoints.secrets import KeptKey, Sealer, new_key, public_text, shown_key
 from services.delivery.errors import AttemptNotFound, EndpointLimitReached, EndpointNotFound
-from services.delivery.signing_keys import Ed25519Key, HmacKey, SigningKey
 from services.delivery.store import attempts, deliveries, endpoints
-from services.delivery.store.rows import DELIVERING, AttemptRow, Delivery, EndpointRow, State
+from services.delivery.store.rows import DELIVERING, AttemptRow, Count, Delivery, EndpointRow, Place, State
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
@@ -36,8 +35,8 @@ class Stream(Protocol):
     async def position(self, cursor: str) -> str:
         """Return the cursor that a word such as "latest" stands for, after checking that it can be read from."""
 
-    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
-        """Return the earlier of an endpoint's position and the place of a time, and the number of events after it."""
+    async def since(self, row: EndpointRow, moment: datetime) -> Place:
+        """Return the earlier of an endpoint's position and the place of a time."""
 
     async def delivery(self, event_id: str) -> Delivery:
         """Return the delivery of an event that is still in the stream."""
@@ -72,7 +71,7 @@ class Endpoints:
         self._clock = clock
 
     async def create(
-        self, values: Mapping[str, Any], headers: dict[str, Secret], cursor: str
+        self, values: Mapping[str, Any], headers: dict[str, Secret], cursor: str, access: Access = NO_ACCESS
     ) -> tuple[EndpointRow, Secret]:
         """Create an endpoint. Not idempotent.
 
@@ -80,6 +79,7 @@ class Endpoints:
             values: Checked values by column.
             headers: Checked headers.
             cursor: Where to begin.
+            access: The checked access to the receiver.
 
         Returns:
             The endpoint, and the key that verifies its signatures.
@@ -89,13 +89,14 @@ class Endpoints:
             CursorInvalid, CursorExpired, CursorEpochChanged: As Processor answers; the reasons are the same.
         """
         position = await self._stream.position(cursor or "latest")
-        endpoint_id, key = new_id(), _new_key(values["signature"])
+        endpoint_id, key = new_id(), new_key(values["signature"])
         row = {
             **values,
-            **asdict(self._sealer.seal(endpoint_id, [KeptKey(key)], headers)),
+            **asdict(self._sealer.seal(endpoint_id, [KeptKey(key)], headers, access)),
+            **shown(access),
             "endpoint_id": endpoint_id,
             "header_names": sorted(headers),
-            "public_key": _public(key),
+            "public_key": public_text(key),
             "state": State.ACTIVE,
             "position": position,
         }
@@ -104,7 +105,7 @@ class Endpoints:
                 raise EndpointLimitReached(metadata={"limit": str(self._limit)})
             made = await endpoints.insert(connection, row)
         self._changed()
-        return made, _shown(key)
+        return made, shown_key(key)
 
     async def get(self, endpoint_id: str, scope: Scope) -> EndpointRow:
         """Read an endpoint.
@@ -138,7 +139,12 @@ class Endpoints:
             return await attempts.page(connection, endpoint_id, event_id, before, limit)
 
     async def update(
-        self, endpoint_id: str, scope: Scope, values: Mapping[str, Any], headers: dict[str, Secret] | None
+        self,
+        endpoint_id: str,
+        scope: Scope,
+        values: Mapping[str, Any],
+        headers: dict[str, Secret] | None = None,
+        access: Mapping[str, Any] | None = None,
     ) -> EndpointRow:
         """Change an endpoint. Safe to call again.
 
@@ -150,6 +156,7 @@ class Endpoints:
             scope: The endpoints that exist for the caller.
             values: Checked values by column.
             headers: All headers, checked; None leaves them as they are.
+            access: The parts of the access that change, checked; the others stay as they are.
 
         Raises:
             EndpointNotFound: There is no such endpoint in scope.
@@ -157,9 +164,12 @@ class Endpoints:
 
         async def changed(connection: db.Connection, row: EndpointRow) -> EndpointRow:
             sealed: dict[str, Any] = {}
-            if headers is not None:
+            if headers is not None or access:
                 keys = self._sealer.signing_keys(row, self._clock.now())
-                sealed = {**asdict(self._sealer.seal(endpoint_id, keys, headers)), "header_names": sorted(headers)}
+                names = self._sealer.headers(row) if headers is None else headers
+                parts = replace(self._sealer.access(row), **(access or {}))
+                sealed = {**asdict(self._sealer.seal(endpoint_id, keys, names, parts)), **shown(parts)}
+                sealed["header_names"] = sorted(names)
             if tenants := values.get("tenant_ids"):
                 await attempts.delete_of_others(connection, endpoint_id, tenants)
             changes = {**values, **sealed}
@@ -214,15 +224,17 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
         """
         known = await self.get(endpoint_id, scope)
-        key = _new_key(known.signature)
+        key = new_key(known.signature)
 
         async def rotated(connection: db.Connection, row: EndpointRow) -> EndpointRow:
             now = self._clock.now()
             previous = KeptKey(self._sealer.signing_keys(row, now)[0].key, now + overlap)
-            sealed = self._sealer.seal(endpoint_id, [KeptKey(key), previous], self._sealer.headers(row))
-            return await endpoints.change(connection, endpoint_id, {**asdict(sealed), "public_key": _public(key)})
+            sealed = self._sealer.seal(
+                endpoint_id, [KeptKey(key), previous], self._sealer.headers(row), self._sealer.access(row)
+            )
+            return await endpoints.change(connection, endpoint_id, {**asdict(sealed), "public_key": public_text(key)})
 
-        return await self._with_locked(endpoint_id, scope, rotated), _shown(key)
+        return await self._with_locked(endpoint_id, scope, rotated), shown_key(key)
 
     async def retry(self, endpoint_id: str, scope: Scope, attempt_id: str) -> None:
         """Make the event of an attempt due now, whether it waits, is exhausted or was delivered. Safe to call again.
@@ -273,8 +285,8 @@ class Endpoints:
         await self._with_locked(endpoint_id, scope, revived)
         return recovered
 
-    async def recover_events(self, endpoint_id: str, scope: Scope, moment: datetime, *, is_dry: bool) -> int:
-        """Deliver the events from a time on once more; return their number. Safe to call again.
+    async def recover_events(self, endpoint_id: str, scope: Scope, moment: datetime, *, is_dry: bool) -> Count:
+        """Deliver the events from a time on once more; return their count. Safe to call again.
 
         Args:
             endpoint_id: The endpoint.
@@ -286,16 +298,16 @@ class Endpoints:
             EndpointNotFound: There is no such endpoint in scope.
             CursorExpired, CursorEpochChanged: As Processor answers for the endpoint's position.
         """
-        position, count = await self._stream.since(await self.get(endpoint_id, scope), moment)
+        place = await self._stream.since(await self.get(endpoint_id, scope), moment)
 
         async def moved(connection: db.Connection, _row: EndpointRow) -> EndpointRow:
             # An exhausted delivery keeps its event from being queued: those of the chosen time ended after it.
             await deliveries.recover(connection, endpoint_id, moment)
-            return await endpoints.change(connection, endpoint_id, {"position": position})
+            return await endpoints.change(connection, endpoint_id, {"position": place.cursor})
 
         if not is_dry:
             await self._with_locked(endpoint_id, scope, moved)
-        return count
+        return place.events
 
     async def delete(self, endpoint_id: str, scope: Scope) -> None:
         """Delete an endpoint and its secrets at once, and the rest of it in the background.
@@ -336,16 +348,3 @@ def _no_attempt(attempt_id: str) -> AttemptNotFound:
 async def _touched(connection: db.Connection, row: EndpointRow) -> EndpointRow:
     """Let the deliverer notice that its queue was changed."""
     return await endpoints.change(connection, row.endpoint_id, {"state": row.state})
-
-
-def _public(key: SigningKey) -> str:
-    return key.public().write() if isinstance(key, Ed25519Key) else ""
-
-
-def _shown(key: SigningKey) -> Secret:
-    """Return the form that the receiver needs."""
-    return Secret(key.public().write()) if isinstance(key, Ed25519Key) else key.write()
-
-
-def _new_key(signature: int) -> SigningKey:
-    return Ed25519Key.generate() if signature == pb2.ENDPOINT_SIGNATURE_V1A else HmacKey.generate()

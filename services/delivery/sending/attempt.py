@@ -10,12 +10,12 @@ import structlog
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery import metrics
-from services.delivery.egress.client import EgressClient
 from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints.secrets import Sealer
 from services.delivery.errors import TenantNotFound
 from services.delivery.sending import bodies
 from services.delivery.sending.feed import Feed
+from services.delivery.sending.receivers import Receivers
 from services.delivery.sending.schedule import Outcome, Schedule
 from services.delivery.signature import sign
 from services.delivery.store.rows import AttemptRow, Delivery, EndpointRow
@@ -62,15 +62,15 @@ class Attempts:
     """Makes attempts.
 
     Args:
-        client: The guarded way to receivers.
-        sealer: Opens the secrets of endpoints.
+        receivers: The way to receivers.
+        sealer: Opens the signing keys of endpoints.
         feed: Reads whole events for the full view.
         schedule: Reads the pause that a receiver asks for.
         clock: The time.
     """
 
-    def __init__(self, client: EgressClient, sealer: Sealer, feed: Feed, schedule: Schedule, clock: Clock) -> None:
-        self._client = client
+    def __init__(self, receivers: Receivers, sealer: Sealer, feed: Feed, schedule: Schedule, clock: Clock) -> None:
+        self._receivers = receivers
         self._sealer = sealer
         self._feed = feed
         self._schedule = schedule
@@ -122,12 +122,9 @@ class Attempts:
         started_at, began = self._clock.now(), time.monotonic()
         keys = [one.key for one in self._sealer.signing_keys(row, started_at)]
         signed = sign(keys, delivery.event_id, started_at, body)
-        own, timeout_seconds = self._sealer.headers(row), row.timeout_ms / 1000
         status, reason, answer, asked = 0, "", b"", None
         try:
-            got = await self._client.post(
-                row.url, body, {**signed, **_CONTENT_TYPE}, timeout_seconds=timeout_seconds, own_headers=own
-            )
+            got = await self._receivers.post(row, body, {**signed, **_CONTENT_TYPE})
         except EgressError as exc:
             if exc.fault is Fault.MACHINE_BUSY:
                 raise Overloaded from exc

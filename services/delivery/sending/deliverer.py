@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,8 +29,8 @@ from services.meshkit.loops import cancel
 
 logger = structlog.get_logger(__name__)
 
-_PAGE = 100
-_READ_BELOW = 200
+_PAGE = 200
+_READ_BELOW = 400
 """Events are read while fewer deliveries than this are due: the rest stays in the stream."""
 _LOOK_SECONDS = 60.0
 """The interval at which the position moves past events that the filter excludes: retention must not reach it."""
@@ -77,6 +78,7 @@ class Deliverer:
         self._lease_id = lease_id
         self._means = means
         self._running: dict[asyncio.Task[Tried], Delivery] = {}
+        self._ahead: deque[tuple[EndpointRow, Delivery]] = deque()
         self._unrecorded: list[Tried] = []
         self._nudged = asyncio.Event()
         self._pace = Pace()
@@ -108,12 +110,15 @@ class Deliverer:
                 if guard.failures and not self._is_over:
                     await asyncio.sleep(guard.pause_seconds)
         finally:
+            self._ahead.clear()
             await cancel(self._running)
 
     async def _round(self) -> None:
         self._nudged.clear()
         row = await self._settled()
         is_delivering = row is not None and row.state in DELIVERING and not self._is_stopping
+        if not is_delivering:
+            self._ahead.clear()
         if row is None or not (is_delivering or self._running):
             self._is_over = True
             return
@@ -199,37 +204,48 @@ class Deliverer:
         now = self._means.clock.now()
         if row.throttled_until is not None and row.throttled_until > now:
             return (row.throttled_until - now).total_seconds()
-        free = (1 if row.state is State.FAILING else row.concurrency) - len(self._running)
+        self._ahead.clear()
+        free = (1 if row.state is State.FAILING else row.concurrency) - sum(not one.done() for one in self._running)
         if free <= 0:
             return _LOOK_SECONDS
         paced = min(free, self._pace.ready(row.rate)) if row.rate else free
         if not paced:
             return self._pace.seconds(row.rate)
+        # Those that have ended and are not recorded yet are still in the queue.
         busy = [one.order_key for one in self._running.values()]
+        ahead = row.concurrency if row.state is State.ACTIVE and not row.rate else 0
         async with db.connection(self._means.pool) as connection:
             # A new event tells whether the receiver is back; one that it refused before may be refused for what it is.
             probes = row.state is State.FAILING
-            found = await deliveries.following(connection, self._endpoint_id, busy, paced, prefers_new=probes)
-        for delivery in found:
+            found = await deliveries.following(connection, self._endpoint_id, busy, paced + ahead, prefers_new=probes)
+        for place, delivery in enumerate(found):
             if delivery.wait_seconds > 0:
-                return delivery.wait_seconds
-            if not self._launch(row, delivery):
+                return delivery.wait_seconds if place < paced else _LOOK_SECONDS
+            if place >= paced:
+                self._ahead.append((row, delivery))
+            elif not self._launch(row, delivery):
                 return _BUSY_SECONDS
-            self._pace.take()
+            else:
+                self._pace.take()
         return self._pace.seconds(row.rate) if paced < free and found else _LOOK_SECONDS
 
     def _launch(self, row: EndpointRow, delivery: Delivery) -> bool:
-        needs_slot = bool(self._running)
+        needs_slot = any(not one.done() for one in self._running)
         if needs_slot and not self._means.slots.take():
             return False
         task = asyncio.create_task(self._means.attempts.deliver(row, delivery))
         self._running[task] = delivery
-        task.add_done_callback(lambda _: self._ended(had_slot=needs_slot))
+        task.add_done_callback(lambda done: self._ended(done, had_slot=needs_slot))
         return True
 
-    def _ended(self, *, had_slot: bool) -> None:
+    def _ended(self, done: "asyncio.Task[Tried]", *, had_slot: bool) -> None:
+        """Let the next delivery of this round follow a success at once: recording takes longer than a quick answer."""
         if had_slot:
             self._means.slots.give()
+        if done.cancelled() or done.exception() is not None or not done.result().outcome.is_delivered:
+            self._ahead.clear()
+        if self._ahead and not self._is_stopping:
+            self._launch(*self._ahead.popleft())
         self._nudged.set()
 
     async def _wait(self, seconds: float) -> None:

@@ -7,7 +7,7 @@ from mailmesh.processor.v1 import event_feed_service_pb2 as pb2
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceAsyncStub
 from services.delivery.sending.bodies import delivery_of
-from services.delivery.store.rows import Delivery, EndpointRow
+from services.delivery.store.rows import Count, Delivery, EndpointRow, Place
 
 FEED = "/mailmesh.processor.v1.EventFeedService"
 RETRY_SAFE = tuple(f"{FEED}/{name}" for name in ("ReadFeed", "LocateFeed", "GetFeedEvent", "PublishEndpointEvents"))
@@ -48,8 +48,8 @@ class Feed:
         )
         return await self._stub.ReadFeed(request, timeout=_CALL_SECONDS)
 
-    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
-        """Return the earlier of an endpoint's position and the place of a time, and the number of its events after it.
+    async def since(self, row: EndpointRow, moment: datetime) -> Place:
+        """Return the earlier of an endpoint's position and the place of a time.
 
         Raises:
             MeshError: Processor refuses the position, or is away.
@@ -57,7 +57,7 @@ class Feed:
         request = pb2.LocateFeedRequest(cursor=row.position, filter=_filter(row))
         request.events_from.FromDatetime(moment)
         found = await self._stub.LocateFeed(request, timeout=_CALL_SECONDS)
-        return found.cursor, found.events
+        return Place(found.cursor, Count(found.events, found.has_more))
 
     async def news(self, cursor: str, kinds: Sequence[str], count: int, wait_seconds: int) -> pb2.ReadFeedResponse:
         """Wait for new events of any tenant.

@@ -11,7 +11,7 @@ from typing_extensions import override
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceServicer as Base
 from services.delivery.egress.addresses import EgressRules
-from services.delivery.endpoints import checks, conditions
+from services.delivery.endpoints import access, checks, conditions
 from services.delivery.endpoints.use_cases import Endpoints, Scope
 from services.delivery.sending.attempt import Attempts
 from services.delivery.store.rows import AttemptRow, EndpointRow
@@ -23,7 +23,8 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 _TIMES = ("created_at", "failing_since", "succeeded_at")
-_MUTABLE = ("url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate")
+_COLUMNS = ("url", "display_name", "filter", "view", "timeout", "concurrency", "rate")
+_MUTABLE = (*_COLUMNS, "headers", *access.FIELDS)
 
 
 class EndpointServicer(Base):
@@ -46,9 +47,10 @@ class EndpointServicer(Base):
         self, request: pb2.CreateEndpointRequest, context: "Context"
     ) -> pb2.CreateEndpointResponse:
         """Create an endpoint."""
-        values = self._values(request, _MUTABLE)
+        values = self._values(request, _COLUMNS)
         values |= {"signature": checks.signature(request.signature), "created_by": current_caller().key_id}
-        row, key = await self._endpoints.create(values, checks.headers(request.headers), request.cursor)
+        headers, shown = checks.headers(request.headers), access.Access(**self._access(request, access.FIELDS))
+        row, key = await self._endpoints.create(values, headers, request.cursor, shown)
         return pb2.CreateEndpointResponse(endpoint=await self._message(row), signing_key=key.reveal())
 
     @override
@@ -78,7 +80,8 @@ class EndpointServicer(Base):
         """Change an endpoint."""
         names = _named(request)
         headers = checks.headers(request.headers) if "headers" in names else None
-        row = await self._endpoints.update(_id(request), _scope(), self._values(request, names), headers)
+        values, shown = self._values(request, names), self._access(request, names)
+        row = await self._endpoints.update(_id(request), _scope(), values, headers, shown)
         return pb2.UpdateEndpointResponse(endpoint=await self._message(row))
 
     @override
@@ -120,8 +123,8 @@ class EndpointServicer(Base):
             if has_time:
                 raise FieldInvalid.of("events_from", "must not be given together with exhausted_from")
             moment = checks.moment("events_from", request.events_from)
-            count = await self._endpoints.recover_events(_id(request), _scope(), moment, is_dry=request.dry_run)
-            return pb2.RecoverEndpointResponse(deliveries=count)
+            found = await self._endpoints.recover_events(_id(request), _scope(), moment, is_dry=request.dry_run)
+            return pb2.RecoverEndpointResponse(deliveries=found.number, has_more=found.has_more)
         since = checks.moment("exhausted_from", request.exhausted_from) if has_time else None
         count = await self._endpoints.recover(_id(request), _scope(), since, is_dry=request.dry_run)
         return pb2.RecoverEndpointResponse(deliveries=count)
@@ -167,14 +170,24 @@ class EndpointServicer(Base):
             "display_name": lambda: {"display_name": checks.name(request.display_name)},
             "filter": lambda: vars(checks.selection(request.filter, current_caller())),
             "view": lambda: {"view": checks.view(request.view)},
-            "headers": dict,
             "timeout": lambda: {
                 "timeout_ms": checks.timeout_ms(request.timeout if request.HasField("timeout") else None)
             },
             "concurrency": lambda: {"concurrency": checks.concurrency(request.concurrency)},
             "rate": lambda: {"rate": checks.rate(request.rate)},
         }
-        return {column: value for name in names for column, value in ways[name]().items()}
+        return {column: value for name in names if name in ways for column, value in ways[name]().items()}
+
+    def _access(
+        self, request: pb2.CreateEndpointRequest | pb2.UpdateEndpointRequest, names: Iterable[str]
+    ) -> dict[str, Any]:
+        """Return the checked parts of the access to a receiver among named fields; None removes one."""
+        now = datetime.now(UTC)
+        ways: dict[str, Callable[[], Any]] = {
+            access.CERTIFICATE: lambda: access.certificate(request.client_certificate, now),
+            access.CREDENTIALS: lambda: access.credentials(request.client_credentials, self._rules),
+        }
+        return {name: ways[name]() if request.HasField(name) else None for name in names if name in ways}  # type: ignore[arg-type]
 
 
 def message_of(row: EndpointRow, counts: tuple[int, int]) -> pb2.Endpoint:
@@ -201,10 +214,12 @@ def message_of(row: EndpointRow, counts: tuple[int, int]) -> pb2.Endpoint:
         waiting=waiting,
         exhausted=exhausted,
         position=row.position,
+        token_url=row.token_url,
     )
     message.timeout.FromMilliseconds(row.timeout_ms)
     for name in _TIMES:
         _set(getattr(message, name), getattr(row, name))
+    _set(message.client_certificate_ends_at, row.certificate_ends_at)
     return message
 
 

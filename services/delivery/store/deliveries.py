@@ -7,7 +7,8 @@ from services.delivery.store.rows import Delivery
 from services.meshkit import db
 from services.meshkit.erasing import marked
 
-# An event of a message that waits already is due no earlier than the message's last one.
+# An event of a message that waits already is due no earlier than the message's last one. Events are read again from an
+# earlier position: one that waits still gets a place behind its message's earlier events, which have just got theirs.
 _INSERT = """
     INSERT INTO delivery.deliveries (endpoint_id, event_id, tenant_id, event_type, order_key, body, due_at)
     SELECT $1, n.event_id, n.tenant_id, n.event_type, n.order_key, n.body, greatest(now(), (
@@ -16,7 +17,7 @@ _INSERT = """
     FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bytea[])
         WITH ORDINALITY AS n (event_id, tenant_id, event_type, order_key, body, place)
     ORDER BY n.place
-    ON CONFLICT (endpoint_id, event_id) DO NOTHING
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET sequence = DEFAULT WHERE deliveries.due_at IS NOT NULL
 """
 # The first of each message, soonest due first. Those that are not due yet tell the time of the next check.
 _NEXT = """
@@ -32,6 +33,20 @@ _HELD = """
     SELECT event_id::text AS event_id FROM delivery.deliveries WHERE endpoint_id = $1 AND event_id = ANY($2::uuid[])
     ORDER BY sequence FOR UPDATE
 """
+_HAS_EARLIER = """
+    EXISTS (
+        SELECT FROM delivery.deliveries e WHERE e.endpoint_id = $1 AND e.order_key = d.order_key
+            AND e.sequence < d.sequence AND e.due_at IS NOT NULL)
+"""
+_FINISH = (
+    f"""
+    DELETE FROM delivery.deliveries d WHERE endpoint_id = $1 AND event_id = ANY($2::uuid[]) AND NOT {_HAS_EARLIER}
+    """,  # noqa: S608 - constants
+    f"""
+    UPDATE delivery.deliveries d SET attempts = 0, failed_at = NULL
+    WHERE endpoint_id = $1 AND event_id = ANY($2::uuid[]) AND {_HAS_EARLIER}
+    """,  # noqa: S608 - constants
+)
 _COUNT = """
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= now()) AS due FROM delivery.deliveries
     WHERE endpoint_id = $1 AND due_at IS NOT NULL
@@ -60,9 +75,10 @@ _EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz
 
 
 async def insert(connection: db.Connection, endpoint_id: str, new: Sequence[Delivery]) -> None:
-    """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is.
+    """Add deliveries at the end of an endpoint's queue. One that waits there already moves to the end.
 
-    Those of erased tenants are left out: the events were read before the tenant was erased.
+    It keeps its schedule, and an exhausted one stays as it is. Those of erased tenants are left out: the events were
+    read before the tenant was erased.
 
     Args:
         connection: In a transaction.
@@ -109,10 +125,12 @@ async def held(connection: db.Connection, endpoint_id: str, event_ids: Sequence[
 
 
 async def finish(connection: db.Connection, endpoint_id: str, event_ids: Sequence[str]) -> None:
-    """Remove delivered ones."""
-    await connection.execute(
-        "DELETE FROM delivery.deliveries WHERE endpoint_id = $1 AND event_id = ANY($2::uuid[])", endpoint_id, event_ids
-    )
+    """Remove delivered ones, except one whose message's earlier events came into the queue during its attempt.
+
+    That one is delivered once more behind them, so that the message's last event is the last one that arrives.
+    """
+    for statement in _FINISH:
+        await connection.execute(statement, endpoint_id, event_ids)
 
 
 async def postpone(

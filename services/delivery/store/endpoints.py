@@ -29,6 +29,7 @@ _COUNTS = """
 _ERASE = """
     UPDATE delivery.endpoints
     SET deleted_at = now(), url = '', display_name = '', sealed_headers = '', header_names = '{}', sealed_keys = '',
+        sealed_access = '', certificate_ends_at = NULL, token_url = '',
         revision = revision + 1, lease_id = NULL, leased_until = NULL
     WHERE endpoint_id = $1
 """

@@ -53,6 +53,9 @@ class EndpointRow:
         rate: The largest number of requests in a second; 0 means no bound.
         conditions: The conditions on mails, as a serialized filter of the contract; empty without any.
         warnings: Quarters of the time to its end of which operators were warned since the last success; 0 without one.
+        sealed_access: The sealed client certificate and client credentials; empty without both.
+        certificate_ends_at: The end of the client certificate, or None.
+        token_url: The address of the token endpoint; empty without client credentials. Never log it, like `url`.
     """
 
     endpoint_id: str
@@ -82,6 +85,9 @@ class EndpointRow:
     rate: int = 0
     conditions: bytes = b""
     warnings: int = 0
+    sealed_access: bytes = b""
+    certificate_ends_at: datetime | None = None
+    token_url: str = ""
 
     def covers(self, tenant_id: str) -> bool:
         """Tell whether the filter includes a tenant."""
@@ -109,6 +115,32 @@ class Delivery:
     body: bytes
     attempts: int = 0
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of events.
+
+    Args:
+        number: The number.
+        has_more: Whether counting ended early: then there are at least so many.
+    """
+
+    number: int
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the event stream.
+
+    Args:
+        cursor: The cursor there.
+        events: The count of an endpoint's events after it.
+    """
+
+    cursor: str
+    events: Count
 
 
 @dataclass(frozen=True)

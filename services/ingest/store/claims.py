@@ -116,7 +116,7 @@ async def end_and_claim(
         endings: Each of another tenant.
 
     Returns:
-        The new leases, and for each ending what became of it.
+        The new leases, and the outcome of each ending.
 
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow. The outcome is unknown: `leases.ack` repeats an ending, and

@@ -7,7 +7,7 @@ import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
-from services.ingest.errors import CalendarNotPushed, PublicUrlUnset
+from services.ingest.errors import CalendarNotPushed, PublicUrlUnset, TokenRejected
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
@@ -20,6 +20,7 @@ from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.schedule import renewal_time
 from services.meshkit import db
 from services.meshkit.clock import Clock
+from services.meshkit.errors import MeshError
 
 logger = structlog.get_logger(__name__)
 
@@ -75,8 +76,8 @@ class Steps:
             case Step.LET_LAPSE:
                 await self._end(row, SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
             case Step.RELEASE:
-                await self._end_at_provider(row)
-                await self._end(row, SUBSCRIPTION_STATE_SUSPENDED)
+                is_left = not await self._released(row)
+                await self._end(row, SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=is_left)
             case Step.SUSPEND:
                 await self._end(row, SUBSCRIPTION_STATE_SUSPENDED)
             case Step.DELETE:
@@ -195,6 +196,16 @@ class Steps:
             await self._graph.delete(row.tenant_id, row.provider_subscription_id)
         else:
             await self._graph.delete_all_of(row.tenant_id, row.subscription_id)
+
+    async def _released(self, row: SubscriptionRow) -> bool:
+        """Delete the subscription at the provider; False if the grant is broken, so that it can only lapse there."""
+        try:
+            await self._end_at_provider(row)
+        except MeshError as exc:
+            if exc.reason != TokenRejected.reason:
+                raise
+            return False
+        return True
 
     async def _end_at_google(self, row: SubscriptionRow) -> None:
         async with db.connection(self._pool) as connection:

@@ -191,7 +191,7 @@ class MailCommitter:
 
 
 class _Written:
-    """What decisions write, besides the events.
+    """The writes of some decisions, besides the events.
 
     Args:
         decided: The decisions, with the changes that they are about.

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 MAX_WAIT_SECONDS = 30
 MAX_COUNTED = 100_000
+COUNT_SECONDS = 3.0
+"""The time for counting events; callers wait 10 seconds for the answer."""
 
 
 class EventFeedServicer(Base):
@@ -71,8 +73,9 @@ class EventFeedServicer(Base):
             raise FieldInvalid.of("events_from", "must be a time of the years 1 to 9999") from None
         there = await self._events.before(moment)
         place = min(own, there, key=lambda one: one.position)
-        count = await self._events.count(place, _selected(request.filter), MAX_COUNTED)
-        return pb2.LocateFeedResponse(cursor=place.write(), events=count)
+        selection = _selected(request.filter)
+        count, is_whole = await self._events.count(place, selection, MAX_COUNTED, COUNT_SECONDS)
+        return pb2.LocateFeedResponse(cursor=place.write(), events=count, has_more=not is_whole)
 
     @override
     async def PublishEndpointEvents(

@@ -25,7 +25,6 @@ from services.processor.stream.store.event_reader import (
     look,
     stream_state,
 )
-from services.processor.stream.store.replays import Range, measure
 
 logger = structlog.get_logger(__name__)
 
@@ -101,12 +100,28 @@ class EventReader:
             return oldest(state)
         return Cursor(state.epoch, last["position"], tag_of(last["event_id"]))
 
-    async def count(self, start: Cursor, selection: Selection, most: int) -> int:
-        """Count the events after a cursor that a reader gets, replays left out, up to a bound."""
-        async with db.connection(self._pool) as connection:
-            state = await stream_state(connection, start.position)
-            counted, _ = await measure(connection, Range(start.position, state.head, None, None, selection), most)
-        return counted
+    async def count(self, start: Cursor, selection: Selection, most: int, seconds: float) -> tuple[int, bool]:
+        """Count the events after a cursor that a reader gets, in parts of the stream, up to a number and a time.
+
+        Args:
+            start: The cursor.
+            selection: The events that are counted.
+            most: The number at which counting ends.
+            seconds: The time after which counting ends: a rare type may be far behind a long stream.
+
+        Returns:
+            The number, and whether all events were examined.
+        """
+        ends_at, counted, after = time.monotonic() + seconds, 0, start.position
+        while counted < most and time.monotonic() < ends_at:
+            async with db.connection(self._pool) as connection:
+                state = await stream_state(connection, after)
+                window = await look(connection, selection, after, state.head, _LOOK_ROWS)
+            counted += len(window.chosen)
+            if window.is_end or window.last is None:
+                return min(counted, most), counted <= most
+            after = window.last["position"]
+        return min(counted, most), False
 
     async def page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
         """Return the events after a cursor.
@@ -148,6 +163,18 @@ class EventReader:
         if row is None or row["position"] <= state.floor or not _is_readable(row):
             raise EventNotFound(resource=event_id)
         return _event(row, state.epoch, view)
+
+    async def at(self, tenant_id: str, positions: Sequence[int]) -> dict[int, event_pb2.Event]:
+        """Return those events of a tenant at positions that are still kept, with bodies, by their positions."""
+        async with db.connection(self._pool) as connection:
+            state = await stream_state(connection, 0)
+            kept = sorted(position for position in positions if position > state.floor)
+            rows = await load(
+                connection, Selection(tenants=frozenset((tenant_id,))), kept, with_body=True, with_raw=False
+            )
+        return {
+            row["position"]: _event(row, state.epoch, event_pb2.EVENT_VIEW_BODY) for row in rows if _is_readable(row)
+        }
 
     async def _look(
         self,

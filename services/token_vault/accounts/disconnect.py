@@ -13,7 +13,7 @@ from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import KeyUnavailable, SealBroken
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.metrics import DISCONNECTS
-from services.token_vault.store import audit, tokens
+from services.token_vault.store import audit, erasures, tokens
 from services.token_vault.store.credentials import Credential
 from services.token_vault.store.due_tenants import disconnecting
 from services.token_vault.store.tenants import (
@@ -182,6 +182,7 @@ class Disconnector:
             await tokens.destroy(connection, tenant_id)
             values = {"status": DISCONNECTED, "status_detail": "The credentials are destroyed."}
             await change_tenant(connection, tenant, now, {**values, "grant_fault": ""})
+            await erasures.separate(connection, tenant_id)
             facts = {"revoked": revoked, "destroyed": "true", "released": str(tenant.released_at is not None).lower()}
             await audit.append(
                 connection, audit.Entry(ITSELF, "tenant.disconnect", now, tenant_id=tenant_id, detail=facts)

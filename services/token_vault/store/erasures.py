@@ -18,8 +18,13 @@ _SELECT = f"SELECT {_COLUMNS} FROM vault.erasures e LEFT JOIN vault.tenants t US
 _INSERT = """
     INSERT INTO vault.erasures (tenant_id, requested_at, confirmed_at) VALUES ($1, $2, $2) ON CONFLICT DO NOTHING
 """
-# A row of its own account never matches again: a new consent makes a new tenant.
-_UNBIND = "UPDATE vault.tenants SET external_account = 'erased ' || tenant_id WHERE tenant_id = $1"
+# The row of a disconnected tenant never matches its account again: a new consent makes a new tenant. Until then it
+# matches, and refuses the consent: Google revokes all grants of an account at once, and ends all its watches.
+_UNBIND = """
+    UPDATE vault.tenants t SET external_account = 'erased ' || t.tenant_id
+    WHERE t.tenant_id = $1 AND t.status = 'disconnected'
+        AND EXISTS (SELECT FROM vault.erasures e WHERE e.tenant_id = t.tenant_id)
+"""
 _PENDING = f"""
     {_SELECT} WHERE e.finished_at IS NULL AND t.status = 'disconnected' AND NOT e.parts ? $1
         AND ($2 = '' OR (e.parts ? $2 AND e.confirmed_at < $3))
@@ -64,8 +69,13 @@ class ErasureRow:
 
 
 async def begin(connection: db.Connection, tenant_id: str, at: datetime) -> None:
-    """Begin an erasure, and separate the tenant from its account. Safe to call again."""
+    """Begin an erasure, and separate the tenant from its account if it is disconnected. Safe to call again."""
     await connection.execute(_INSERT, tenant_id, at)
+    await separate(connection, tenant_id)
+
+
+async def separate(connection: db.Connection, tenant_id: str) -> None:
+    """Separate a disconnected tenant that is being erased from its account. Changes no other. Safe to call again."""
     await connection.execute(_UNBIND, tenant_id)
 
 

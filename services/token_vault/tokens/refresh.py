@@ -100,6 +100,7 @@ class Refresher:
             is_good: Tells whether the current token suffices.
 
         Raises:
+            TenantNeedsReauthorization: The grant is broken, and the current token does not suffice.
             MeshError: The failure of `check`, or a transient failure of the provider; nothing has changed then.
         """
         while True:
@@ -108,6 +109,9 @@ class Refresher:
             if is_good(credential):
                 return credential
             self._refuse_newest(credential)
+            if credential.tenant.grant_fault:
+                # `check` may serve a tenant that is being disconnected, whose status a broken grant does not change.
+                raise grant_state.refused(credential.tenant)
             await asyncio.shield(self._task(tenant_id, lambda: self._refresh(credential)))  # noqa: B023 - started at once
 
     async def retry_refused(self, tenant_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from stack.ports import LOOPBACK, free_ports
 
 Answer = tuple[int, dict[str, str]]
 OK: Answer = (200, {})
+RESET: Answer = (0, {})
+"""No answer: the connection is reset."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -100,6 +103,11 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status, more = receiver.take(headers, body)
+                if (status, more) == RESET:
+                    # Closed with a linger time of nothing, a connection ends by RST.
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 for name, value in {**more, "content-length": "2"}.items():
                     self.send_header(name, value)

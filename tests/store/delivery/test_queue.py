@@ -16,7 +16,7 @@ from services.delivery.sending.results import record
 from services.delivery.sending.retention import Retention
 from services.delivery.sending.schedule import FAILING_AFTER, Outcome, Schedule
 from services.delivery.store import attempts, deliveries, endpoints, leases
-from services.delivery.store.rows import AttemptRow, Delivery, EndpointRow, State
+from services.delivery.store.rows import AttemptRow, Count, Delivery, EndpointRow, Place, State
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -54,8 +54,8 @@ class Stream:
     async def position(self, cursor: str) -> str:
         return cursor
 
-    async def since(self, row: EndpointRow, moment: datetime) -> tuple[str, int]:
-        return row.position, 0
+    async def since(self, row: EndpointRow, moment: datetime) -> Place:
+        return Place(row.position, Count(0))
 
     async def delivery(self, event_id: str) -> Delivery:
         return Delivery(event_id, self.tenant, "mail.created", "a", b"{}")
@@ -138,9 +138,66 @@ async def test_a_message_is_sent_one_event_after_the_other_and_messages_beside_e
 
     assert [first.event_id, other.event_id] == await queued(pool, row, first, second, other)
     assert [other.event_id] == await ready(pool, row, "a")
-    assert [first.event_id, other.event_id] == await queued(pool, row, first)
     await recorded(pool, lease, row, tried(first, 200))
     assert [second.event_id, other.event_id] == await ready(pool, row)
+
+
+async def sent(pool: Pool, lease_id: str, row: EndpointRow, first: Delivery | None = None) -> list[str]:
+    """Delivers what waits, one after the other, and returns the types in the order of their arrival.
+
+    Args:
+        pool: Connections.
+        lease_id: The lease.
+        row: The endpoint.
+        first: A delivery that is under way already.
+    """
+    arrived: list[str] = []
+    found = [first] if first else []
+    while found or (found := await following(pool, row)):
+        arrived.append(found[0].event_type)
+        await recorded(pool, lease_id, row, tried(found[0], 200))
+        found = []
+    return arrived
+
+
+async def following(pool: Pool, row: EndpointRow) -> list[Delivery]:
+    async with db.connection(pool) as connection:
+        return await deliveries.following(connection, row.endpoint_id, [], 1)
+
+
+async def test_events_that_are_read_once_more_come_in_order_with_those_that_wait(pool: Pool) -> None:
+    lease = new_id()
+    row = await held(pool, lease)
+    events = [delivery("a", number) for number in range(5)]
+    # The first two were delivered long ago; the last two wait while a caller moves the position back.
+    await queued(pool, row, *events[3:])
+    await queued(pool, row, *events)
+
+    assert [f"mail.{number}" for number in range(5)] == await sent(pool, lease, row)
+
+
+async def test_a_waiting_event_keeps_its_schedule_when_it_is_read_once_more(pool: Pool) -> None:
+    lease = new_id()
+    row = await held(pool, lease)
+    earlier, failed, other = delivery("a", 1), delivery("a", 2), delivery("b")
+    await queued(pool, row, failed)
+    await recorded(pool, lease, row, tried(failed, 500))
+
+    assert [other.event_id] == await queued(pool, row, earlier, failed, other)
+    await pass_time(pool, timedelta(hours=2))
+    arrived = await sent(pool, lease, row)
+    assert ["mail.1", "mail.2"] == [one for one in arrived if one != other.event_type]
+
+
+async def test_an_event_under_way_arrives_again_behind_the_earlier_ones_of_its_message(pool: Pool) -> None:
+    lease = new_id()
+    row = await held(pool, lease)
+    events = [delivery("a", number) for number in range(3)]
+    await queued(pool, row, events[2])
+    [under_way] = await following(pool, row)
+    await queued(pool, row, *events)
+
+    assert ["mail.2", "mail.0", "mail.1", "mail.2"] == await sent(pool, lease, row, under_way)
 
 
 async def test_a_failing_message_holds_back_its_own_later_events_only(pool: Pool) -> None:
@@ -222,11 +279,14 @@ async def test_a_deleted_endpoint_leaves_no_secret_and_in_the_end_no_row(pool: P
     one = delivery("a")
     await queued(pool, row, one, delivery("b"))
     await recorded(pool, lease, row, tried(one, 200))
+    await pool.execute("UPDATE delivery.endpoints SET sealed_access = 'sealed', token_url = 'https://id.example.com'")
     await use_cases(pool).delete(row.endpoint_id, ALL)
 
-    left = await pool.fetchrow("SELECT url, sealed_keys, sealed_headers FROM delivery.endpoints")
+    left = await pool.fetchrow(
+        "SELECT url, token_url, sealed_keys, sealed_headers, sealed_access FROM delivery.endpoints"
+    )
     assert left is not None
-    assert ("", b"", b"") == tuple(left)
+    assert ("", "", b"", b"", b"") == tuple(left)
     assert await recorded(pool, lease, row, tried(one, 200)) is None
     while await Retention(pool, 30, SystemClock()).round():
         pass

@@ -11,6 +11,7 @@ from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.endpoints.secrets import KeptKey, Sealer
 from services.delivery.errors import TenantNotFound
 from services.delivery.sending.attempt import TESTS, Attempts
+from services.delivery.sending.receivers import Receivers
 from services.delivery.signing_keys import HmacKey
 from services.delivery.store.rows import Delivery
 from services.meshkit.clock import SystemClock
@@ -70,9 +71,9 @@ async def test_tests_of_slow_receivers_take_a_few_lookups_only() -> None:
     nowhere: Any = None
     client: Any = SlowClient()
     sealer = Sealer({"one": os.urandom(32)})
-    row = endpoint(endpoint_id=new_id())
+    row = endpoint(endpoint_id=new_id(), timeout_ms=15_000)
     row = replace(row, **asdict(sealer.seal(row.endpoint_id, [KeptKey(HmacKey.generate())], {})))
-    attempts = Attempts(client, sealer, nowhere, nowhere, SystemClock())
+    attempts = Attempts(Receivers(client, sealer), sealer, nowhere, nowhere, SystemClock())
     tests = [asyncio.create_task(attempts.test(row)) for _ in range(TESTS * 3)]
     for _ in range(20):
         await asyncio.sleep(0)

@@ -20,11 +20,13 @@ from tests.programs.descriptors import without_descriptors
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def asked(port: int, host: str) -> tuple[int, str]:
-    """Read the metrics under a name of the host; return status and text."""
+def asked(port: int, host: str, origin: str | None = None) -> tuple[int, str]:
+    """Read the metrics under a name of the host, as a page of an origin if there is one; return status and text."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.putrequest("GET", "/metrics", skip_host=True)
     connection.putheader("Host", host)
+    if origin is not None:
+        connection.putheader("Origin", origin)
     connection.endheaders()
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -103,6 +105,15 @@ def test_metrics_are_read_again_when_descriptors_free_up():
 def test_a_page_whose_name_resolves_to_loopback_reads_no_metrics(host: str):
     with serve_metrics("127.0.0.1:0") as port:
         status, text = asked(port, host)
+
+    assert 403 == status
+    assert "mailmesh" not in text
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:9100", "null", ""])
+def test_a_page_that_names_loopback_itself_reads_no_metrics(origin: str):
+    with serve_metrics("127.0.0.1:0") as port:
+        status, text = asked(port, f"127.0.0.1:{port}", origin)
 
     assert 403 == status
     assert "mailmesh" not in text

@@ -86,6 +86,15 @@ def test_a_position_that_cannot_be_one_is_refused_though_its_digest_fits(positio
         tokens.read(pb.ListRequest(page_token=token))
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=ascii)
+def test_a_position_with_text_that_no_store_can_hold_is_refused(text):
+    tokens = PageTokens()
+    token = tokens.write(pb.ListRequest(), [text])
+
+    with pytest.raises(PageTokenInvalid):
+        tokens.read(pb.ListRequest(page_token=token))
+
+
 @given(st.binary(max_size=200) | st.integers(1, 1500).map(lambda depth: b"[" * depth))
 def test_whatever_stands_behind_a_digest_that_fits_is_a_position_or_refused(payload):
     tokens, request = PageTokens(), pb.ListRequest()

@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from stack.data_directory import DataDirectory
-from stack.errors import DirectoryLockedError, ForeignDirectoryError
+from stack.errors import DirectoryLockedError, ForeignDirectoryError, UnsuitablePathError
 from stack.vault_keys import ensure_vault_keys
+
+
+@pytest.mark.parametrize("name", ["no UTF-8 \udcff", "a\nb", "\x1b]0;title\x07", "\u202efdp"], ids=ascii)
+def test_a_path_that_settings_cannot_hold_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsuitablePathError, match="rename it"):
+        DataDirectory(tmp_path / name / "data").prepare()
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_second_stack_cannot_use_the_same_directory(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import grpc
 import pytest
-from aiohttp import web
+from aiohttp import BasicAuth, web
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
@@ -63,12 +64,14 @@ class Receiver:
         url: Its address.
         seen: The event ids by message, in the order of their acceptance.
         latencies: Seconds from the event's `timestamp` to its arrival.
+        authorizations: The headers `authorization` of accepted webhooks; empty without one.
         answer: Decides the status; it may wait.
     """
 
     url: str = ""
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     latencies: list[float] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
     answer: Callable[[dict[str, Any]], Awaitable[int]] | None = None
 
     @property
@@ -81,9 +84,15 @@ class Receiver:
         content = json.loads(await request.read())
         status = 200 if self.answer is None else await self.answer(content)
         if status == 200:
+            self.authorizations.append(request.headers.get("authorization", ""))
             self.seen[content["data"].get("messageId", "")].append(request.headers["webhook-id"])
             self.latencies.append(time.time() - float(request.headers["webhook-timestamp"]))
         return web.Response(status=status)
+
+    async def give_token(self, request: web.Request) -> web.Response:
+        """Give a token that names the client and its secret."""
+        client = BasicAuth.decode(request.headers["authorization"])
+        return web.json_response({"access_token": f"{client.password}-of-{client.login}", "token_type": "Bearer"})
 
 
 @asynccontextmanager
@@ -92,6 +101,7 @@ async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/hooks", receiver.take)
+    app.router.add_post("/token", receiver.give_token)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -232,6 +242,9 @@ async def test_a_failing_message_waits_and_the_others_pass(processor: Processor,
         await processor.publish(*(mail_draft() for _ in range(50)))
         await until(lambda: receiver.count >= 50)
         assert "ill" not in receiver.seen
+        async with asyncio.timeout(30):  # The last answers are recorded a moment after they were given.
+            while (await delivery.get(endpoint)).waiting > len(ill):
+                await asyncio.sleep(0.05)
         assert (await delivery.get(endpoint)).waiting == len(ill)
 
         is_well.set()
@@ -272,6 +285,27 @@ async def test_conditions_choose_among_mails_and_a_rate_spreads_them(
         assert time.monotonic() - began > 1.0
         assert {(one,) for one in ids[::2]} == {(*seen,) for seen in receiver.seen.values()}
         assert (20, subjects[0].field) == (endpoint.rate, endpoint.filter.conditions[0].field)
+
+
+async def test_a_receiver_that_asks_for_a_token_gets_one_until_it_is_removed(
+    processor: Processor, start_delivery: Start
+) -> None:
+    async with receiving() as receiver:
+        delivery = await start_delivery()
+        tokens = {"token_url": receiver.url.replace("hooks", "token"), "client_id": "mesh", "client_secret": "word"}
+        endpoint = await delivery.create(receiver.url, client_credentials=tokens)
+        await processor.publish(mail_draft("a"))
+        await until(lambda: receiver.count >= 1)
+
+        assert ["Bearer word-of-mesh"] == receiver.authorizations
+        assert tokens["token_url"] == endpoint.token_url
+        assert not endpoint.HasField("client_certificate_ends_at")
+        named = FieldMask(paths=["client_credentials", "url"])
+        changed = pb2.UpdateEndpointRequest(endpoint_id=endpoint.endpoint_id, url=receiver.url, update_mask=named)
+        updated = (await delivery.stub.UpdateEndpoint(changed, metadata=delivery.key)).endpoint
+        await processor.publish(mail_draft("b"))
+        await until(lambda: receiver.count >= 2)
+        assert ("", ["Bearer word-of-mesh", ""]) == (updated.token_url, receiver.authorizations)
 
 
 async def test_events_from_a_time_on_are_delivered_once_more(processor: Processor, start_delivery: Start) -> None:

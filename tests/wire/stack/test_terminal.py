@@ -120,6 +120,10 @@ COMMANDS = (
     ("workflows", "cancel", ID),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
+    ("search", "offer", "--tenant", ID),
+    ("search-settings", "show", ID),
+    ("search-settings", "enable", ID),
+    ("search-settings", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}
@@ -187,6 +191,16 @@ def test_no_argument_acts_or_is_an_accident(
         assert ACTING.findall(shown) == [], arguments
         assert [line for line in shown.splitlines() if line.startswith("forged")] == [], arguments
         shown.encode()
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "bad\udcff"], ids=ascii)
+def test_no_argument_for_the_simulator_acts(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("127.0.0.1:1", ("simulate", "--", f"--{value}"), tmp_path)
+    shown = "".join(capsys.readouterr())
+
+    assert "An argument for the simulator" in shown
+    assert ACTING.findall(shown) == []
+    assert not (tmp_path / ".mailmesh").exists()
 
 
 def texts_of(value: object) -> Iterator[str]:

@@ -21,7 +21,7 @@ export class TimeInvalid extends Error {
 	}
 }
 
-/** A field for an id with the name of a folder above: every client of HTTP takes it out of the path. */
+/** A field for an id with text that has no form in a path, such as the name of a folder above, which every client takes out. */
 export class IdInvalid extends Error {
 	constructor(label: string) {
 		super(`The field "${label}" has no id. Give it the id of an answer of mailmesh, or check its expression.`);
@@ -52,9 +52,10 @@ export function requestOf(operation: Operation, valueOf: (name: string) => unkno
 	return operation.method === 'GET' ? { method: 'GET', path, query } : { method: operation.method, path, body };
 }
 
-// "." and ".." have no encoded form: the standard for URLs reads `%2e%2e` as `..`, and the call would go elsewhere.
+// "." and ".." have no encoded form: the standard for URLs reads `%2e%2e` as `..`, and the call would go elsewhere. Half of a
+// surrogate pair has none either.
 function segment(field: Field, value: string): string {
-	if (value === '.' || value === '..') throw new IdInvalid(field.label);
+	if (value === '.' || value === '..' || /[\ud800-\udfff]/u.test(value)) throw new IdInvalid(field.label);
 	return encodeURIComponent(value);
 }
 

@@ -1,6 +1,6 @@
 {{- define "mailmesh.labels" -}}
 app.kubernetes.io/name: mailmesh
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .name }}
 {{- end }}
 
@@ -35,7 +35,7 @@ capabilities: {drop: [ALL]}
       name: {{ .root.Release.Name }}-database-app
       key: uri
 {{- else }}
-      name: {{ .root.Values.database.existingSecret }}
+      name: {{ .root.Values.database.existingSecret | quote }}
       key: {{ include "mailmesh.identity" . }}
 {{- end }}
 {{- end }}

@@ -58,7 +58,7 @@ async def read(
     """Read the facts about some messages.
 
     Only the holder of the mailbox writes them, under its fence, and the raise of a fence waits for the last commit of
-    the holder before. What a holder reads therefore stays true until its own next commit, or that commit is refused.
+    the holder before. Facts that a holder reads thus stay true until its own next commit, or that commit is refused.
 
     Args:
         connection: A connection.

@@ -251,3 +251,16 @@ async def test_an_event_of_a_later_release_is_skipped(
     assert [first, last] == await ids(reader)
     with pytest.raises(EventNotFound):
         await reader.event(later, None, BASIC)
+
+
+async def test_events_after_a_cursor_are_counted_up_to_a_number_and_a_time(pool: db.Pool, reader: EventReader) -> None:
+    rare = Selection(tenants=None, event_types=["tenant.disabled"])
+    await put(pool, *(mail_draft() for _ in range(1500)))
+    await put(pool, tenant_draft("a"), mail_draft(), tenant_draft("b"))
+    start = await reader.start("", EARLIEST)
+
+    assert (2, True) == await reader.count(start, rare, most=10, seconds=60)
+    assert (2, True) == await reader.count(start, rare, most=2, seconds=60)
+    assert (1, False) == await reader.count(start, rare, most=1, seconds=60)
+    # Without any time left counting ends at once, and says so.
+    assert (0, False) == await reader.count(start, rare, most=10, seconds=0)

@@ -587,6 +587,136 @@ func (x *EndpointHeader) GetValue() string {
 	return ""
 }
 
+// EndpointClientCertificate is shown to receivers that ask for one (mutual TLS).
+type EndpointClientCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// certificate is the certificate, followed by its intermediates, PEM, at most 32 KiB. It must not have ended.
+	Certificate string `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// key is its private key, PEM, without a passphrase, at most 16 KiB.
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointClientCertificate) Reset() {
+	*x = EndpointClientCertificate{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointClientCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointClientCertificate) ProtoMessage() {}
+
+func (x *EndpointClientCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointClientCertificate.ProtoReflect.Descriptor instead.
+func (*EndpointClientCertificate) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *EndpointClientCertificate) GetCertificate() string {
+	if x != nil {
+		return x.Certificate
+	}
+	return ""
+}
+
+func (x *EndpointClientCertificate) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// EndpointClientCredentials get an access token for the receiver (RFC 6749, section 4.4), which each webhook carries as `Authorization:
+// Bearer`. The client authenticates by HTTP Basic. A token is used until shortly before its end, for an hour at most; after an answer
+// 401 the webhook is sent once more with a new one.
+type EndpointClientCredentials struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// token_url is the address of the token endpoint, by the rules of an endpoint's `url`.
+	TokenUrl string `protobuf:"bytes,1,opt,name=token_url,json=tokenUrl,proto3" json:"token_url,omitempty"`
+	// client_id is the client's id, at most 500 characters.
+	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// client_secret is the client's secret, at most 2000 characters.
+	ClientSecret string `protobuf:"bytes,3,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
+	// scope is the scope to ask for, as the receiver's owner names it, at most 2000 characters. Empty asks for none.
+	Scope         string `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointClientCredentials) Reset() {
+	*x = EndpointClientCredentials{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointClientCredentials) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointClientCredentials) ProtoMessage() {}
+
+func (x *EndpointClientCredentials) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointClientCredentials.ProtoReflect.Descriptor instead.
+func (*EndpointClientCredentials) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EndpointClientCredentials) GetTokenUrl() string {
+	if x != nil {
+		return x.TokenUrl
+	}
+	return ""
+}
+
+func (x *EndpointClientCredentials) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *EndpointClientCredentials) GetClientSecret() string {
+	if x != nil {
+		return x.ClientSecret
+	}
+	return ""
+}
+
+func (x *EndpointClientCredentials) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
 // Endpoint is an address to which events are delivered.
 type Endpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -627,14 +757,18 @@ type Endpoint struct {
 	// position is the cursor in the stream up to which events were read for this endpoint.
 	Position string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
 	// rate is the largest number of requests in a second; 0 means no bound.
-	Rate          int32 `protobuf:"varint,19,opt,name=rate,proto3" json:"rate,omitempty"`
+	Rate int32 `protobuf:"varint,19,opt,name=rate,proto3" json:"rate,omitempty"`
+	// client_certificate_ends_at is the end of the client certificate. Absent without one.
+	ClientCertificateEndsAt *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=client_certificate_ends_at,json=clientCertificateEndsAt,proto3" json:"client_certificate_ends_at,omitempty"`
+	// token_url is the address of the token endpoint of the client credentials. Empty without them.
+	TokenUrl      string `protobuf:"bytes,21,opt,name=token_url,json=tokenUrl,proto3" json:"token_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +780,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +793,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Endpoint) GetEndpointId() string {
@@ -795,6 +929,20 @@ func (x *Endpoint) GetRate() int32 {
 	return 0
 }
 
+func (x *Endpoint) GetClientCertificateEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClientCertificateEndsAt
+	}
+	return nil
+}
+
+func (x *Endpoint) GetTokenUrl() string {
+	if x != nil {
+		return x.TokenUrl
+	}
+	return ""
+}
+
 // Attempt is one attempt to deliver one event.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -826,7 +974,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +986,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +999,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Attempt) GetAttemptId() string {
@@ -955,14 +1103,19 @@ type CreateEndpointRequest struct {
 	// cursor is the point from which events are delivered: a position, "earliest" or "latest". Empty means "latest".
 	Cursor string `protobuf:"bytes,9,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// rate is the largest number of requests in a second, retries included, 1 to 1000. 0 means no bound.
-	Rate          int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rate int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
+	// client_certificate is shown to the receiver. It is stored encrypted and not shown again.
+	ClientCertificate *EndpointClientCertificate `protobuf:"bytes,11,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
+	// client_credentials get access tokens for the receiver; they replace a header Authorization of the endpoint's own. They are stored
+	// encrypted and not shown again.
+	ClientCredentials *EndpointClientCredentials `protobuf:"bytes,12,opt,name=client_credentials,json=clientCredentials,proto3" json:"client_credentials,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CreateEndpointRequest) Reset() {
 	*x = CreateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1127,7 @@ func (x *CreateEndpointRequest) String() string {
 func (*CreateEndpointRequest) ProtoMessage() {}
 
 func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1140,7 @@ func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*CreateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateEndpointRequest) GetUrl() string {
@@ -1060,6 +1213,20 @@ func (x *CreateEndpointRequest) GetRate() int32 {
 	return 0
 }
 
+func (x *CreateEndpointRequest) GetClientCertificate() *EndpointClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+func (x *CreateEndpointRequest) GetClientCredentials() *EndpointClientCredentials {
+	if x != nil {
+		return x.ClientCredentials
+	}
+	return nil
+}
+
 // CreateEndpointResponse contains the endpoint and its signing key.
 type CreateEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1074,7 +1241,7 @@ type CreateEndpointResponse struct {
 
 func (x *CreateEndpointResponse) Reset() {
 	*x = CreateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1253,7 @@ func (x *CreateEndpointResponse) String() string {
 func (*CreateEndpointResponse) ProtoMessage() {}
 
 func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1266,7 @@ func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*CreateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateEndpointResponse) GetEndpoint() *Endpoint {
@@ -1133,7 +1300,7 @@ type ListEndpointsRequest struct {
 
 func (x *ListEndpointsRequest) Reset() {
 	*x = ListEndpointsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1312,7 @@ func (x *ListEndpointsRequest) String() string {
 func (*ListEndpointsRequest) ProtoMessage() {}
 
 func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1325,7 @@ func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListEndpointsRequest) GetPageSize() int32 {
@@ -1195,7 +1362,7 @@ type ListEndpointsResponse struct {
 
 func (x *ListEndpointsResponse) Reset() {
 	*x = ListEndpointsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1374,7 @@ func (x *ListEndpointsResponse) String() string {
 func (*ListEndpointsResponse) ProtoMessage() {}
 
 func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1387,7 @@ func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
@@ -1248,7 +1415,7 @@ type GetEndpointRequest struct {
 
 func (x *GetEndpointRequest) Reset() {
 	*x = GetEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1427,7 @@ func (x *GetEndpointRequest) String() string {
 func (*GetEndpointRequest) ProtoMessage() {}
 
 func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1440,7 @@ func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointRequest.ProtoReflect.Descriptor instead.
 func (*GetEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetEndpointRequest) GetEndpointId() string {
@@ -1294,7 +1461,7 @@ type GetEndpointResponse struct {
 
 func (x *GetEndpointResponse) Reset() {
 	*x = GetEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1473,7 @@ func (x *GetEndpointResponse) String() string {
 func (*GetEndpointResponse) ProtoMessage() {}
 
 func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1486,7 @@ func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointResponse.ProtoReflect.Descriptor instead.
 func (*GetEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetEndpointResponse) GetEndpoint() *Endpoint {
@@ -1348,18 +1515,23 @@ type UpdateEndpointRequest struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// concurrency is the new largest number of requests at the same time.
 	Concurrency int32 `protobuf:"varint,8,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
-	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
-	// "*" names all. A named field that is not set gets its default. Empty means every field that is set.
+	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate",
+	// "client_certificate", "client_credentials"; "*" names all. A named field that is not set gets its default. Empty means every
+	// field that is set.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,9,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// rate is the new largest number of requests in a second. To remove the bound, name "rate" in `update_mask` and leave it 0.
-	Rate          int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rate int32 `protobuf:"varint,10,opt,name=rate,proto3" json:"rate,omitempty"`
+	// client_certificate is the new client certificate. To remove it, name it in `update_mask` and leave it unset.
+	ClientCertificate *EndpointClientCertificate `protobuf:"bytes,11,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
+	// client_credentials are the new client credentials. To remove them, name them in `update_mask` and leave them unset.
+	ClientCredentials *EndpointClientCredentials `protobuf:"bytes,12,opt,name=client_credentials,json=clientCredentials,proto3" json:"client_credentials,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *UpdateEndpointRequest) Reset() {
 	*x = UpdateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1543,7 @@ func (x *UpdateEndpointRequest) String() string {
 func (*UpdateEndpointRequest) ProtoMessage() {}
 
 func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1556,7 @@ func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateEndpointRequest) GetEndpointId() string {
@@ -1457,6 +1629,20 @@ func (x *UpdateEndpointRequest) GetRate() int32 {
 	return 0
 }
 
+func (x *UpdateEndpointRequest) GetClientCertificate() *EndpointClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+func (x *UpdateEndpointRequest) GetClientCredentials() *EndpointClientCredentials {
+	if x != nil {
+		return x.ClientCredentials
+	}
+	return nil
+}
+
 // UpdateEndpointResponse contains the endpoint.
 type UpdateEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1468,7 +1654,7 @@ type UpdateEndpointResponse struct {
 
 func (x *UpdateEndpointResponse) Reset() {
 	*x = UpdateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1666,7 @@ func (x *UpdateEndpointResponse) String() string {
 func (*UpdateEndpointResponse) ProtoMessage() {}
 
 func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1679,7 @@ func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateEndpointResponse) GetEndpoint() *Endpoint {
@@ -1514,7 +1700,7 @@ type PauseEndpointRequest struct {
 
 func (x *PauseEndpointRequest) Reset() {
 	*x = PauseEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1712,7 @@ func (x *PauseEndpointRequest) String() string {
 func (*PauseEndpointRequest) ProtoMessage() {}
 
 func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1725,7 @@ func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointRequest.ProtoReflect.Descriptor instead.
 func (*PauseEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PauseEndpointRequest) GetEndpointId() string {
@@ -1560,7 +1746,7 @@ type PauseEndpointResponse struct {
 
 func (x *PauseEndpointResponse) Reset() {
 	*x = PauseEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1758,7 @@ func (x *PauseEndpointResponse) String() string {
 func (*PauseEndpointResponse) ProtoMessage() {}
 
 func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1771,7 @@ func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointResponse.ProtoReflect.Descriptor instead.
 func (*PauseEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PauseEndpointResponse) GetEndpoint() *Endpoint {
@@ -1608,7 +1794,7 @@ type ResumeEndpointRequest struct {
 
 func (x *ResumeEndpointRequest) Reset() {
 	*x = ResumeEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1806,7 @@ func (x *ResumeEndpointRequest) String() string {
 func (*ResumeEndpointRequest) ProtoMessage() {}
 
 func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1819,7 @@ func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointRequest.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResumeEndpointRequest) GetEndpointId() string {
@@ -1661,7 +1847,7 @@ type ResumeEndpointResponse struct {
 
 func (x *ResumeEndpointResponse) Reset() {
 	*x = ResumeEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1859,7 @@ func (x *ResumeEndpointResponse) String() string {
 func (*ResumeEndpointResponse) ProtoMessage() {}
 
 func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1872,7 @@ func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointResponse.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeEndpointResponse) GetEndpoint() *Endpoint {
@@ -1707,7 +1893,7 @@ type DeleteEndpointRequest struct {
 
 func (x *DeleteEndpointRequest) Reset() {
 	*x = DeleteEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1905,7 @@ func (x *DeleteEndpointRequest) String() string {
 func (*DeleteEndpointRequest) ProtoMessage() {}
 
 func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1918,7 @@ func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteEndpointRequest) GetEndpointId() string {
@@ -1751,7 +1937,7 @@ type DeleteEndpointResponse struct {
 
 func (x *DeleteEndpointResponse) Reset() {
 	*x = DeleteEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1949,7 @@ func (x *DeleteEndpointResponse) String() string {
 func (*DeleteEndpointResponse) ProtoMessage() {}
 
 func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1962,7 @@ func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointResponse.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
 }
 
 // TestEndpointRequest identifies an endpoint.
@@ -1790,7 +1976,7 @@ type TestEndpointRequest struct {
 
 func (x *TestEndpointRequest) Reset() {
 	*x = TestEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1988,7 @@ func (x *TestEndpointRequest) String() string {
 func (*TestEndpointRequest) ProtoMessage() {}
 
 func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +2001,7 @@ func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointRequest.ProtoReflect.Descriptor instead.
 func (*TestEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TestEndpointRequest) GetEndpointId() string {
@@ -1836,7 +2022,7 @@ type TestEndpointResponse struct {
 
 func (x *TestEndpointResponse) Reset() {
 	*x = TestEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2034,7 @@ func (x *TestEndpointResponse) String() string {
 func (*TestEndpointResponse) ProtoMessage() {}
 
 func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2047,7 @@ func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointResponse.ProtoReflect.Descriptor instead.
 func (*TestEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TestEndpointResponse) GetAttempt() *Attempt {
@@ -1890,7 +2076,7 @@ type ListAttemptsRequest struct {
 
 func (x *ListAttemptsRequest) Reset() {
 	*x = ListAttemptsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2088,7 @@ func (x *ListAttemptsRequest) String() string {
 func (*ListAttemptsRequest) ProtoMessage() {}
 
 func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2101,7 @@ func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttemptsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListAttemptsRequest) GetEndpointId() string {
@@ -1959,7 +2145,7 @@ type ListAttemptsResponse struct {
 
 func (x *ListAttemptsResponse) Reset() {
 	*x = ListAttemptsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1971,7 +2157,7 @@ func (x *ListAttemptsResponse) String() string {
 func (*ListAttemptsResponse) ProtoMessage() {}
 
 func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2170,7 @@ func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttemptsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListAttemptsResponse) GetAttempts() []*Attempt {
@@ -2014,7 +2200,7 @@ type RotateEndpointKeyRequest struct {
 
 func (x *RotateEndpointKeyRequest) Reset() {
 	*x = RotateEndpointKeyRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2212,7 @@ func (x *RotateEndpointKeyRequest) String() string {
 func (*RotateEndpointKeyRequest) ProtoMessage() {}
 
 func (x *RotateEndpointKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2225,7 @@ func (x *RotateEndpointKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEndpointKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateEndpointKeyRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RotateEndpointKeyRequest) GetEndpointId() string {
@@ -2069,7 +2255,7 @@ type RotateEndpointKeyResponse struct {
 
 func (x *RotateEndpointKeyResponse) Reset() {
 	*x = RotateEndpointKeyResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2081,7 +2267,7 @@ func (x *RotateEndpointKeyResponse) String() string {
 func (*RotateEndpointKeyResponse) ProtoMessage() {}
 
 func (x *RotateEndpointKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2094,7 +2280,7 @@ func (x *RotateEndpointKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEndpointKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateEndpointKeyResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{24}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RotateEndpointKeyResponse) GetEndpoint() *Endpoint {
@@ -2124,7 +2310,7 @@ type RetryAttemptRequest struct {
 
 func (x *RetryAttemptRequest) Reset() {
 	*x = RetryAttemptRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2322,7 @@ func (x *RetryAttemptRequest) String() string {
 func (*RetryAttemptRequest) ProtoMessage() {}
 
 func (x *RetryAttemptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2335,7 @@ func (x *RetryAttemptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryAttemptRequest.ProtoReflect.Descriptor instead.
 func (*RetryAttemptRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{25}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetryAttemptRequest) GetEndpointId() string {
@@ -2175,7 +2361,7 @@ type RetryAttemptResponse struct {
 
 func (x *RetryAttemptResponse) Reset() {
 	*x = RetryAttemptResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2373,7 @@ func (x *RetryAttemptResponse) String() string {
 func (*RetryAttemptResponse) ProtoMessage() {}
 
 func (x *RetryAttemptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2386,7 @@ func (x *RetryAttemptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryAttemptResponse.ProtoReflect.Descriptor instead.
 func (*RetryAttemptResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{26}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{28}
 }
 
 // RecoverEndpointRequest selects exhausted deliveries, or events.
@@ -2213,9 +2399,10 @@ type RecoverEndpointRequest struct {
 	// dry_run counts the deliveries and changes nothing.
 	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-	// once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
-	// event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
-	// `exhausted_from`.
+	// once more, delivered, exhausted, failed and waiting ones alike, in order per message. An event that waits or is under way at
+	// that time may arrive before its message's earlier events; then it arrives again behind them, so that the last event of a message
+	// is the last one that arrives. An event that waits keeps its schedule, and its message's other events wait with it. A position
+	// that is earlier stays. It excludes `exhausted_from`.
 	EventsFrom    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=events_from,json=eventsFrom,proto3" json:"events_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2223,7 +2410,7 @@ type RecoverEndpointRequest struct {
 
 func (x *RecoverEndpointRequest) Reset() {
 	*x = RecoverEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2422,7 @@ func (x *RecoverEndpointRequest) String() string {
 func (*RecoverEndpointRequest) ProtoMessage() {}
 
 func (x *RecoverEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2435,7 @@ func (x *RecoverEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverEndpointRequest.ProtoReflect.Descriptor instead.
 func (*RecoverEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{27}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RecoverEndpointRequest) GetEndpointId() string {
@@ -2284,14 +2471,17 @@ type RecoverEndpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
 	// filter's tenants, providers and types select, 100,000 at most.
-	Deliveries    int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Deliveries int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// has_more is true if counting events ended early, at 100,000 or after three seconds: there are at least `deliveries`. All of them
+	// are delivered.
+	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecoverEndpointResponse) Reset() {
 	*x = RecoverEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2493,7 @@ func (x *RecoverEndpointResponse) String() string {
 func (*RecoverEndpointResponse) ProtoMessage() {}
 
 func (x *RecoverEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[28]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2506,7 @@ func (x *RecoverEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverEndpointResponse.ProtoReflect.Descriptor instead.
 func (*RecoverEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{28}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RecoverEndpointResponse) GetDeliveries() int64 {
@@ -2324,6 +2514,13 @@ func (x *RecoverEndpointResponse) GetDeliveries() int64 {
 		return x.Deliveries
 	}
 	return 0
+}
+
+func (x *RecoverEndpointResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
 }
 
 var File_mailmesh_delivery_v1_endpoint_service_proto protoreflect.FileDescriptor
@@ -2348,7 +2545,15 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"is_negated\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\tisNegated\"F\n" +
 	"\x0eEndpointHeader\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
-	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\xac\x06\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"^\n" +
+	"\x19EndpointClientCertificate\x12&\n" +
+	"\vcertificate\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\vcertificate\x12\x19\n" +
+	"\x03key\x18\x02 \x01(\tB\a\xe2A\x01\x02\x80\x01\x01R\x03key\"\xab\x01\n" +
+	"\x19EndpointClientCredentials\x12!\n" +
+	"\ttoken_url\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btokenUrl\x12!\n" +
+	"\tclient_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\bclientId\x12,\n" +
+	"\rclient_secret\x18\x03 \x01(\tB\a\xe2A\x01\x02\x80\x01\x01R\fclientSecret\x12\x1a\n" +
+	"\x05scope\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x05scope\"\xa2\a\n" +
 	"\bEndpoint\x12\x1f\n" +
 	"\vendpoint_id\x18\x01 \x01(\tR\n" +
 	"endpointId\x12!\n" +
@@ -2372,7 +2577,9 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\awaiting\x18\x10 \x01(\x03R\awaiting\x12\x1c\n" +
 	"\texhausted\x18\x11 \x01(\x03R\texhausted\x12\x1a\n" +
 	"\bposition\x18\x12 \x01(\tR\bposition\x12\x12\n" +
-	"\x04rate\x18\x13 \x01(\x05R\x04rate\"\xb8\x03\n" +
+	"\x04rate\x18\x13 \x01(\x05R\x04rate\x12W\n" +
+	"\x1aclient_certificate_ends_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\x17clientCertificateEndsAt\x12\x1b\n" +
+	"\ttoken_url\x18\x15 \x01(\tR\btokenUrl\"\xb8\x03\n" +
 	"\aAttempt\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -2388,7 +2595,7 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06answer\x18\n" +
 	" \x01(\tR\x06answer\x12B\n" +
-	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\x88\x04\n" +
+	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\xd4\x05\n" +
 	"\x15CreateEndpointRequest\x12\x16\n" +
 	"\x03url\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x03url\x12'\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12B\n" +
@@ -2400,7 +2607,9 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\tsignature\x18\b \x01(\x0e2'.mailmesh.delivery.v1.EndpointSignatureB\x04\xe2A\x01\x01R\tsignature\x12\x1c\n" +
 	"\x06cursor\x18\t \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12\x18\n" +
 	"\x04rate\x18\n" +
-	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\"u\n" +
+	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\x12d\n" +
+	"\x12client_certificate\x18\v \x01(\v2/.mailmesh.delivery.v1.EndpointClientCertificateB\x04\xe2A\x01\x01R\x11clientCertificate\x12d\n" +
+	"\x12client_credentials\x18\f \x01(\v2/.mailmesh.delivery.v1.EndpointClientCredentialsB\x04\xe2A\x01\x01R\x11clientCredentials\"u\n" +
 	"\x16CreateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\x12\x1f\n" +
 	"\vsigning_key\x18\x02 \x01(\tR\n" +
@@ -2417,7 +2626,7 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\"Q\n" +
 	"\x13GetEndpointResponse\x12:\n" +
-	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\x87\x04\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\xd3\x05\n" +
 	"\x15UpdateEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\x12\x16\n" +
@@ -2431,7 +2640,9 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\t \x01(\v2\x1a.google.protobuf.FieldMaskB\x04\xe2A\x01\x01R\n" +
 	"updateMask\x12\x18\n" +
 	"\x04rate\x18\n" +
-	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\"T\n" +
+	" \x01(\x05B\x04\xe2A\x01\x01R\x04rate\x12d\n" +
+	"\x12client_certificate\x18\v \x01(\v2/.mailmesh.delivery.v1.EndpointClientCertificateB\x04\xe2A\x01\x01R\x11clientCertificate\x12d\n" +
+	"\x12client_credentials\x18\f \x01(\v2/.mailmesh.delivery.v1.EndpointClientCredentialsB\x04\xe2A\x01\x01R\x11clientCredentials\"T\n" +
 	"\x16UpdateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"=\n" +
 	"\x14PauseEndpointRequest\x12%\n" +
@@ -2484,11 +2695,12 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x0eexhausted_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\rexhaustedFrom\x12\x1d\n" +
 	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\x12A\n" +
 	"\vevents_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\n" +
-	"eventsFrom\"9\n" +
+	"eventsFrom\"T\n" +
 	"\x17RecoverEndpointResponse\x12\x1e\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\x03R\n" +
-	"deliveries*\xb7\x01\n" +
+	"deliveries\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore*\xb7\x01\n" +
 	"\rEndpointState\x12\x1e\n" +
 	"\x1aENDPOINT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ENDPOINT_STATE_ACTIVE\x10\x01\x12\x1a\n" +
@@ -2550,7 +2762,7 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_mailmesh_delivery_v1_endpoint_service_proto_goTypes = []any{
 	(EndpointState)(0),                // 0: mailmesh.delivery.v1.EndpointState
 	(EndpointView)(0),                 // 1: mailmesh.delivery.v1.EndpointView
@@ -2561,35 +2773,37 @@ var file_mailmesh_delivery_v1_endpoint_service_proto_goTypes = []any{
 	(*EndpointFilter)(nil),            // 6: mailmesh.delivery.v1.EndpointFilter
 	(*EndpointCondition)(nil),         // 7: mailmesh.delivery.v1.EndpointCondition
 	(*EndpointHeader)(nil),            // 8: mailmesh.delivery.v1.EndpointHeader
-	(*Endpoint)(nil),                  // 9: mailmesh.delivery.v1.Endpoint
-	(*Attempt)(nil),                   // 10: mailmesh.delivery.v1.Attempt
-	(*CreateEndpointRequest)(nil),     // 11: mailmesh.delivery.v1.CreateEndpointRequest
-	(*CreateEndpointResponse)(nil),    // 12: mailmesh.delivery.v1.CreateEndpointResponse
-	(*ListEndpointsRequest)(nil),      // 13: mailmesh.delivery.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),     // 14: mailmesh.delivery.v1.ListEndpointsResponse
-	(*GetEndpointRequest)(nil),        // 15: mailmesh.delivery.v1.GetEndpointRequest
-	(*GetEndpointResponse)(nil),       // 16: mailmesh.delivery.v1.GetEndpointResponse
-	(*UpdateEndpointRequest)(nil),     // 17: mailmesh.delivery.v1.UpdateEndpointRequest
-	(*UpdateEndpointResponse)(nil),    // 18: mailmesh.delivery.v1.UpdateEndpointResponse
-	(*PauseEndpointRequest)(nil),      // 19: mailmesh.delivery.v1.PauseEndpointRequest
-	(*PauseEndpointResponse)(nil),     // 20: mailmesh.delivery.v1.PauseEndpointResponse
-	(*ResumeEndpointRequest)(nil),     // 21: mailmesh.delivery.v1.ResumeEndpointRequest
-	(*ResumeEndpointResponse)(nil),    // 22: mailmesh.delivery.v1.ResumeEndpointResponse
-	(*DeleteEndpointRequest)(nil),     // 23: mailmesh.delivery.v1.DeleteEndpointRequest
-	(*DeleteEndpointResponse)(nil),    // 24: mailmesh.delivery.v1.DeleteEndpointResponse
-	(*TestEndpointRequest)(nil),       // 25: mailmesh.delivery.v1.TestEndpointRequest
-	(*TestEndpointResponse)(nil),      // 26: mailmesh.delivery.v1.TestEndpointResponse
-	(*ListAttemptsRequest)(nil),       // 27: mailmesh.delivery.v1.ListAttemptsRequest
-	(*ListAttemptsResponse)(nil),      // 28: mailmesh.delivery.v1.ListAttemptsResponse
-	(*RotateEndpointKeyRequest)(nil),  // 29: mailmesh.delivery.v1.RotateEndpointKeyRequest
-	(*RotateEndpointKeyResponse)(nil), // 30: mailmesh.delivery.v1.RotateEndpointKeyResponse
-	(*RetryAttemptRequest)(nil),       // 31: mailmesh.delivery.v1.RetryAttemptRequest
-	(*RetryAttemptResponse)(nil),      // 32: mailmesh.delivery.v1.RetryAttemptResponse
-	(*RecoverEndpointRequest)(nil),    // 33: mailmesh.delivery.v1.RecoverEndpointRequest
-	(*RecoverEndpointResponse)(nil),   // 34: mailmesh.delivery.v1.RecoverEndpointResponse
-	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),     // 36: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),     // 37: google.protobuf.FieldMask
+	(*EndpointClientCertificate)(nil), // 9: mailmesh.delivery.v1.EndpointClientCertificate
+	(*EndpointClientCredentials)(nil), // 10: mailmesh.delivery.v1.EndpointClientCredentials
+	(*Endpoint)(nil),                  // 11: mailmesh.delivery.v1.Endpoint
+	(*Attempt)(nil),                   // 12: mailmesh.delivery.v1.Attempt
+	(*CreateEndpointRequest)(nil),     // 13: mailmesh.delivery.v1.CreateEndpointRequest
+	(*CreateEndpointResponse)(nil),    // 14: mailmesh.delivery.v1.CreateEndpointResponse
+	(*ListEndpointsRequest)(nil),      // 15: mailmesh.delivery.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),     // 16: mailmesh.delivery.v1.ListEndpointsResponse
+	(*GetEndpointRequest)(nil),        // 17: mailmesh.delivery.v1.GetEndpointRequest
+	(*GetEndpointResponse)(nil),       // 18: mailmesh.delivery.v1.GetEndpointResponse
+	(*UpdateEndpointRequest)(nil),     // 19: mailmesh.delivery.v1.UpdateEndpointRequest
+	(*UpdateEndpointResponse)(nil),    // 20: mailmesh.delivery.v1.UpdateEndpointResponse
+	(*PauseEndpointRequest)(nil),      // 21: mailmesh.delivery.v1.PauseEndpointRequest
+	(*PauseEndpointResponse)(nil),     // 22: mailmesh.delivery.v1.PauseEndpointResponse
+	(*ResumeEndpointRequest)(nil),     // 23: mailmesh.delivery.v1.ResumeEndpointRequest
+	(*ResumeEndpointResponse)(nil),    // 24: mailmesh.delivery.v1.ResumeEndpointResponse
+	(*DeleteEndpointRequest)(nil),     // 25: mailmesh.delivery.v1.DeleteEndpointRequest
+	(*DeleteEndpointResponse)(nil),    // 26: mailmesh.delivery.v1.DeleteEndpointResponse
+	(*TestEndpointRequest)(nil),       // 27: mailmesh.delivery.v1.TestEndpointRequest
+	(*TestEndpointResponse)(nil),      // 28: mailmesh.delivery.v1.TestEndpointResponse
+	(*ListAttemptsRequest)(nil),       // 29: mailmesh.delivery.v1.ListAttemptsRequest
+	(*ListAttemptsResponse)(nil),      // 30: mailmesh.delivery.v1.ListAttemptsResponse
+	(*RotateEndpointKeyRequest)(nil),  // 31: mailmesh.delivery.v1.RotateEndpointKeyRequest
+	(*RotateEndpointKeyResponse)(nil), // 32: mailmesh.delivery.v1.RotateEndpointKeyResponse
+	(*RetryAttemptRequest)(nil),       // 33: mailmesh.delivery.v1.RetryAttemptRequest
+	(*RetryAttemptResponse)(nil),      // 34: mailmesh.delivery.v1.RetryAttemptResponse
+	(*RecoverEndpointRequest)(nil),    // 35: mailmesh.delivery.v1.RecoverEndpointRequest
+	(*RecoverEndpointResponse)(nil),   // 36: mailmesh.delivery.v1.RecoverEndpointResponse
+	(*durationpb.Duration)(nil),       // 37: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),     // 39: google.protobuf.FieldMask
 }
 var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
 	7,  // 0: mailmesh.delivery.v1.EndpointFilter.conditions:type_name -> mailmesh.delivery.v1.EndpointCondition
@@ -2597,67 +2811,72 @@ var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
 	4,  // 2: mailmesh.delivery.v1.EndpointCondition.test:type_name -> mailmesh.delivery.v1.EndpointConditionTest
 	6,  // 3: mailmesh.delivery.v1.Endpoint.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 4: mailmesh.delivery.v1.Endpoint.view:type_name -> mailmesh.delivery.v1.EndpointView
-	35, // 5: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
+	37, // 5: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
 	2,  // 6: mailmesh.delivery.v1.Endpoint.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
 	0,  // 7: mailmesh.delivery.v1.Endpoint.state:type_name -> mailmesh.delivery.v1.EndpointState
-	36, // 8: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
-	36, // 9: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
-	36, // 10: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
-	36, // 11: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	35, // 12: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
-	5,  // 13: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
-	36, // 14: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
-	6,  // 15: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
-	1,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	8,  // 17: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	35, // 18: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 19: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
-	9,  // 20: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	9,  // 21: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
-	9,  // 22: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 23: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
-	1,  // 24: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	8,  // 25: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	35, // 26: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	37, // 27: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
-	9,  // 28: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	9,  // 29: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	9,  // 30: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	10, // 31: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
-	10, // 32: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
-	35, // 33: mailmesh.delivery.v1.RotateEndpointKeyRequest.overlap:type_name -> google.protobuf.Duration
-	9,  // 34: mailmesh.delivery.v1.RotateEndpointKeyResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	36, // 35: mailmesh.delivery.v1.RecoverEndpointRequest.exhausted_from:type_name -> google.protobuf.Timestamp
-	36, // 36: mailmesh.delivery.v1.RecoverEndpointRequest.events_from:type_name -> google.protobuf.Timestamp
-	11, // 37: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
-	13, // 38: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
-	15, // 39: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
-	17, // 40: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
-	19, // 41: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
-	21, // 42: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
-	23, // 43: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
-	25, // 44: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
-	27, // 45: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
-	29, // 46: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:input_type -> mailmesh.delivery.v1.RotateEndpointKeyRequest
-	31, // 47: mailmesh.delivery.v1.EndpointService.RetryAttempt:input_type -> mailmesh.delivery.v1.RetryAttemptRequest
-	33, // 48: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:input_type -> mailmesh.delivery.v1.RecoverEndpointRequest
-	12, // 49: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
-	14, // 50: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
-	16, // 51: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
-	18, // 52: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
-	20, // 53: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
-	22, // 54: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
-	24, // 55: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
-	26, // 56: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
-	28, // 57: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
-	30, // 58: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:output_type -> mailmesh.delivery.v1.RotateEndpointKeyResponse
-	32, // 59: mailmesh.delivery.v1.EndpointService.RetryAttempt:output_type -> mailmesh.delivery.v1.RetryAttemptResponse
-	34, // 60: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:output_type -> mailmesh.delivery.v1.RecoverEndpointResponse
-	49, // [49:61] is the sub-list for method output_type
-	37, // [37:49] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	38, // 8: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
+	38, // 9: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
+	38, // 10: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
+	38, // 11: mailmesh.delivery.v1.Endpoint.client_certificate_ends_at:type_name -> google.protobuf.Timestamp
+	38, // 12: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	37, // 13: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	5,  // 14: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
+	38, // 15: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
+	6,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
+	1,  // 17: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
+	8,  // 18: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	37, // 19: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	2,  // 20: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
+	9,  // 21: mailmesh.delivery.v1.CreateEndpointRequest.client_certificate:type_name -> mailmesh.delivery.v1.EndpointClientCertificate
+	10, // 22: mailmesh.delivery.v1.CreateEndpointRequest.client_credentials:type_name -> mailmesh.delivery.v1.EndpointClientCredentials
+	11, // 23: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	11, // 24: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
+	11, // 25: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 26: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
+	1,  // 27: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
+	8,  // 28: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	37, // 29: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	39, // 30: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9,  // 31: mailmesh.delivery.v1.UpdateEndpointRequest.client_certificate:type_name -> mailmesh.delivery.v1.EndpointClientCertificate
+	10, // 32: mailmesh.delivery.v1.UpdateEndpointRequest.client_credentials:type_name -> mailmesh.delivery.v1.EndpointClientCredentials
+	11, // 33: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	11, // 34: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	11, // 35: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	12, // 36: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
+	12, // 37: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
+	37, // 38: mailmesh.delivery.v1.RotateEndpointKeyRequest.overlap:type_name -> google.protobuf.Duration
+	11, // 39: mailmesh.delivery.v1.RotateEndpointKeyResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	38, // 40: mailmesh.delivery.v1.RecoverEndpointRequest.exhausted_from:type_name -> google.protobuf.Timestamp
+	38, // 41: mailmesh.delivery.v1.RecoverEndpointRequest.events_from:type_name -> google.protobuf.Timestamp
+	13, // 42: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
+	15, // 43: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
+	17, // 44: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
+	19, // 45: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
+	21, // 46: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
+	23, // 47: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
+	25, // 48: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
+	27, // 49: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
+	29, // 50: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
+	31, // 51: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:input_type -> mailmesh.delivery.v1.RotateEndpointKeyRequest
+	33, // 52: mailmesh.delivery.v1.EndpointService.RetryAttempt:input_type -> mailmesh.delivery.v1.RetryAttemptRequest
+	35, // 53: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:input_type -> mailmesh.delivery.v1.RecoverEndpointRequest
+	14, // 54: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
+	16, // 55: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
+	18, // 56: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
+	20, // 57: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
+	22, // 58: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
+	24, // 59: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
+	26, // 60: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
+	28, // 61: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
+	30, // 62: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
+	32, // 63: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:output_type -> mailmesh.delivery.v1.RotateEndpointKeyResponse
+	34, // 64: mailmesh.delivery.v1.EndpointService.RetryAttempt:output_type -> mailmesh.delivery.v1.RetryAttemptResponse
+	36, // 65: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:output_type -> mailmesh.delivery.v1.RecoverEndpointResponse
+	54, // [54:66] is the sub-list for method output_type
+	42, // [42:54] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_delivery_v1_endpoint_service_proto_init() }
@@ -2671,7 +2890,7 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc), len(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -59,8 +59,8 @@ type EndpointServiceClient interface {
 	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
 	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-	// whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+	// ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(ctx context.Context, in *ResumeEndpointRequest, opts ...grpc.CallOption) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.
 	DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*DeleteEndpointResponse, error)
@@ -72,11 +72,11 @@ type EndpointServiceClient interface {
 	// RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
 	// change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
 	RotateEndpointKey(ctx context.Context, in *RotateEndpointKeyRequest, opts ...grpc.CallOption) (*RotateEndpointKeyResponse, error)
-	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+	// comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
 	RetryAttempt(ctx context.Context, in *RetryAttemptRequest, opts ...grpc.CallOption) (*RetryAttemptResponse, error)
 	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-	// on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+	// on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
 	// `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	RecoverEndpoint(ctx context.Context, in *RecoverEndpointRequest, opts ...grpc.CallOption) (*RecoverEndpointResponse, error)
 }
@@ -235,8 +235,8 @@ type EndpointServiceServer interface {
 	PauseEndpoint(context.Context, *PauseEndpointRequest) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
 	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-	// whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+	// ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(context.Context, *ResumeEndpointRequest) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.
 	DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*DeleteEndpointResponse, error)
@@ -248,11 +248,11 @@ type EndpointServiceServer interface {
 	// RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
 	// change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
 	RotateEndpointKey(context.Context, *RotateEndpointKeyRequest) (*RotateEndpointKeyResponse, error)
-	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+	// comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
 	RetryAttempt(context.Context, *RetryAttemptRequest) (*RetryAttemptResponse, error)
 	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-	// on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+	// on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
 	// `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	RecoverEndpoint(context.Context, *RecoverEndpointRequest) (*RecoverEndpointResponse, error)
 	mustEmbedUnimplementedEndpointServiceServer()

@@ -858,6 +858,24 @@ const (
 	// Do: Repeat the call later; run more processes of Workflows.
 	// Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_WORKFLOW_QUEUE_FULL ErrorReason = 243
+	// SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant's mail is not indexed.
+	// Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+	// Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SEARCH_NOT_ENABLED ErrorReason = 236
+	// SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+	// Do: Change the query by the rules of `SearchMailRequest.query`.
+	// Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+	ErrorReason_ERROR_REASON_SEARCH_QUERY_INVALID ErrorReason = 237
+	// SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+	//
+	// When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+	// Do: Add a rarer word, an address or a span of time, and repeat the call.
+	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
 )
 
 // Enum value maps for ErrorReason.
@@ -1001,6 +1019,9 @@ var (
 		241: "ERROR_REASON_WORKFLOW_RUN_ENDED",
 		242: "ERROR_REASON_WORKFLOW_NOT_WAITING",
 		243: "ERROR_REASON_WORKFLOW_QUEUE_FULL",
+		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
+		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
+		238: "ERROR_REASON_SEARCH_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1141,6 +1162,9 @@ var (
 		"ERROR_REASON_WORKFLOW_RUN_ENDED":             241,
 		"ERROR_REASON_WORKFLOW_NOT_WAITING":           242,
 		"ERROR_REASON_WORKFLOW_QUEUE_FULL":            243,
+		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
+		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
+		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
 	}
 )
 
@@ -1175,7 +1199,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x94)\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x85*\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1315,7 +1339,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_WORKFLOW_RUN_NOT_FOUND\x10\xf4\x01\x12$\n" +
 	"\x1fERROR_REASON_WORKFLOW_RUN_ENDED\x10\xf1\x01\x12&\n" +
 	"!ERROR_REASON_WORKFLOW_NOT_WAITING\x10\xf2\x01\x12%\n" +
-	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01B\x1f\n" +
+	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01\x12$\n" +
+	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
+	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

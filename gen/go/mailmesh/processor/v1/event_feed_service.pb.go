@@ -517,7 +517,10 @@ type LocateFeedResponse struct {
 	// cursor is the position before the first of these events.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// events is the number of events after it that the filter selects, 100,000 at most.
-	Events        int64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	Events int64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	// has_more is true if counting ended before the end of the stream: there are at least `events`. It ends at 100,000, or after three
+	// seconds.
+	HasMore       bool `protobuf:"varint,3,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -564,6 +567,13 @@ func (x *LocateFeedResponse) GetEvents() int64 {
 		return x.Events
 	}
 	return 0
+}
+
+func (x *LocateFeedResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
 }
 
 // GetFeedEventRequest identifies an event.
@@ -699,10 +709,11 @@ const file_mailmesh_processor_v1_event_feed_service_proto_rawDesc = "" +
 	"\vevents_from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\n" +
 	"eventsFrom\x12\x1c\n" +
 	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
-	"\x06filter\x18\x03 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\"D\n" +
+	"\x06filter\x18\x03 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\"_\n" +
 	"\x12LocateFeedResponse\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x16\n" +
-	"\x06events\x18\x02 \x01(\x03R\x06events\"r\n" +
+	"\x06events\x18\x02 \x01(\x03R\x06events\x12\x19\n" +
+	"\bhas_more\x18\x03 \x01(\bR\ahasMore\"r\n" +
 	"\x13GetFeedEventRequest\x12\x1f\n" +
 	"\bevent_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aeventId\x12:\n" +
 	"\x04view\x18\x02 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\"J\n" +

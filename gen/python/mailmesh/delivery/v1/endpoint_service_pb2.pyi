@@ -320,6 +320,69 @@ class EndpointHeader(_message.Message):
 Global___EndpointHeader: _TypeAlias = EndpointHeader  # noqa: Y015
 
 @_typing.final
+class EndpointClientCertificate(_message.Message):
+    """EndpointClientCertificate is shown to receivers that ask for one (mutual TLS)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.str
+    """certificate is the certificate, followed by its intermediates, PEM, at most 32 KiB. It must not have ended."""
+    key: _builtins.str
+    """key is its private key, PEM, without a passphrase, at most 16 KiB."""
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointClientCertificate: _TypeAlias = EndpointClientCertificate  # noqa: Y015
+
+@_typing.final
+class EndpointClientCredentials(_message.Message):
+    """EndpointClientCredentials get an access token for the receiver (RFC 6749, section 4.4), which each webhook carries as `Authorization:
+    Bearer`. The client authenticates by HTTP Basic. A token is used until shortly before its end, for an hour at most; after an answer
+    401 the webhook is sent once more with a new one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_URL_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    token_url: _builtins.str
+    """token_url is the address of the token endpoint, by the rules of an endpoint's `url`."""
+    client_id: _builtins.str
+    """client_id is the client's id, at most 500 characters."""
+    client_secret: _builtins.str
+    """client_secret is the client's secret, at most 2000 characters."""
+    scope: _builtins.str
+    """scope is the scope to ask for, as the receiver's owner names it, at most 2000 characters. Empty asks for none."""
+    def __init__(
+        self,
+        *,
+        token_url: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        client_secret: _builtins.str = ...,
+        scope: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "client_secret", b"client_secret", "scope", b"scope", "token_url", b"token_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointClientCredentials: _TypeAlias = EndpointClientCredentials  # noqa: Y015
+
+@_typing.final
 class Endpoint(_message.Message):
     """Endpoint is an address to which events are delivered."""
 
@@ -344,6 +407,8 @@ class Endpoint(_message.Message):
     EXHAUSTED_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
+    CLIENT_CERTIFICATE_ENDS_AT_FIELD_NUMBER: _builtins.int
+    TOKEN_URL_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is mailmesh's UUID of the endpoint."""
     display_name: _builtins.str
@@ -370,6 +435,8 @@ class Endpoint(_message.Message):
     """position is the cursor in the stream up to which events were read for this endpoint."""
     rate: _builtins.int
     """rate is the largest number of requests in a second; 0 means no bound."""
+    token_url: _builtins.str
+    """token_url is the address of the token endpoint of the client credentials. Empty without them."""
     @_builtins.property
     def filter(self) -> Global___EndpointFilter:
         """filter selects the events."""
@@ -394,6 +461,10 @@ class Endpoint(_message.Message):
     def succeeded_at(self) -> _timestamp_pb2.Timestamp:
         """succeeded_at is the time of the last success. Absent before the first."""
 
+    @_builtins.property
+    def client_certificate_ends_at(self) -> _timestamp_pb2.Timestamp:
+        """client_certificate_ends_at is the end of the client certificate. Absent without one."""
+
     def __init__(
         self,
         *,
@@ -416,10 +487,12 @@ class Endpoint(_message.Message):
         exhausted: _builtins.int = ...,
         position: _builtins.str = ...,
         rate: _builtins.int = ...,
+        client_certificate_ends_at: _timestamp_pb2.Timestamp | None = ...,
+        token_url: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "failing_since", b"failing_since", "filter", b"filter", "succeeded_at", b"succeeded_at", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificate_ends_at", b"client_certificate_ends_at", "created_at", b"created_at", "failing_since", b"failing_since", "filter", b"filter", "succeeded_at", b"succeeded_at", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "created_at", b"created_at", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "exhausted", b"exhausted", "failing_since", b"failing_since", "filter", b"filter", "header_names", b"header_names", "position", b"position", "public_key", b"public_key", "rate", b"rate", "reason", b"reason", "signature", b"signature", "state", b"state", "succeeded_at", b"succeeded_at", "timeout", b"timeout", "url", b"url", "view", b"view", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_certificate_ends_at", b"client_certificate_ends_at", "concurrency", b"concurrency", "created_at", b"created_at", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "exhausted", b"exhausted", "failing_since", b"failing_since", "filter", b"filter", "header_names", b"header_names", "position", b"position", "public_key", b"public_key", "rate", b"rate", "reason", b"reason", "signature", b"signature", "state", b"state", "succeeded_at", b"succeeded_at", "timeout", b"timeout", "token_url", b"token_url", "url", b"url", "view", b"view", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -509,6 +582,8 @@ class CreateEndpointRequest(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
+    CLIENT_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    CLIENT_CREDENTIALS_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """url is the address: https, at most 2048 characters, without user, password and fragment. http is accepted only in networks
     that the operator allows.
@@ -539,6 +614,16 @@ class CreateEndpointRequest(_message.Message):
     def timeout(self) -> _duration_pb2.Duration:
         """timeout is the longest time for an answer, 1 to 30 seconds. Absent means 15 seconds."""
 
+    @_builtins.property
+    def client_certificate(self) -> Global___EndpointClientCertificate:
+        """client_certificate is shown to the receiver. It is stored encrypted and not shown again."""
+
+    @_builtins.property
+    def client_credentials(self) -> Global___EndpointClientCredentials:
+        """client_credentials get access tokens for the receiver; they replace a header Authorization of the endpoint's own. They are stored
+        encrypted and not shown again.
+        """
+
     def __init__(
         self,
         *,
@@ -552,10 +637,12 @@ class CreateEndpointRequest(_message.Message):
         signature: Global___EndpointSignature.ValueType = ...,
         cursor: _builtins.str = ...,
         rate: _builtins.int = ...,
+        client_certificate: Global___EndpointClientCertificate | None = ...,
+        client_credentials: Global___EndpointClientCredentials | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificate", b"client_certificate", "client_credentials", b"client_credentials", "filter", b"filter", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "cursor", b"cursor", "display_name", b"display_name", "filter", b"filter", "headers", b"headers", "rate", b"rate", "signature", b"signature", "timeout", b"timeout", "url", b"url", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_certificate", b"client_certificate", "client_credentials", b"client_credentials", "concurrency", b"concurrency", "cursor", b"cursor", "display_name", b"display_name", "filter", b"filter", "headers", b"headers", "rate", b"rate", "signature", b"signature", "timeout", b"timeout", "url", b"url", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,6 +802,8 @@ class UpdateEndpointRequest(_message.Message):
     CONCURRENCY_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
+    CLIENT_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    CLIENT_CREDENTIALS_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is the endpoint's UUID."""
     url: _builtins.str
@@ -741,9 +830,18 @@ class UpdateEndpointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
-        "*" names all. A named field that is not set gets its default. Empty means every field that is set.
+        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate",
+        "client_certificate", "client_credentials"; "*" names all. A named field that is not set gets its default. Empty means every
+        field that is set.
         """
+
+    @_builtins.property
+    def client_certificate(self) -> Global___EndpointClientCertificate:
+        """client_certificate is the new client certificate. To remove it, name it in `update_mask` and leave it unset."""
+
+    @_builtins.property
+    def client_credentials(self) -> Global___EndpointClientCredentials:
+        """client_credentials are the new client credentials. To remove them, name them in `update_mask` and leave them unset."""
 
     def __init__(
         self,
@@ -758,10 +856,12 @@ class UpdateEndpointRequest(_message.Message):
         concurrency: _builtins.int = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         rate: _builtins.int = ...,
+        client_certificate: Global___EndpointClientCertificate | None = ...,
+        client_credentials: Global___EndpointClientCredentials | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "timeout", b"timeout", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_certificate", b"client_certificate", "client_credentials", b"client_credentials", "filter", b"filter", "timeout", b"timeout", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "filter", b"filter", "headers", b"headers", "rate", b"rate", "timeout", b"timeout", "update_mask", b"update_mask", "url", b"url", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_certificate", b"client_certificate", "client_credentials", b"client_credentials", "concurrency", b"concurrency", "display_name", b"display_name", "endpoint_id", b"endpoint_id", "filter", b"filter", "headers", b"headers", "rate", b"rate", "timeout", b"timeout", "update_mask", b"update_mask", "url", b"url", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1158,9 +1258,10 @@ class RecoverEndpointRequest(_message.Message):
     @_builtins.property
     def events_from(self) -> _timestamp_pb2.Timestamp:
         """events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-        once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
-        event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
-        `exhausted_from`.
+        once more, delivered, exhausted, failed and waiting ones alike, in order per message. An event that waits or is under way at
+        that time may arrive before its message's earlier events; then it arrives again behind them, so that the last event of a message
+        is the last one that arrives. An event that waits keeps its schedule, and its message's other events wait with it. A position
+        that is earlier stays. It excludes `exhausted_from`.
         """
 
     def __init__(
@@ -1186,18 +1287,24 @@ class RecoverEndpointResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
     deliveries: _builtins.int
     """deliveries is the number of selected deliveries. With `events_from` it is the number of events after the position that the
     filter's tenants, providers and types select, 100,000 at most.
+    """
+    has_more: _builtins.bool
+    """has_more is true if counting events ended early, at 100,000 or after three seconds: there are at least `deliveries`. All of them
+    are delivered.
     """
     def __init__(
         self,
         *,
         deliveries: _builtins.int = ...,
+        has_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "has_more", b"has_more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

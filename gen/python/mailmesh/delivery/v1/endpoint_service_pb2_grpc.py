@@ -150,8 +150,8 @@ class EndpointServiceServicer:
     def ResumeEndpoint(self, request, context):
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
         due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-        whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-        Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+        ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,8 +188,8 @@ class EndpointServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryAttempt(self, request, context):
-        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-        to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+        comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,7 +197,7 @@ class EndpointServiceServicer:
 
     def RecoverEndpoint(self, request, context):
         """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-        on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+        on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
         `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -57,8 +57,8 @@ class EndpointServiceStub:
     ResumeEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
     due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-    whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-    Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+    ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]
     """DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND."""
@@ -73,12 +73,12 @@ class EndpointServiceStub:
     change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
     """
     RetryAttempt: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RetryAttemptRequest, _endpoint_service_pb2.RetryAttemptResponse]
-    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-    to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+    comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
     """
     RecoverEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]
     """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-    on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+    on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
     `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
 
@@ -111,8 +111,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     ResumeEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]  # type: ignore[assignment]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
     due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-    whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-    Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+    ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]  # type: ignore[assignment]
     """DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND."""
@@ -127,12 +127,12 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
     """
     RetryAttempt: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RetryAttemptRequest, _endpoint_service_pb2.RetryAttemptResponse]  # type: ignore[assignment]
-    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-    to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+    comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
     """
     RecoverEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]  # type: ignore[assignment]
     """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-    on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+    on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
     `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
 
@@ -198,8 +198,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoint_service_pb2.ResumeEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.ResumeEndpointResponse]]:
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
         due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-        whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-        Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+        ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 
     @_abc_1.abstractmethod
@@ -244,8 +244,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _endpoint_service_pb2.RetryAttemptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.RetryAttemptResponse, _abc.Awaitable[_endpoint_service_pb2.RetryAttemptResponse]]:
-        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-        to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+        comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +255,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.RecoverEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.RecoverEndpointResponse]]:
         """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-        on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+        on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
         `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 

@@ -991,6 +991,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Repeat the call later; run more processes of Workflows.
     Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_SEARCH_NOT_ENABLED: _ErrorReason.ValueType  # 236
+    """SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant's mail is not indexed.
+    Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+    Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_SEARCH_QUERY_INVALID: _ErrorReason.ValueType  # 237
+    """SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+
+    When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+    Do: Change the query by the rules of `SearchMailRequest.query`.
+    Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+    """
+    ERROR_REASON_SEARCH_TOO_SLOW: _ErrorReason.ValueType  # 238
+    """SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+
+    When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+    Do: Add a rarer word, an address or a span of time, and repeat the call.
+    Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1961,5 +1982,26 @@ ERROR_REASON_WORKFLOW_QUEUE_FULL: ErrorReason.ValueType  # 243
 When: As many runs wait for their turn as `MAILMESH_WORKFLOWS_QUEUED` allows.
 Do: Repeat the call later; run more processes of Workflows.
 Sample: {"reason": "WORKFLOW_QUEUE_FULL", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SEARCH_NOT_ENABLED: ErrorReason.ValueType  # 236
+"""SEARCH_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant's mail is not indexed.
+Do: Enable search for the tenant with `UpdateSearchSettings`, and repeat the call.
+Sample: {"reason": "SEARCH_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SEARCH_QUERY_INVALID: ErrorReason.ValueType  # 237
+"""SEARCH_QUERY_INVALID has the gRPC code INVALID_ARGUMENT.
+
+When: The query has no word to find, too many terms, or a beginning that is too short; the message names the cause.
+Do: Change the query by the rules of `SearchMailRequest.query`.
+Sample: {"reason": "SEARCH_QUERY_INVALID", "domain": "mailmesh", "metadata": {"field": "query"}}
+"""
+ERROR_REASON_SEARCH_TOO_SLOW: ErrorReason.ValueType  # 238
+"""SEARCH_TOO_SLOW has the gRPC code DEADLINE_EXCEEDED.
+
+When: The database did not answer the query within two seconds, as a rule because most mails have its words.
+Do: Add a rarer word, an address or a span of time, and repeat the call.
+Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -275,19 +275,25 @@ class LocateFeedResponse(_message.Message):
 
     CURSOR_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """cursor is the position before the first of these events."""
     events: _builtins.int
     """events is the number of events after it that the filter selects, 100,000 at most."""
+    has_more: _builtins.bool
+    """has_more is true if counting ended before the end of the stream: there are at least `events`. It ends at 100,000, or after three
+    seconds.
+    """
     def __init__(
         self,
         *,
         cursor: _builtins.str = ...,
         events: _builtins.int = ...,
+        has_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events", "has_more", b"has_more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/delivery/v1/endpoint_service.proto.
  */
 export const file_mailmesh_delivery_v1_endpoint_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSKhAQoORW5kcG9pbnRGaWx0ZXISGAoKdGVuYW50X2lkcxgBIAMoCUIE4kEBARIXCglwcm92aWRlcnMYAiADKAlCBOJBAQESGQoLZXZlbnRfdHlwZXMYAyADKAlCBOJBAQESQQoKY29uZGl0aW9ucxgEIAMoCzInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uQgTiQQEBIscBChFFbmRwb2ludENvbmRpdGlvbhJBCgVmaWVsZBgBIAEoDjIsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uRmllbGRCBOJBAQISPwoEdGVzdBgCIAEoDjIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uVGVzdEIE4kEBARIUCgZ2YWx1ZXMYAyADKAlCBOJBAQESGAoKaXNfbmVnYXRlZBgEIAEoCEIE4kEBASI5Cg5FbmRwb2ludEhlYWRlchISCgRuYW1lGAEgASgJQgTiQQECEhMKBXZhbHVlGAIgASgJQgTiQQECIu4ECghFbmRwb2ludBITCgtlbmRwb2ludF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSCwoDdXJsGAMgASgJEjQKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyEjAKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXcSFAoMaGVhZGVyX25hbWVzGAYgAygJEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLY29uY3VycmVuY3kYCCABKAUSOgoJc2lnbmF0dXJlGAkgASgOMicubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRTaWduYXR1cmUSEgoKcHVibGljX2tleRgKIAEoCRIyCgVzdGF0ZRgLIAEoDjIjLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U3RhdGUSDgoGcmVhc29uGAwgASgJEi4KCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWZhaWxpbmdfc2luY2UYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHN1Y2NlZWRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgQIAEoAxIRCglleGhhdXN0ZWQYESABKAMSEAoIcG9zaXRpb24YEiABKAkSDAoEcmF0ZRgTIAEoBSLMAgoHQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEhIKCmV2ZW50X3R5cGUYAyABKAkSDgoGbnVtYmVyGAQgASgFEi4KCnN0YXJ0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKB291dGNvbWUYByABKA4yJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0T3V0Y29tZRIOCgZzdGF0dXMYCCABKAUSDgoGcmVhc29uGAkgASgJEg4KBmFuc3dlchgKIAEoCRIzCg9uZXh0X2F0dGVtcHRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrADChVDcmVhdGVFbmRwb2ludFJlcXVlc3QSEQoDdXJsGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI6CgZmaWx0ZXIYAyABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlckIE4kEBARI2CgR2aWV3GAQgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3QgTiQQEBEjsKB2hlYWRlcnMYBSADKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEhlYWRlckIE4kEBARIwCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhkKC2NvbmN1cnJlbmN5GAcgASgFQgTiQQEBEkAKCXNpZ25hdHVyZRgIIAEoDjInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U2lnbmF0dXJlQgTiQQEBEhQKBmN1cnNvchgJIAEoCUIE4kEBARISCgRyYXRlGAogASgFQgTiQQEBIl8KFkNyZWF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludBITCgtzaWduaW5nX2tleRgCIAEoCSJcChRMaXN0RW5kcG9pbnRzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIRCgN1cmwYAyABKAlCBOJBAQEiYwoVTGlzdEVuZHBvaW50c1Jlc3BvbnNlEjEKCWVuZHBvaW50cxgBIAMoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIvChJHZXRFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiRwoTR2V0RW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IqoDChVVcGRhdGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISEQoDdXJsGAIgASgJQgTiQQEBEhoKDGRpc3BsYXlfbmFtZRgDIAEoCUIE4kEBARI6CgZmaWx0ZXIYBCABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlckIE4kEBARI2CgR2aWV3GAUgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3QgTiQQEBEjsKB2hlYWRlcnMYBiADKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEhlYWRlckIE4kEBARIwCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhkKC2NvbmN1cnJlbmN5GAggASgFQgTiQQEBEjUKC3VwZGF0ZV9tYXNrGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFza0IE4kEBARISCgRyYXRlGAogASgFQgTiQQEBIkoKFlVwZGF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIxChRQYXVzZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJJChVQYXVzZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCJIChVSZXN1bWVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBIkoKFlJlc3VtZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIyChVEZWxldGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiGAoWRGVsZXRlRW5kcG9pbnRSZXNwb25zZSIwChNUZXN0RW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkYKFFRlc3RFbmRwb2ludFJlc3BvbnNlEi4KB2F0dGVtcHQYASABKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0InsKE0xpc3RBdHRlbXB0c1JlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESFgoIZXZlbnRfaWQYBCABKAlCBOJBAQEiYAoUTGlzdEF0dGVtcHRzUmVzcG9uc2USLwoIYXR0ZW1wdHMYASADKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJnChhSb3RhdGVFbmRwb2ludEtleVJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISMAoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBASJiChlSb3RhdGVFbmRwb2ludEtleVJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSEwoLc2lnbmluZ19rZXkYAiABKAkiSgoTUmV0cnlBdHRlbXB0UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIYCgphdHRlbXB0X2lkGAIgASgJQgTiQQECIhYKFFJldHJ5QXR0ZW1wdFJlc3BvbnNlIrsBChZSZWNvdmVyRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEjgKDmV4aGF1c3RlZF9mcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIVCgdkcnlfcnVuGAMgASgIQgTiQQEBEjUKC2V2ZW50c19mcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBASItChdSZWNvdmVyRW5kcG9pbnRSZXNwb25zZRISCgpkZWxpdmVyaWVzGAEgASgDKrcBCg1FbmRwb2ludFN0YXRlEh4KGkVORFBPSU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVRU5EUE9JTlRfU1RBVEVfQUNUSVZFEAESGgoWRU5EUE9JTlRfU1RBVEVfRkFJTElORxACEhkKFUVORFBPSU5UX1NUQVRFX1BBVVNFRBADEhsKF0VORFBPSU5UX1NUQVRFX0RJU0FCTEVEEAQSFwoTRU5EUE9JTlRfU1RBVEVfR09ORRAFKl0KDEVuZHBvaW50VmlldxIdChlFTkRQT0lOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFgoSRU5EUE9JTlRfVklFV19USElOEAESFgoSRU5EUE9JTlRfVklFV19GVUxMEAIqbgoRRW5kcG9pbnRTaWduYXR1cmUSIgoeRU5EUE9JTlRfU0lHTkFUVVJFX1VOU1BFQ0lGSUVEEAASGQoVRU5EUE9JTlRfU0lHTkFUVVJFX1YxEAESGgoWRU5EUE9JTlRfU0lHTkFUVVJFX1YxQRACKtMCChZFbmRwb2ludENvbmRpdGlvbkZpZWxkEigKJEVORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9VTlNQRUNJRklFRBAAEiMKH0VORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9TRU5ERVIQARImCiJFTkRQT0lOVF9DT05ESVRJT05fRklFTERfUkVDSVBJRU5UEAISJAogRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX1NVQkpFQ1QQAxIjCh9FTkRQT0lOVF9DT05ESVRJT05fRklFTERfRk9MREVSEAQSIgoeRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0xBQkVMEAUSJQohRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0NBVEVHT1JZEAYSLAooRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX0hBU19BVFRBQ0hNRU5UUxAHKrEBChVFbmRwb2ludENvbmRpdGlvblRlc3QSJwojRU5EUE9JTlRfQ09ORElUSU9OX1RFU1RfVU5TUEVDSUZJRUQQABIiCh5FTkRQT0lOVF9DT05ESVRJT05fVEVTVF9FUVVBTFMQARIkCiBFTkRQT0lOVF9DT05ESVRJT05fVEVTVF9DT05UQUlOUxACEiUKIUVORFBPSU5UX0NPTkRJVElPTl9URVNUX0VORFNfV0lUSBADKmwKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9ERUxJVkVSRUQQARIaChZBVFRFTVBUX09VVENPTUVfRkFJTEVEEAIy9w8KD0VuZHBvaW50U2VydmljZRKWAQoOQ3JlYXRlRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5DcmVhdGVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5DcmVhdGVFbmRwb2ludFJlc3BvbnNlIimQzhgCos4YCW1haWwucmVhZILT5JMCEiINL3YxL2VuZHBvaW50czoBKhKQAQoNTGlzdEVuZHBvaW50cxIqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RFbmRwb2ludHNSZXF1ZXN0GisubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEVuZHBvaW50c1Jlc3BvbnNlIiaQzhgCos4YCW1haWwucmVhZILT5JMCDxINL3YxL2VuZHBvaW50cxKYAQoLR2V0RW5kcG9pbnQSKC5tYWlsbWVzaC5kZWxpdmVyeS52MS5HZXRFbmRwb2ludFJlcXVlc3QaKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5HZXRFbmRwb2ludFJlc3BvbnNlIjSQzhgCos4YCW1haWwucmVhZILT5JMCHRIbL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9EqQBCg5VcGRhdGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlVwZGF0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlVwZGF0ZUVuZHBvaW50UmVzcG9uc2UiN5DOGAKizhgJbWFpbC5yZWFkgtPkkwIgMhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06ASoSpwEKDVBhdXNlRW5kcG9pbnQSKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5QYXVzZUVuZHBvaW50UmVxdWVzdBorLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlBhdXNlRW5kcG9pbnRSZXNwb25zZSI9kM4YAqLOGAltYWlsLnJlYWSC0+STAiYiIS92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpwYXVzZToBKhKrAQoOUmVzdW1lRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXN1bWVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXN1bWVFbmRwb2ludFJlc3BvbnNlIj6QzhgCos4YCW1haWwucmVhZILT5JMCJyIiL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnJlc3VtZToBKhKhAQoORGVsZXRlRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5EZWxldGVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5EZWxldGVFbmRwb2ludFJlc3BvbnNlIjSQzhgCos4YCW1haWwucmVhZILT5JMCHSobL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9EqMBCgxUZXN0RW5kcG9pbnQSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5UZXN0RW5kcG9pbnRSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuVGVzdEVuZHBvaW50UmVzcG9uc2UiPJDOGAKizhgJbWFpbC5yZWFkgtPkkwIlIiAvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06dGVzdDoBKhKkAQoMTGlzdEF0dGVtcHRzEikubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEF0dGVtcHRzUmVxdWVzdBoqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJhIkL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9L2F0dGVtcHRzErcBChFSb3RhdGVFbmRwb2ludEtleRIuLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJvdGF0ZUVuZHBvaW50S2V5UmVxdWVzdBovLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJvdGF0ZUVuZHBvaW50S2V5UmVzcG9uc2UiQZDOGAKizhgJbWFpbC5yZWFkgtPkkwIqIiUvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cm90YXRlS2V5OgEqEroBCgxSZXRyeUF0dGVtcHQSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXRyeUF0dGVtcHRSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuUmV0cnlBdHRlbXB0UmVzcG9uc2UiU5DOGAKizhgJbWFpbC5yZWFkgtPkkwI8IjcvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0vYXR0ZW1wdHMve2F0dGVtcHRfaWR9OnJldHJ5OgEqEq8BCg9SZWNvdmVyRW5kcG9pbnQSLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZWNvdmVyRW5kcG9pbnRSZXF1ZXN0Gi0ubWFpbG1lc2guZGVsaXZlcnkudjEuUmVjb3ZlckVuZHBvaW50UmVzcG9uc2UiP5DOGAKizhgJbWFpbC5yZWFkgtPkkwIoIiMvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cmVjb3ZlcjoBKhoEiM4YAkIhCh1pbnRlcm5hbC5tYWlsbWVzaC5kZWxpdmVyeS52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSKhAQoORW5kcG9pbnRGaWx0ZXISGAoKdGVuYW50X2lkcxgBIAMoCUIE4kEBARIXCglwcm92aWRlcnMYAiADKAlCBOJBAQESGQoLZXZlbnRfdHlwZXMYAyADKAlCBOJBAQESQQoKY29uZGl0aW9ucxgEIAMoCzInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uQgTiQQEBIscBChFFbmRwb2ludENvbmRpdGlvbhJBCgVmaWVsZBgBIAEoDjIsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uRmllbGRCBOJBAQISPwoEdGVzdBgCIAEoDjIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q29uZGl0aW9uVGVzdEIE4kEBARIUCgZ2YWx1ZXMYAyADKAlCBOJBAQESGAoKaXNfbmVnYXRlZBgEIAEoCEIE4kEBASI5Cg5FbmRwb2ludEhlYWRlchISCgRuYW1lGAEgASgJQgTiQQECEhMKBXZhbHVlGAIgASgJQgTiQQECIkwKGUVuZHBvaW50Q2xpZW50Q2VydGlmaWNhdGUSGQoLY2VydGlmaWNhdGUYASABKAlCBOJBAQISFAoDa2V5GAIgASgJQgeAAQHiQQECIoIBChlFbmRwb2ludENsaWVudENyZWRlbnRpYWxzEhcKCXRva2VuX3VybBgBIAEoCUIE4kEBAhIXCgljbGllbnRfaWQYAiABKAlCBOJBAQISHgoNY2xpZW50X3NlY3JldBgDIAEoCUIHgAEB4kEBAhITCgVzY29wZRgEIAEoCUIE4kEBASLBBQoIRW5kcG9pbnQSEwoLZW5kcG9pbnRfaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEgsKA3VybBgDIAEoCRI0CgZmaWx0ZXIYBCABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlchIwCgR2aWV3GAUgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3EhQKDGhlYWRlcl9uYW1lcxgGIAMoCRIqCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2NvbmN1cnJlbmN5GAggASgFEjoKCXNpZ25hdHVyZRgJIAEoDjInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U2lnbmF0dXJlEhIKCnB1YmxpY19rZXkYCiABKAkSMgoFc3RhdGUYCyABKA4yIy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFN0YXRlEg4KBnJlYXNvbhgMIAEoCRIuCgpjcmVhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1mYWlsaW5nX3NpbmNlGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxzdWNjZWVkZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3dhaXRpbmcYECABKAMSEQoJZXhoYXVzdGVkGBEgASgDEhAKCHBvc2l0aW9uGBIgASgJEgwKBHJhdGUYEyABKAUSPgoaY2xpZW50X2NlcnRpZmljYXRlX2VuZHNfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXRva2VuX3VybBgVIAEoCSLMAgoHQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEhIKCmV2ZW50X3R5cGUYAyABKAkSDgoGbnVtYmVyGAQgASgFEi4KCnN0YXJ0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKB291dGNvbWUYByABKA4yJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0T3V0Y29tZRIOCgZzdGF0dXMYCCABKAUSDgoGcmVhc29uGAkgASgJEg4KBmFuc3dlchgKIAEoCRIzCg9uZXh0X2F0dGVtcHRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wItYEChVDcmVhdGVFbmRwb2ludFJlcXVlc3QSEQoDdXJsGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI6CgZmaWx0ZXIYAyABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlckIE4kEBARI2CgR2aWV3GAQgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3QgTiQQEBEjsKB2hlYWRlcnMYBSADKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEhlYWRlckIE4kEBARIwCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhkKC2NvbmN1cnJlbmN5GAcgASgFQgTiQQEBEkAKCXNpZ25hdHVyZRgIIAEoDjInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U2lnbmF0dXJlQgTiQQEBEhQKBmN1cnNvchgJIAEoCUIE4kEBARISCgRyYXRlGAogASgFQgTiQQEBElEKEmNsaWVudF9jZXJ0aWZpY2F0ZRgLIAEoCzIvLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q2xpZW50Q2VydGlmaWNhdGVCBOJBAQESUQoSY2xpZW50X2NyZWRlbnRpYWxzGAwgASgLMi8ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRDbGllbnRDcmVkZW50aWFsc0IE4kEBASJfChZDcmVhdGVFbmRwb2ludFJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSEwoLc2lnbmluZ19rZXkYAiABKAkiXAoUTGlzdEVuZHBvaW50c1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESEQoDdXJsGAMgASgJQgTiQQEBImMKFUxpc3RFbmRwb2ludHNSZXNwb25zZRIxCgllbmRwb2ludHMYASADKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoSR2V0RW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkcKE0dldEVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCLQBAoVVXBkYXRlRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEhEKA3VybBgCIAEoCUIE4kEBARIaCgxkaXNwbGF5X25hbWUYAyABKAlCBOJBAQESOgoGZmlsdGVyGAQgASgLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRGaWx0ZXJCBOJBAQESNgoEdmlldxgFIAEoDjIiLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Vmlld0IE4kEBARI7CgdoZWFkZXJzGAYgAygLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRIZWFkZXJCBOJBAQESMAoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBARIZCgtjb25jdXJyZW5jeRgIIAEoBUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQESEgoEcmF0ZRgKIAEoBUIE4kEBARJRChJjbGllbnRfY2VydGlmaWNhdGUYCyABKAsyLy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludENsaWVudENlcnRpZmljYXRlQgTiQQEBElEKEmNsaWVudF9jcmVkZW50aWFscxgMIAEoCzIvLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Q2xpZW50Q3JlZGVudGlhbHNCBOJBAQEiSgoWVXBkYXRlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IjEKFFBhdXNlRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkkKFVBhdXNlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IkgKFVJlc3VtZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIUCgZjdXJzb3IYAiABKAlCBOJBAQEiSgoWUmVzdW1lRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IjIKFURlbGV0ZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiIYChZEZWxldGVFbmRwb2ludFJlc3BvbnNlIjAKE1Rlc3RFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiRgoUVGVzdEVuZHBvaW50UmVzcG9uc2USLgoHYXR0ZW1wdBgBIAEoCzIdLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkF0dGVtcHQiewoTTGlzdEF0dGVtcHRzUmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBARIWCghldmVudF9pZBgEIAEoCUIE4kEBASJgChRMaXN0QXR0ZW1wdHNSZXNwb25zZRIvCghhdHRlbXB0cxgBIAMoCzIdLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkF0dGVtcHQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImcKGFJvdGF0ZUVuZHBvaW50S2V5UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIwCgdvdmVybGFwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBImIKGVJvdGF0ZUVuZHBvaW50S2V5UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludBITCgtzaWduaW5nX2tleRgCIAEoCSJKChNSZXRyeUF0dGVtcHRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEhgKCmF0dGVtcHRfaWQYAiABKAlCBOJBAQIiFgoUUmV0cnlBdHRlbXB0UmVzcG9uc2UiuwEKFlJlY292ZXJFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISOAoOZXhoYXVzdGVkX2Zyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhUKB2RyeV9ydW4YAyABKAhCBOJBAQESNQoLZXZlbnRzX2Zyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIj8KF1JlY292ZXJFbmRwb2ludFJlc3BvbnNlEhIKCmRlbGl2ZXJpZXMYASABKAMSEAoIaGFzX21vcmUYAiABKAgqtwEKDUVuZHBvaW50U3RhdGUSHgoaRU5EUE9JTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TVEFURV9BQ1RJVkUQARIaChZFTkRQT0lOVF9TVEFURV9GQUlMSU5HEAISGQoVRU5EUE9JTlRfU1RBVEVfUEFVU0VEEAMSGwoXRU5EUE9JTlRfU1RBVEVfRElTQUJMRUQQBBIXChNFTkRQT0lOVF9TVEFURV9HT05FEAUqXQoMRW5kcG9pbnRWaWV3Eh0KGUVORFBPSU5UX1ZJRVdfVU5TUEVDSUZJRUQQABIWChJFTkRQT0lOVF9WSUVXX1RISU4QARIWChJFTkRQT0lOVF9WSUVXX0ZVTEwQAipuChFFbmRwb2ludFNpZ25hdHVyZRIiCh5FTkRQT0lOVF9TSUdOQVRVUkVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TSUdOQVRVUkVfVjEQARIaChZFTkRQT0lOVF9TSUdOQVRVUkVfVjFBEAIq0wIKFkVuZHBvaW50Q29uZGl0aW9uRmllbGQSKAokRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX1VOU1BFQ0lGSUVEEAASIwofRU5EUE9JTlRfQ09ORElUSU9OX0ZJRUxEX1NFTkRFUhABEiYKIkVORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9SRUNJUElFTlQQAhIkCiBFTkRQT0lOVF9DT05ESVRJT05fRklFTERfU1VCSkVDVBADEiMKH0VORFBPSU5UX0NPTkRJVElPTl9GSUVMRF9GT0xERVIQBBIiCh5FTkRQT0lOVF9DT05ESVRJT05fRklFTERfTEFCRUwQBRIlCiFFTkRQT0lOVF9DT05ESVRJT05fRklFTERfQ0FURUdPUlkQBhIsCihFTkRQT0lOVF9DT05ESVRJT05fRklFTERfSEFTX0FUVEFDSE1FTlRTEAcqsQEKFUVuZHBvaW50Q29uZGl0aW9uVGVzdBInCiNFTkRQT0lOVF9DT05ESVRJT05fVEVTVF9VTlNQRUNJRklFRBAAEiIKHkVORFBPSU5UX0NPTkRJVElPTl9URVNUX0VRVUFMUxABEiQKIEVORFBPSU5UX0NPTkRJVElPTl9URVNUX0NPTlRBSU5TEAISJQohRU5EUE9JTlRfQ09ORElUSU9OX1RFU1RfRU5EU19XSVRIEAMqbAoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX0RFTElWRVJFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAjL3DwoPRW5kcG9pbnRTZXJ2aWNlEpYBCg5DcmVhdGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVzcG9uc2UiKZDOGAKizhgJbWFpbC5yZWFkgtPkkwISIg0vdjEvZW5kcG9pbnRzOgEqEpABCg1MaXN0RW5kcG9pbnRzEioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEVuZHBvaW50c1JlcXVlc3QaKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0RW5kcG9pbnRzUmVzcG9uc2UiJpDOGAKizhgJbWFpbC5yZWFkgtPkkwIPEg0vdjEvZW5kcG9pbnRzEpgBCgtHZXRFbmRwb2ludBIoLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVxdWVzdBopLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdEhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SpAEKDlVwZGF0ZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnJlYWSC0+STAiAyGy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfToBKhKnAQoNUGF1c2VFbmRwb2ludBIqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlBhdXNlRW5kcG9pbnRSZXF1ZXN0GisubWFpbG1lc2guZGVsaXZlcnkudjEuUGF1c2VFbmRwb2ludFJlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJiIhL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnBhdXNlOgEqEqsBCg5SZXN1bWVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVzcG9uc2UiPpDOGAKizhgJbWFpbC5yZWFkgtPkkwInIiIvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cmVzdW1lOgEqEqEBCg5EZWxldGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdKhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SowEKDFRlc3RFbmRwb2ludBIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlRlc3RFbmRwb2ludFJlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5UZXN0RW5kcG9pbnRSZXNwb25zZSI8kM4YAqLOGAltYWlsLnJlYWSC0+STAiUiIC92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTp0ZXN0OgEqEqQBCgxMaXN0QXR0ZW1wdHMSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiPZDOGAKizhgJbWFpbC5yZWFkgtPkkwImEiQvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0vYXR0ZW1wdHMStwEKEVJvdGF0ZUVuZHBvaW50S2V5Ei4ubWFpbG1lc2guZGVsaXZlcnkudjEuUm90YXRlRW5kcG9pbnRLZXlSZXF1ZXN0Gi8ubWFpbG1lc2guZGVsaXZlcnkudjEuUm90YXRlRW5kcG9pbnRLZXlSZXNwb25zZSJBkM4YAqLOGAltYWlsLnJlYWSC0+STAioiJS92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpyb3RhdGVLZXk6ASoSugEKDFJldHJ5QXR0ZW1wdBIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJldHJ5QXR0ZW1wdFJlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZXRyeUF0dGVtcHRSZXNwb25zZSJTkM4YAqLOGAltYWlsLnJlYWSC0+STAjwiNy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfS9hdHRlbXB0cy97YXR0ZW1wdF9pZH06cmV0cnk6ASoSrwEKD1JlY292ZXJFbmRwb2ludBIsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlY292ZXJFbmRwb2ludFJlcXVlc3QaLS5tYWlsbWVzaC5kZWxpdmVyeS52MS5SZWNvdmVyRW5kcG9pbnRSZXNwb25zZSI/kM4YAqLOGAltYWlsLnJlYWSC0+STAigiIy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpyZWNvdmVyOgEqGgSIzhgCQiEKHWludGVybmFsLm1haWxtZXNoLmRlbGl2ZXJ5LnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * EndpointFilter selects events.
@@ -133,6 +133,78 @@ export type EndpointHeader = Message<"mailmesh.delivery.v1.EndpointHeader"> & {
  */
 export const EndpointHeaderSchema: GenMessage<EndpointHeader> = /*@__PURE__*/
   messageDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
+
+/**
+ * EndpointClientCertificate is shown to receivers that ask for one (mutual TLS).
+ *
+ * @generated from message mailmesh.delivery.v1.EndpointClientCertificate
+ */
+export type EndpointClientCertificate = Message<"mailmesh.delivery.v1.EndpointClientCertificate"> & {
+  /**
+   * certificate is the certificate, followed by its intermediates, PEM, at most 32 KiB. It must not have ended.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate: string;
+
+  /**
+   * key is its private key, PEM, without a passphrase, at most 16 KiB.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message mailmesh.delivery.v1.EndpointClientCertificate.
+ * Use `create(EndpointClientCertificateSchema)` to create a new message.
+ */
+export const EndpointClientCertificateSchema: GenMessage<EndpointClientCertificate> = /*@__PURE__*/
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+
+/**
+ * EndpointClientCredentials get an access token for the receiver (RFC 6749, section 4.4), which each webhook carries as `Authorization:
+ * Bearer`. The client authenticates by HTTP Basic. A token is used until shortly before its end, for an hour at most; after an answer
+ * 401 the webhook is sent once more with a new one.
+ *
+ * @generated from message mailmesh.delivery.v1.EndpointClientCredentials
+ */
+export type EndpointClientCredentials = Message<"mailmesh.delivery.v1.EndpointClientCredentials"> & {
+  /**
+   * token_url is the address of the token endpoint, by the rules of an endpoint's `url`.
+   *
+   * @generated from field: string token_url = 1;
+   */
+  tokenUrl: string;
+
+  /**
+   * client_id is the client's id, at most 500 characters.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * client_secret is the client's secret, at most 2000 characters.
+   *
+   * @generated from field: string client_secret = 3;
+   */
+  clientSecret: string;
+
+  /**
+   * scope is the scope to ask for, as the receiver's owner names it, at most 2000 characters. Empty asks for none.
+   *
+   * @generated from field: string scope = 4;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message mailmesh.delivery.v1.EndpointClientCredentials.
+ * Use `create(EndpointClientCredentialsSchema)` to create a new message.
+ */
+export const EndpointClientCredentialsSchema: GenMessage<EndpointClientCredentials> = /*@__PURE__*/
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
 
 /**
  * Endpoint is an address to which events are delivered.
@@ -272,6 +344,20 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
    * @generated from field: int32 rate = 19;
    */
   rate: number;
+
+  /**
+   * client_certificate_ends_at is the end of the client certificate. Absent without one.
+   *
+   * @generated from field: google.protobuf.Timestamp client_certificate_ends_at = 20;
+   */
+  clientCertificateEndsAt?: Timestamp | undefined;
+
+  /**
+   * token_url is the address of the token endpoint of the client credentials. Empty without them.
+   *
+   * @generated from field: string token_url = 21;
+   */
+  tokenUrl: string;
 };
 
 /**
@@ -279,7 +365,7 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
 
 /**
  * Attempt is one attempt to deliver one event.
@@ -370,7 +456,7 @@ export type Attempt = Message<"mailmesh.delivery.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
 
 /**
  * CreateEndpointRequest describes the endpoint to create.
@@ -449,6 +535,21 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
    * @generated from field: int32 rate = 10;
    */
   rate: number;
+
+  /**
+   * client_certificate is shown to the receiver. It is stored encrypted and not shown again.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointClientCertificate client_certificate = 11;
+   */
+  clientCertificate?: EndpointClientCertificate | undefined;
+
+  /**
+   * client_credentials get access tokens for the receiver; they replace a header Authorization of the endpoint's own. They are stored
+   * encrypted and not shown again.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointClientCredentials client_credentials = 12;
+   */
+  clientCredentials?: EndpointClientCredentials | undefined;
 };
 
 /**
@@ -456,7 +557,7 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
  * Use `create(CreateEndpointRequestSchema)` to create a new message.
  */
 export const CreateEndpointRequestSchema: GenMessage<CreateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
 
 /**
  * CreateEndpointResponse contains the endpoint and its signing key.
@@ -485,7 +586,7 @@ export type CreateEndpointResponse = Message<"mailmesh.delivery.v1.CreateEndpoin
  * Use `create(CreateEndpointResponseSchema)` to create a new message.
  */
 export const CreateEndpointResponseSchema: GenMessage<CreateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
 
 /**
  * ListEndpointsRequest requests a page of endpoints.
@@ -522,7 +623,7 @@ export type ListEndpointsRequest = Message<"mailmesh.delivery.v1.ListEndpointsRe
  * Use `create(ListEndpointsRequestSchema)` to create a new message.
  */
 export const ListEndpointsRequestSchema: GenMessage<ListEndpointsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
 
 /**
  * ListEndpointsResponse is a page of endpoints.
@@ -550,7 +651,7 @@ export type ListEndpointsResponse = Message<"mailmesh.delivery.v1.ListEndpointsR
  * Use `create(ListEndpointsResponseSchema)` to create a new message.
  */
 export const ListEndpointsResponseSchema: GenMessage<ListEndpointsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
 
 /**
  * GetEndpointRequest identifies an endpoint.
@@ -571,7 +672,7 @@ export type GetEndpointRequest = Message<"mailmesh.delivery.v1.GetEndpointReques
  * Use `create(GetEndpointRequestSchema)` to create a new message.
  */
 export const GetEndpointRequestSchema: GenMessage<GetEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
 
 /**
  * GetEndpointResponse contains the endpoint.
@@ -592,7 +693,7 @@ export type GetEndpointResponse = Message<"mailmesh.delivery.v1.GetEndpointRespo
  * Use `create(GetEndpointResponseSchema)` to create a new message.
  */
 export const GetEndpointResponseSchema: GenMessage<GetEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
 
 /**
  * UpdateEndpointRequest describes the changes of an endpoint.
@@ -657,8 +758,9 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
   concurrency: number;
 
   /**
-   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate";
-   * "*" names all. A named field that is not set gets its default. Empty means every field that is set.
+   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency", "rate",
+   * "client_certificate", "client_credentials"; "*" names all. A named field that is not set gets its default. Empty means every
+   * field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 9;
    */
@@ -670,6 +772,20 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
    * @generated from field: int32 rate = 10;
    */
   rate: number;
+
+  /**
+   * client_certificate is the new client certificate. To remove it, name it in `update_mask` and leave it unset.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointClientCertificate client_certificate = 11;
+   */
+  clientCertificate?: EndpointClientCertificate | undefined;
+
+  /**
+   * client_credentials are the new client credentials. To remove them, name them in `update_mask` and leave them unset.
+   *
+   * @generated from field: mailmesh.delivery.v1.EndpointClientCredentials client_credentials = 12;
+   */
+  clientCredentials?: EndpointClientCredentials | undefined;
 };
 
 /**
@@ -677,7 +793,7 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
  * Use `create(UpdateEndpointRequestSchema)` to create a new message.
  */
 export const UpdateEndpointRequestSchema: GenMessage<UpdateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
 
 /**
  * UpdateEndpointResponse contains the endpoint.
@@ -698,7 +814,7 @@ export type UpdateEndpointResponse = Message<"mailmesh.delivery.v1.UpdateEndpoin
  * Use `create(UpdateEndpointResponseSchema)` to create a new message.
  */
 export const UpdateEndpointResponseSchema: GenMessage<UpdateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
 
 /**
  * PauseEndpointRequest identifies an endpoint.
@@ -719,7 +835,7 @@ export type PauseEndpointRequest = Message<"mailmesh.delivery.v1.PauseEndpointRe
  * Use `create(PauseEndpointRequestSchema)` to create a new message.
  */
 export const PauseEndpointRequestSchema: GenMessage<PauseEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
 
 /**
  * PauseEndpointResponse contains the endpoint.
@@ -740,7 +856,7 @@ export type PauseEndpointResponse = Message<"mailmesh.delivery.v1.PauseEndpointR
  * Use `create(PauseEndpointResponseSchema)` to create a new message.
  */
 export const PauseEndpointResponseSchema: GenMessage<PauseEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
 
 /**
  * ResumeEndpointRequest identifies an endpoint.
@@ -768,7 +884,7 @@ export type ResumeEndpointRequest = Message<"mailmesh.delivery.v1.ResumeEndpoint
  * Use `create(ResumeEndpointRequestSchema)` to create a new message.
  */
 export const ResumeEndpointRequestSchema: GenMessage<ResumeEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
 
 /**
  * ResumeEndpointResponse contains the endpoint.
@@ -789,7 +905,7 @@ export type ResumeEndpointResponse = Message<"mailmesh.delivery.v1.ResumeEndpoin
  * Use `create(ResumeEndpointResponseSchema)` to create a new message.
  */
 export const ResumeEndpointResponseSchema: GenMessage<ResumeEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
 
 /**
  * DeleteEndpointRequest identifies an endpoint.
@@ -810,7 +926,7 @@ export type DeleteEndpointRequest = Message<"mailmesh.delivery.v1.DeleteEndpoint
  * Use `create(DeleteEndpointRequestSchema)` to create a new message.
  */
 export const DeleteEndpointRequestSchema: GenMessage<DeleteEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
 
 /**
  * DeleteEndpointResponse is empty.
@@ -825,7 +941,7 @@ export type DeleteEndpointResponse = Message<"mailmesh.delivery.v1.DeleteEndpoin
  * Use `create(DeleteEndpointResponseSchema)` to create a new message.
  */
 export const DeleteEndpointResponseSchema: GenMessage<DeleteEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
 
 /**
  * TestEndpointRequest identifies an endpoint.
@@ -846,7 +962,7 @@ export type TestEndpointRequest = Message<"mailmesh.delivery.v1.TestEndpointRequ
  * Use `create(TestEndpointRequestSchema)` to create a new message.
  */
 export const TestEndpointRequestSchema: GenMessage<TestEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 21);
 
 /**
  * TestEndpointResponse contains the attempt.
@@ -867,7 +983,7 @@ export type TestEndpointResponse = Message<"mailmesh.delivery.v1.TestEndpointRes
  * Use `create(TestEndpointResponseSchema)` to create a new message.
  */
 export const TestEndpointResponseSchema: GenMessage<TestEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 22);
 
 /**
  * ListAttemptsRequest requests a page of attempts.
@@ -911,7 +1027,7 @@ export type ListAttemptsRequest = Message<"mailmesh.delivery.v1.ListAttemptsRequ
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 21);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 23);
 
 /**
  * ListAttemptsResponse is a page of attempts.
@@ -939,7 +1055,7 @@ export type ListAttemptsResponse = Message<"mailmesh.delivery.v1.ListAttemptsRes
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 22);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 24);
 
 /**
  * RotateEndpointKeyRequest identifies an endpoint.
@@ -967,7 +1083,7 @@ export type RotateEndpointKeyRequest = Message<"mailmesh.delivery.v1.RotateEndpo
  * Use `create(RotateEndpointKeyRequestSchema)` to create a new message.
  */
 export const RotateEndpointKeyRequestSchema: GenMessage<RotateEndpointKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 23);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 25);
 
 /**
  * RotateEndpointKeyResponse contains the endpoint and its new signing key.
@@ -995,7 +1111,7 @@ export type RotateEndpointKeyResponse = Message<"mailmesh.delivery.v1.RotateEndp
  * Use `create(RotateEndpointKeyResponseSchema)` to create a new message.
  */
 export const RotateEndpointKeyResponseSchema: GenMessage<RotateEndpointKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 24);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 26);
 
 /**
  * RetryAttemptRequest identifies an attempt.
@@ -1023,7 +1139,7 @@ export type RetryAttemptRequest = Message<"mailmesh.delivery.v1.RetryAttemptRequ
  * Use `create(RetryAttemptRequestSchema)` to create a new message.
  */
 export const RetryAttemptRequestSchema: GenMessage<RetryAttemptRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 25);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 27);
 
 /**
  * RetryAttemptResponse is empty.
@@ -1038,7 +1154,7 @@ export type RetryAttemptResponse = Message<"mailmesh.delivery.v1.RetryAttemptRes
  * Use `create(RetryAttemptResponseSchema)` to create a new message.
  */
 export const RetryAttemptResponseSchema: GenMessage<RetryAttemptResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 26);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 28);
 
 /**
  * RecoverEndpointRequest selects exhausted deliveries, or events.
@@ -1069,9 +1185,10 @@ export type RecoverEndpointRequest = Message<"mailmesh.delivery.v1.RecoverEndpoi
 
   /**
    * events_from moves the endpoint's position back to the events that came into the stream at this time or later: they are delivered
-   * once more, delivered, exhausted and failed ones alike; those that wait already keep their schedule and their place. A message whose
-   * event waits at that time therefore gets its earlier events behind that one. A position that is earlier stays. It excludes
-   * `exhausted_from`.
+   * once more, delivered, exhausted, failed and waiting ones alike, in order per message. An event that waits or is under way at
+   * that time may arrive before its message's earlier events; then it arrives again behind them, so that the last event of a message
+   * is the last one that arrives. An event that waits keeps its schedule, and its message's other events wait with it. A position
+   * that is earlier stays. It excludes `exhausted_from`.
    *
    * @generated from field: google.protobuf.Timestamp events_from = 4;
    */
@@ -1083,7 +1200,7 @@ export type RecoverEndpointRequest = Message<"mailmesh.delivery.v1.RecoverEndpoi
  * Use `create(RecoverEndpointRequestSchema)` to create a new message.
  */
 export const RecoverEndpointRequestSchema: GenMessage<RecoverEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 27);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 29);
 
 /**
  * RecoverEndpointResponse contains the count.
@@ -1098,6 +1215,14 @@ export type RecoverEndpointResponse = Message<"mailmesh.delivery.v1.RecoverEndpo
    * @generated from field: int64 deliveries = 1;
    */
   deliveries: bigint;
+
+  /**
+   * has_more is true if counting events ended early, at 100,000 or after three seconds: there are at least `deliveries`. All of them
+   * are delivered.
+   *
+   * @generated from field: bool has_more = 2;
+   */
+  hasMore: boolean;
 };
 
 /**
@@ -1105,7 +1230,7 @@ export type RecoverEndpointResponse = Message<"mailmesh.delivery.v1.RecoverEndpo
  * Use `create(RecoverEndpointResponseSchema)` to create a new message.
  */
 export const RecoverEndpointResponseSchema: GenMessage<RecoverEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 28);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 30);
 
 /**
  * EndpointState is the state of an endpoint.
@@ -1442,8 +1567,8 @@ export const EndpointService: GenService<{
   /**
    * ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
    * due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
-   * whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
-   * Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+   * are delivered once more as by `events_from` of `RecoverEndpoint`, except for exhausted ones. Safe to repeat. Reasons:
+   * ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.ResumeEndpoint
    */
@@ -1495,8 +1620,8 @@ export const EndpointService: GenService<{
     output: typeof RotateEndpointKeyResponseSchema;
   },
   /**
-   * RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
-   * to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+   * RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered, which
+   * comes behind the later events of its message. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.RetryAttempt
    */
@@ -1507,7 +1632,7 @@ export const EndpointService: GenService<{
   },
   /**
    * RecoverEndpoint makes exhausted deliveries due again, with a new schedule; with `events_from` it delivers every event from a time
-   * on once more. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
+   * on once more. An exhausted delivery comes behind the later events of its message that were delivered meanwhile. `dry_run` only counts. Safe to repeat. To deliver everything again from a place in the stream, give
    * `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND; with `events_from` also CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.RecoverEndpoint

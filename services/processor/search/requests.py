@@ -1,0 +1,206 @@
+"""The use cases of callers: find mail, and choose whether a tenant's mail is indexed."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.processor.v1 import search_service_pb2 as pb2
+from services.meshkit import db
+from services.meshkit.erasing import marked
+from services.processor.errors import SearchNotEnabled, TenantNotFound
+from services.processor.search.indexer import TYPES, start_of
+from services.processor.search.query import Query
+from services.processor.search.snippet import hit_of
+from services.processor.search.store import mails as store
+from services.processor.search.store import settings as settings_store
+from services.processor.search.store.mails import Wanted
+from services.processor.search.store.settings import Index
+from services.processor.search.terms import KEY_BYTES, Digests, fields_of
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.store import tenants
+
+MAX_WAITING = 10_000
+_SCHEMA = "processor"
+_JUDGED_AT_ONCE = 20
+_JUDGED = 1000
+_JUDGED_BYTES = 4 * 1024 * 1024
+_JUDGED_SECONDS = 1.5
+"""The bounds of the mails that one page judges. A page that meets one of them leads to a next page."""
+
+Place = tuple[datetime, int]
+"""The time of receipt and the position of a mail: what results are sorted by."""
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The mails that a caller wants.
+
+    Args:
+        tenant_id: The tenant.
+        query: The words.
+        fields: The terms of `fields_of` that a mail has.
+        after: The earliest time of receipt; None means any.
+        before: The time that all times of receipt are before; None means any.
+    """
+
+    tenant_id: str
+    query: Query
+    fields: frozenset[str] = frozenset()
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of mails.
+
+    Args:
+        hits: The mails, the newest first.
+        end: The place behind which the next page begins; None at the end.
+        is_indexing: Whether stored mail is not indexed yet.
+    """
+
+    hits: Sequence[pb2.SearchHit]
+    end: Place | None
+    is_indexing: bool
+
+
+class Search:
+    """Search for callers.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        reader: Reads the stream.
+    """
+
+    def __init__(self, pool: db.Pool, reader: EventReader) -> None:
+        self._pool = pool
+        self._reader = reader
+
+    async def find(self, criteria: Criteria, behind: Place | None, size: int, scope: list[str] | None) -> Found:
+        """Return a page of mails.
+
+        Args:
+            criteria: The mails.
+            behind: The end of the page before; None for the first page.
+            size: The largest number of mails.
+            scope: The tenants that the caller may see; None means all.
+
+        Raises:
+            TenantNotFound: There is no such tenant in scope.
+            SearchNotEnabled: Its mail is not indexed.
+            SearchTooSlow: The database took too long.
+        """
+        tenant_id = criteria.tenant_id
+        async with db.connection(self._pool) as connection:
+            await _check_tenant(connection, tenant_id, scope)
+            index = await settings_store.read(connection, tenant_id)
+            if index is None or not index.is_enabled:
+                raise SearchNotEnabled(subject=tenant_id, metadata={"tenant_id": tenant_id})
+            is_indexing = index.is_clearing or await settings_store.is_behind(connection, tenant_id)
+        digests = Digests(index.key).of(criteria.query.terms() | criteria.fields)
+        page = _Page(criteria, size, behind)
+        await self._fill(page, Wanted(tenant_id, digests, criteria.after, criteria.before))
+        return Found(page.hits, None if page.is_at_end else page.end, is_indexing)
+
+    async def settings(self, tenant_id: str, scope: list[str] | None) -> tuple[pb2.SearchSettings, pb2.SearchIndex]:
+        """Return a tenant's settings and the state of its index. Raises `TenantNotFound`."""
+        async with db.connection(self._pool) as connection:
+            await _check_tenant(connection, tenant_id, scope)
+            index = await settings_store.read(connection, tenant_id)
+        return pb2.SearchSettings(is_enabled=index is not None and index.is_enabled), await self._state(
+            tenant_id, index
+        )
+
+    async def update_settings(
+        self, tenant_id: str, settings: pb2.SearchSettings, scope: list[str] | None
+    ) -> tuple[pb2.SearchSettings, pb2.SearchIndex]:
+        """Enable or disable search. Safe to call again: yes. Raises `TenantNotFound`."""
+        start = await self._reader.start(EARLIEST, EARLIEST)
+        async with db.transaction(self._pool) as connection:
+            await _check_tenant(connection, tenant_id, scope)
+            if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
+                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            if settings.is_enabled:
+                key = secrets.token_bytes(KEY_BYTES)
+                await settings_store.enable(connection, tenant_id, key, start.write(), start.position)
+            else:
+                await settings_store.disable(connection, tenant_id)
+        return await self.settings(tenant_id, scope)
+
+    async def _state(self, tenant_id: str, index: Index | None) -> pb2.SearchIndex:
+        if index is None:
+            return pb2.SearchIndex()
+        waiting = 0
+        if index.is_enabled:
+            start = await start_of(self._reader, index)
+            selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
+            waiting = await self._reader.count(start, selection, MAX_WAITING)
+        return pb2.SearchIndex(mails=index.mails, waiting_events=waiting, is_deleting=index.is_clearing)
+
+    async def _fill(self, page: "_Page", wanted: Wanted) -> None:
+        limit = page.size + 1
+        while True:
+            async with db.transaction(self._pool) as connection:
+                rows = await store.find(connection, wanted, page.end, limit)
+            for first in range(0, len(rows), _JUDGED_AT_ONCE):
+                few = rows[first : first + _JUDGED_AT_ONCE]
+                events = await self._reader.at(wanted.tenant_id, [row["position"] for row in few])
+                # Judging reads the whole text of each mail: the process goes on serving meanwhile.
+                if await asyncio.to_thread(page.judge, [(row["received_at"], row["position"]) for row in few], events):
+                    return
+            if len(rows) < limit:
+                page.is_at_end = True
+                return
+
+
+class _Page:
+    """A page that is being filled."""
+
+    def __init__(self, criteria: Criteria, size: int, behind: Place | None) -> None:
+        self.size = size
+        self.hits: list[pb2.SearchHit] = []
+        self.end = behind
+        self.is_at_end = False
+        self._criteria = criteria
+        self._judged = 0
+        self._bytes = 0
+        self._ends_at = time.monotonic() + _JUDGED_SECONDS
+
+    def judge(self, places: Sequence[Place], events: Mapping[int, event_pb2.Event]) -> bool:
+        """Take those mails of the index that belong to the result; return whether the page is full.
+
+        A mail whose event retention or an erasure has taken is no result, whether its row is deleted yet or not.
+        """
+        for place in places:
+            if len(self.hits) == self.size or self._is_enough():
+                return True
+            self.end = place
+            self._judged += 1
+            event = events.get(place[1])
+            if event is None:
+                continue
+            self._bytes += event.ByteSize()
+            message = event.mail.message
+            # The digests are short: a few of a million words share one.
+            if self._criteria.fields <= fields_of(message) and self._criteria.query.takes(message):
+                hit = hit_of(message, self._criteria.query)
+                hit.message_id, hit.event_id = event.mail.message_id, event.mail.event_id
+                hit.received_at.FromDatetime(place[0])
+                self.hits.append(hit)
+        return False
+
+    def _is_enough(self) -> bool:
+        is_long = self._bytes >= _JUDGED_BYTES or time.monotonic() > self._ends_at
+        return self._judged >= _JUDGED or (is_long and self._judged > 0)
+
+
+async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
+    is_in_scope = scope is None or tenant_id in scope
+    if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
+        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
