@@ -5,6 +5,7 @@ deliveries            events that wait to be delivered, and exhausted ones
 attempts              every request to a receiver, and the beginning of its answer
 notices               events about endpoints that Processor has not published yet
 erased_tenants        marks of erased tenants, and the counts of their removed rows
+erased_persons        the counts of rows that erasures of persons removed or rewrote
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Identity, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
@@ -102,4 +103,21 @@ erased_tenants = Table(
     required("tenant_id", ID, primary_key=True),
     required("begun_at", TIME),
     required("removed", JSONB()),
+)
+
+erased_persons = Table(
+    "erased_persons",
+    metadata,
+    required("erasure_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("removed", JSONB()),
+    required("cut_off_at", TIME),
+    required("bounds", JSONB()),
+    required("step", Integer()),
+    required("step_at", TIME),
+    Column("reached", ARRAY(Text())),
+    required("checked", BigInteger()),
+    Column("holder", ID),
+    Column("leased_until", TIME),
+    Column("finished_at", TIME),
 )

@@ -14,6 +14,7 @@ cleared and taken again behind the last row.
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -23,6 +24,7 @@ from services.meshkit.errors import Conflict
 
 logger = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 MARKS = "erased_tenants"
 _BATCH = 500
 _PASSES = 20
@@ -107,7 +109,7 @@ async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int
         await _pass(pool, plan, tables, tenant_id)
         removed = await _removed(pool, plan.schema, tables, tenant_id)
         if removed is not None:
-            await _renew_statistics(pool, plan.schema)
+            await renew_statistics(pool, plan.schema)
             return removed
     raise Conflict(metadata={"tenant_id": tenant_id})
 
@@ -125,28 +127,31 @@ async def marked(connection: db.Connection, schema: str, tenant_ids: Collection[
     return frozenset(row["tenant_id"] for row in found)
 
 
-async def erase_each(tenant_ids: Iterable[str], erase: Callable[[str], Awaitable[bool]]) -> int:
-    """Erase tenants one after the other. A failure of one does not stop those behind it.
+async def erase_each(
+    subjects: Iterable[T], erase: Callable[[T], Awaitable[bool]], tenant_of: Callable[[T], str]
+) -> int:
+    """Erase tenants, or persons within tenants, one after the other. A failure of one does not stop those behind it.
 
     Args:
-        tenant_ids: The tenants.
+        subjects: The tenants or the persons.
         erase: Erases one; returns whether it is done.
+        tenant_of: Returns the tenant's UUID, for logs.
 
     Returns:
-        The number of erased tenants.
+        The number of erased ones.
 
     Raises:
-        Exception: The first failure, once all tenants had their turn. A tenant that another process erases is none.
+        Exception: The first failure, once all had their turn. One that another process erases is none.
     """
     failures: list[Exception] = []
     erased = 0
-    for tenant_id in tenant_ids:
+    for subject in subjects:
         try:
-            erased += await erase(tenant_id)
+            erased += await erase(subject)
         except Conflict:
-            logger.info("tenant is being erased by another process", tenant_id=tenant_id)
+            logger.info("erasure waits for rows in use", tenant_id=tenant_of(subject))
         except Exception as exc:  # noqa: BLE001 - it is raised behind the last tenant
-            logger.warning("tenant is not erased yet", tenant_id=tenant_id, error=type(exc).__name__)
+            logger.warning("erasure is not done yet", tenant_id=tenant_of(subject), error=type(exc).__name__)
             failures.append(exc)
     if failures:
         raise failures[0]
@@ -202,10 +207,14 @@ async def _removed(pool: db.Pool, schema: str, tables: list[str], tenant_id: str
     return {table: int(rows) for table, rows in sorted(json.loads(removed).items())}
 
 
-async def _renew_statistics(pool: db.Pool, schema: str) -> None:
+async def renew_statistics(pool: db.Pool, schema: str) -> None:
     """Clear the statistics of all tables, one after the other, and take them again from the rows that are left.
 
-    An ANALYZE that still saw the tenant's rows ends first: both take the same lock.
+    An ANALYZE that still saw the removed rows ends first: both take the same lock. Safe to call again.
+
+    Args:
+        pool: Connections to PostgreSQL, as the role that owns the schema.
+        schema: The schema's name, one of our own.
     """
     async with db.connection(pool) as connection:
         found = await connection.fetch(_WITH_STATISTICS, schema)

@@ -244,6 +244,12 @@ class SendNotUncertain(FailedPrecondition):
     reason = "SEND_NOT_UNCERTAIN"
 
 
+class PersonErased(FailedPrecondition):
+    """The request was erased with a person's address, and is not submitted again."""
+
+    reason = "PERSON_ERASED"
+
+
 class UploadNotFound(NotFound):
     """There is no such uploaded file. Upload it again."""
 

@@ -11,7 +11,8 @@ MeshError
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
-│   └── DirectoryNotFound         DIRECTORY_NOT_FOUND
+│   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
+│   └── PersonErasureNotFound     PERSON_ERASURE_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
@@ -133,6 +134,13 @@ class TenantDisabled(FailedPrecondition):
     """The tenant is disabled: enable it first."""
 
     reason = "TENANT_DISABLED"
+
+
+class PersonErasureNotFound(NotFound):
+    """The tenant has no such erasure of a person."""
+
+    reason = "PERSON_ERASURE_NOT_FOUND"
+    resource_type = "person_erasure"
 
 
 class TenantDisconnected(FailedPrecondition):

@@ -46,6 +46,7 @@ from services.token_vault.accounts.consent import Consents
 from services.token_vault.accounts.directory_mailboxes import DirectoryMailboxes
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
 from services.token_vault.accounts.erase import Eraser, ReportSigner
+from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.examine import Examiner
 from services.token_vault.accounts.flow_start import FlowStarter
 from services.token_vault.accounts.probe import Prober
@@ -144,6 +145,7 @@ class Vault:
     authorizations: AuthorizationReader
     disconnector: Disconnector
     eraser: Eraser
+    persons: PersonEraser
     prober: Prober
     tenants: Tenants
     changes: TenantChangeFeed
@@ -245,7 +247,9 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         at.pool, reader, cipher, at.issuers, at.clock, at.process_id, _disconnect_bounds(at.settings, at.lease)
     )
     signer = ReportSigner(at.settings.tls_cert, at.settings.tls_key)
-    eraser = Eraser(at.pool, disconnector, signer, at.clock, timedelta(days=at.settings.backup_retention_days))
+    backups_kept = timedelta(days=at.settings.backup_retention_days)
+    eraser = Eraser(at.pool, disconnector, signer, at.clock, backups_kept)
+    persons = PersonEraser(at.pool, signer, at.clock, backups_kept)
     prober = Prober(at.pool, Examiner(lender, at.issuers, apps, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
@@ -263,6 +267,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         authorizations=AuthorizationReader(at.pool, at.clock),
         disconnector=disconnector,
         eraser=eraser,
+        persons=persons,
         prober=prober,
         tenants=Tenants(at.pool, lender, at.clock),
         changes=TenantChangeFeed(at.pool, at.clock, changes_head),
@@ -275,6 +280,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
             *_token_loops(at, refresher),
             disconnects,
             erasures,
+            PeriodicLoop("erase-persons", _DISCONNECT_SECONDS, persons.round, idle_factor=_IDLE_FACTOR),
             PeriodicLoop("probe", _PROBE_SECONDS, prober.round),
             PeriodicLoop("key beat", _BEAT_SECONDS, registration.beat, round_seconds=15),
             PeriodicLoop("key use", _LAST_USED_SECONDS, authenticator.note_used, round_seconds=30),
@@ -334,6 +340,7 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
         vault.prober,
         vault.disconnector,
         vault.eraser,
+        vault.persons,
         vault.api_keys,
         vault.sessions,
         vault.pool,
@@ -350,6 +357,7 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         vault.authorizations,
         vault.disconnector,
         vault.eraser,
+        vault.persons,
         vault.prober,
         vault.clock,
     )

@@ -246,6 +246,53 @@ erased_tenants = sa.Table(
     sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
 )
 
+person_erasures = sa.Table(
+    "person_erasures",
+    metadata,
+    sa.Column("erasure_id", _Id, primary_key=True),
+    sa.Column("tenant_id", _Id, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),  # emptied at the end
+    sa.Column("address_digest", sa.Text, nullable=False),
+    sa.Column("digest_key", sa.Text, nullable=False),  # emptied at the end
+    sa.Column("requested_at", _Time, nullable=False),
+    sa.Column("confirmed_at", _Time, nullable=False),  # time of the last service's confirmation
+    sa.Column("finished_at", _Time),
+    sa.Column("cancelled_at", _Time),
+    sa.Column("backups_forget_at", _Time),
+    sa.Column("parts", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Column("progress", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    _text("report"),
+    _text("signature"),
+    _text("certificate"),
+    sa.Index("person_erasures_pending", "requested_at", postgresql_where=sa.text("finished_at IS NULL")),
+    sa.Index(
+        "person_erasures_running",
+        "tenant_id",
+        "address",
+        unique=True,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+    sa.Index("person_erasures_tenant", "tenant_id"),
+)
+
+erased_persons = sa.Table(
+    "erased_persons",
+    metadata,
+    sa.Column("erasure_id", _Id, primary_key=True),
+    sa.Column("tenant_id", _Id, nullable=False),
+    sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Column("cut_off_at", _Time, nullable=False, server_default=sa.func.now()),
+    sa.Column("bounds", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Column("step", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("step_at", _Time, nullable=False, server_default=sa.func.now()),
+    sa.Column("reached", pg.ARRAY(sa.Text)),
+    sa.Column("checked", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("holder", _Id),
+    sa.Column("leased_until", _Time),
+    sa.Column("finished_at", _Time),
+    sa.Index("erased_persons_tenant", "tenant_id"),
+)
+
 audit_entries = sa.Table(
     "audit_entries",
     metadata,

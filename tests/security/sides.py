@@ -214,6 +214,13 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/EraseTenant": tenants.EraseTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/ErasePerson": tenants.ErasePersonRequest(tenant_id=other.tenant, address="a@b.test"),
+        "vault.v1.TenantService/GetPersonErasure": tenants.GetPersonErasureRequest(
+            tenant_id=other.tenant, erasure_id=other.tenant
+        ),
+        "vault.v1.TenantService/CancelPersonErasure": tenants.CancelPersonErasureRequest(
+            tenant_id=other.tenant, erasure_id=other.tenant
+        ),
         "vault.v1.TenantService/GetErasure": tenants.GetErasureRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),

@@ -18,7 +18,9 @@ KEYS = {
     "An id that mailmesh draws at random: it is of one tenant, and others name it without the tenant.": """
         ingest.dead_letters_item_id_key ingest.dead_letters_pkey ingest.lifecycle_notifications_pkey
         ingest.subscriptions_pkey processor.calendar_writes_pkey processor.calendars_pkey processor.conversations_pkey
-        processor.modifications_pkey processor.sends_pkey processor.uploads_pkey delivery.attempts_pkey""",
+        processor.modifications_pkey processor.sends_pkey processor.uploads_pkey delivery.attempts_pkey
+        delivery.erased_persons_pkey ingest.erased_persons_pkey processor.erased_persons_pkey vault.erased_persons_pkey
+        vault.person_erasures_pkey""",
     "A subscription is of one tenant.": "ingest.lifecycle_waiting",
     "A flow begins before its tenant exists, and a browser names it by a digest.": """
         vault.authorization_flows_pkey vault.authorization_flows_state vault.authorization_flows_ticket""",
@@ -44,7 +46,12 @@ STATEMENTS = {
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
-        token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE""",
+        token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE
+        processor/persons:_FREE_FILES
+        token_vault/store/person_erasures:_NOTE token_vault/store/person_erasures:_CANCEL
+        token_vault/store/person_erasures:_DUE processor/persons:_end_send processor/persons:_end_write
+        token_vault/store/person_erasures:_CONFIRM token_vault/store/person_erasures:_FORGET
+        token_vault/store/person_erasures:_FINISH""",
     "The row has its tenant, in columns that are composed, or in the order of the table.": """
         delivery/store/attempts:_INSERT processor/conversations/store/conversations:save
         processor/conversations/store/conversations:add_message processor/conversations/store/conversations:link
@@ -53,6 +60,7 @@ STATEMENTS = {
         ingest/store/dead_letters:_LIST ingest/store/dead_letters:_COUNT ingest/store/dead_letters:_CHOOSE
         processor/outbox/store/sends:_PAGE processor/stream/store/replays:_MEASURE processor/stream/store/replays:_NEXT
         token_vault/store/audit:_SELECT token_vault/store/data_keys:_SELECT token_vault/store/erasures:_SELECT
+        token_vault/store/person_erasures:_SELECT
         token_vault/store/tenants:_SELECT token_vault/store/tenants:change_tenant""",
     "The queue of an endpoint is in one order for all its tenants.": """
         delivery/store/attempts:_PAGE delivery/store/attempts:_OF_OTHERS delivery/store/attempts:_OF_DELETED

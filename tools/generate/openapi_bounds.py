@@ -34,6 +34,7 @@ _ID_FIELDS = frozenset(
     {
         "tenant_id",
         "event_id",
+        "erasure_id",
         "flow_id",
         "api_key_id",
         "subscription_id",
@@ -119,6 +120,7 @@ BOUNDS: dict[str, JSON] = {
     "ExtractFieldsRequest.text": {"minLength": 1, "maxLength": 65_536},
     "ParseMailRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
+    "ErasePersonRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
     "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
     "MailHeader.value": {"minLength": 1, "maxLength": 500},

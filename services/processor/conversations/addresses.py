@@ -1,26 +1,9 @@
-"""Addresses in the form in which they are compared, and the tenant's own ones."""
+"""The tenant's own addresses, among plain addresses as `services.meshkit.addresses` compares them."""
 
 from collections.abc import Iterable
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
-
-MAX_CHARACTERS = 320
-
-
-def plain(address: str) -> str:
-    """Return an address in lower case, with its domain in ASCII; empty for text that is no address.
-
-    Plus tags of others stay, since they may be others' own; so do the dots of Gmail.
-    """
-    local, at, domain = address.strip().lower().rpartition("@")
-    if not at or not local or not domain or len(address) > MAX_CHARACTERS:
-        return ""
-    if not domain.isascii():
-        try:
-            domain = domain.encode("idna").decode()
-        except UnicodeError:
-            return ""
-    return f"{local}@{domain.rstrip('.')}"
+from services.meshkit.addresses import plain
 
 
 def base(address: str) -> str:

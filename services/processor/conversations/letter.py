@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import event_pb2, message_pb2
-from services.processor.conversations.addresses import Ours, plain, tag
+from services.meshkit.addresses import plain
+from services.processor.conversations.addresses import Ours, tag
 from services.providers.names import GOOGLEWS
 
 MAX_REFERENCES = 50

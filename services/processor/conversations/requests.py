@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.processor.v1.send_service_pb2 import SendRequest
 from services.meshkit import db
+from services.meshkit.addresses import plain
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
-from services.processor.conversations.addresses import plain
 from services.processor.conversations.drafts import draft
 from services.processor.conversations.intake import Change, change, conversation_id, stamp, token_link
 from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment

@@ -100,9 +100,9 @@ class ProcessedMails:
         """
         key = f"processed:{event_id}"
         async with db.connection(self._pool) as connection:
-            known = await modifications.by_key(connection, tenant_id, key)
+            known = await modifications.by_key(connection, tenant_id, key, b"")
         if known is not None:
-            return known, True
+            return known[0], True
         _, change = await self.mark_of(tenant_id)
         request = pb2.ModifyMessagesRequest(
             idempotency_key=key, tenant_id=tenant_id, message_ids=[message_id], change=change

@@ -70,14 +70,16 @@ class Modifications:
         if not is_in_scope:
             raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
         async with db.transaction(self._pool) as connection:
-            known = await modifications.by_key(connection, request.tenant_id, request.idempotency_key)
-            made = known or await self._insert(connection, content, digest, key_id)
-            row = made or await modifications.by_key(connection, request.tenant_id, request.idempotency_key)
-        if row is None or row.digest != digest:
+            by_key = (connection, request.tenant_id, request.idempotency_key, digest)
+            known = await modifications.by_key(*by_key)
+            made = None if known else await self._insert(connection, content, digest, key_id)
+            found = (made, True) if made else known or await modifications.by_key(*by_key)
+        if found is None or not found[1]:
             raise IdempotencyKeyReused(metadata={"idempotency_key": request.idempotency_key})
+        row = found[0]
         if known is None:
             self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
-        return row, known is not None or made is None
+        return row, made is None
 
     async def get(self, modification_id: str, scope: list[str] | None) -> ModificationRow:
         """Read a modification.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import idna
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.addresses import ascii_domain
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
 from services.meshkit.text import check_name
@@ -131,14 +132,14 @@ def address_of(field: str, text: str) -> str:
     """
     local, _, domain = text.strip().rpartition("@")
     try:
-        ascii_domain = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
+        in_ascii = ascii_domain(domain)
     except (idna.IDNAError, UnicodeError) as exc:
         raise FieldInvalid.of(field, "has a domain that is no domain name") from exc
-    made = f"{local}@{ascii_domain}"
-    is_address = _LOCAL.fullmatch(local) and len(local) <= 64 and _DOMAIN.fullmatch(ascii_domain)  # noqa: PLR2004 - RFC 5321, section 4.5.3.1.1
+    made = f"{local}@{in_ascii}"
+    is_address = _LOCAL.fullmatch(local) and len(local) <= 64 and _DOMAIN.fullmatch(in_ascii)  # noqa: PLR2004 - RFC 5321, section 4.5.3.1.1
     if "=?" in local:  # it begins an encoded word (RFC 2047), which programs decode
         raise FieldInvalid.of(field, 'must not contain "=?"')
-    if not is_address or len(made) > _ADDRESS_CHARACTERS or len(ascii_domain) > 253:  # noqa: PLR2004 - RFC 1035
+    if not is_address or len(made) > _ADDRESS_CHARACTERS or len(in_ascii) > 253:  # noqa: PLR2004 - RFC 1035
         raise FieldInvalid.of(field, "must be local@domain, with an ASCII local part")
     return made
 

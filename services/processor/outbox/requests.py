@@ -11,8 +11,10 @@ from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
+from services.processor.erased_requests import REASON as ERASED
 from services.processor.errors import (
     IdempotencyKeyReused,
+    PersonErased,
     SendNotCancellable,
     SendNotFound,
     SendNotUncertain,
@@ -88,14 +90,16 @@ class Sends:
         if not is_in_scope:
             raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
         async with db.transaction(self._pool) as connection:
-            known = await sends.by_key(connection, request.tenant_id, request.idempotency_key)
-            made = known or await self._insert(connection, content, digest, now, send_at, key_id)
-            row = made or await sends.by_key(connection, request.tenant_id, request.idempotency_key)
-        if row is None or row.digest != digest:
+            by_key = (connection, request.tenant_id, request.idempotency_key, digest)
+            known = await sends.by_key(*by_key)
+            made = None if known else await self._insert(connection, content, digest, now, send_at, key_id)
+            found = (made, True) if made else known or await sends.by_key(*by_key)
+        if found is None or not found[1]:
             raise IdempotencyKeyReused(metadata={"idempotency_key": request.idempotency_key})
+        row = found[0]
         if known is None and send_at is None:
             self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
-        return row, known is not None or made is None
+        return row, made is None
 
     async def get(self, send_id: str, scope: list[str] | None) -> SendRow:
         """Read a send.
@@ -141,6 +145,7 @@ class Sends:
         Raises:
             SendNotFound: There is no such send in scope.
             SendNotUncertain: It is not uncertain.
+            PersonErased: It is to be sent again, and its request was erased.
         """
         async with db.transaction(self._pool) as connection:
             row = _found(send_id, await sends.by_id(connection, send_id, scope, lock=True))
@@ -148,6 +153,8 @@ class Sends:
                 raise SendNotUncertain(subject=send_id, metadata={"send_id": send_id})
             if resolution == pb2.SEND_RESOLUTION_SENT:
                 return _locked(await finish(connection, row, State.SENT, self._clock.now(), is_resolved=True))
+            if row.reason == ERASED:
+                raise PersonErased(subject=send_id, metadata={"send_id": send_id})
             again = await self._again(connection, row)
         self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
         return again

@@ -117,8 +117,7 @@ def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
         identity: The values of the event itself.
     """
     event = event_pb2.Event(position=identity.position)
-    content: Content = getattr(event, _NAMES[kind])
-    content.MergeFromString(parts[0] + b"".join(_plain(part) for part in parts[1:] if part))
+    content = _filled(event, kind, parts)
     if isinstance(content, mail_pb2.NormalizedMailEvent) and content.message.body.spans:
         set_reply_text(content.message.body)
     content.event_id = str(identity.event_id)
@@ -128,6 +127,17 @@ def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
         content.replay_id = str(identity.replay_id)
         content.original_event_id = str(identity.original_event_id)
     return event
+
+
+def content_of_parts(kind: int, parts: list[bytes]) -> Content:
+    """Return the stored content of an event, without the values of the event itself."""
+    return _filled(event_pb2.Event(), kind, parts)
+
+
+def _filled(event: event_pb2.Event, kind: int, parts: list[bytes]) -> Content:
+    content: Content = getattr(event, _NAMES[kind])
+    content.MergeFromString(parts[0] + b"".join(plain(part) for part in parts[1:] if part))
+    return content
 
 
 def _take_body(event: mail_pb2.NormalizedMailEvent) -> bytes:
@@ -161,5 +171,6 @@ def _compressed(part: bytes) -> bytes:
     return zlib.compress(part, _COMPRESSION) if len(part) > _WORTH_COMPRESSING_BYTES else part
 
 
-def _plain(part: bytes) -> bytes:
+def plain(part: bytes) -> bytes:
+    """Return a part as it was before its compression."""
     return zlib.decompress(part) if part[:1] == _COMPRESSED else part

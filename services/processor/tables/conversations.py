@@ -45,6 +45,7 @@ conversation_messages = Table(
     required("sent_at", TIME),
     required("own_id", LargeBinary()),
     required("content", LargeBinary()),
+    required("stored_at", TIME),
 )
 
 conversation_links = Table(

@@ -101,3 +101,28 @@ erased_tenants = Table(
     required("begun_at", TIME),
     required("removed", JSONB()),
 )
+
+erased_persons = Table(
+    "erased_persons",
+    metadata,
+    required("erasure_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("removed", JSONB()),
+    required("cut_off_at", TIME),
+    required("bounds", JSONB()),
+    required("step", Integer()),
+    required("step_at", TIME),
+    Column("reached", ARRAY(Text())),
+    required("checked", BigInteger()),
+    Column("holder", ID),
+    Column("leased_until", TIME),
+    Column("finished_at", TIME),
+)
+
+erasure_secrets = Table(
+    "erasure_secrets",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("inner_pad", LargeBinary()),
+    required("outer_pad", LargeBinary()),
+)

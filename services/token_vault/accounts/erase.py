@@ -134,7 +134,7 @@ class Eraser:
         """Finish the erasures that all services have confirmed; return their number."""
         async with db.connection(self._pool) as connection:
             ready = await erasures.ready(connection, list(AFTER), _BATCH)
-        return await erase_each([row.tenant_id for row in ready], self._finish)
+        return await erase_each([row.tenant_id for row in ready], self._finish, str)
 
     async def _finish(self, tenant_id: str) -> bool:
         await self._erase_own(tenant_id)

@@ -1,5 +1,7 @@
 """TenantService: connect accounts and manage tenants, in the scope of a key."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -18,10 +20,12 @@ from services.token_vault.accounts.authorization_status import AuthorizationRead
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.erase import Eraser
+from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.flow_steps import Wanted
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
 from services.token_vault.store.erasures import ErasureRow
+from services.token_vault.store.person_erasures import PersonErasureRow
 from services.token_vault.store.tenants import DISCONNECTED, Scope, TenantFilter, status_name, tenant_message
 
 _Context = grpc.aio.ServicerContext
@@ -40,6 +44,7 @@ class TenantServicer(TenantServiceServicer):
         authorizations: AuthorizationReader,
         disconnector: Disconnector,
         eraser: Eraser,
+        persons: PersonEraser,
         prober: Prober,
         clock: Clock,
     ) -> None:
@@ -48,6 +53,7 @@ class TenantServicer(TenantServiceServicer):
         self._authorizations = authorizations
         self._disconnector = disconnector
         self._eraser = eraser
+        self._persons = persons
         self._prober = prober
         self._clock = clock
         self._pages = PageTokens(columns=(is_time, is_row_id))
@@ -149,6 +155,33 @@ class TenantServicer(TenantServiceServicer):
         return pb.GetErasureResponse(erasure=_erasure(row))
 
     @override
+    async def ErasePerson(
+        self, request: pb.ErasePersonRequest, context: "_Context[Any, Any]"
+    ) -> pb.ErasePersonResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        return pb.ErasePersonResponse(
+            erasure=_person_erasure(await self._persons.start(tenant_id, request.address, _scope()))
+        )
+
+    @override
+    async def GetPersonErasure(
+        self, request: pb.GetPersonErasureRequest, context: "_Context[Any, Any]"
+    ) -> pb.GetPersonErasureResponse:
+        tenant_id, erasure_id = check_id("tenant_id", request.tenant_id), check_id("erasure_id", request.erasure_id)
+        return pb.GetPersonErasureResponse(
+            erasure=_person_erasure(await self._persons.get(tenant_id, erasure_id, _scope()))
+        )
+
+    @override
+    async def CancelPersonErasure(
+        self, request: pb.CancelPersonErasureRequest, context: "_Context[Any, Any]"
+    ) -> pb.CancelPersonErasureResponse:
+        tenant_id, erasure_id = check_id("tenant_id", request.tenant_id), check_id("erasure_id", request.erasure_id)
+        return pb.CancelPersonErasureResponse(
+            erasure=_person_erasure(await self._persons.cancel(tenant_id, erasure_id, _scope()))
+        )
+
+    @override
     async def TestConnection(
         self, request: pb.TestConnectionRequest, context: "_Context[Any, Any]"
     ) -> pb.TestConnectionResponse:
@@ -195,17 +228,52 @@ def _erasure(row: ErasureRow) -> erasure_pb2.Erasure:
     erasure = erasure_pb2.Erasure(
         tenant_id=row.tenant_id,
         state=state,
-        tables=[
-            erasure_pb2.ErasedTable(service=service, table=table, rows=rows)
-            for service, tables in sorted(row.parts.items())
-            for table, rows in sorted(tables.items())
-        ],
+        tables=_tables(row.parts),
         report=row.report,
         signature=row.signature,
         certificate=row.certificate,
     )
-    erasure.requested_at.FromDatetime(row.requested_at)
-    if row.finished_at is not None and row.backups_forget_at is not None:
-        erasure.finished_at.FromDatetime(row.finished_at)
-        erasure.backups_forget_at.FromDatetime(row.backups_forget_at)
+    _set_times(erasure, row)
     return erasure
+
+
+def _person_erasure(row: PersonErasureRow) -> erasure_pb2.PersonErasure:
+    state = erasure_pb2.ERASURE_STATE_ERASING if row.finished_at is None else erasure_pb2.ERASURE_STATE_ERASED
+    erasure = erasure_pb2.PersonErasure(
+        erasure_id=row.erasure_id,
+        tenant_id=row.tenant_id,
+        address_digest=row.address_digest,
+        digest_key=row.digest_key,
+        state=state if row.cancelled_at is None else erasure_pb2.ERASURE_STATE_CANCELLED,
+        tables=_tables({service: noted["removed"] for service, noted in row.progress.items()}),
+        progress=[_progress(service, noted, service in row.parts) for service, noted in sorted(row.progress.items())],
+        report=row.report,
+        signature=row.signature,
+        certificate=row.certificate,
+    )
+    _set_times(erasure, row)
+    return erasure
+
+
+def _progress(service: str, noted: Mapping[str, Any], is_done: bool) -> erasure_pb2.ErasureProgress:
+    progress = erasure_pb2.ErasureProgress(
+        service=service, table=noted["table"], rows_checked=noted["rowsChecked"], is_done=is_done
+    )
+    progress.cut_off_at.FromDatetime(datetime.fromisoformat(noted["cutOffAt"]))
+    return progress
+
+
+def _tables(parts: Mapping[str, Mapping[str, int]]) -> list[erasure_pb2.ErasedTable]:
+    return [
+        erasure_pb2.ErasedTable(service=service, table=table, rows=rows)
+        for service, tables in sorted(parts.items())
+        for table, rows in sorted(tables.items())
+    ]
+
+
+def _set_times(erasure: erasure_pb2.Erasure | erasure_pb2.PersonErasure, row: ErasureRow | PersonErasureRow) -> None:
+    erasure.requested_at.FromDatetime(row.requested_at)
+    if row.finished_at is not None:
+        erasure.finished_at.FromDatetime(row.finished_at)
+    if row.backups_forget_at is not None:
+        erasure.backups_forget_at.FromDatetime(row.backups_forget_at)

@@ -1,6 +1,6 @@
 """TokenVaultService: tokens, tenants' changes and faults, for the other services of the mesh."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from services.providers.abilities import MAIL_READ
 from services.token_vault.abilities import checked_abilities
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.erase import Eraser
+from services.token_vault.accounts.erase_person import PersonEraser, noted_progress
 from services.token_vault.accounts.probe import Fault, Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.api_access.api_keys import ApiKeys
@@ -51,6 +52,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         prober: Prober,
         disconnector: Disconnector,
         eraser: Eraser,
+        persons: PersonEraser,
         api_keys: ApiKeys,
         sessions: Sessions,
         pool: db.Pool,
@@ -61,6 +63,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self._prober = prober
         self._disconnector = disconnector
         self._eraser = eraser
+        self._persons = persons
         self._api_keys = api_keys
         self._sessions = sessions
         self._pool = pool
@@ -116,7 +119,18 @@ class TokenVaultServicer(TokenVaultServiceServicer):
     async def GetPendingErasures(
         self, request: pb.GetPendingErasuresRequest, context: "_Context[Any, Any]"
     ) -> pb.GetPendingErasuresResponse:
-        return pb.GetPendingErasuresResponse(tenant_ids=await self._eraser.pending(current_caller().name))
+        service = current_caller().name
+        rows, due = await self._persons.pending(service)
+        persons = [
+            pb.PendingPerson(
+                erasure_id=row.erasure_id,
+                tenant_id=row.tenant_id,
+                address=row.address,
+                is_due=row.erasure_id in due,
+            )
+            for row in rows
+        ]
+        return pb.GetPendingErasuresResponse(tenant_ids=await self._eraser.pending(service), persons=persons)
 
     @override
     async def ConfirmErasure(
@@ -126,8 +140,22 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         if len(request.tables) > _MAX_TABLES or any(len(one.table) > _TABLE_CHARACTERS for one in request.tables):
             raise FieldInvalid.of("tables", f"must be {_MAX_TABLES} names of tables at most")
         removed = {one.table: one.rows for one in request.tables}
-        await self._eraser.confirm(current_caller().name, tenant_id, removed)
+        if request.erasure_id:
+            await self._confirm_person(request, tenant_id, removed)
+        else:
+            await self._eraser.confirm(current_caller().name, tenant_id, removed)
         return pb.ConfirmErasureResponse()
+
+    async def _confirm_person(self, request: pb.ConfirmErasureRequest, tenant_id: str, removed: dict[str, int]) -> None:
+        service, progress = current_caller().name, request.progress
+        erasure_id = check_id("erasure_id", request.erasure_id)
+        if len(progress.table) > _TABLE_CHARACTERS:
+            raise FieldInvalid.of("progress.table", f"must have {_TABLE_CHARACTERS} characters at most")
+        cut_off_at = progress.cut_off_at.ToDatetime(UTC)
+        noted = noted_progress(cut_off_at, progress.table, progress.rows_checked, removed)
+        await self._persons.note(service, tenant_id, erasure_id, noted)
+        if progress.is_done:
+            await self._persons.confirm(service, tenant_id, erasure_id, removed)
 
     @override
     async def CheckApiKey(

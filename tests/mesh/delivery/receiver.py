@@ -75,10 +75,12 @@ class Receiver:
     Attributes:
         port: Its port, the same after each return.
         answer: Decides the answer to a webhook, from its content and the number of earlier ones with the same id.
+        text: The body of its answers.
     """
 
     port: int = field(default_factory=lambda: free_ports(1)[0])
     answer: Callable[[dict[str, Any], int], Answer] = lambda _content, _earlier: OK
+    text: bytes = b"ok"
     webhooks: list[Webhook] = field(default_factory=list)
     _server: _Server | None = None
 
@@ -109,10 +111,10 @@ class Receiver:
                     self.close_connection = True
                     return
                 self.send_response(status)
-                for name, value in {**more, "content-length": "2"}.items():
+                for name, value in {**more, "content-length": str(len(receiver.text))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(receiver.text)
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""

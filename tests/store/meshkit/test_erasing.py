@@ -169,6 +169,6 @@ async def test_a_tenant_that_fails_stops_none_of_those_behind_it() -> None:
         return True
 
     with pytest.raises(ZeroDivisionError):
-        await erase_each(["broken", "busy", "good"], erase)
+        await erase_each(["broken", "busy", "good"], erase, str)
     assert ["good"] == done
-    assert 1 == await erase_each(["busy", "good"], erase)
+    assert 1 == await erase_each(["busy", "good"], erase, str)

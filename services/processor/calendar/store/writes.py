@@ -10,6 +10,7 @@ import asyncpg
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.processor.calendar.write_rows import CONTENTS, UNFINISHED, Kind, State, WriteRow
+from services.processor.erased_requests import BY_KEY, IS_SAME
 from services.processor.mailbox.store.due_queues import DueQueue
 
 _NAMES = tuple(field.name for field in fields(WriteRow))
@@ -53,26 +54,32 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> WriteRow 
     return None if found is None else _row(found)
 
 
-async def by_key(connection: db.Connection, tenant_id: str, key: str) -> WriteRow | None:
-    """Read the write with a key."""
+async def by_key(connection: db.Connection, tenant_id: str, key: str, digest: bytes) -> tuple[WriteRow, bool] | None:
+    """Read the write with a key, and whether its content has the digest; an erased one is found as well."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM processor.calendar_writes WHERE tenant_id = $1 AND idempotency_key = $2",  # noqa: S608
+        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.calendar_writes WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
         tenant_id,
         key,
+        digest,
     )
-    return None if found is None else _row(found)
+    return None if found is None else (_row(found), found["is_same"])
 
 
-async def by_event(connection: db.Connection, event_id: str, key: str, scope: list[str] | None) -> WriteRow | None:
-    """Read the write with a key about an event, which the calendar need not have any more; None scopes mean all."""
+async def by_event(
+    connection: db.Connection, event_id: str, key: str, digest: bytes, scope: list[str] | None
+) -> tuple[WriteRow, bool] | None:
+    """Read the write with a key about an event, which the calendar need not have any more; else as `by_key`."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM processor.calendar_writes WHERE calendar_event_id = $1"  # noqa: S608
-        " AND idempotency_key = $2 AND ($3::uuid[] IS NULL OR tenant_id = ANY($3))",
+        f"SELECT {_COLUMNS}, digest IN ($3, processor.erased_digest(tenant_id, $3)) AS is_same"  # noqa: S608
+        " FROM processor.calendar_writes WHERE calendar_event_id = $1"
+        " AND idempotency_key IN ($2, processor.erased_key(tenant_id, $2))"
+        " AND ($4::uuid[] IS NULL OR tenant_id = ANY($4))",
         event_id,
         key,
+        digest,
         scope,
     )
-    return None if found is None else _row(found)
+    return None if found is None else (_row(found), found["is_same"])
 
 
 async def by_id(

@@ -20,6 +20,7 @@ from services.processor.calendar.writing.cancellation import check_cancellation_
 from services.processor.calendar.writing.changes import check_changes, check_changes_for
 from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
 from services.processor.calendar.writing.outcome import finish
+from services.processor.erased_requests import REASON as ERASED
 from services.processor.errors import (
     AbilityNotGranted,
     CalendarEventNotFound,
@@ -30,6 +31,7 @@ from services.processor.errors import (
     CalendarWriteQueueFull,
     IdempotencyKeyReused,
     OnlineMeetingNotAllowed,
+    PersonErased,
 )
 from services.processor.mailbox.kept import reserve
 from services.processor.settings import ProcessorSettings
@@ -131,10 +133,11 @@ class CalendarWrites:
             event = await events.by_id(connection, event_id, scope)
             if event is None:
                 # The change may have removed it: the caller who asks again learns the outcome.
-                row = await writes.by_event(connection, event_id, request.idempotency_key, scope)
-                if row is None or row.digest != digest_of(kind, request):
+                digest = digest_of(kind, request)
+                found = await writes.by_event(connection, event_id, request.idempotency_key, digest, scope)
+                if found is None or not found[1]:
                     raise CalendarEventNotFound(resource=event_id, metadata={"calendar_event_id": event_id})
-                return row, True
+                return found[0], True
             calendar = await _calendar(connection, event.calendar_id, scope)
             row, was_known = await self._accept(connection, calendar, kind, request, key_id, event)
         return self._woken(row, was_known=was_known)
@@ -164,6 +167,7 @@ class CalendarWrites:
         Raises:
             CalendarWriteNotFound: There is no such write in scope.
             CalendarWriteNotUncertain: It is not uncertain.
+            PersonErased: It is to be made again, and its request was erased.
         """
         async with db.transaction(self._pool) as connection:
             row = _found(write_id, await writes.by_id(connection, write_id, scope, lock=True))
@@ -171,6 +175,8 @@ class CalendarWrites:
                 raise CalendarWriteNotUncertain(subject=write_id, metadata={"calendar_write_id": write_id})
             if resolution == pb2.CALENDAR_WRITE_RESOLUTION_DONE:
                 return _locked(await finish(connection, row, State.DONE, self._clock.now(), is_resolved=True))
+            if row.reason == ERASED:
+                raise PersonErased(subject=write_id, metadata={"calendar_write_id": write_id})
             again = await self._again(connection, row)
         return self._woken(again, was_known=False)[0]
 
@@ -201,12 +207,13 @@ class CalendarWrites:
         event: event_pb2.CalendarEvent | None = None,
     ) -> tuple[WriteRow, bool]:
         digest = digest_of(kind, content)
-        known = await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
-        made = known or await self._insert(connection, calendar, kind, content, key_id, event)
-        row = made or await writes.by_key(connection, calendar.tenant_id, content.idempotency_key)
-        if row is None or row.digest != digest:
+        by_key = (connection, calendar.tenant_id, content.idempotency_key, digest)
+        known = await writes.by_key(*by_key)
+        made = None if known else await self._insert(connection, calendar, kind, content, key_id, event)
+        found = (made, True) if made else known or await writes.by_key(*by_key)
+        if found is None or not found[1]:
             raise IdempotencyKeyReused(metadata={"idempotency_key": content.idempotency_key})
-        return row, known is not None or made is None
+        return found[0], made is None
 
     async def _insert(
         self,

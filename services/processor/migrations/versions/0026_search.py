@@ -1,13 +1,13 @@
 """Search: a tenant's settings with its key and place in the stream, and the indexed mails.
 
 Revision ID: 0026
-Revises: 0022
+Revises: 0023
 """
 
 from alembic import op
 
 revision = "0026"
-down_revision = "0022"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
+from services.processor.erased_requests import BY_KEY, IS_SAME
 from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State, head_and_body
 
@@ -91,14 +92,15 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow |
     return None if found is None else _row(found)
 
 
-async def by_key(connection: db.Connection, tenant_id: str, key: str) -> SendRow | None:
-    """Read the send with a key."""
+async def by_key(connection: db.Connection, tenant_id: str, key: str, digest: bytes) -> tuple[SendRow, bool] | None:
+    """Read the send with a key, and whether its content has the digest; an erased one is found as well."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM processor.sends WHERE tenant_id = $1 AND idempotency_key = $2",  # noqa: S608
+        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.sends WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
         tenant_id,
         key,
+        digest,
     )
-    return None if found is None else _row(found)
+    return None if found is None else (_row(found), found["is_same"])
 
 
 async def by_id(

@@ -1,13 +1,13 @@
 """People who sign in at an identity provider, each with the key that stands for them.
 
 Revision ID: 0010
-Revises: 0007
+Revises: 0008
 """
 
 from alembic import op
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -4,7 +4,7 @@ import pytest
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import message_pb2
-from services.processor.conversations.addresses import plain
+from services.meshkit.addresses import plain
 from services.processor.conversations.intake import conversation_id
 from services.processor.conversations.kinship import MAX_HOPS
 from services.processor.conversations.letter import authenticity_of

@@ -778,6 +778,19 @@ const (
 	// Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
 	// Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_OF_CALENDAR ErrorReason = 223
+	// PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+	// outcome, it says the same. Its idempotency key still prevents a second submission.
+	// Do: Resolve it as sent or done if it was; else make another request with another key.
+	// Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_PERSON_ERASED ErrorReason = 220
+	// PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The tenant has no such erasure of a person, or is outside the key's scope.
+	// Do: Check the ids and the key.
+	// Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_PERSON_ERASURE_NOT_FOUND ErrorReason = 221
 	// CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: The content could not be read within the bounds of one process; the metadata has the cause: "time", "memory", "crashed", "malformed", or another word.
@@ -1006,6 +1019,8 @@ var (
 		217: "ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE",
 		222: "ERROR_REASON_CALENDAR_NOT_PUSHED",
 		223: "ERROR_REASON_SUBSCRIPTION_OF_CALENDAR",
+		220: "ERROR_REASON_PERSON_ERASED",
+		221: "ERROR_REASON_PERSON_ERASURE_NOT_FOUND",
 		230: "ERROR_REASON_CONTENT_UNREADABLE",
 		231: "ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN",
 		232: "ERROR_REASON_READER_NOT_INSTALLED",
@@ -1149,6 +1164,8 @@ var (
 		"ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE":    217,
 		"ERROR_REASON_CALENDAR_NOT_PUSHED":            222,
 		"ERROR_REASON_SUBSCRIPTION_OF_CALENDAR":       223,
+		"ERROR_REASON_PERSON_ERASED":                  220,
+		"ERROR_REASON_PERSON_ERASURE_NOT_FOUND":       221,
 		"ERROR_REASON_CONTENT_UNREADABLE":             230,
 		"ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN":        231,
 		"ERROR_REASON_READER_NOT_INSTALLED":           232,
@@ -1199,7 +1216,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x85*\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd2*\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1326,7 +1343,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_MAILBOX_NOT_ALLOWED\x10\xd8\x01\x12-\n" +
 	"(ERROR_REASON_MAILBOX_CONNECTED_OTHERWISE\x10\xd9\x01\x12%\n" +
 	" ERROR_REASON_CALENDAR_NOT_PUSHED\x10\xde\x01\x12*\n" +
-	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12$\n" +
+	"%ERROR_REASON_SUBSCRIPTION_OF_CALENDAR\x10\xdf\x01\x12\x1f\n" +
+	"\x1aERROR_REASON_PERSON_ERASED\x10\xdc\x01\x12*\n" +
+	"%ERROR_REASON_PERSON_ERASURE_NOT_FOUND\x10\xdd\x01\x12$\n" +
 	"\x1fERROR_REASON_CONTENT_UNREADABLE\x10\xe6\x01\x12)\n" +
 	"$ERROR_REASON_DOCUMENT_FORMAT_UNKNOWN\x10\xe7\x01\x12&\n" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +

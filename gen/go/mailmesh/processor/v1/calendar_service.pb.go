@@ -684,7 +684,8 @@ type CalendarWrite struct {
 	Kind CalendarWriteKind `protobuf:"varint,6,opt,name=kind,proto3,enum=mailmesh.processor.v1.CalendarWriteKind" json:"kind,omitempty"`
 	// state is the state of the write.
 	State CalendarWriteState `protobuf:"varint,7,opt,name=state,proto3,enum=mailmesh.processor.v1.CalendarWriteState" json:"state,omitempty"`
-	// reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise.
+	// reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. PERSON_ERASED in any final state:
+	// the request was erased with a person's address. Empty otherwise.
 	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty without a reason.
 	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`

@@ -97,7 +97,7 @@ type CalendarServiceClient interface {
 	// ListCalendarWrites lists writes, newest first.
 	ListCalendarWrites(ctx context.Context, in *ListCalendarWritesRequest, opts ...grpc.CallOption) (*ListCalendarWritesResponse, error)
 	// ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-	// CALENDAR_WRITE_NOT_UNCERTAIN.
+	// CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
 	ResolveCalendarWrite(ctx context.Context, in *ResolveCalendarWriteRequest, opts ...grpc.CallOption) (*ResolveCalendarWriteResponse, error)
 }
 
@@ -311,7 +311,7 @@ type CalendarServiceServer interface {
 	// ListCalendarWrites lists writes, newest first.
 	ListCalendarWrites(context.Context, *ListCalendarWritesRequest) (*ListCalendarWritesResponse, error)
 	// ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-	// CALENDAR_WRITE_NOT_UNCERTAIN.
+	// CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
 	ResolveCalendarWrite(context.Context, *ResolveCalendarWriteRequest) (*ResolveCalendarWriteResponse, error)
 	mustEmbedUnimplementedCalendarServiceServer()
 }

@@ -961,7 +961,8 @@ type Send struct {
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// state is the state of the send.
 	State SendState `protobuf:"varint,5,opt,name=state,proto3,enum=mailmesh.processor.v1.SendState" json:"state,omitempty"`
-	// reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. Empty otherwise.
+	// reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. PERSON_ERASED in any
+	// final state: the request was erased with a person's address. Empty otherwise.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty without a reason.
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`

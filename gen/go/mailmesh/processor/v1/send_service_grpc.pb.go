@@ -63,7 +63,7 @@ type SendServiceClient interface {
 	// its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(ctx context.Context, in *CancelSendRequest, opts ...grpc.CallOption) (*CancelSendResponse, error)
 	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
 	ResolveSend(ctx context.Context, in *ResolveSendRequest, opts ...grpc.CallOption) (*ResolveSendResponse, error)
 }
 
@@ -180,7 +180,7 @@ type SendServiceServer interface {
 	// its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(context.Context, *CancelSendRequest) (*CancelSendResponse, error)
 	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
 	ResolveSend(context.Context, *ResolveSendRequest) (*ResolveSendResponse, error)
 	mustEmbedUnimplementedSendServiceServer()
 }

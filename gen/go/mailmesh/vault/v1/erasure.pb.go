@@ -34,6 +34,8 @@ const (
 	ErasureState_ERASURE_STATE_ERASING ErasureState = 2
 	// ERASURE_STATE_ERASED means that the erasure is complete and its report is signed.
 	ErasureState_ERASURE_STATE_ERASED ErasureState = 3
+	// ERASURE_STATE_CANCELLED means that the erasure of a person was cancelled before its end.
+	ErasureState_ERASURE_STATE_CANCELLED ErasureState = 4
 )
 
 // Enum value maps for ErasureState.
@@ -43,12 +45,14 @@ var (
 		1: "ERASURE_STATE_DISCONNECTING",
 		2: "ERASURE_STATE_ERASING",
 		3: "ERASURE_STATE_ERASED",
+		4: "ERASURE_STATE_CANCELLED",
 	}
 	ErasureState_value = map[string]int32{
 		"ERASURE_STATE_UNSPECIFIED":   0,
 		"ERASURE_STATE_DISCONNECTING": 1,
 		"ERASURE_STATE_ERASING":       2,
 		"ERASURE_STATE_ERASED":        3,
+		"ERASURE_STATE_CANCELLED":     4,
 	}
 )
 
@@ -199,6 +203,246 @@ func (x *Erasure) GetCertificate() string {
 	return ""
 }
 
+// PersonErasure is the removal of one address from what mailmesh has stored about a tenant.
+type PersonErasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure_id is the UUID of this erasure.
+	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// tenant_id is the UUID of the tenant.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// address_digest is the HMAC-SHA-256 of the address in lower case, its domain in ASCII, in hexadecimal. The address itself is forgotten
+	// at the end.
+	AddressDigest string `protobuf:"bytes,3,opt,name=address_digest,json=addressDigest,proto3" json:"address_digest,omitempty"`
+	// state is the progress: ERASURE_STATE_ERASING, ERASURE_STATE_ERASED or ERASURE_STATE_CANCELLED.
+	State ErasureState `protobuf:"varint,4,opt,name=state,proto3,enum=mailmesh.vault.v1.ErasureState" json:"state,omitempty"`
+	// requested_at is the time of the request.
+	RequestedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
+	// finished_at is the time of the end. Absent before.
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// tables are the tables in which rows were removed or rewritten without the address, so far.
+	Tables []*ErasedTable `protobuf:"bytes,7,rep,name=tables,proto3" json:"tables,omitempty"`
+	// backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
+	// the end.
+	BackupsForgetAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=backups_forget_at,json=backupsForgetAt,proto3" json:"backups_forget_at,omitempty"`
+	// report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8.
+	Report string `protobuf:"bytes,9,opt,name=report,proto3" json:"report,omitempty"`
+	// signature is the base64 form of TokenVault's signature over the report, as in `Erasure`.
+	Signature string `protobuf:"bytes,10,opt,name=signature,proto3" json:"signature,omitempty"`
+	// certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
+	Certificate string `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
+	// address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
+	DigestKey string `protobuf:"bytes,12,opt,name=digest_key,json=digestKey,proto3" json:"digest_key,omitempty"`
+	// progress is the progress of each service that has begun.
+	Progress      []*ErasureProgress `protobuf:"bytes,13,rep,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonErasure) Reset() {
+	*x = PersonErasure{}
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonErasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonErasure) ProtoMessage() {}
+
+func (x *PersonErasure) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonErasure.ProtoReflect.Descriptor instead.
+func (*PersonErasure) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PersonErasure) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetAddressDigest() string {
+	if x != nil {
+		return x.AddressDigest
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetState() ErasureState {
+	if x != nil {
+		return x.State
+	}
+	return ErasureState_ERASURE_STATE_UNSPECIFIED
+}
+
+func (x *PersonErasure) GetRequestedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestedAt
+	}
+	return nil
+}
+
+func (x *PersonErasure) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *PersonErasure) GetTables() []*ErasedTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *PersonErasure) GetBackupsForgetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BackupsForgetAt
+	}
+	return nil
+}
+
+func (x *PersonErasure) GetReport() string {
+	if x != nil {
+		return x.Report
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetCertificate() string {
+	if x != nil {
+		return x.Certificate
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetDigestKey() string {
+	if x != nil {
+		return x.DigestKey
+	}
+	return ""
+}
+
+func (x *PersonErasure) GetProgress() []*ErasureProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// ErasureProgress is how far a service has erased a person.
+type ErasureProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// service is "token-vault", "ingest", "processor" or "delivery".
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// cut_off_at is the time at which the service has seen the request. It erases the data that it had stored then; data that arrived
+	// later stays.
+	CutOffAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=cut_off_at,json=cutOffAt,proto3" json:"cut_off_at,omitempty"`
+	// table is the table that is checked now. Empty before the service's turn and when it is done.
+	Table string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	// rows_checked is the number of rows that were checked so far.
+	RowsChecked int64 `protobuf:"varint,4,opt,name=rows_checked,json=rowsChecked,proto3" json:"rows_checked,omitempty"`
+	// is_done tells whether the service is done.
+	IsDone        bool `protobuf:"varint,5,opt,name=is_done,json=isDone,proto3" json:"is_done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureProgress) Reset() {
+	*x = ErasureProgress{}
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureProgress) ProtoMessage() {}
+
+func (x *ErasureProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureProgress.ProtoReflect.Descriptor instead.
+func (*ErasureProgress) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ErasureProgress) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ErasureProgress) GetCutOffAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CutOffAt
+	}
+	return nil
+}
+
+func (x *ErasureProgress) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ErasureProgress) GetRowsChecked() int64 {
+	if x != nil {
+		return x.RowsChecked
+	}
+	return 0
+}
+
+func (x *ErasureProgress) GetIsDone() bool {
+	if x != nil {
+		return x.IsDone
+	}
+	return false
+}
+
 // ErasedTable is the number of rows that were removed from one table.
 type ErasedTable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -214,7 +458,7 @@ type ErasedTable struct {
 
 func (x *ErasedTable) Reset() {
 	*x = ErasedTable{}
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +470,7 @@ func (x *ErasedTable) String() string {
 func (*ErasedTable) ProtoMessage() {}
 
 func (x *ErasedTable) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[1]
+	mi := &file_mailmesh_vault_v1_erasure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +483,7 @@ func (x *ErasedTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedTable.ProtoReflect.Descriptor instead.
 func (*ErasedTable) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_vault_v1_erasure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ErasedTable) GetService() string {
@@ -278,16 +522,42 @@ const file_mailmesh_vault_v1_erasure_proto_rawDesc = "" +
 	"\x11backups_forget_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fbackupsForgetAt\x12\x16\n" +
 	"\x06report\x18\a \x01(\tR\x06report\x12\x1c\n" +
 	"\tsignature\x18\b \x01(\tR\tsignature\x12 \n" +
-	"\vcertificate\x18\t \x01(\tR\vcertificate\"Q\n" +
+	"\vcertificate\x18\t \x01(\tR\vcertificate\"\xdc\x04\n" +
+	"\rPersonErasure\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x01 \x01(\tR\terasureId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12%\n" +
+	"\x0eaddress_digest\x18\x03 \x01(\tR\raddressDigest\x125\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1f.mailmesh.vault.v1.ErasureStateR\x05state\x12=\n" +
+	"\frequested_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\x12;\n" +
+	"\vfinished_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x126\n" +
+	"\x06tables\x18\a \x03(\v2\x1e.mailmesh.vault.v1.ErasedTableR\x06tables\x12F\n" +
+	"\x11backups_forget_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fbackupsForgetAt\x12\x16\n" +
+	"\x06report\x18\t \x01(\tR\x06report\x12\x1c\n" +
+	"\tsignature\x18\n" +
+	" \x01(\tR\tsignature\x12 \n" +
+	"\vcertificate\x18\v \x01(\tR\vcertificate\x12\x1d\n" +
+	"\n" +
+	"digest_key\x18\f \x01(\tR\tdigestKey\x12>\n" +
+	"\bprogress\x18\r \x03(\v2\".mailmesh.vault.v1.ErasureProgressR\bprogress\"\xb7\x01\n" +
+	"\x0fErasureProgress\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x128\n" +
+	"\n" +
+	"cut_off_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bcutOffAt\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\x12!\n" +
+	"\frows_checked\x18\x04 \x01(\x03R\vrowsChecked\x12\x17\n" +
+	"\ais_done\x18\x05 \x01(\bR\x06isDone\"Q\n" +
 	"\vErasedTable\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12\x12\n" +
-	"\x04rows\x18\x03 \x01(\x03R\x04rows*\x83\x01\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows*\xa0\x01\n" +
 	"\fErasureState\x12\x1d\n" +
 	"\x19ERASURE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bERASURE_STATE_DISCONNECTING\x10\x01\x12\x19\n" +
 	"\x15ERASURE_STATE_ERASING\x10\x02\x12\x18\n" +
-	"\x14ERASURE_STATE_ERASED\x10\x03B\x1e\n" +
+	"\x14ERASURE_STATE_ERASED\x10\x03\x12\x1b\n" +
+	"\x17ERASURE_STATE_CANCELLED\x10\x04B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
@@ -303,24 +573,33 @@ func file_mailmesh_vault_v1_erasure_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_erasure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_erasure_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_mailmesh_vault_v1_erasure_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_mailmesh_vault_v1_erasure_proto_goTypes = []any{
 	(ErasureState)(0),             // 0: mailmesh.vault.v1.ErasureState
 	(*Erasure)(nil),               // 1: mailmesh.vault.v1.Erasure
-	(*ErasedTable)(nil),           // 2: mailmesh.vault.v1.ErasedTable
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*PersonErasure)(nil),         // 2: mailmesh.vault.v1.PersonErasure
+	(*ErasureProgress)(nil),       // 3: mailmesh.vault.v1.ErasureProgress
+	(*ErasedTable)(nil),           // 4: mailmesh.vault.v1.ErasedTable
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_mailmesh_vault_v1_erasure_proto_depIdxs = []int32{
-	0, // 0: mailmesh.vault.v1.Erasure.state:type_name -> mailmesh.vault.v1.ErasureState
-	3, // 1: mailmesh.vault.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
-	3, // 2: mailmesh.vault.v1.Erasure.finished_at:type_name -> google.protobuf.Timestamp
-	2, // 3: mailmesh.vault.v1.Erasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
-	3, // 4: mailmesh.vault.v1.Erasure.backups_forget_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: mailmesh.vault.v1.Erasure.state:type_name -> mailmesh.vault.v1.ErasureState
+	5,  // 1: mailmesh.vault.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
+	5,  // 2: mailmesh.vault.v1.Erasure.finished_at:type_name -> google.protobuf.Timestamp
+	4,  // 3: mailmesh.vault.v1.Erasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
+	5,  // 4: mailmesh.vault.v1.Erasure.backups_forget_at:type_name -> google.protobuf.Timestamp
+	0,  // 5: mailmesh.vault.v1.PersonErasure.state:type_name -> mailmesh.vault.v1.ErasureState
+	5,  // 6: mailmesh.vault.v1.PersonErasure.requested_at:type_name -> google.protobuf.Timestamp
+	5,  // 7: mailmesh.vault.v1.PersonErasure.finished_at:type_name -> google.protobuf.Timestamp
+	4,  // 8: mailmesh.vault.v1.PersonErasure.tables:type_name -> mailmesh.vault.v1.ErasedTable
+	5,  // 9: mailmesh.vault.v1.PersonErasure.backups_forget_at:type_name -> google.protobuf.Timestamp
+	3,  // 10: mailmesh.vault.v1.PersonErasure.progress:type_name -> mailmesh.vault.v1.ErasureProgress
+	5,  // 11: mailmesh.vault.v1.ErasureProgress.cut_off_at:type_name -> google.protobuf.Timestamp
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_erasure_proto_init() }
@@ -334,7 +613,7 @@ func file_mailmesh_vault_v1_erasure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_erasure_proto_rawDesc), len(file_mailmesh_vault_v1_erasure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1405,6 +1405,309 @@ func (x *GetErasureResponse) GetErasure() *Erasure {
 	return nil
 }
 
+// ErasePersonRequest identifies the person.
+type ErasePersonRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// address is the mail address, such as "ann@example.com", at most 320 characters. It is not the address of the tenant's account.
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonRequest) Reset() {
+	*x = ErasePersonRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonRequest) ProtoMessage() {}
+
+func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
+func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ErasePersonRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ErasePersonRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// ErasePersonResponse contains the erasure.
+type ErasePersonResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure is the erasure as it begins, or its present state when it had begun before.
+	Erasure       *PersonErasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonResponse) Reset() {
+	*x = ErasePersonResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonResponse) ProtoMessage() {}
+
+func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
+func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ErasePersonResponse) GetErasure() *PersonErasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+// GetPersonErasureRequest identifies the erasure.
+type GetPersonErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// erasure_id is the erasure's UUID.
+	ErasureId     string `protobuf:"bytes,2,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPersonErasureRequest) Reset() {
+	*x = GetPersonErasureRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPersonErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPersonErasureRequest) ProtoMessage() {}
+
+func (x *GetPersonErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPersonErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetPersonErasureRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetPersonErasureRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *GetPersonErasureRequest) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+// GetPersonErasureResponse contains the erasure.
+type GetPersonErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure is the erasure.
+	Erasure       *PersonErasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPersonErasureResponse) Reset() {
+	*x = GetPersonErasureResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPersonErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPersonErasureResponse) ProtoMessage() {}
+
+func (x *GetPersonErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPersonErasureResponse.ProtoReflect.Descriptor instead.
+func (*GetPersonErasureResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetPersonErasureResponse) GetErasure() *PersonErasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+// CancelPersonErasureRequest identifies the erasure.
+type CancelPersonErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// erasure_id is the erasure's UUID.
+	ErasureId     string `protobuf:"bytes,2,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelPersonErasureRequest) Reset() {
+	*x = CancelPersonErasureRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelPersonErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelPersonErasureRequest) ProtoMessage() {}
+
+func (x *CancelPersonErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelPersonErasureRequest.ProtoReflect.Descriptor instead.
+func (*CancelPersonErasureRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CancelPersonErasureRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *CancelPersonErasureRequest) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+// CancelPersonErasureResponse contains the erasure.
+type CancelPersonErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure is the erasure.
+	Erasure       *PersonErasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelPersonErasureResponse) Reset() {
+	*x = CancelPersonErasureResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelPersonErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelPersonErasureResponse) ProtoMessage() {}
+
+func (x *CancelPersonErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelPersonErasureResponse.ProtoReflect.Descriptor instead.
+func (*CancelPersonErasureResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CancelPersonErasureResponse) GetErasure() *PersonErasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_tenant_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
@@ -1492,12 +1795,29 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x11GetErasureRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"J\n" +
 	"\x12GetErasureResponse\x124\n" +
-	"\aerasure\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.ErasureR\aerasure*\x9d\x01\n" +
+	"\aerasure\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.ErasureR\aerasure\"W\n" +
+	"\x12ErasePersonRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1e\n" +
+	"\aaddress\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\aaddress\"Q\n" +
+	"\x13ErasePersonResponse\x12:\n" +
+	"\aerasure\x18\x01 \x01(\v2 .mailmesh.vault.v1.PersonErasureR\aerasure\"a\n" +
+	"\x17GetPersonErasureRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12#\n" +
+	"\n" +
+	"erasure_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\terasureId\"V\n" +
+	"\x18GetPersonErasureResponse\x12:\n" +
+	"\aerasure\x18\x01 \x01(\v2 .mailmesh.vault.v1.PersonErasureR\aerasure\"d\n" +
+	"\x1aCancelPersonErasureRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12#\n" +
+	"\n" +
+	"erasure_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\terasureId\"Y\n" +
+	"\x1bCancelPersonErasureResponse\x12:\n" +
+	"\aerasure\x18\x01 \x01(\v2 .mailmesh.vault.v1.PersonErasureR\aerasure*\x9d\x01\n" +
 	"\x12AuthorizationState\x12#\n" +
 	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
 	"\x1dAUTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n" +
-	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xd7\r\n" +
+	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xdb\x11\n" +
 	"\rTenantService\x12\xa0\x01\n" +
 	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x95\x01\n" +
 	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n" +
@@ -1512,7 +1832,10 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x10DisconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02D:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\"\"/v1/tenants/{tenant_id}:disconnect\x12\x8a\x01\n" +
 	"\vEraseTenant\x12%.mailmesh.vault.v1.EraseTenantRequest\x1a&.mailmesh.vault.v1.EraseTenantResponse\",\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/tenants/{tenant_id}:erase\x12\x86\x01\n" +
 	"\n" +
-	"GetErasure\x12$.mailmesh.vault.v1.GetErasureRequest\x1a%.mailmesh.vault.v1.GetErasureResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/erasure\x12\x92\x01\n" +
+	"GetErasure\x12$.mailmesh.vault.v1.GetErasureRequest\x1a%.mailmesh.vault.v1.GetErasureResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/erasure\x12\x90\x01\n" +
+	"\vErasePerson\x12%.mailmesh.vault.v1.ErasePersonRequest\x1a&.mailmesh.vault.v1.ErasePersonResponse\"2\x90\xce\x18\x03\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/tenants/{tenant_id}:erasePerson\x12\xac\x01\n" +
+	"\x10GetPersonErasure\x12*.mailmesh.vault.v1.GetPersonErasureRequest\x1a+.mailmesh.vault.v1.GetPersonErasureResponse\"?\x90\xce\x18\x01\x82\xd3\xe4\x93\x025\x123/v1/tenants/{tenant_id}/personErasures/{erasure_id}\x12\xbf\x01\n" +
+	"\x13CancelPersonErasure\x12-.mailmesh.vault.v1.CancelPersonErasureRequest\x1a..mailmesh.vault.v1.CancelPersonErasureResponse\"I\x90\xce\x18\x03\x82\xd3\xe4\x93\x02?:\x01*\":/v1/tenants/{tenant_id}/personErasures/{erasure_id}:cancel\x12\x92\x01\n" +
 	"\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/tenants/{tenant_id}:test\x1a\x04\x88\xce\x18\x02B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
@@ -1529,83 +1852,99 @@ func file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_tenant_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
-	(AuthorizationState)(0),            // 0: mailmesh.vault.v1.AuthorizationState
-	(*StartAuthorizationRequest)(nil),  // 1: mailmesh.vault.v1.StartAuthorizationRequest
-	(*StartAuthorizationResponse)(nil), // 2: mailmesh.vault.v1.StartAuthorizationResponse
-	(*GetAuthorizationRequest)(nil),    // 3: mailmesh.vault.v1.GetAuthorizationRequest
-	(*GetAuthorizationResponse)(nil),   // 4: mailmesh.vault.v1.GetAuthorizationResponse
-	(*ListTenantsRequest)(nil),         // 5: mailmesh.vault.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),        // 6: mailmesh.vault.v1.ListTenantsResponse
-	(*GetTenantRequest)(nil),           // 7: mailmesh.vault.v1.GetTenantRequest
-	(*GetTenantResponse)(nil),          // 8: mailmesh.vault.v1.GetTenantResponse
-	(*UpdateTenantRequest)(nil),        // 9: mailmesh.vault.v1.UpdateTenantRequest
-	(*UpdateTenantResponse)(nil),       // 10: mailmesh.vault.v1.UpdateTenantResponse
-	(*DisableTenantRequest)(nil),       // 11: mailmesh.vault.v1.DisableTenantRequest
-	(*DisableTenantResponse)(nil),      // 12: mailmesh.vault.v1.DisableTenantResponse
-	(*EnableTenantRequest)(nil),        // 13: mailmesh.vault.v1.EnableTenantRequest
-	(*EnableTenantResponse)(nil),       // 14: mailmesh.vault.v1.EnableTenantResponse
-	(*DisconnectTenantRequest)(nil),    // 15: mailmesh.vault.v1.DisconnectTenantRequest
-	(*DisconnectTenantResponse)(nil),   // 16: mailmesh.vault.v1.DisconnectTenantResponse
-	(*TestConnectionRequest)(nil),      // 17: mailmesh.vault.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),     // 18: mailmesh.vault.v1.TestConnectionResponse
-	(*MissingAbility)(nil),             // 19: mailmesh.vault.v1.MissingAbility
-	(*EraseTenantRequest)(nil),         // 20: mailmesh.vault.v1.EraseTenantRequest
-	(*EraseTenantResponse)(nil),        // 21: mailmesh.vault.v1.EraseTenantResponse
-	(*GetErasureRequest)(nil),          // 22: mailmesh.vault.v1.GetErasureRequest
-	(*GetErasureResponse)(nil),         // 23: mailmesh.vault.v1.GetErasureResponse
-	nil,                                // 24: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	(*timestamppb.Timestamp)(nil),      // 25: google.protobuf.Timestamp
-	(TenantStatus)(0),                  // 26: mailmesh.vault.v1.TenantStatus
-	(*Tenant)(nil),                     // 27: mailmesh.vault.v1.Tenant
-	(*fieldmaskpb.FieldMask)(nil),      // 28: google.protobuf.FieldMask
-	(*Erasure)(nil),                    // 29: mailmesh.vault.v1.Erasure
+	(AuthorizationState)(0),             // 0: mailmesh.vault.v1.AuthorizationState
+	(*StartAuthorizationRequest)(nil),   // 1: mailmesh.vault.v1.StartAuthorizationRequest
+	(*StartAuthorizationResponse)(nil),  // 2: mailmesh.vault.v1.StartAuthorizationResponse
+	(*GetAuthorizationRequest)(nil),     // 3: mailmesh.vault.v1.GetAuthorizationRequest
+	(*GetAuthorizationResponse)(nil),    // 4: mailmesh.vault.v1.GetAuthorizationResponse
+	(*ListTenantsRequest)(nil),          // 5: mailmesh.vault.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),         // 6: mailmesh.vault.v1.ListTenantsResponse
+	(*GetTenantRequest)(nil),            // 7: mailmesh.vault.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),           // 8: mailmesh.vault.v1.GetTenantResponse
+	(*UpdateTenantRequest)(nil),         // 9: mailmesh.vault.v1.UpdateTenantRequest
+	(*UpdateTenantResponse)(nil),        // 10: mailmesh.vault.v1.UpdateTenantResponse
+	(*DisableTenantRequest)(nil),        // 11: mailmesh.vault.v1.DisableTenantRequest
+	(*DisableTenantResponse)(nil),       // 12: mailmesh.vault.v1.DisableTenantResponse
+	(*EnableTenantRequest)(nil),         // 13: mailmesh.vault.v1.EnableTenantRequest
+	(*EnableTenantResponse)(nil),        // 14: mailmesh.vault.v1.EnableTenantResponse
+	(*DisconnectTenantRequest)(nil),     // 15: mailmesh.vault.v1.DisconnectTenantRequest
+	(*DisconnectTenantResponse)(nil),    // 16: mailmesh.vault.v1.DisconnectTenantResponse
+	(*TestConnectionRequest)(nil),       // 17: mailmesh.vault.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),      // 18: mailmesh.vault.v1.TestConnectionResponse
+	(*MissingAbility)(nil),              // 19: mailmesh.vault.v1.MissingAbility
+	(*EraseTenantRequest)(nil),          // 20: mailmesh.vault.v1.EraseTenantRequest
+	(*EraseTenantResponse)(nil),         // 21: mailmesh.vault.v1.EraseTenantResponse
+	(*GetErasureRequest)(nil),           // 22: mailmesh.vault.v1.GetErasureRequest
+	(*GetErasureResponse)(nil),          // 23: mailmesh.vault.v1.GetErasureResponse
+	(*ErasePersonRequest)(nil),          // 24: mailmesh.vault.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),         // 25: mailmesh.vault.v1.ErasePersonResponse
+	(*GetPersonErasureRequest)(nil),     // 26: mailmesh.vault.v1.GetPersonErasureRequest
+	(*GetPersonErasureResponse)(nil),    // 27: mailmesh.vault.v1.GetPersonErasureResponse
+	(*CancelPersonErasureRequest)(nil),  // 28: mailmesh.vault.v1.CancelPersonErasureRequest
+	(*CancelPersonErasureResponse)(nil), // 29: mailmesh.vault.v1.CancelPersonErasureResponse
+	nil,                                 // 30: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	(*timestamppb.Timestamp)(nil),       // 31: google.protobuf.Timestamp
+	(TenantStatus)(0),                   // 32: mailmesh.vault.v1.TenantStatus
+	(*Tenant)(nil),                      // 33: mailmesh.vault.v1.Tenant
+	(*fieldmaskpb.FieldMask)(nil),       // 34: google.protobuf.FieldMask
+	(*Erasure)(nil),                     // 35: mailmesh.vault.v1.Erasure
+	(*PersonErasure)(nil),               // 36: mailmesh.vault.v1.PersonErasure
 }
 var file_mailmesh_vault_v1_tenant_service_proto_depIdxs = []int32{
-	25, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: mailmesh.vault.v1.GetAuthorizationResponse.state:type_name -> mailmesh.vault.v1.AuthorizationState
-	24, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	25, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
-	27, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
-	27, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	28, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
-	27, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	27, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	27, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	27, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	25, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
+	30, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	31, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
+	33, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
+	33, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	34, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
+	33, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	33, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	33, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	33, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	31, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
 	19, // 13: mailmesh.vault.v1.TestConnectionResponse.missing_abilities:type_name -> mailmesh.vault.v1.MissingAbility
-	29, // 14: mailmesh.vault.v1.EraseTenantResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
-	29, // 15: mailmesh.vault.v1.GetErasureResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
-	1,  // 16: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
-	3,  // 17: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
-	5,  // 18: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
-	7,  // 19: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
-	9,  // 20: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
-	11, // 21: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
-	13, // 22: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
-	15, // 23: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
-	20, // 24: mailmesh.vault.v1.TenantService.EraseTenant:input_type -> mailmesh.vault.v1.EraseTenantRequest
-	22, // 25: mailmesh.vault.v1.TenantService.GetErasure:input_type -> mailmesh.vault.v1.GetErasureRequest
-	17, // 26: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
-	2,  // 27: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
-	4,  // 28: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
-	6,  // 29: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
-	8,  // 30: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
-	10, // 31: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
-	12, // 32: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
-	14, // 33: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
-	16, // 34: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
-	21, // 35: mailmesh.vault.v1.TenantService.EraseTenant:output_type -> mailmesh.vault.v1.EraseTenantResponse
-	23, // 36: mailmesh.vault.v1.TenantService.GetErasure:output_type -> mailmesh.vault.v1.GetErasureResponse
-	18, // 37: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
-	27, // [27:38] is the sub-list for method output_type
-	16, // [16:27] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	35, // 14: mailmesh.vault.v1.EraseTenantResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	35, // 15: mailmesh.vault.v1.GetErasureResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	36, // 16: mailmesh.vault.v1.ErasePersonResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	36, // 17: mailmesh.vault.v1.GetPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	36, // 18: mailmesh.vault.v1.CancelPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	1,  // 19: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
+	3,  // 20: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
+	5,  // 21: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
+	7,  // 22: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
+	9,  // 23: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
+	11, // 24: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
+	13, // 25: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
+	15, // 26: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
+	20, // 27: mailmesh.vault.v1.TenantService.EraseTenant:input_type -> mailmesh.vault.v1.EraseTenantRequest
+	22, // 28: mailmesh.vault.v1.TenantService.GetErasure:input_type -> mailmesh.vault.v1.GetErasureRequest
+	24, // 29: mailmesh.vault.v1.TenantService.ErasePerson:input_type -> mailmesh.vault.v1.ErasePersonRequest
+	26, // 30: mailmesh.vault.v1.TenantService.GetPersonErasure:input_type -> mailmesh.vault.v1.GetPersonErasureRequest
+	28, // 31: mailmesh.vault.v1.TenantService.CancelPersonErasure:input_type -> mailmesh.vault.v1.CancelPersonErasureRequest
+	17, // 32: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
+	2,  // 33: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
+	4,  // 34: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
+	6,  // 35: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
+	8,  // 36: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
+	10, // 37: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
+	12, // 38: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
+	14, // 39: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
+	16, // 40: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
+	21, // 41: mailmesh.vault.v1.TenantService.EraseTenant:output_type -> mailmesh.vault.v1.EraseTenantResponse
+	23, // 42: mailmesh.vault.v1.TenantService.GetErasure:output_type -> mailmesh.vault.v1.GetErasureResponse
+	25, // 43: mailmesh.vault.v1.TenantService.ErasePerson:output_type -> mailmesh.vault.v1.ErasePersonResponse
+	27, // 44: mailmesh.vault.v1.TenantService.GetPersonErasure:output_type -> mailmesh.vault.v1.GetPersonErasureResponse
+	29, // 45: mailmesh.vault.v1.TenantService.CancelPersonErasure:output_type -> mailmesh.vault.v1.CancelPersonErasureResponse
+	18, // 46: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
+	33, // [33:47] is the sub-list for method output_type
+	19, // [19:33] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_tenant_service_proto_init() }
@@ -1621,7 +1960,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_tenant_service_proto_rawDesc), len(file_mailmesh_vault_v1_tenant_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,17 +19,20 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TenantService_StartAuthorization_FullMethodName = "/mailmesh.vault.v1.TenantService/StartAuthorization"
-	TenantService_GetAuthorization_FullMethodName   = "/mailmesh.vault.v1.TenantService/GetAuthorization"
-	TenantService_ListTenants_FullMethodName        = "/mailmesh.vault.v1.TenantService/ListTenants"
-	TenantService_GetTenant_FullMethodName          = "/mailmesh.vault.v1.TenantService/GetTenant"
-	TenantService_UpdateTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/UpdateTenant"
-	TenantService_DisableTenant_FullMethodName      = "/mailmesh.vault.v1.TenantService/DisableTenant"
-	TenantService_EnableTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/EnableTenant"
-	TenantService_DisconnectTenant_FullMethodName   = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
-	TenantService_EraseTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/EraseTenant"
-	TenantService_GetErasure_FullMethodName         = "/mailmesh.vault.v1.TenantService/GetErasure"
-	TenantService_TestConnection_FullMethodName     = "/mailmesh.vault.v1.TenantService/TestConnection"
+	TenantService_StartAuthorization_FullMethodName  = "/mailmesh.vault.v1.TenantService/StartAuthorization"
+	TenantService_GetAuthorization_FullMethodName    = "/mailmesh.vault.v1.TenantService/GetAuthorization"
+	TenantService_ListTenants_FullMethodName         = "/mailmesh.vault.v1.TenantService/ListTenants"
+	TenantService_GetTenant_FullMethodName           = "/mailmesh.vault.v1.TenantService/GetTenant"
+	TenantService_UpdateTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/UpdateTenant"
+	TenantService_DisableTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/DisableTenant"
+	TenantService_EnableTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/EnableTenant"
+	TenantService_DisconnectTenant_FullMethodName    = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
+	TenantService_EraseTenant_FullMethodName         = "/mailmesh.vault.v1.TenantService/EraseTenant"
+	TenantService_GetErasure_FullMethodName          = "/mailmesh.vault.v1.TenantService/GetErasure"
+	TenantService_ErasePerson_FullMethodName         = "/mailmesh.vault.v1.TenantService/ErasePerson"
+	TenantService_GetPersonErasure_FullMethodName    = "/mailmesh.vault.v1.TenantService/GetPersonErasure"
+	TenantService_CancelPersonErasure_FullMethodName = "/mailmesh.vault.v1.TenantService/CancelPersonErasure"
+	TenantService_TestConnection_FullMethodName      = "/mailmesh.vault.v1.TenantService/TestConnection"
 )
 
 // TenantServiceClient is the client API for TenantService service.
@@ -76,6 +79,20 @@ type TenantServiceClient interface {
 	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
 	// for a tenant that is not being erased.
 	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
+	// ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+	// without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+	// address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+	// a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+	// and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+	// the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+	ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*ErasePersonResponse, error)
+	// GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+	// PERSON_ERASURE_NOT_FOUND.
+	GetPersonErasure(ctx context.Context, in *GetPersonErasureRequest, opts ...grpc.CallOption) (*GetPersonErasureResponse, error)
+	// CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+	// rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+	// PERSON_ERASURE_NOT_FOUND.
+	CancelPersonErasure(ctx context.Context, in *CancelPersonErasureRequest, opts ...grpc.CallOption) (*CancelPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -190,6 +207,36 @@ func (c *tenantServiceClient) GetErasure(ctx context.Context, in *GetErasureRequ
 	return out, nil
 }
 
+func (c *tenantServiceClient) ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*ErasePersonResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ErasePersonResponse)
+	err := c.cc.Invoke(ctx, TenantService_ErasePerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tenantServiceClient) GetPersonErasure(ctx context.Context, in *GetPersonErasureRequest, opts ...grpc.CallOption) (*GetPersonErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPersonErasureResponse)
+	err := c.cc.Invoke(ctx, TenantService_GetPersonErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tenantServiceClient) CancelPersonErasure(ctx context.Context, in *CancelPersonErasureRequest, opts ...grpc.CallOption) (*CancelPersonErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelPersonErasureResponse)
+	err := c.cc.Invoke(ctx, TenantService_CancelPersonErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tenantServiceClient) TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TestConnectionResponse)
@@ -244,6 +291,20 @@ type TenantServiceServer interface {
 	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
 	// for a tenant that is not being erased.
 	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
+	// ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+	// without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+	// address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+	// a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+	// and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+	// the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+	ErasePerson(context.Context, *ErasePersonRequest) (*ErasePersonResponse, error)
+	// GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+	// PERSON_ERASURE_NOT_FOUND.
+	GetPersonErasure(context.Context, *GetPersonErasureRequest) (*GetPersonErasureResponse, error)
+	// CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+	// rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+	// PERSON_ERASURE_NOT_FOUND.
+	CancelPersonErasure(context.Context, *CancelPersonErasureRequest) (*CancelPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -287,6 +348,15 @@ func (UnimplementedTenantServiceServer) EraseTenant(context.Context, *EraseTenan
 }
 func (UnimplementedTenantServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
+}
+func (UnimplementedTenantServiceServer) ErasePerson(context.Context, *ErasePersonRequest) (*ErasePersonResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ErasePerson not implemented")
+}
+func (UnimplementedTenantServiceServer) GetPersonErasure(context.Context, *GetPersonErasureRequest) (*GetPersonErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPersonErasure not implemented")
+}
+func (UnimplementedTenantServiceServer) CancelPersonErasure(context.Context, *CancelPersonErasureRequest) (*CancelPersonErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelPersonErasure not implemented")
 }
 func (UnimplementedTenantServiceServer) TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestConnection not implemented")
@@ -492,6 +562,60 @@ func _TenantService_GetErasure_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TenantService_ErasePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ErasePersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).ErasePerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_ErasePerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).ErasePerson(ctx, req.(*ErasePersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TenantService_GetPersonErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPersonErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).GetPersonErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_GetPersonErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).GetPersonErasure(ctx, req.(*GetPersonErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TenantService_CancelPersonErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelPersonErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).CancelPersonErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_CancelPersonErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).CancelPersonErasure(ctx, req.(*CancelPersonErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TenantService_TestConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TestConnectionRequest)
 	if err := dec(in); err != nil {
@@ -556,6 +680,18 @@ var TenantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetErasure",
 			Handler:    _TenantService_GetErasure_Handler,
+		},
+		{
+			MethodName: "ErasePerson",
+			Handler:    _TenantService_ErasePerson_Handler,
+		},
+		{
+			MethodName: "GetPersonErasure",
+			Handler:    _TenantService_GetPersonErasure_Handler,
+		},
+		{
+			MethodName: "CancelPersonErasure",
+			Handler:    _TenantService_CancelPersonErasure_Handler,
 		},
 		{
 			MethodName: "TestConnection",

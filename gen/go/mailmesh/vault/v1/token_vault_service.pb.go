@@ -712,7 +712,9 @@ func (*GetPendingErasuresRequest) Descriptor() ([]byte, []int) {
 type GetPendingErasuresResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_ids are the UUIDs of the tenants, at most 100.
-	TenantIds     []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
+	TenantIds []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
+	// persons are the addresses that the calling service has to remove, the longest pending first, at most 100.
+	Persons       []*PendingPerson `protobuf:"bytes,2,rep,name=persons,proto3" json:"persons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,20 +756,105 @@ func (x *GetPendingErasuresResponse) GetTenantIds() []string {
 	return nil
 }
 
+func (x *GetPendingErasuresResponse) GetPersons() []*PendingPerson {
+	if x != nil {
+		return x.Persons
+	}
+	return nil
+}
+
+// PendingPerson is an address that is being erased within a tenant.
+type PendingPerson struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure_id is the UUID of the erasure.
+	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// address is the address in lower case, its domain in ASCII.
+	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// is_due tells whether the service may begin. Before, it only notes its cut-off.
+	IsDue         bool `protobuf:"varint,4,opt,name=is_due,json=isDue,proto3" json:"is_due,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingPerson) Reset() {
+	*x = PendingPerson{}
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingPerson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingPerson) ProtoMessage() {}
+
+func (x *PendingPerson) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingPerson.ProtoReflect.Descriptor instead.
+func (*PendingPerson) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PendingPerson) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *PendingPerson) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *PendingPerson) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *PendingPerson) GetIsDue() bool {
+	if x != nil {
+		return x.IsDue
+	}
+	return false
+}
+
 // ConfirmErasureRequest states the removed rows.
 type ConfirmErasureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// tables are the tables with the numbers of removed rows, at most 200. `service` is ignored: the certificate names it.
-	Tables        []*ErasedTable `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	Tables []*ErasedTable `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	// erasure_id is the UUID of the erasure of a person. Empty for the erasure of the whole tenant.
+	ErasureId string `protobuf:"bytes,3,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// progress is the progress of the erasure of a person: it is confirmed once this says that it is done. `service` is ignored. Absent
+	// for the erasure of the whole tenant.
+	Progress      *ErasureProgress `protobuf:"bytes,4,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfirmErasureRequest) Reset() {
 	*x = ConfirmErasureRequest{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +866,7 @@ func (x *ConfirmErasureRequest) String() string {
 func (*ConfirmErasureRequest) ProtoMessage() {}
 
 func (x *ConfirmErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +879,7 @@ func (x *ConfirmErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmErasureRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmErasureRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConfirmErasureRequest) GetTenantId() string {
@@ -809,6 +896,20 @@ func (x *ConfirmErasureRequest) GetTables() []*ErasedTable {
 	return nil
 }
 
+func (x *ConfirmErasureRequest) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *ConfirmErasureRequest) GetProgress() *ErasureProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
 // ConfirmErasureResponse is empty.
 type ConfirmErasureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -818,7 +919,7 @@ type ConfirmErasureResponse struct {
 
 func (x *ConfirmErasureResponse) Reset() {
 	*x = ConfirmErasureResponse{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +931,7 @@ func (x *ConfirmErasureResponse) String() string {
 func (*ConfirmErasureResponse) ProtoMessage() {}
 
 func (x *ConfirmErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +944,7 @@ func (x *ConfirmErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmErasureResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmErasureResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{13}
 }
 
 // CheckApiKeyRequest identifies a key.
@@ -859,7 +960,7 @@ type CheckApiKeyRequest struct {
 
 func (x *CheckApiKeyRequest) Reset() {
 	*x = CheckApiKeyRequest{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +972,7 @@ func (x *CheckApiKeyRequest) String() string {
 func (*CheckApiKeyRequest) ProtoMessage() {}
 
 func (x *CheckApiKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +985,7 @@ func (x *CheckApiKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckApiKeyRequest.ProtoReflect.Descriptor instead.
 func (*CheckApiKeyRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckApiKeyRequest) GetApiKeyId() string {
@@ -912,7 +1013,7 @@ type CheckApiKeyResponse struct {
 
 func (x *CheckApiKeyResponse) Reset() {
 	*x = CheckApiKeyResponse{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1025,7 @@ func (x *CheckApiKeyResponse) String() string {
 func (*CheckApiKeyResponse) ProtoMessage() {}
 
 func (x *CheckApiKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1038,7 @@ func (x *CheckApiKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckApiKeyResponse.ProtoReflect.Descriptor instead.
 func (*CheckApiKeyResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckApiKeyResponse) GetExpiresAt() *timestamppb.Timestamp {
@@ -956,7 +1057,7 @@ type GetVaultStatusRequest struct {
 
 func (x *GetVaultStatusRequest) Reset() {
 	*x = GetVaultStatusRequest{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1069,7 @@ func (x *GetVaultStatusRequest) String() string {
 func (*GetVaultStatusRequest) ProtoMessage() {}
 
 func (x *GetVaultStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1082,7 @@ func (x *GetVaultStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVaultStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetVaultStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{16}
 }
 
 // GetVaultStatusResponse contains the counts.
@@ -999,7 +1100,7 @@ type GetVaultStatusResponse struct {
 
 func (x *GetVaultStatusResponse) Reset() {
 	*x = GetVaultStatusResponse{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1112,7 @@ func (x *GetVaultStatusResponse) String() string {
 func (*GetVaultStatusResponse) ProtoMessage() {}
 
 func (x *GetVaultStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1125,7 @@ func (x *GetVaultStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVaultStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetVaultStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetVaultStatusResponse) GetTenantsByStatus() map[string]int64 {
@@ -1093,13 +1194,23 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x1bConfirmTenantReleaseRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\x1e\n" +
 	"\x1cConfirmTenantReleaseResponse\"\x1b\n" +
-	"\x19GetPendingErasuresRequest\";\n" +
+	"\x19GetPendingErasuresRequest\"w\n" +
 	"\x1aGetPendingErasuresResponse\x12\x1d\n" +
 	"\n" +
-	"tenant_ids\x18\x01 \x03(\tR\ttenantIds\"x\n" +
+	"tenant_ids\x18\x01 \x03(\tR\ttenantIds\x12:\n" +
+	"\apersons\x18\x02 \x03(\v2 .mailmesh.vault.v1.PendingPersonR\apersons\"|\n" +
+	"\rPendingPerson\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x01 \x01(\tR\terasureId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x15\n" +
+	"\x06is_due\x18\x04 \x01(\bR\x05isDue\"\xe3\x01\n" +
 	"\x15ConfirmErasureRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12<\n" +
-	"\x06tables\x18\x02 \x03(\v2\x1e.mailmesh.vault.v1.ErasedTableB\x04\xe2A\x01\x01R\x06tables\"\x18\n" +
+	"\x06tables\x18\x02 \x03(\v2\x1e.mailmesh.vault.v1.ErasedTableB\x04\xe2A\x01\x01R\x06tables\x12#\n" +
+	"\n" +
+	"erasure_id\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\terasureId\x12D\n" +
+	"\bprogress\x18\x04 \x01(\v2\".mailmesh.vault.v1.ErasureProgressB\x04\xe2A\x01\x01R\bprogress\"\x18\n" +
 	"\x16ConfirmErasureResponse\"]\n" +
 	"\x12CheckApiKeyRequest\x12\"\n" +
 	"\n" +
@@ -1150,7 +1261,7 @@ func file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_token_vault_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_token_vault_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_mailmesh_vault_v1_token_vault_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_mailmesh_vault_v1_token_vault_service_proto_goTypes = []any{
 	(TenantFault)(0),                     // 0: mailmesh.vault.v1.TenantFault
 	(*IssueTokenRequest)(nil),            // 1: mailmesh.vault.v1.IssueTokenRequest
@@ -1164,51 +1275,55 @@ var file_mailmesh_vault_v1_token_vault_service_proto_goTypes = []any{
 	(*ConfirmTenantReleaseResponse)(nil), // 9: mailmesh.vault.v1.ConfirmTenantReleaseResponse
 	(*GetPendingErasuresRequest)(nil),    // 10: mailmesh.vault.v1.GetPendingErasuresRequest
 	(*GetPendingErasuresResponse)(nil),   // 11: mailmesh.vault.v1.GetPendingErasuresResponse
-	(*ConfirmErasureRequest)(nil),        // 12: mailmesh.vault.v1.ConfirmErasureRequest
-	(*ConfirmErasureResponse)(nil),       // 13: mailmesh.vault.v1.ConfirmErasureResponse
-	(*CheckApiKeyRequest)(nil),           // 14: mailmesh.vault.v1.CheckApiKeyRequest
-	(*CheckApiKeyResponse)(nil),          // 15: mailmesh.vault.v1.CheckApiKeyResponse
-	(*GetVaultStatusRequest)(nil),        // 16: mailmesh.vault.v1.GetVaultStatusRequest
-	(*GetVaultStatusResponse)(nil),       // 17: mailmesh.vault.v1.GetVaultStatusResponse
-	nil,                                  // 18: mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
-	(*Tenant)(nil),                       // 20: mailmesh.vault.v1.Tenant
-	(TenantStatus)(0),                    // 21: mailmesh.vault.v1.TenantStatus
-	(*ErasedTable)(nil),                  // 22: mailmesh.vault.v1.ErasedTable
+	(*PendingPerson)(nil),                // 12: mailmesh.vault.v1.PendingPerson
+	(*ConfirmErasureRequest)(nil),        // 13: mailmesh.vault.v1.ConfirmErasureRequest
+	(*ConfirmErasureResponse)(nil),       // 14: mailmesh.vault.v1.ConfirmErasureResponse
+	(*CheckApiKeyRequest)(nil),           // 15: mailmesh.vault.v1.CheckApiKeyRequest
+	(*CheckApiKeyResponse)(nil),          // 16: mailmesh.vault.v1.CheckApiKeyResponse
+	(*GetVaultStatusRequest)(nil),        // 17: mailmesh.vault.v1.GetVaultStatusRequest
+	(*GetVaultStatusResponse)(nil),       // 18: mailmesh.vault.v1.GetVaultStatusResponse
+	nil,                                  // 19: mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
+	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
+	(*Tenant)(nil),                       // 21: mailmesh.vault.v1.Tenant
+	(TenantStatus)(0),                    // 22: mailmesh.vault.v1.TenantStatus
+	(*ErasedTable)(nil),                  // 23: mailmesh.vault.v1.ErasedTable
+	(*ErasureProgress)(nil),              // 24: mailmesh.vault.v1.ErasureProgress
 }
 var file_mailmesh_vault_v1_token_vault_service_proto_depIdxs = []int32{
-	19, // 0: mailmesh.vault.v1.IssueTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 1: mailmesh.vault.v1.IssueTokenResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	20, // 0: mailmesh.vault.v1.IssueTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 1: mailmesh.vault.v1.IssueTokenResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
 	5,  // 2: mailmesh.vault.v1.ListTenantChangesResponse.changes:type_name -> mailmesh.vault.v1.TenantChange
-	20, // 3: mailmesh.vault.v1.TenantChange.tenant:type_name -> mailmesh.vault.v1.Tenant
-	21, // 4: mailmesh.vault.v1.TenantChange.previous_status:type_name -> mailmesh.vault.v1.TenantStatus
-	19, // 5: mailmesh.vault.v1.TenantChange.changed_at:type_name -> google.protobuf.Timestamp
+	21, // 3: mailmesh.vault.v1.TenantChange.tenant:type_name -> mailmesh.vault.v1.Tenant
+	22, // 4: mailmesh.vault.v1.TenantChange.previous_status:type_name -> mailmesh.vault.v1.TenantStatus
+	20, // 5: mailmesh.vault.v1.TenantChange.changed_at:type_name -> google.protobuf.Timestamp
 	0,  // 6: mailmesh.vault.v1.ReportTenantFaultRequest.fault:type_name -> mailmesh.vault.v1.TenantFault
-	20, // 7: mailmesh.vault.v1.ReportTenantFaultResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	22, // 8: mailmesh.vault.v1.ConfirmErasureRequest.tables:type_name -> mailmesh.vault.v1.ErasedTable
-	19, // 9: mailmesh.vault.v1.CheckApiKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 10: mailmesh.vault.v1.GetVaultStatusResponse.tenants_by_status:type_name -> mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
-	1,  // 11: mailmesh.vault.v1.TokenVaultService.IssueToken:input_type -> mailmesh.vault.v1.IssueTokenRequest
-	3,  // 12: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:input_type -> mailmesh.vault.v1.ListTenantChangesRequest
-	6,  // 13: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:input_type -> mailmesh.vault.v1.ReportTenantFaultRequest
-	8,  // 14: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:input_type -> mailmesh.vault.v1.ConfirmTenantReleaseRequest
-	10, // 15: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:input_type -> mailmesh.vault.v1.GetPendingErasuresRequest
-	12, // 16: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:input_type -> mailmesh.vault.v1.ConfirmErasureRequest
-	14, // 17: mailmesh.vault.v1.TokenVaultService.CheckApiKey:input_type -> mailmesh.vault.v1.CheckApiKeyRequest
-	16, // 18: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:input_type -> mailmesh.vault.v1.GetVaultStatusRequest
-	2,  // 19: mailmesh.vault.v1.TokenVaultService.IssueToken:output_type -> mailmesh.vault.v1.IssueTokenResponse
-	4,  // 20: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:output_type -> mailmesh.vault.v1.ListTenantChangesResponse
-	7,  // 21: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:output_type -> mailmesh.vault.v1.ReportTenantFaultResponse
-	9,  // 22: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:output_type -> mailmesh.vault.v1.ConfirmTenantReleaseResponse
-	11, // 23: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:output_type -> mailmesh.vault.v1.GetPendingErasuresResponse
-	13, // 24: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:output_type -> mailmesh.vault.v1.ConfirmErasureResponse
-	15, // 25: mailmesh.vault.v1.TokenVaultService.CheckApiKey:output_type -> mailmesh.vault.v1.CheckApiKeyResponse
-	17, // 26: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:output_type -> mailmesh.vault.v1.GetVaultStatusResponse
-	19, // [19:27] is the sub-list for method output_type
-	11, // [11:19] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	21, // 7: mailmesh.vault.v1.ReportTenantFaultResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	12, // 8: mailmesh.vault.v1.GetPendingErasuresResponse.persons:type_name -> mailmesh.vault.v1.PendingPerson
+	23, // 9: mailmesh.vault.v1.ConfirmErasureRequest.tables:type_name -> mailmesh.vault.v1.ErasedTable
+	24, // 10: mailmesh.vault.v1.ConfirmErasureRequest.progress:type_name -> mailmesh.vault.v1.ErasureProgress
+	20, // 11: mailmesh.vault.v1.CheckApiKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 12: mailmesh.vault.v1.GetVaultStatusResponse.tenants_by_status:type_name -> mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
+	1,  // 13: mailmesh.vault.v1.TokenVaultService.IssueToken:input_type -> mailmesh.vault.v1.IssueTokenRequest
+	3,  // 14: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:input_type -> mailmesh.vault.v1.ListTenantChangesRequest
+	6,  // 15: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:input_type -> mailmesh.vault.v1.ReportTenantFaultRequest
+	8,  // 16: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:input_type -> mailmesh.vault.v1.ConfirmTenantReleaseRequest
+	10, // 17: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:input_type -> mailmesh.vault.v1.GetPendingErasuresRequest
+	13, // 18: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:input_type -> mailmesh.vault.v1.ConfirmErasureRequest
+	15, // 19: mailmesh.vault.v1.TokenVaultService.CheckApiKey:input_type -> mailmesh.vault.v1.CheckApiKeyRequest
+	17, // 20: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:input_type -> mailmesh.vault.v1.GetVaultStatusRequest
+	2,  // 21: mailmesh.vault.v1.TokenVaultService.IssueToken:output_type -> mailmesh.vault.v1.IssueTokenResponse
+	4,  // 22: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:output_type -> mailmesh.vault.v1.ListTenantChangesResponse
+	7,  // 23: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:output_type -> mailmesh.vault.v1.ReportTenantFaultResponse
+	9,  // 24: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:output_type -> mailmesh.vault.v1.ConfirmTenantReleaseResponse
+	11, // 25: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:output_type -> mailmesh.vault.v1.GetPendingErasuresResponse
+	14, // 26: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:output_type -> mailmesh.vault.v1.ConfirmErasureResponse
+	16, // 27: mailmesh.vault.v1.TokenVaultService.CheckApiKey:output_type -> mailmesh.vault.v1.CheckApiKeyResponse
+	18, // 28: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:output_type -> mailmesh.vault.v1.GetVaultStatusResponse
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_token_vault_service_proto_init() }
@@ -1225,7 +1340,7 @@ func file_mailmesh_vault_v1_token_vault_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_token_vault_service_proto_rawDesc), len(file_mailmesh_vault_v1_token_vault_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -60,7 +60,7 @@ type TokenVaultServiceClient interface {
 	// from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
 	GetPendingErasures(ctx context.Context, in *GetPendingErasuresRequest, opts ...grpc.CallOption) (*GetPendingErasuresResponse, error)
 	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-	// replaces nothing. Reasons: TENANT_NOT_FOUND.
+	// replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
 	ConfirmErasure(ctx context.Context, in *ConfirmErasureRequest, opts ...grpc.CallOption) (*ConfirmErasureResponse, error)
 	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(ctx context.Context, in *CheckApiKeyRequest, opts ...grpc.CallOption) (*CheckApiKeyResponse, error)
@@ -188,7 +188,7 @@ type TokenVaultServiceServer interface {
 	// from which it gets data: Ingest first, then Processor, then Delivery and Workflows. Safe to repeat.
 	GetPendingErasures(context.Context, *GetPendingErasuresRequest) (*GetPendingErasuresResponse, error)
 	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-	// replaces nothing. Reasons: TENANT_NOT_FOUND.
+	// replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
 	ConfirmErasure(context.Context, *ConfirmErasureRequest) (*ConfirmErasureResponse, error)
 	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(context.Context, *CheckApiKeyRequest) (*CheckApiKeyResponse, error)

@@ -898,6 +898,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
     Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
     """
+    ERROR_REASON_PERSON_ERASED: _ErrorReason.ValueType  # 220
+    """PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+
+    When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+    outcome, it says the same. Its idempotency key still prevents a second submission.
+    Do: Resolve it as sent or done if it was; else make another request with another key.
+    Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_PERSON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 221
+    """PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The tenant has no such erasure of a person, or is outside the key's scope.
+    Do: Check the ids and the key.
+    Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_CONTENT_UNREADABLE: _ErrorReason.ValueType  # 230
     """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.
 
@@ -1889,6 +1904,21 @@ ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: ErrorReason.ValueType  # 223
 When: The subscription belongs to a followed calendar, or to the list of calendars of an account with one.
 Do: Call `UnfollowCalendar` for the calendar; its subscription ends with it.
 Sample: {"reason": "SUBSCRIPTION_OF_CALENDAR", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+"""
+ERROR_REASON_PERSON_ERASED: ErrorReason.ValueType  # 220
+"""PERSON_ERASED has the gRPC code FAILED_PRECONDITION.
+
+When: The request of this send or of this change of a calendar was erased with a person's address (`ErasePerson`); as the reason of an
+outcome, it says the same. Its idempotency key still prevents a second submission.
+Do: Resolve it as sent or done if it was; else make another request with another key.
+Sample: {"reason": "PERSON_ERASED", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_PERSON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 221
+"""PERSON_ERASURE_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The tenant has no such erasure of a person, or is outside the key's scope.
+Do: Check the ids and the key.
+Sample: {"reason": "PERSON_ERASURE_NOT_FOUND", "domain": "mailmesh", "metadata": {"person_erasure_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_CONTENT_UNREADABLE: ErrorReason.ValueType  # 230
 """CONTENT_UNREADABLE has the gRPC code INVALID_ARGUMENT.

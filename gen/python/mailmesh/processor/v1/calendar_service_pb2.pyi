@@ -400,7 +400,9 @@ class CalendarWrite(_message.Message):
     state: Global___CalendarWriteState.ValueType
     """state is the state of the write."""
     reason: _builtins.str
-    """reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise."""
+    """reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. PERSON_ERASED in any final state:
+    the request was erased with a person's address. Empty otherwise.
+    """
     detail: _builtins.str
     """detail is a sentence that a person can act on. Empty without a reason."""
     attempts: _builtins.int

@@ -235,7 +235,7 @@ class CalendarServiceServicer:
 
     def ResolveCalendarWrite(self, request, context):
         """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-        CALENDAR_WRITE_NOT_UNCERTAIN.
+        CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

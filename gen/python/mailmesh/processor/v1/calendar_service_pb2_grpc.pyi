@@ -100,7 +100,7 @@ class CalendarServiceStub:
     """ListCalendarWrites lists writes, newest first."""
     ResolveCalendarWrite: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ResolveCalendarWriteRequest, _calendar_service_pb2.ResolveCalendarWriteResponse]
     """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-    CALENDAR_WRITE_NOT_UNCERTAIN.
+    CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
     """
 
 @_typing.type_check_only
@@ -175,7 +175,7 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     """ListCalendarWrites lists writes, newest first."""
     ResolveCalendarWrite: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ResolveCalendarWriteRequest, _calendar_service_pb2.ResolveCalendarWriteResponse]  # type: ignore[assignment]
     """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-    CALENDAR_WRITE_NOT_UNCERTAIN.
+    CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
     """
 
 class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -331,7 +331,7 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_calendar_service_pb2.ResolveCalendarWriteResponse, _abc.Awaitable[_calendar_service_pb2.ResolveCalendarWriteResponse]]:
         """ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-        CALENDAR_WRITE_NOT_UNCERTAIN.
+        CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
         """
 
 def add_CalendarServiceServicer_to_server(servicer: CalendarServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -536,7 +536,9 @@ class Send(_message.Message):
     state: Global___SendState.ValueType
     """state is the state of the send."""
     reason: _builtins.str
-    """reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. Empty otherwise."""
+    """reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. PERSON_ERASED in any
+    final state: the request was erased with a person's address. Empty otherwise.
+    """
     detail: _builtins.str
     """detail is a sentence that a person can act on. Empty without a reason."""
     subject: _builtins.str

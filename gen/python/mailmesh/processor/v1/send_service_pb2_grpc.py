@@ -138,7 +138,7 @@ class SendServiceServicer:
 
     def ResolveSend(self, request, context):
         """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-        SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+        SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,7 +68,7 @@ class SendServiceStub:
     """
     ResolveSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]
     """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-    SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+    SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
     """
 
 @_typing.type_check_only
@@ -111,7 +111,7 @@ class SendServiceAsyncStub(SendServiceStub):
     """
     ResolveSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]  # type: ignore[assignment]
     """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-    SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+    SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
     """
 
 class SendServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -193,7 +193,7 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_send_service_pb2.ResolveSendResponse, _abc.Awaitable[_send_service_pb2.ResolveSendResponse]]:
         """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-        SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+        SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
         """
 
 def add_SendServiceServicer_to_server(servicer: SendServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmailmesh/vault/v1/erasure.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x07\x45rasure\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.mailmesh.vault.v1.ErasureState\x12\x30\n\x0crequested_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06tables\x18\x05 \x03(\x0b\x32\x1e.mailmesh.vault.v1.ErasedTable\x12\x35\n\x11\x62\x61\x63kups_forget_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06report\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\t \x01(\t\";\n\x0b\x45rasedTable\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03*\x83\x01\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RASURE_STATE_DISCONNECTING\x10\x01\x12\x19\n\x15\x45RASURE_STATE_ERASING\x10\x02\x12\x18\n\x14\x45RASURE_STATE_ERASED\x10\x03\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmailmesh/vault/v1/erasure.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x07\x45rasure\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.mailmesh.vault.v1.ErasureState\x12\x30\n\x0crequested_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06tables\x18\x05 \x03(\x0b\x32\x1e.mailmesh.vault.v1.ErasedTable\x12\x35\n\x11\x62\x61\x63kups_forget_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06report\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\t \x01(\t\"\xca\x03\n\rPersonErasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x64\x64ress_digest\x18\x03 \x01(\t\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.mailmesh.vault.v1.ErasureState\x12\x30\n\x0crequested_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06tables\x18\x07 \x03(\x0b\x32\x1e.mailmesh.vault.v1.ErasedTable\x12\x35\n\x11\x62\x61\x63kups_forget_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06report\x18\t \x01(\t\x12\x11\n\tsignature\x18\n \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x0b \x01(\t\x12\x12\n\ndigest_key\x18\x0c \x01(\t\x12\x34\n\x08progress\x18\r \x03(\x0b\x32\".mailmesh.vault.v1.ErasureProgress\"\x88\x01\n\x0f\x45rasureProgress\x12\x0f\n\x07service\x18\x01 \x01(\t\x12.\n\ncut_off_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05table\x18\x03 \x01(\t\x12\x14\n\x0crows_checked\x18\x04 \x01(\x03\x12\x0f\n\x07is_done\x18\x05 \x01(\x08\";\n\x0b\x45rasedTable\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03*\xa0\x01\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RASURE_STATE_DISCONNECTING\x10\x01\x12\x19\n\x15\x45RASURE_STATE_ERASING\x10\x02\x12\x18\n\x14\x45RASURE_STATE_ERASED\x10\x03\x12\x1b\n\x17\x45RASURE_STATE_CANCELLED\x10\x04\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.vault.v1.erasure_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032internal.mailmesh.vault.v1P\001'
-  _globals['_ERASURESTATE']._serialized_start=486
-  _globals['_ERASURESTATE']._serialized_end=617
+  _globals['_ERASURESTATE']._serialized_start=1086
+  _globals['_ERASURESTATE']._serialized_end=1246
   _globals['_ERASURE']._serialized_start=88
   _globals['_ERASURE']._serialized_end=422
-  _globals['_ERASEDTABLE']._serialized_start=424
-  _globals['_ERASEDTABLE']._serialized_end=483
+  _globals['_PERSONERASURE']._serialized_start=425
+  _globals['_PERSONERASURE']._serialized_end=883
+  _globals['_ERASUREPROGRESS']._serialized_start=886
+  _globals['_ERASUREPROGRESS']._serialized_end=1022
+  _globals['_ERASEDTABLE']._serialized_start=1024
+  _globals['_ERASEDTABLE']._serialized_end=1083
 # @@protoc_insertion_point(module_scope)

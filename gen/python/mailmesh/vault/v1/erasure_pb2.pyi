@@ -34,6 +34,8 @@ class _ErasureStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureS
     """ERASURE_STATE_ERASING means that the services are removing what they have stored."""
     ERASURE_STATE_ERASED: _ErasureState.ValueType  # 3
     """ERASURE_STATE_ERASED means that the erasure is complete and its report is signed."""
+    ERASURE_STATE_CANCELLED: _ErasureState.ValueType  # 4
+    """ERASURE_STATE_CANCELLED means that the erasure of a person was cancelled before its end."""
 
 class ErasureState(_ErasureState, metaclass=_ErasureStateEnumTypeWrapper):
     """ErasureState is the progress of an erasure."""
@@ -46,6 +48,8 @@ ERASURE_STATE_ERASING: ErasureState.ValueType  # 2
 """ERASURE_STATE_ERASING means that the services are removing what they have stored."""
 ERASURE_STATE_ERASED: ErasureState.ValueType  # 3
 """ERASURE_STATE_ERASED means that the erasure is complete and its report is signed."""
+ERASURE_STATE_CANCELLED: ErasureState.ValueType  # 4
+"""ERASURE_STATE_CANCELLED means that the erasure of a person was cancelled before its end."""
 Global___ErasureState: _TypeAlias = ErasureState  # noqa: Y015
 
 @_typing.final
@@ -113,6 +117,134 @@ class Erasure(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class PersonErasure(_message.Message):
+    """PersonErasure is the removal of one address from what mailmesh has stored about a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_DIGEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    BACKUPS_FORGET_AT_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    DIGEST_KEY_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """erasure_id is the UUID of this erasure."""
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant."""
+    address_digest: _builtins.str
+    """address_digest is the HMAC-SHA-256 of the address in lower case, its domain in ASCII, in hexadecimal. The address itself is forgotten
+    at the end.
+    """
+    state: Global___ErasureState.ValueType
+    """state is the progress: ERASURE_STATE_ERASING, ERASURE_STATE_ERASED or ERASURE_STATE_CANCELLED."""
+    report: _builtins.str
+    """report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8."""
+    signature: _builtins.str
+    """signature is the base64 form of TokenVault's signature over the report, as in `Erasure`."""
+    certificate: _builtins.str
+    """certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it."""
+    digest_key: _builtins.str
+    """digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
+    address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
+    """
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """requested_at is the time of the request."""
+
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """finished_at is the time of the end. Absent before."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedTable]:
+        """tables are the tables in which rows were removed or rewritten without the address, so far."""
+
+    @_builtins.property
+    def backups_forget_at(self) -> _timestamp_pb2.Timestamp:
+        """backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
+        the end.
+        """
+
+    @_builtins.property
+    def progress(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasureProgress]:
+        """progress is the progress of each service that has begun."""
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        address_digest: _builtins.str = ...,
+        state: Global___ErasureState.ValueType = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        tables: _abc.Iterable[Global___ErasedTable] | None = ...,
+        backups_forget_at: _timestamp_pb2.Timestamp | None = ...,
+        report: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        certificate: _builtins.str = ...,
+        digest_key: _builtins.str = ...,
+        progress: _abc.Iterable[Global___ErasureProgress] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backups_forget_at", b"backups_forget_at", "finished_at", b"finished_at", "requested_at", b"requested_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_digest", b"address_digest", "backups_forget_at", b"backups_forget_at", "certificate", b"certificate", "digest_key", b"digest_key", "erasure_id", b"erasure_id", "finished_at", b"finished_at", "progress", b"progress", "report", b"report", "requested_at", b"requested_at", "signature", b"signature", "state", b"state", "tables", b"tables", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonErasure: _TypeAlias = PersonErasure  # noqa: Y015
+
+@_typing.final
+class ErasureProgress(_message.Message):
+    """ErasureProgress is how far a service has erased a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CUT_OFF_AT_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROWS_CHECKED_FIELD_NUMBER: _builtins.int
+    IS_DONE_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """service is "token-vault", "ingest", "processor" or "delivery"."""
+    table: _builtins.str
+    """table is the table that is checked now. Empty before the service's turn and when it is done."""
+    rows_checked: _builtins.int
+    """rows_checked is the number of rows that were checked so far."""
+    is_done: _builtins.bool
+    """is_done tells whether the service is done."""
+    @_builtins.property
+    def cut_off_at(self) -> _timestamp_pb2.Timestamp:
+        """cut_off_at is the time at which the service has seen the request. It erases the data that it had stored then; data that arrived
+        later stays.
+        """
+
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        cut_off_at: _timestamp_pb2.Timestamp | None = ...,
+        table: _builtins.str = ...,
+        rows_checked: _builtins.int = ...,
+        is_done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cut_off_at", b"cut_off_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_off_at", b"cut_off_at", "is_done", b"is_done", "rows_checked", b"rows_checked", "service", b"service", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasureProgress: _TypeAlias = ErasureProgress  # noqa: Y015
 
 @_typing.final
 class ErasedTable(_message.Message):

@@ -87,6 +87,21 @@ class TenantServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.FromString,
                 _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/ErasePerson',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
+        self.GetPersonErasure = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/GetPersonErasure',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureResponse.FromString,
+                _registered_method=True)
+        self.CancelPersonErasure = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/CancelPersonErasure',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureResponse.FromString,
+                _registered_method=True)
         self.TestConnection = channel.unary_unary(
                 '/mailmesh.vault.v1.TenantService/TestConnection',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.TestConnectionRequest.SerializeToString,
@@ -186,6 +201,35 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+        without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+        address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+        a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+        and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+        the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPersonErasure(self, request, context):
+        """GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+        PERSON_ERASURE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelPersonErasure(self, request, context):
+        """CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+        rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+        PERSON_ERASURE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TestConnection(self, request, context):
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
         A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
@@ -247,6 +291,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.GetErasure,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'GetPersonErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPersonErasure,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureResponse.SerializeToString,
+            ),
+            'CancelPersonErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelPersonErasure,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureResponse.SerializeToString,
             ),
             'TestConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.TestConnection,
@@ -527,6 +586,87 @@ class TenantService:
             '/mailmesh.vault.v1.TenantService/GetErasure',
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/ErasePerson',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPersonErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/GetPersonErasure',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetPersonErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelPersonErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/CancelPersonErasure',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.CancelPersonErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

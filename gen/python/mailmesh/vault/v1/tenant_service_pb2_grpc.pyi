@@ -79,6 +79,23 @@ class TenantServiceStub:
     """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
     for a tenant that is not being erased.
     """
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ErasePersonRequest, _tenant_service_pb2.ErasePersonResponse]
+    """ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+    without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+    address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+    a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+    and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+    the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+    """
+    GetPersonErasure: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetPersonErasureRequest, _tenant_service_pb2.GetPersonErasureResponse]
+    """GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+    PERSON_ERASURE_NOT_FOUND.
+    """
+    CancelPersonErasure: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CancelPersonErasureRequest, _tenant_service_pb2.CancelPersonErasureResponse]
+    """CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+    rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+    PERSON_ERASURE_NOT_FOUND.
+    """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
     A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
@@ -135,6 +152,23 @@ class TenantServiceAsyncStub(TenantServiceStub):
     GetErasure: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetErasureRequest, _tenant_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
     for a tenant that is not being erased.
+    """
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ErasePersonRequest, _tenant_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+    without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+    address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+    a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+    and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+    the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+    """
+    GetPersonErasure: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetPersonErasureRequest, _tenant_service_pb2.GetPersonErasureResponse]  # type: ignore[assignment]
+    """GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+    PERSON_ERASURE_NOT_FOUND.
+    """
+    CancelPersonErasure: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CancelPersonErasureRequest, _tenant_service_pb2.CancelPersonErasureResponse]  # type: ignore[assignment]
+    """CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+    rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+    PERSON_ERASURE_NOT_FOUND.
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
@@ -249,6 +283,41 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.GetErasureResponse, _abc.Awaitable[_tenant_service_pb2.GetErasureResponse]]:
         """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
         for a tenant that is not being erased.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _tenant_service_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ErasePersonResponse, _abc.Awaitable[_tenant_service_pb2.ErasePersonResponse]]:
+        """ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+        without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+        address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+        a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+        and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+        the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPersonErasure(
+        self,
+        request: _tenant_service_pb2.GetPersonErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.GetPersonErasureResponse, _abc.Awaitable[_tenant_service_pb2.GetPersonErasureResponse]]:
+        """GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+        PERSON_ERASURE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelPersonErasure(
+        self,
+        request: _tenant_service_pb2.CancelPersonErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.CancelPersonErasureResponse, _abc.Awaitable[_tenant_service_pb2.CancelPersonErasureResponse]]:
+        """CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+        rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+        PERSON_ERASURE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

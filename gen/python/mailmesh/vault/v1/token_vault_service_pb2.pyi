@@ -380,22 +380,62 @@ class GetPendingErasuresResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_IDS_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """tenant_ids are the UUIDs of the tenants, at most 100."""
+
+    @_builtins.property
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingPerson]:
+        """persons are the addresses that the calling service has to remove, the longest pending first, at most 100."""
 
     def __init__(
         self,
         *,
         tenant_ids: _abc.Iterable[_builtins.str] | None = ...,
+        persons: _abc.Iterable[Global___PendingPerson] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_ids", b"tenant_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["persons", b"persons", "tenant_ids", b"tenant_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPendingErasuresResponse: _TypeAlias = GetPendingErasuresResponse  # noqa: Y015
+
+@_typing.final
+class PendingPerson(_message.Message):
+    """PendingPerson is an address that is being erased within a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    IS_DUE_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """erasure_id is the UUID of the erasure."""
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    address: _builtins.str
+    """address is the address in lower case, its domain in ASCII."""
+    is_due: _builtins.bool
+    """is_due tells whether the service may begin. Before, it only notes its cut-off."""
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        address: _builtins.str = ...,
+        is_due: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "erasure_id", b"erasure_id", "is_due", b"is_due", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingPerson: _TypeAlias = PendingPerson  # noqa: Y015
 
 @_typing.final
 class ConfirmErasureRequest(_message.Message):
@@ -405,21 +445,33 @@ class ConfirmErasureRequest(_message.Message):
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
     TABLES_FIELD_NUMBER: _builtins.int
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
+    erasure_id: _builtins.str
+    """erasure_id is the UUID of the erasure of a person. Empty for the erasure of the whole tenant."""
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[_erasure_pb2.ErasedTable]:
         """tables are the tables with the numbers of removed rows, at most 200. `service` is ignored: the certificate names it."""
+
+    @_builtins.property
+    def progress(self) -> _erasure_pb2.ErasureProgress:
+        """progress is the progress of the erasure of a person: it is confirmed once this says that it is done. `service` is ignored. Absent
+        for the erasure of the whole tenant.
+        """
 
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
         tables: _abc.Iterable[_erasure_pb2.ErasedTable] | None = ...,
+        erasure_id: _builtins.str = ...,
+        progress: _erasure_pb2.ErasureProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tables", b"tables", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id", "progress", b"progress", "tables", b"tables", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

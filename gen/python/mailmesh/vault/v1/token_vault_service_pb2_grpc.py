@@ -132,7 +132,7 @@ class TokenVaultServiceServicer:
 
     def ConfirmErasure(self, request, context):
         """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-        replaces nothing. Reasons: TENANT_NOT_FOUND.
+        replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,7 @@ class TokenVaultServiceStub:
     """
     ConfirmErasure: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]
     """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-    replaces nothing. Reasons: TENANT_NOT_FOUND.
+    replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
     """
     CheckApiKey: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]
     """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
@@ -109,7 +109,7 @@ class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
     """
     ConfirmErasure: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]  # type: ignore[assignment]
     """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-    replaces nothing. Reasons: TENANT_NOT_FOUND.
+    replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
     """
     CheckApiKey: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]  # type: ignore[assignment]
     """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
@@ -187,7 +187,7 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.ConfirmErasureResponse, _abc.Awaitable[_token_vault_service_pb2.ConfirmErasureResponse]]:
         """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-        replaces nothing. Reasons: TENANT_NOT_FOUND.
+        replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

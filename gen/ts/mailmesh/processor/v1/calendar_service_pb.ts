@@ -254,7 +254,8 @@ export type CalendarWrite = Message<"mailmesh.processor.v1.CalendarWrite"> & {
   state: CalendarWriteState;
 
   /**
-   * reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. Empty otherwise.
+   * reason is the `ErrorReason` without prefix of the last failure, or of a meeting that was not made. PERSON_ERASED in any final state:
+   * the request was erased with a person's address. Empty otherwise.
    *
    * @generated from field: string reason = 8;
    */
@@ -1893,7 +1894,7 @@ export const CalendarService: GenService<{
   },
   /**
    * ResolveCalendarWrite decides about an uncertain write: a person has looked into the calendar. Reasons: CALENDAR_WRITE_NOT_FOUND,
-   * CALENDAR_WRITE_NOT_UNCERTAIN.
+   * CALENDAR_WRITE_NOT_UNCERTAIN, PERSON_ERASED.
    *
    * @generated from rpc mailmesh.processor.v1.CalendarService.ResolveCalendarWrite
    */

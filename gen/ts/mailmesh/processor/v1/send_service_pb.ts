@@ -530,7 +530,8 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
   state: SendState;
 
   /**
-   * reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. Empty otherwise.
+   * reason is the `ErrorReason` without prefix of a failure, of the uncertainty, or of the last failed attempt. PERSON_ERASED in any
+   * final state: the request was erased with a person's address. Empty otherwise.
    *
    * @generated from field: string reason = 6;
    */
@@ -1288,7 +1289,7 @@ export const SendService: GenService<{
   },
   /**
    * ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
-   * SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
+   * SEND_NOT_FOUND, SEND_NOT_UNCERTAIN, PERSON_ERASED.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.ResolveSend
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/erasure.proto.
  */
 export const file_mailmesh_vault_v1_erasure: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYWlsbWVzaC92YXVsdC92MS9lcmFzdXJlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSLOAgoHRXJhc3VyZRIRCgl0ZW5hbnRfaWQYASABKAkSLgoFc3RhdGUYAiABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAUgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgHIAEoCRIRCglzaWduYXR1cmUYCCABKAkSEwoLY2VydGlmaWNhdGUYCSABKAkiOwoLRXJhc2VkVGFibGUSDwoHc2VydmljZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIMCgRyb3dzGAMgASgDKoMBCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0VSQVNVUkVfU1RBVEVfRElTQ09OTkVDVElORxABEhkKFUVSQVNVUkVfU1RBVEVfRVJBU0lORxACEhgKFEVSQVNVUkVfU1RBVEVfRVJBU0VEEANCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9tYWlsbWVzaC92YXVsdC92MS9lcmFzdXJlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSLOAgoHRXJhc3VyZRIRCgl0ZW5hbnRfaWQYASABKAkSLgoFc3RhdGUYAiABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAUgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgHIAEoCRIRCglzaWduYXR1cmUYCCABKAkSEwoLY2VydGlmaWNhdGUYCSABKAkiygMKDVBlcnNvbkVyYXN1cmUSEgoKZXJhc3VyZV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSFgoOYWRkcmVzc19kaWdlc3QYAyABKAkSLgoFc3RhdGUYBCABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoGdGFibGVzGAcgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGUSNQoRYmFja3Vwc19mb3JnZXRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlcG9ydBgJIAEoCRIRCglzaWduYXR1cmUYCiABKAkSEwoLY2VydGlmaWNhdGUYCyABKAkSEgoKZGlnZXN0X2tleRgMIAEoCRI0Cghwcm9ncmVzcxgNIAMoCzIiLm1haWxtZXNoLnZhdWx0LnYxLkVyYXN1cmVQcm9ncmVzcyKIAQoPRXJhc3VyZVByb2dyZXNzEg8KB3NlcnZpY2UYASABKAkSLgoKY3V0X29mZl9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFdGFibGUYAyABKAkSFAoMcm93c19jaGVja2VkGAQgASgDEg8KB2lzX2RvbmUYBSABKAgiOwoLRXJhc2VkVGFibGUSDwoHc2VydmljZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIMCgRyb3dzGAMgASgDKqABCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0VSQVNVUkVfU1RBVEVfRElTQ09OTkVDVElORxABEhkKFUVSQVNVUkVfU1RBVEVfRVJBU0lORxACEhgKFEVSQVNVUkVfU1RBVEVfRVJBU0VEEAMSGwoXRVJBU1VSRV9TVEFURV9DQU5DRUxMRUQQBEIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Erasure is the removal of everything that mailmesh has stored about a tenant.
@@ -94,6 +94,164 @@ export const ErasureSchema: GenMessage<Erasure> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_erasure, 0);
 
 /**
+ * PersonErasure is the removal of one address from what mailmesh has stored about a tenant.
+ *
+ * @generated from message mailmesh.vault.v1.PersonErasure
+ */
+export type PersonErasure = Message<"mailmesh.vault.v1.PersonErasure"> & {
+  /**
+   * erasure_id is the UUID of this erasure.
+   *
+   * @generated from field: string erasure_id = 1;
+   */
+  erasureId: string;
+
+  /**
+   * tenant_id is the UUID of the tenant.
+   *
+   * @generated from field: string tenant_id = 2;
+   */
+  tenantId: string;
+
+  /**
+   * address_digest is the HMAC-SHA-256 of the address in lower case, its domain in ASCII, in hexadecimal. The address itself is forgotten
+   * at the end.
+   *
+   * @generated from field: string address_digest = 3;
+   */
+  addressDigest: string;
+
+  /**
+   * state is the progress: ERASURE_STATE_ERASING, ERASURE_STATE_ERASED or ERASURE_STATE_CANCELLED.
+   *
+   * @generated from field: mailmesh.vault.v1.ErasureState state = 4;
+   */
+  state: ErasureState;
+
+  /**
+   * requested_at is the time of the request.
+   *
+   * @generated from field: google.protobuf.Timestamp requested_at = 5;
+   */
+  requestedAt?: Timestamp | undefined;
+
+  /**
+   * finished_at is the time of the end. Absent before.
+   *
+   * @generated from field: google.protobuf.Timestamp finished_at = 6;
+   */
+  finishedAt?: Timestamp | undefined;
+
+  /**
+   * tables are the tables in which rows were removed or rewritten without the address, so far.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.ErasedTable tables = 7;
+   */
+  tables: ErasedTable[];
+
+  /**
+   * backups_forget_at is the time when the last backup that holds the address is deleted, by the operator's setting. Absent before
+   * the end.
+   *
+   * @generated from field: google.protobuf.Timestamp backups_forget_at = 8;
+   */
+  backupsForgetAt?: Timestamp | undefined;
+
+  /**
+   * report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8.
+   *
+   * @generated from field: string report = 9;
+   */
+  report: string;
+
+  /**
+   * signature is the base64 form of TokenVault's signature over the report, as in `Erasure`.
+   *
+   * @generated from field: string signature = 10;
+   */
+  signature: string;
+
+  /**
+   * certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
+   *
+   * @generated from field: string certificate = 11;
+   */
+  certificate: string;
+
+  /**
+   * digest_key is the key of address_digest, in hexadecimal. It is forgotten at the end: keep it with the report to show later whose
+   * address was erased. Without it, no guess can be checked against the digest. Empty behind the end.
+   *
+   * @generated from field: string digest_key = 12;
+   */
+  digestKey: string;
+
+  /**
+   * progress is the progress of each service that has begun.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.ErasureProgress progress = 13;
+   */
+  progress: ErasureProgress[];
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.PersonErasure.
+ * Use `create(PersonErasureSchema)` to create a new message.
+ */
+export const PersonErasureSchema: GenMessage<PersonErasure> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_erasure, 1);
+
+/**
+ * ErasureProgress is how far a service has erased a person.
+ *
+ * @generated from message mailmesh.vault.v1.ErasureProgress
+ */
+export type ErasureProgress = Message<"mailmesh.vault.v1.ErasureProgress"> & {
+  /**
+   * service is "token-vault", "ingest", "processor" or "delivery".
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * cut_off_at is the time at which the service has seen the request. It erases the data that it had stored then; data that arrived
+   * later stays.
+   *
+   * @generated from field: google.protobuf.Timestamp cut_off_at = 2;
+   */
+  cutOffAt?: Timestamp | undefined;
+
+  /**
+   * table is the table that is checked now. Empty before the service's turn and when it is done.
+   *
+   * @generated from field: string table = 3;
+   */
+  table: string;
+
+  /**
+   * rows_checked is the number of rows that were checked so far.
+   *
+   * @generated from field: int64 rows_checked = 4;
+   */
+  rowsChecked: bigint;
+
+  /**
+   * is_done tells whether the service is done.
+   *
+   * @generated from field: bool is_done = 5;
+   */
+  isDone: boolean;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ErasureProgress.
+ * Use `create(ErasureProgressSchema)` to create a new message.
+ */
+export const ErasureProgressSchema: GenMessage<ErasureProgress> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_erasure, 2);
+
+/**
  * ErasedTable is the number of rows that were removed from one table.
  *
  * @generated from message mailmesh.vault.v1.ErasedTable
@@ -126,7 +284,7 @@ export type ErasedTable = Message<"mailmesh.vault.v1.ErasedTable"> & {
  * Use `create(ErasedTableSchema)` to create a new message.
  */
 export const ErasedTableSchema: GenMessage<ErasedTable> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_erasure, 1);
+  messageDesc(file_mailmesh_vault_v1_erasure, 3);
 
 /**
  * ErasureState is the progress of an erasure.
@@ -161,6 +319,13 @@ export enum ErasureState {
    * @generated from enum value: ERASURE_STATE_ERASED = 3;
    */
   ERASED = 3,
+
+  /**
+   * ERASURE_STATE_CANCELLED means that the erasure of a person was cancelled before its end.
+   *
+   * @generated from enum value: ERASURE_STATE_CANCELLED = 4;
+   */
+  CANCELLED = 4,
 }
 
 /**

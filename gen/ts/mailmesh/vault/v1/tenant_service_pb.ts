@@ -9,7 +9,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { Erasure } from "./erasure_pb.js";
+import type { Erasure, PersonErasure } from "./erasure_pb.js";
 import { file_mailmesh_vault_v1_erasure } from "./erasure_pb.js";
 import type { Tenant, TenantStatus } from "./tenant_pb.js";
 import { file_mailmesh_vault_v1_tenant } from "./tenant_pb.js";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/tenant_service.proto.
  */
 export const file_mailmesh_vault_v1_tenant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEimwEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBEhcKCWFiaWxpdGllcxgFIAMoCUIE4kEBASJ9ChpTdGFydEF1dGhvcml6YXRpb25SZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Zsb3dfaWQYAyABKAkiMAoXR2V0QXV0aG9yaXphdGlvblJlcXVlc3QSFQoHZmxvd19pZBgBIAEoCUIE4kEBAiLNAgoYR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlEg8KB2Zsb3dfaWQYASABKAkSNAoFc3RhdGUYAiABKA4yJS5tYWlsbWVzaC52YXVsdC52MS5BdXRob3JpemF0aW9uU3RhdGUSEQoJdGVuYW50X2lkGAMgASgJEg4KBnJlYXNvbhgEIAEoCRJLCghtZXRhZGF0YRgFIAMoCzI5Lm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZS5NZXRhZGF0YUVudHJ5Ei4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEW1pc3NpbmdfYWJpbGl0aWVzGAcgAygJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKvAQoSTGlzdFRlbmFudHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhYKCHByb3ZpZGVyGAMgASgJQgTiQQEBEjcKCHN0YXR1c2VzGAQgAygOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzQgTiQQEBEhUKB2FkZHJlc3MYBSABKAlCBOJBAQEiWgoTTGlzdFRlbmFudHNSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChBHZXRUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiI+ChFHZXRUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQigQEKE1VwZGF0ZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEiQQoUVXBkYXRlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IkMKFERpc2FibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhISCgRub3RlGAIgASgJQgTiQQEBIkIKFURpc2FibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiLgoTRW5hYmxlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQQoURW5hYmxlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjIKF0Rpc2Nvbm5lY3RUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJFChhEaXNjb25uZWN0VGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjAKFVRlc3RDb25uZWN0aW9uUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiiQIKFlRlc3RDb25uZWN0aW9uUmVzcG9uc2USEgoKaXNfaGVhbHRoeRgBIAEoCBIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEhgKEHByb3ZpZGVyX2FkZHJlc3MYBCABKAkSFgoObWlzc2luZ19zY29wZXMYBSADKAkSLQoJdGVzdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRsYXRlbmN5X21pbGxpc2Vjb25kcxgHIAEoBRI8ChFtaXNzaW5nX2FiaWxpdGllcxgIIAMoCzIhLm1haWxtZXNoLnZhdWx0LnYxLk1pc3NpbmdBYmlsaXR5IjkKDk1pc3NpbmdBYmlsaXR5Eg8KB2FiaWxpdHkYASABKAkSFgoObWlzc2luZ19zY29wZXMYAiADKAkiLQoSRXJhc2VUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJCChNFcmFzZVRlbmFudFJlc3BvbnNlEisKB2VyYXN1cmUYASABKAsyGi5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlIiwKEUdldEVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJBChJHZXRFcmFzdXJlUmVzcG9uc2USKwoHZXJhc3VyZRgBIAEoCzIaLm1haWxtZXNoLnZhdWx0LnYxLkVyYXN1cmUqnQEKEkF1dGhvcml6YXRpb25TdGF0ZRIjCh9BVVRIT1JJWkFUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHwobQVVUSE9SSVpBVElPTl9TVEFURV9QRU5ESU5HEAESIQodQVVUSE9SSVpBVElPTl9TVEFURV9DT05ORUNURUQQAhIeChpBVVRIT1JJWkFUSU9OX1NUQVRFX0ZBSUxFRBADMtcNCg1UZW5hbnRTZXJ2aWNlEqABChJTdGFydEF1dGhvcml6YXRpb24SLC5tYWlsbWVzaC52YXVsdC52MS5TdGFydEF1dGhvcml6YXRpb25SZXF1ZXN0Gi0ubWFpbG1lc2gudmF1bHQudjEuU3RhcnRBdXRob3JpemF0aW9uUmVzcG9uc2UiLZDOGAKC0+STAiMiHi92MS90ZW5hbnRzOnN0YXJ0QXV0aG9yaXphdGlvbjoBKhKVAQoQR2V0QXV0aG9yaXphdGlvbhIqLm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXF1ZXN0GisubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlIiiQzhgCgtPkkwIeEhwvdjEvYXV0aG9yaXphdGlvbnMve2Zsb3dfaWR9Es0BCgtMaXN0VGVuYW50cxIlLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRzUmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRzUmVzcG9uc2Uib5DOGAGqzhhDCg1saXN0X2FjY291bnRzGglwYWdlX3NpemUaCnBhZ2VfdG9rZW4aCHByb3ZpZGVyGghzdGF0dXNlcxoHYWRkcmVzc4LT5JMCHhILL3YxL3RlbmFudHNaDxINL2F1dGgvdGVuYW50cxKbAQoJR2V0VGVuYW50EiMubWFpbG1lc2gudmF1bHQudjEuR2V0VGVuYW50UmVxdWVzdBokLm1haWxtZXNoLnZhdWx0LnYxLkdldFRlbmFudFJlc3BvbnNlIkOQzhgBqs4YHAoPZXhwbGFpbl9hY2NvdW50Ggl0ZW5hbnRfaWSC0+STAhkSFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9EocBCgxVcGRhdGVUZW5hbnQSJi5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXF1ZXN0GicubWFpbG1lc2gudmF1bHQudjEuVXBkYXRlVGVuYW50UmVzcG9uc2UiJpDOGAKC0+STAhwyFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OgEqEpIBCg1EaXNhYmxlVGVuYW50EicubWFpbG1lc2gudmF1bHQudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2UiLpDOGAKC0+STAiQiHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2FibGU6ASoSjgEKDEVuYWJsZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5FbmFibGVUZW5hbnRSZXNwb25zZSItkM4YAoLT5JMCIyIeL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZW5hYmxlOgEqErsBChBEaXNjb25uZWN0VGVuYW50EioubWFpbG1lc2gudmF1bHQudjEuRGlzY29ubmVjdFRlbmFudFJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVzcG9uc2UiTpDOGAKC0+STAkQiIi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2Nvbm5lY3Q6ASpaGyoZL2F1dGgvdGVuYW50cy97dGVuYW50X2lkfRKKAQoLRXJhc2VUZW5hbnQSJS5tYWlsbWVzaC52YXVsdC52MS5FcmFzZVRlbmFudFJlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5FcmFzZVRlbmFudFJlc3BvbnNlIiyQzhgDgtPkkwIiIh0vdjEvdGVuYW50cy97dGVuYW50X2lkfTplcmFzZToBKhKGAQoKR2V0RXJhc3VyZRIkLm1haWxtZXNoLnZhdWx0LnYxLkdldEVyYXN1cmVSZXF1ZXN0GiUubWFpbG1lc2gudmF1bHQudjEuR2V0RXJhc3VyZVJlc3BvbnNlIiuQzhgBgtPkkwIhEh8vdjEvdGVuYW50cy97dGVuYW50X2lkfS9lcmFzdXJlEpIBCg5UZXN0Q29ubmVjdGlvbhIoLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVzcG9uc2UiK5DOGAKC0+STAiEiHC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OnRlc3Q6ASoaBIjOGAJCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEimwEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBEhcKCWFiaWxpdGllcxgFIAMoCUIE4kEBASJ9ChpTdGFydEF1dGhvcml6YXRpb25SZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Zsb3dfaWQYAyABKAkiMAoXR2V0QXV0aG9yaXphdGlvblJlcXVlc3QSFQoHZmxvd19pZBgBIAEoCUIE4kEBAiLNAgoYR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlEg8KB2Zsb3dfaWQYASABKAkSNAoFc3RhdGUYAiABKA4yJS5tYWlsbWVzaC52YXVsdC52MS5BdXRob3JpemF0aW9uU3RhdGUSEQoJdGVuYW50X2lkGAMgASgJEg4KBnJlYXNvbhgEIAEoCRJLCghtZXRhZGF0YRgFIAMoCzI5Lm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZS5NZXRhZGF0YUVudHJ5Ei4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEW1pc3NpbmdfYWJpbGl0aWVzGAcgAygJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKvAQoSTGlzdFRlbmFudHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhYKCHByb3ZpZGVyGAMgASgJQgTiQQEBEjcKCHN0YXR1c2VzGAQgAygOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzQgTiQQEBEhUKB2FkZHJlc3MYBSABKAlCBOJBAQEiWgoTTGlzdFRlbmFudHNSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChBHZXRUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiI+ChFHZXRUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQigQEKE1VwZGF0ZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEiQQoUVXBkYXRlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IkMKFERpc2FibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhISCgRub3RlGAIgASgJQgTiQQEBIkIKFURpc2FibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiLgoTRW5hYmxlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQQoURW5hYmxlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjIKF0Rpc2Nvbm5lY3RUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJFChhEaXNjb25uZWN0VGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjAKFVRlc3RDb25uZWN0aW9uUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiiQIKFlRlc3RDb25uZWN0aW9uUmVzcG9uc2USEgoKaXNfaGVhbHRoeRgBIAEoCBIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEhgKEHByb3ZpZGVyX2FkZHJlc3MYBCABKAkSFgoObWlzc2luZ19zY29wZXMYBSADKAkSLQoJdGVzdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRsYXRlbmN5X21pbGxpc2Vjb25kcxgHIAEoBRI8ChFtaXNzaW5nX2FiaWxpdGllcxgIIAMoCzIhLm1haWxtZXNoLnZhdWx0LnYxLk1pc3NpbmdBYmlsaXR5IjkKDk1pc3NpbmdBYmlsaXR5Eg8KB2FiaWxpdHkYASABKAkSFgoObWlzc2luZ19zY29wZXMYAiADKAkiLQoSRXJhc2VUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJCChNFcmFzZVRlbmFudFJlc3BvbnNlEisKB2VyYXN1cmUYASABKAsyGi5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlIiwKEUdldEVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJBChJHZXRFcmFzdXJlUmVzcG9uc2USKwoHZXJhc3VyZRgBIAEoCzIaLm1haWxtZXNoLnZhdWx0LnYxLkVyYXN1cmUiRAoSRXJhc2VQZXJzb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIVCgdhZGRyZXNzGAIgASgJQgTiQQECIkgKE0VyYXNlUGVyc29uUmVzcG9uc2USMQoHZXJhc3VyZRgBIAEoCzIgLm1haWxtZXNoLnZhdWx0LnYxLlBlcnNvbkVyYXN1cmUiTAoXR2V0UGVyc29uRXJhc3VyZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhgKCmVyYXN1cmVfaWQYAiABKAlCBOJBAQIiTQoYR2V0UGVyc29uRXJhc3VyZVJlc3BvbnNlEjEKB2VyYXN1cmUYASABKAsyIC5tYWlsbWVzaC52YXVsdC52MS5QZXJzb25FcmFzdXJlIk8KGkNhbmNlbFBlcnNvbkVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgplcmFzdXJlX2lkGAIgASgJQgTiQQECIlAKG0NhbmNlbFBlcnNvbkVyYXN1cmVSZXNwb25zZRIxCgdlcmFzdXJlGAEgASgLMiAubWFpbG1lc2gudmF1bHQudjEuUGVyc29uRXJhc3VyZSqdAQoSQXV0aG9yaXphdGlvblN0YXRlEiMKH0FVVEhPUklaQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIfChtBVVRIT1JJWkFUSU9OX1NUQVRFX1BFTkRJTkcQARIhCh1BVVRIT1JJWkFUSU9OX1NUQVRFX0NPTk5FQ1RFRBACEh4KGkFVVEhPUklaQVRJT05fU1RBVEVfRkFJTEVEEAMy2xEKDVRlbmFudFNlcnZpY2USoAEKElN0YXJ0QXV0aG9yaXphdGlvbhIsLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QaLS5tYWlsbWVzaC52YXVsdC52MS5TdGFydEF1dGhvcml6YXRpb25SZXNwb25zZSItkM4YAoLT5JMCIyIeL3YxL3RlbmFudHM6c3RhcnRBdXRob3JpemF0aW9uOgEqEpUBChBHZXRBdXRob3JpemF0aW9uEioubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5HZXRBdXRob3JpemF0aW9uUmVzcG9uc2UiKJDOGAKC0+STAh4SHC92MS9hdXRob3JpemF0aW9ucy97Zmxvd19pZH0SzQEKC0xpc3RUZW5hbnRzEiUubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXNwb25zZSJvkM4YAarOGEMKDWxpc3RfYWNjb3VudHMaCXBhZ2Vfc2l6ZRoKcGFnZV90b2tlbhoIcHJvdmlkZXIaCHN0YXR1c2VzGgdhZGRyZXNzgtPkkwIeEgsvdjEvdGVuYW50c1oPEg0vYXV0aC90ZW5hbnRzEpsBCglHZXRUZW5hbnQSIy5tYWlsbWVzaC52YXVsdC52MS5HZXRUZW5hbnRSZXF1ZXN0GiQubWFpbG1lc2gudmF1bHQudjEuR2V0VGVuYW50UmVzcG9uc2UiQ5DOGAGqzhgcCg9leHBsYWluX2FjY291bnQaCXRlbmFudF9pZILT5JMCGRIXL3YxL3RlbmFudHMve3RlbmFudF9pZH0ShwEKDFVwZGF0ZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXNwb25zZSImkM4YAoLT5JMCHDIXL3YxL3RlbmFudHMve3RlbmFudF9pZH06ASoSkgEKDURpc2FibGVUZW5hbnQSJy5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVxdWVzdBooLm1haWxtZXNoLnZhdWx0LnYxLkRpc2FibGVUZW5hbnRSZXNwb25zZSIukM4YAoLT5JMCJCIfL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzYWJsZToBKhKOAQoMRW5hYmxlVGVuYW50EiYubWFpbG1lc2gudmF1bHQudjEuRW5hYmxlVGVuYW50UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50cy97dGVuYW50X2lkfTplbmFibGU6ASoSuwEKEERpc2Nvbm5lY3RUZW5hbnQSKi5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkRpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZSJOkM4YAoLT5JMCRCIiL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzY29ubmVjdDoBKlobKhkvYXV0aC90ZW5hbnRzL3t0ZW5hbnRfaWR9EooBCgtFcmFzZVRlbmFudBIlLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlVGVuYW50UmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlVGVuYW50UmVzcG9uc2UiLJDOGAOC0+STAiIiHS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmVyYXNlOgEqEoYBCgpHZXRFcmFzdXJlEiQubWFpbG1lc2gudmF1bHQudjEuR2V0RXJhc3VyZVJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5HZXRFcmFzdXJlUmVzcG9uc2UiK5DOGAGC0+STAiESHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L2VyYXN1cmUSkAEKC0VyYXNlUGVyc29uEiUubWFpbG1lc2gudmF1bHQudjEuRXJhc2VQZXJzb25SZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuRXJhc2VQZXJzb25SZXNwb25zZSIykM4YA4LT5JMCKCIjL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZXJhc2VQZXJzb246ASoSrAEKEEdldFBlcnNvbkVyYXN1cmUSKi5tYWlsbWVzaC52YXVsdC52MS5HZXRQZXJzb25FcmFzdXJlUmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkdldFBlcnNvbkVyYXN1cmVSZXNwb25zZSI/kM4YAYLT5JMCNRIzL3YxL3RlbmFudHMve3RlbmFudF9pZH0vcGVyc29uRXJhc3VyZXMve2VyYXN1cmVfaWR9Er8BChNDYW5jZWxQZXJzb25FcmFzdXJlEi0ubWFpbG1lc2gudmF1bHQudjEuQ2FuY2VsUGVyc29uRXJhc3VyZVJlcXVlc3QaLi5tYWlsbWVzaC52YXVsdC52MS5DYW5jZWxQZXJzb25FcmFzdXJlUmVzcG9uc2UiSZDOGAOC0+STAj8iOi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L3BlcnNvbkVyYXN1cmVzL3tlcmFzdXJlX2lkfTpjYW5jZWw6ASoSkgEKDlRlc3RDb25uZWN0aW9uEigubWFpbG1lc2gudmF1bHQudjEuVGVzdENvbm5lY3Rpb25SZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuVGVzdENvbm5lY3Rpb25SZXNwb25zZSIrkM4YAoLT5JMCISIcL3YxL3RlbmFudHMve3RlbmFudF9pZH06dGVzdDoBKhoEiM4YAkIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
 
 /**
  * StartAuthorizationRequest requests an address to connect an account.
@@ -714,6 +714,153 @@ export const GetErasureResponseSchema: GenMessage<GetErasureResponse> = /*@__PUR
   messageDesc(file_mailmesh_vault_v1_tenant_service, 22);
 
 /**
+ * ErasePersonRequest identifies the person.
+ *
+ * @generated from message mailmesh.vault.v1.ErasePersonRequest
+ */
+export type ErasePersonRequest = Message<"mailmesh.vault.v1.ErasePersonRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * address is the mail address, such as "ann@example.com", at most 320 characters. It is not the address of the tenant's account.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ErasePersonRequest.
+ * Use `create(ErasePersonRequestSchema)` to create a new message.
+ */
+export const ErasePersonRequestSchema: GenMessage<ErasePersonRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 23);
+
+/**
+ * ErasePersonResponse contains the erasure.
+ *
+ * @generated from message mailmesh.vault.v1.ErasePersonResponse
+ */
+export type ErasePersonResponse = Message<"mailmesh.vault.v1.ErasePersonResponse"> & {
+  /**
+   * erasure is the erasure as it begins, or its present state when it had begun before.
+   *
+   * @generated from field: mailmesh.vault.v1.PersonErasure erasure = 1;
+   */
+  erasure?: PersonErasure | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ErasePersonResponse.
+ * Use `create(ErasePersonResponseSchema)` to create a new message.
+ */
+export const ErasePersonResponseSchema: GenMessage<ErasePersonResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 24);
+
+/**
+ * GetPersonErasureRequest identifies the erasure.
+ *
+ * @generated from message mailmesh.vault.v1.GetPersonErasureRequest
+ */
+export type GetPersonErasureRequest = Message<"mailmesh.vault.v1.GetPersonErasureRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * erasure_id is the erasure's UUID.
+   *
+   * @generated from field: string erasure_id = 2;
+   */
+  erasureId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetPersonErasureRequest.
+ * Use `create(GetPersonErasureRequestSchema)` to create a new message.
+ */
+export const GetPersonErasureRequestSchema: GenMessage<GetPersonErasureRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 25);
+
+/**
+ * GetPersonErasureResponse contains the erasure.
+ *
+ * @generated from message mailmesh.vault.v1.GetPersonErasureResponse
+ */
+export type GetPersonErasureResponse = Message<"mailmesh.vault.v1.GetPersonErasureResponse"> & {
+  /**
+   * erasure is the erasure.
+   *
+   * @generated from field: mailmesh.vault.v1.PersonErasure erasure = 1;
+   */
+  erasure?: PersonErasure | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetPersonErasureResponse.
+ * Use `create(GetPersonErasureResponseSchema)` to create a new message.
+ */
+export const GetPersonErasureResponseSchema: GenMessage<GetPersonErasureResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 26);
+
+/**
+ * CancelPersonErasureRequest identifies the erasure.
+ *
+ * @generated from message mailmesh.vault.v1.CancelPersonErasureRequest
+ */
+export type CancelPersonErasureRequest = Message<"mailmesh.vault.v1.CancelPersonErasureRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * erasure_id is the erasure's UUID.
+   *
+   * @generated from field: string erasure_id = 2;
+   */
+  erasureId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.CancelPersonErasureRequest.
+ * Use `create(CancelPersonErasureRequestSchema)` to create a new message.
+ */
+export const CancelPersonErasureRequestSchema: GenMessage<CancelPersonErasureRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 27);
+
+/**
+ * CancelPersonErasureResponse contains the erasure.
+ *
+ * @generated from message mailmesh.vault.v1.CancelPersonErasureResponse
+ */
+export type CancelPersonErasureResponse = Message<"mailmesh.vault.v1.CancelPersonErasureResponse"> & {
+  /**
+   * erasure is the erasure.
+   *
+   * @generated from field: mailmesh.vault.v1.PersonErasure erasure = 1;
+   */
+  erasure?: PersonErasure | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.CancelPersonErasureResponse.
+ * Use `create(CancelPersonErasureResponseSchema)` to create a new message.
+ */
+export const CancelPersonErasureResponseSchema: GenMessage<CancelPersonErasureResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 28);
+
+/**
  * AuthorizationState is the progress of an attempt to connect an account.
  *
  * @generated from enum mailmesh.vault.v1.AuthorizationState
@@ -877,6 +1024,44 @@ export const TenantService: GenService<{
     methodKind: "unary";
     input: typeof GetErasureRequestSchema;
     output: typeof GetErasureResponseSchema;
+  },
+  /**
+   * ErasePerson removes one mail address from what mailmesh has stored about a tenant: the events that name it become positions
+   * without content, and other rows lose it. Addresses are compared without regard to case; an address with a plus tag is another
+   * address. It answers as soon as this is committed; GetPersonErasure shows the progress and ends in a signed report. Each service notes
+   * a cut-off when it sees the request, within seconds: data that it has stored by then is erased, and mail that arrives later is new data
+   * and stays. The address of the tenant's own account is refused: EraseTenant erases it. Safe to repeat: it answers the running erasure of
+   * the address, or begins another one after its end. Reasons: TENANT_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.TenantService.ErasePerson
+   */
+  erasePerson: {
+    methodKind: "unary";
+    input: typeof ErasePersonRequestSchema;
+    output: typeof ErasePersonResponseSchema;
+  },
+  /**
+   * GetPersonErasure reads the progress of an erasure of a person, and its report once it is complete. Safe to repeat. Reasons:
+   * PERSON_ERASURE_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.TenantService.GetPersonErasure
+   */
+  getPersonErasure: {
+    methodKind: "unary";
+    input: typeof GetPersonErasureRequestSchema;
+    output: typeof GetPersonErasureResponseSchema;
+  },
+  /**
+   * CancelPersonErasure stops an erasure of a person. Rows that are erased by then stay erased, and the answer counts them; without such
+   * rows, everything is as before. An erasure that has ended is answered as it is: its state tells. Safe to repeat. Reasons:
+   * PERSON_ERASURE_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.TenantService.CancelPersonErasure
+   */
+  cancelPersonErasure: {
+    methodKind: "unary";
+    input: typeof CancelPersonErasureRequestSchema;
+    output: typeof CancelPersonErasureResponseSchema;
   },
   /**
    * TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.

@@ -8,7 +8,7 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { ErasedTable } from "./erasure_pb.js";
+import type { ErasedTable, ErasureProgress } from "./erasure_pb.js";
 import { file_mailmesh_vault_v1_erasure } from "./erasure_pb.js";
 import type { Tenant, TenantStatus } from "./tenant_pb.js";
 import { file_mailmesh_vault_v1_tenant } from "./tenant_pb.js";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/token_vault_service.proto.
  */
 export const file_mailmesh_vault_v1_token_vault_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC92YXVsdC92MS90b2tlbl92YXVsdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSK2AQoRSXNzdWVUb2tlblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEiIKD21pbmltdW1fc2Vjb25kcxgCIAEoBUIE4kEBAUgAiAEBEhQKBnNjb3BlcxgDIAMoCUIE4kEBARIjChVyZWplY3RlZF90b2tlbl9kaWdlc3QYBCABKAlCBOJBAQESFQoHYWJpbGl0eRgFIAEoCUIE4kEBAUISChBfbWluaW11bV9zZWNvbmRzIpoBChJJc3N1ZVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2NvcGVzGAMgAygJEikKBnRlbmFudBgEIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCJlChhMaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QSFAoGY3Vyc29yGAEgASgJQgTiQQEBEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIaCgx3YWl0X3NlY29uZHMYAyABKAVCBOJBAQEidAoZTGlzdFRlbmFudENoYW5nZXNSZXNwb25zZRIwCgdjaGFuZ2VzGAEgAygLMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50Q2hhbmdlEhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIuYBCgxUZW5hbnRDaGFuZ2USEQoJY2hhbmdlX2lkGAEgASgJEikKBnRlbmFudBgCIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudBI4Cg9wcmV2aW91c19zdGF0dXMYAyABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXMSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYBSABKAkSFgoOaXNfcmVjb25uZWN0ZWQYBiABKAgimwEKGFJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQESMwoFZmF1bHQYAiABKA4yHi5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRGYXVsdEIE4kEBAhIbCg1wcm92aWRlcl9jb2RlGAMgASgJQgTiQQEBEhQKBmRldGFpbBgEIAEoCUIE4kEBASJGChlSZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCI2ChtDb25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIh4KHENvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiGwoZR2V0UGVuZGluZ0VyYXN1cmVzUmVxdWVzdCIwChpHZXRQZW5kaW5nRXJhc3VyZXNSZXNwb25zZRISCgp0ZW5hbnRfaWRzGAEgAygJImYKFUNvbmZpcm1FcmFzdXJlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISNAoGdGFibGVzGAIgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGVCBOJBAQEiGAoWQ29uZmlybUVyYXN1cmVSZXNwb25zZSJIChJDaGVja0FwaUtleVJlcXVlc3QSGAoKYXBpX2tleV9pZBgBIAEoCUIE4kEBAhIYCgpzZXNzaW9uX2lkGAIgASgJQgTiQQEBIkUKE0NoZWNrQXBpS2V5UmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFwoVR2V0VmF1bHRTdGF0dXNSZXF1ZXN0IvMBChZHZXRWYXVsdFN0YXR1c1Jlc3BvbnNlElkKEXRlbmFudHNfYnlfc3RhdHVzGAEgAygLMj4ubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXNwb25zZS5UZW5hbnRzQnlTdGF0dXNFbnRyeRIiChpyZWZyZXNoX2ZhaWx1cmVzX2xhc3RfaG91chgCIAEoAxIiChpvbGRlc3RfZHVlX3JlZnJlc2hfc2Vjb25kcxgDIAEoAxo2ChRUZW5hbnRzQnlTdGF0dXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBKtMBCgtUZW5hbnRGYXVsdBIcChhURU5BTlRfRkFVTFRfVU5TUEVDSUZJRUQQABIfChtURU5BTlRfRkFVTFRfVE9LRU5fUkVKRUNURUQQARIjCh9URU5BTlRfRkFVTFRfUEVSTUlTU0lPTl9NSVNTSU5HEAISJAogVEVOQU5UX0ZBVUxUX01BSUxCT1hfVU5BVkFJTEFCTEUQAxIgChxURU5BTlRfRkFVTFRfQUREUkVTU19VTktOT1dOEAQSGAoUVEVOQU5UX0ZBVUxUX0NMRUFSRUQQBTLUCAoRVG9rZW5WYXVsdFNlcnZpY2UScgoKSXNzdWVUb2tlbhIkLm1haWxtZXNoLnZhdWx0LnYxLklzc3VlVG9rZW5SZXF1ZXN0GiUubWFpbG1lc2gudmF1bHQudjEuSXNzdWVUb2tlblJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKHAQoRTGlzdFRlbmFudENoYW5nZXMSKy5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QaLC5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50Q2hhbmdlc1Jlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKHAQoRUmVwb3J0VGVuYW50RmF1bHQSKy5tYWlsbWVzaC52YXVsdC52MS5SZXBvcnRUZW5hbnRGYXVsdFJlcXVlc3QaLC5tYWlsbWVzaC52YXVsdC52MS5SZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKDAQoUQ29uZmlybVRlbmFudFJlbGVhc2USLi5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QaLy5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtVGVuYW50UmVsZWFzZVJlc3BvbnNlIgqazhgGaW5nZXN0EqMBChJHZXRQZW5kaW5nRXJhc3VyZXMSLC5tYWlsbWVzaC52YXVsdC52MS5HZXRQZW5kaW5nRXJhc3VyZXNSZXF1ZXN0Gi0ubWFpbG1lc2gudmF1bHQudjEuR2V0UGVuZGluZ0VyYXN1cmVzUmVzcG9uc2UiMJrOGAZpbmdlc3SazhgJcHJvY2Vzc29yms4YCGRlbGl2ZXJ5ms4YCXdvcmtmbG93cxKXAQoOQ29uZmlybUVyYXN1cmUSKC5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtRXJhc3VyZVJlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtRXJhc3VyZVJlc3BvbnNlIjCazhgGaW5nZXN0ms4YCXByb2Nlc3NvcprOGAhkZWxpdmVyeZrOGAl3b3JrZmxvd3MSdQoLQ2hlY2tBcGlLZXkSJS5tYWlsbWVzaC52YXVsdC52MS5DaGVja0FwaUtleVJlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5DaGVja0FwaUtleVJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchJ0Cg5HZXRWYXVsdFN0YXR1cxIoLm1haWxtZXNoLnZhdWx0LnYxLkdldFZhdWx0U3RhdHVzUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLkdldFZhdWx0U3RhdHVzUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3IaBIjOGAFCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CittYWlsbWVzaC92YXVsdC92MS90b2tlbl92YXVsdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSK2AQoRSXNzdWVUb2tlblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEiIKD21pbmltdW1fc2Vjb25kcxgCIAEoBUIE4kEBAUgAiAEBEhQKBnNjb3BlcxgDIAMoCUIE4kEBARIjChVyZWplY3RlZF90b2tlbl9kaWdlc3QYBCABKAlCBOJBAQESFQoHYWJpbGl0eRgFIAEoCUIE4kEBAUISChBfbWluaW11bV9zZWNvbmRzIpoBChJJc3N1ZVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2NvcGVzGAMgAygJEikKBnRlbmFudBgEIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCJlChhMaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QSFAoGY3Vyc29yGAEgASgJQgTiQQEBEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIaCgx3YWl0X3NlY29uZHMYAyABKAVCBOJBAQEidAoZTGlzdFRlbmFudENoYW5nZXNSZXNwb25zZRIwCgdjaGFuZ2VzGAEgAygLMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50Q2hhbmdlEhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIuYBCgxUZW5hbnRDaGFuZ2USEQoJY2hhbmdlX2lkGAEgASgJEikKBnRlbmFudBgCIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudBI4Cg9wcmV2aW91c19zdGF0dXMYAyABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXMSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYBSABKAkSFgoOaXNfcmVjb25uZWN0ZWQYBiABKAgimwEKGFJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQESMwoFZmF1bHQYAiABKA4yHi5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRGYXVsdEIE4kEBAhIbCg1wcm92aWRlcl9jb2RlGAMgASgJQgTiQQEBEhQKBmRldGFpbBgEIAEoCUIE4kEBASJGChlSZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCI2ChtDb25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIh4KHENvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiGwoZR2V0UGVuZGluZ0VyYXN1cmVzUmVxdWVzdCJjChpHZXRQZW5kaW5nRXJhc3VyZXNSZXNwb25zZRISCgp0ZW5hbnRfaWRzGAEgAygJEjEKB3BlcnNvbnMYAiADKAsyIC5tYWlsbWVzaC52YXVsdC52MS5QZW5kaW5nUGVyc29uIlcKDVBlbmRpbmdQZXJzb24SEgoKZXJhc3VyZV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIOCgZpc19kdWUYBCABKAgivAEKFUNvbmZpcm1FcmFzdXJlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISNAoGdGFibGVzGAIgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGVCBOJBAQESGAoKZXJhc3VyZV9pZBgDIAEoCUIE4kEBARI6Cghwcm9ncmVzcxgEIAEoCzIiLm1haWxtZXNoLnZhdWx0LnYxLkVyYXN1cmVQcm9ncmVzc0IE4kEBASIYChZDb25maXJtRXJhc3VyZVJlc3BvbnNlIkgKEkNoZWNrQXBpS2V5UmVxdWVzdBIYCgphcGlfa2V5X2lkGAEgASgJQgTiQQECEhgKCnNlc3Npb25faWQYAiABKAlCBOJBAQEiRQoTQ2hlY2tBcGlLZXlSZXNwb25zZRIuCgpleHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIXChVHZXRWYXVsdFN0YXR1c1JlcXVlc3Qi8wEKFkdldFZhdWx0U3RhdHVzUmVzcG9uc2USWQoRdGVuYW50c19ieV9zdGF0dXMYASADKAsyPi5tYWlsbWVzaC52YXVsdC52MS5HZXRWYXVsdFN0YXR1c1Jlc3BvbnNlLlRlbmFudHNCeVN0YXR1c0VudHJ5EiIKGnJlZnJlc2hfZmFpbHVyZXNfbGFzdF9ob3VyGAIgASgDEiIKGm9sZGVzdF9kdWVfcmVmcmVzaF9zZWNvbmRzGAMgASgDGjYKFFRlbmFudHNCeVN0YXR1c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEq0wEKC1RlbmFudEZhdWx0EhwKGFRFTkFOVF9GQVVMVF9VTlNQRUNJRklFRBAAEh8KG1RFTkFOVF9GQVVMVF9UT0tFTl9SRUpFQ1RFRBABEiMKH1RFTkFOVF9GQVVMVF9QRVJNSVNTSU9OX01JU1NJTkcQAhIkCiBURU5BTlRfRkFVTFRfTUFJTEJPWF9VTkFWQUlMQUJMRRADEiAKHFRFTkFOVF9GQVVMVF9BRERSRVNTX1VOS05PV04QBBIYChRURU5BTlRfRkFVTFRfQ0xFQVJFRBAFMtQIChFUb2tlblZhdWx0U2VydmljZRJyCgpJc3N1ZVRva2VuEiQubWFpbG1lc2gudmF1bHQudjEuSXNzdWVUb2tlblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5Jc3N1ZVRva2VuUmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEocBChFMaXN0VGVuYW50Q2hhbmdlcxIrLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRDaGFuZ2VzUmVxdWVzdBosLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRDaGFuZ2VzUmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEocBChFSZXBvcnRUZW5hbnRGYXVsdBIrLm1haWxtZXNoLnZhdWx0LnYxLlJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBosLm1haWxtZXNoLnZhdWx0LnYxLlJlcG9ydFRlbmFudEZhdWx0UmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEoMBChRDb25maXJtVGVuYW50UmVsZWFzZRIuLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1UZW5hbnRSZWxlYXNlUmVxdWVzdBovLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiCprOGAZpbmdlc3QSowEKEkdldFBlbmRpbmdFcmFzdXJlcxIsLm1haWxtZXNoLnZhdWx0LnYxLkdldFBlbmRpbmdFcmFzdXJlc1JlcXVlc3QaLS5tYWlsbWVzaC52YXVsdC52MS5HZXRQZW5kaW5nRXJhc3VyZXNSZXNwb25zZSIwms4YBmluZ2VzdJrOGAlwcm9jZXNzb3KazhgIZGVsaXZlcnmazhgJd29ya2Zsb3dzEpcBCg5Db25maXJtRXJhc3VyZRIoLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1FcmFzdXJlUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1FcmFzdXJlUmVzcG9uc2UiMJrOGAZpbmdlc3SazhgJcHJvY2Vzc29yms4YCGRlbGl2ZXJ5ms4YCXdvcmtmbG93cxJ1CgtDaGVja0FwaUtleRIlLm1haWxtZXNoLnZhdWx0LnYxLkNoZWNrQXBpS2V5UmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkNoZWNrQXBpS2V5UmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEnQKDkdldFZhdWx0U3RhdHVzEigubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXNwb25zZSINms4YCXByb2Nlc3NvchoEiM4YAUIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
 
 /**
  * IssueTokenRequest requests a token.
@@ -369,6 +369,13 @@ export type GetPendingErasuresResponse = Message<"mailmesh.vault.v1.GetPendingEr
    * @generated from field: repeated string tenant_ids = 1;
    */
   tenantIds: string[];
+
+  /**
+   * persons are the addresses that the calling service has to remove, the longest pending first, at most 100.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.PendingPerson persons = 2;
+   */
+  persons: PendingPerson[];
 };
 
 /**
@@ -377,6 +384,48 @@ export type GetPendingErasuresResponse = Message<"mailmesh.vault.v1.GetPendingEr
  */
 export const GetPendingErasuresResponseSchema: GenMessage<GetPendingErasuresResponse> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 10);
+
+/**
+ * PendingPerson is an address that is being erased within a tenant.
+ *
+ * @generated from message mailmesh.vault.v1.PendingPerson
+ */
+export type PendingPerson = Message<"mailmesh.vault.v1.PendingPerson"> & {
+  /**
+   * erasure_id is the UUID of the erasure.
+   *
+   * @generated from field: string erasure_id = 1;
+   */
+  erasureId: string;
+
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 2;
+   */
+  tenantId: string;
+
+  /**
+   * address is the address in lower case, its domain in ASCII.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * is_due tells whether the service may begin. Before, it only notes its cut-off.
+   *
+   * @generated from field: bool is_due = 4;
+   */
+  isDue: boolean;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.PendingPerson.
+ * Use `create(PendingPersonSchema)` to create a new message.
+ */
+export const PendingPersonSchema: GenMessage<PendingPerson> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 11);
 
 /**
  * ConfirmErasureRequest states the removed rows.
@@ -397,6 +446,21 @@ export type ConfirmErasureRequest = Message<"mailmesh.vault.v1.ConfirmErasureReq
    * @generated from field: repeated mailmesh.vault.v1.ErasedTable tables = 2;
    */
   tables: ErasedTable[];
+
+  /**
+   * erasure_id is the UUID of the erasure of a person. Empty for the erasure of the whole tenant.
+   *
+   * @generated from field: string erasure_id = 3;
+   */
+  erasureId: string;
+
+  /**
+   * progress is the progress of the erasure of a person: it is confirmed once this says that it is done. `service` is ignored. Absent
+   * for the erasure of the whole tenant.
+   *
+   * @generated from field: mailmesh.vault.v1.ErasureProgress progress = 4;
+   */
+  progress?: ErasureProgress | undefined;
 };
 
 /**
@@ -404,7 +468,7 @@ export type ConfirmErasureRequest = Message<"mailmesh.vault.v1.ConfirmErasureReq
  * Use `create(ConfirmErasureRequestSchema)` to create a new message.
  */
 export const ConfirmErasureRequestSchema: GenMessage<ConfirmErasureRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 11);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 12);
 
 /**
  * ConfirmErasureResponse is empty.
@@ -419,7 +483,7 @@ export type ConfirmErasureResponse = Message<"mailmesh.vault.v1.ConfirmErasureRe
  * Use `create(ConfirmErasureResponseSchema)` to create a new message.
  */
 export const ConfirmErasureResponseSchema: GenMessage<ConfirmErasureResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 12);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 13);
 
 /**
  * CheckApiKeyRequest identifies a key.
@@ -447,7 +511,7 @@ export type CheckApiKeyRequest = Message<"mailmesh.vault.v1.CheckApiKeyRequest">
  * Use `create(CheckApiKeyRequestSchema)` to create a new message.
  */
 export const CheckApiKeyRequestSchema: GenMessage<CheckApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 13);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 14);
 
 /**
  * CheckApiKeyResponse confirms that the key is valid, and states its expiry.
@@ -468,7 +532,7 @@ export type CheckApiKeyResponse = Message<"mailmesh.vault.v1.CheckApiKeyResponse
  * Use `create(CheckApiKeyResponseSchema)` to create a new message.
  */
 export const CheckApiKeyResponseSchema: GenMessage<CheckApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 14);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 15);
 
 /**
  * GetVaultStatusRequest is empty.
@@ -483,7 +547,7 @@ export type GetVaultStatusRequest = Message<"mailmesh.vault.v1.GetVaultStatusReq
  * Use `create(GetVaultStatusRequestSchema)` to create a new message.
  */
 export const GetVaultStatusRequestSchema: GenMessage<GetVaultStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 15);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 16);
 
 /**
  * GetVaultStatusResponse contains the counts.
@@ -518,7 +582,7 @@ export type GetVaultStatusResponse = Message<"mailmesh.vault.v1.GetVaultStatusRe
  * Use `create(GetVaultStatusResponseSchema)` to create a new message.
  */
 export const GetVaultStatusResponseSchema: GenMessage<GetVaultStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 16);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 17);
 
 /**
  * TenantFault is a fault of a tenant that a service can find at the provider.
@@ -647,7 +711,7 @@ export const TokenVaultService: GenService<{
   },
   /**
    * ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
-   * replaces nothing. Reasons: TENANT_NOT_FOUND.
+   * replaces nothing. Reasons: TENANT_NOT_FOUND, PERSON_ERASURE_NOT_FOUND.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.ConfirmErasure
    */

@@ -1,7 +1,7 @@
 """Subscriptions to calendars, and the channels by which Google pushes their changes.
 
-Revision ID: 0007
-Revises: 0008
+Revision ID: 0008
+Revises: 0007
 """
 
 import runpy
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0008"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
