@@ -322,8 +322,6 @@ FREE = {
     "search_settings": {"key": "a random key", "cursor": "a position"},
     "search_mails": {"message_id": _ID, "terms": _DIGEST},
     "replays": {"key_id": "the id of an API key", "request_digest": _DIGEST},
-    "search_settings": {"key": "a random key", "cursor": "a position of the stream"},
-    "search_mails": {"message_id": _ID, "terms": "keyed digests of words, which go with the event"},
     "erasure_secrets": dict.fromkeys(("inner_pad", "outer_pad"), "a random key"),
     "erased_tenants": {"removed": "counts"},
     "erased_persons": {
