@@ -56,8 +56,16 @@ class LeaseEndings:
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    @property
+    def next_count(self) -> int:
+        """The number of leases that the next claim ends."""
+        count = items = 0
+        for ending in self._waiting[:MOST]:
+            items += len(ending.message.item_ids)
+            if items > _MOST_ITEMS and count:
+                break
+            count += 1
+        return count
 
     def open(self, wake: Callable[[], None]) -> None:
         """Begin to collect ends.
@@ -105,7 +113,7 @@ class LeaseEndings:
         Raises:
             MeshError: Ingest or its database cannot be reached. Each of the leases ends by a call of its own.
         """
-        taken = self._taken(MOST)
+        taken = self._taken(self.next_count)
         try:
             answer = await self._inbox.claim(max_items, max_tenants, endings=[ending.message for ending in taken])
         except BaseException:
@@ -145,14 +153,7 @@ class LeaseEndings:
         if self._wake is not None and self._waiting:
             self._wake()
 
-    def _taken(self, most: int) -> list[_Ending]:
-        """Take endings, at most so many and with no more items than one call may acknowledge."""
-        count = items = 0
-        for ending in self._waiting[:most]:
-            items += len(ending.message.item_ids)
-            if items > _MOST_ITEMS and count:
-                break
-            count += 1
+    def _taken(self, count: int) -> list[_Ending]:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self._stop_timer()
         if self._waiting:

@@ -144,7 +144,7 @@ async def test_an_end_that_no_claim_takes_in_time_ends_by_a_call_of_its_own() ->
         assert await (await ending(endings, tenant_id, has_more=True))
     assert woken.is_set()
     assert [tenant_id] == [request.tenant_id for request in stub.acks]
-    assert not len(endings)
+    assert not endings.next_count
     await endings.claim(10, 1)
     assert not stub.claims[0].endings, "no end is sent twice"
 
