@@ -19,8 +19,8 @@ WAIT_SECONDS: Final = 0.02
 """The time after which an ending asks for a claim: new items of the same mailbox wait as long."""
 LONGEST_WAIT_SECONDS: Final = 3 * WAIT_SECONDS
 """The longest wait for a claim. Claims follow each other, and pause after a failure: then each ending goes alone."""
-MOST: Final = 50
-"""The most endings of one call; Ingest accepts no more."""
+MOST: Final = 10
+"""The most endings of one call, which locks their mailboxes against writers until its commit is on disk."""
 _MOST_ITEMS: Final = 500
 
 
