@@ -45,7 +45,7 @@ class Values(TypedDict, total=False):
     second: str
 
 
-def graph(*steps: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
+def graph(*steps: Any) -> StateGraph[Any, Any, Any, Any]:
     made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
     for number, step in enumerate(steps):
         made.add_node(f"step{number}", step)
@@ -96,11 +96,16 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    pool: db.Pool, cipher: Cipher, tenant_id: str, *steps: Callable[..., Any], limits: RunLimits = LIMITS
+    pool: db.Pool,
+    cipher: Cipher,
+    tenant_id: str,
+    *steps: Any,
+    limits: RunLimits = LIMITS,
+    made: StateGraph[Any, Any, Any, Any] | None = None,
 ) -> AsyncIterator[Ground]:
-    made = Ground(pool, cipher, tenant_id, graph(*steps), limits)
-    yield made
-    await made.runner.aclose()
+    laid = Ground(pool, cipher, tenant_id, made or graph(*steps), limits)
+    yield laid
+    await laid.runner.aclose()
 
 
 def one(_: Values) -> Values:
@@ -285,6 +290,41 @@ async def test_a_state_with_content_fails_by_name(pool: db.Pool, cipher: Cipher,
         row = await made.until((await made.start()).run_id, State.FAILED)
 
     assert row.reason == "STATE_TOO_LARGE"
+
+
+def circle(step: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
+    made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
+    made.add_node("step", step)
+    made.add_edge(START, "step")
+    made.add_edge("step", "step")
+    return made
+
+
+@pytest.mark.parametrize("where", ["the run's graph", "a graph within it"])
+@pytest.mark.parametrize("failures", [0, 12])
+async def test_a_graph_that_runs_in_a_circle_ends(
+    pool: db.Pool, cipher: Cipher, tenant_id: str, where: str, failures: int
+) -> None:
+    """Attempts that fail on the way give a run no further steps, although each completed step is progress."""
+    done: list[int] = []
+    failed: list[int] = []
+
+    async def turn(_: Values) -> Values:
+        if len(failed) < failures and len(done) == 8 * (len(failed) + 1):
+            failed.append(1)
+            raise RuntimeError
+        done.append(1)
+        return {"first": str(len(done))}
+
+    made = circle(turn)
+    steps = made if where == "the run's graph" else graph(made.compile())
+    async with ground(pool, cipher, tenant_id, made=steps) as laid:
+        row = await laid.until((await laid.start()).run_id, State.FAILED)
+
+    assert (row.reason, row.detail) == ("TOO_MANY_STEPS", "TooManySteps")
+    # An attempt can continue a graph within the run behind its own last step, which is refused when it is stored.
+    assert 100 <= len(done) <= 101
+    assert len(failed) == failures
 
 
 async def test_a_run_of_a_dead_process_goes_on_in_another(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
