@@ -10,6 +10,7 @@ from services.meshkit import db
 from services.workflows.engine.context import Mesh
 from services.workflows.engine.failures import AskedTwice, QuestionInvalid, TooManySteps
 from services.workflows.engine.graphs import Graphs
+from services.workflows.engine.threads import RUN
 from services.workflows.sealing import Cipher
 from services.workflows.store.rows import RunRow
 
@@ -108,6 +109,7 @@ class Attempts:
         elif row.sealed_answer is not None and asked.is_open(row.question_id):
             answer = self._cipher.open(row.sealed_answer, row.tenant_id, row.run_id, ANSWER, row.question_id)
             given = Command(resume={row.question_id: json.loads(answer)})
+        RUN.set(row.run_id)
         context = Mesh(self._edge, row.run_id, row.workflow, row.tenant_id, row.event_id)
         # LangGraph counts from the newest checkpoint, and takes no limit below 1; then the saver keeps the bound.
         config["recursion_limit"] = max(MAX_STEPS - 2 - asked.steps, 1)

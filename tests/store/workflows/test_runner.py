@@ -20,6 +20,7 @@ from services.meshkit.ids import new_id
 from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.failures import AskedTwice
 from services.workflows.engine.runner import RunLimits, Runner
+from services.workflows.engine.threads import StepThreads
 from services.workflows.errors import EventNotFound, NotWaiting, QueueFull, RunEnded, RunNotFound
 from services.workflows.runs import Runs
 from services.workflows.sealing import Cipher
@@ -63,7 +64,9 @@ class Ground:
         self.pool, self.tenant_id = pool, tenant_id
         edge = grpc.aio.insecure_channel("127.0.0.1:1")
         self.attempts = Attempts({"test": made}, pool, cipher, edge)
-        self.runner = Runner(pool, self.attempts, limits)
+        self.threads = StepThreads(limits.at_once, patience_seconds=0.1)
+        asyncio.get_running_loop().set_default_executor(self.threads)
+        self.runner = Runner(pool, self.attempts, limits, self.threads)
         self.starter = Starter(pool, 200, limits.run, lambda: None)
         feed: Any = None  # no test of these reads the stream
         self.runs = Runs(pool, self.attempts, self.starter, feed, limits.run, lambda: None)
