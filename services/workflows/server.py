@@ -145,11 +145,15 @@ def starts_of(settings: WorkflowsSettings, graphs: Graphs) -> dict[str, list[str
     """Return the types of events that start runs, by workflow.
 
     Raises:
-        SettingsError: An entry names a workflow that the settings do not have.
+        SettingsError: An entry names a workflow that the settings do not have, or events of workflows.
     """
     named = {name for name, _, _ in (one.partition("=") for one in settings.graphs)}
     starts = {name: types.split("+") for name, _, types in (one.partition("=") for one in settings.starts)}
     unknown = sorted(starts.keys() - named)
     if unknown:
         raise SettingsError([f"MAILMESH_WORKFLOWS_STARTS names {unknown[0]}, and MAILMESH_WORKFLOWS_GRAPHS does not."])
+    # Each run publishes such events, and would start the next one without end.
+    own = sorted({one for types in starts.values() for one in types if one.startswith("workflow.")})
+    if own:
+        raise SettingsError([f"MAILMESH_WORKFLOWS_STARTS names {own[0]}: events of workflows start no runs."])
     return {name: types for name, types in starts.items() if name in graphs}
