@@ -160,6 +160,27 @@ async def test_steps_that_are_stored_are_not_repeated_after_a_failure(
     assert calls == ["first", "second", "second", "second"]
 
 
+async def test_a_text_of_an_earlier_step_is_the_same_in_each_repetition(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    """A text that the sending step makes itself differs, so that its key has other content."""
+    sent: list[tuple[str, str]] = []
+
+    async def write(_: Values) -> Values:
+        return {"first": new_id()}
+
+    async def send(state: Values) -> Values:
+        sent.append((state["first"], new_id()))
+        if len(sent) < 3:
+            raise RuntimeError
+        return {}
+
+    async with ground(pool, cipher, tenant_id, write, send) as made:
+        await made.until((await made.start()).run_id, State.SUCCEEDED)
+
+    assert [len(set(texts)) for texts in zip(*sent, strict=True)] == [1, 3]
+
+
 async def test_attempts_are_bounded_and_the_reason_quotes_no_message(
     pool: db.Pool, cipher: Cipher, tenant_id: str
 ) -> None:
