@@ -81,8 +81,11 @@ def test_a_run_that_is_killed_at_every_step_goes_on_and_does_nothing_twice(flows
     question = json.loads(shown["question"])
     answer = json.dumps({"text": "It arrives tomorrow."})
     for _ in range(2):
-        resumed = mesh.run("workflows", "resume", waiting.run_id, waiting.question_id, answer)
-        assert resumed.returncode == 0, resumed.stderr
+        # The process is killed behind the first answer, so that the second is refused until it runs again.
+        eventually(
+            lambda: mesh.run("workflows", "resume", waiting.run_id, waiting.question_id, answer).returncode == 0,
+            what="the answer is taken",
+        )
     eventually(lambda: runs(mesh, tenant_id=tenant, state=pb2.WORKFLOW_RUN_STATE_SUCCEEDED), 120, what="it ends")
     stub = send_services.SendServiceStub(mesh.channel)
     asked = sends.ListSendsRequest(tenant_id=tenant)
