@@ -1,6 +1,6 @@
 """Pushes about calendars: read at once, read again by the poll when lost, and stated to Ingest."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -8,6 +8,9 @@ import pytest
 from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_DELETING
 from services.ingest.store.items import Kind
+from services.meshkit.clock import SystemClock
+from services.meshkit.errors import ServiceUnavailable
+from services.processor.mailbox.lease import Lease
 from services.processor.worker import running
 from tests.store.processor.calendar.following import HASTE, FollowedCalendar
 from tests.store.processor.ground import Ground
@@ -196,3 +199,36 @@ async def test_an_unfollowed_calendar_ends_its_subscription(ground: Ground) -> N
         await ground.until(is_ending, what="the subscription is being deleted")
         await push(followed)
         await until(followed, lambda: is_settled(followed), "a late push is settled")
+
+
+async def test_an_unfollowed_calendar_that_could_not_be_stated_is_stated_later(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = await FollowedCalendar.of(ground)
+    state, refused = Lease.set_followed_calendars, list[int]()
+
+    async def refuse_once(lease: Lease, rows: Sequence[Any]) -> None:
+        if not refused:
+            refused.append(len(rows))
+            raise ServiceUnavailable
+        await state(lease, rows)
+
+    async def is_read_soon() -> bool:
+        """Returns whether the list was read and is read once more, not at once."""
+        until = "SELECT due_at BETWEEN now() + interval '5 seconds' AND now() + interval '60 seconds'"
+        query = f"{until} FROM processor.calendar_lists WHERE tenant_id = $1 AND read_at > $2"
+        return bool(await ground.processor.fetchval(query, followed.tenant.tenant_id, asked_at))
+
+    async def is_ending() -> bool:
+        return set((await subscriptions(followed)).values()) == {SUBSCRIPTION_STATE_DELETING}
+
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        monkeypatch.setattr(Lease, "set_followed_calendars", refuse_once)
+        asked_at = SystemClock().now()
+        await followed.calendars.unfollow(followed.row.calendar_id, None)
+        await ground.until(is_read_soon, what="the list is read once more")
+        assert ([0], False) == (refused, await is_ending())
+        await ground.processor.execute("UPDATE processor.calendar_lists SET due_at = now()")
+        await ground.until(is_ending, what="the subscription is being deleted")
