@@ -4,7 +4,7 @@ A push has no content. It makes its calendar due in the same transaction in whic
 begins after it; a lost push is found by the next poll.
 """
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -86,8 +86,8 @@ class StatedCalendars:
         pushed: Those of them whose changes the provider pushes.
     """
 
-    stated: Set[str]
-    pushed: Set[str]
+    stated: frozenset[str]
+    pushed: frozenset[str]
 
 
 async def state_followed(transactions: Transactions, lease: Lease) -> StatedCalendars:
@@ -102,8 +102,8 @@ async def state_followed(transactions: Transactions, lease: Lease) -> StatedCale
     """
     async with transactions.reading() as connection:
         rows = await calendars.followed(connection, lease.tenant_id, MOST_CALENDARS)
-    stated = {watch.calendar_id for watch in lease.calendar_watches}
-    wanted = {row.calendar_id for row in rows}
+    stated = frozenset(watch.calendar_id for watch in lease.calendar_watches)
+    wanted = frozenset(row.calendar_id for row in rows)
     if stated != wanted:
         followed = [
             FollowedCalendar(
@@ -118,4 +118,4 @@ async def state_followed(transactions: Transactions, lease: Lease) -> StatedCale
             stated = wanted
         except MeshError as exc:
             logger.warning("followed calendars not stated", tenant_id=lease.tenant_id, reason=exc.reason)
-    return StatedCalendars(stated, {watch.calendar_id for watch in lease.calendar_watches if watch.is_pushed})
+    return StatedCalendars(stated, frozenset(watch.calendar_id for watch in lease.calendar_watches if watch.is_pushed))

@@ -1,7 +1,7 @@
 """The calendars' work on a held mailbox: the due list, then the due calendars, for a bounded time."""
 
 import time
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -185,7 +185,7 @@ class CalendarWork:
         source: CalendarSource,
         ledger: CalendarLedger,
         own_address: str,
-        stated: Set[str],
+        stated: frozenset[str],
     ) -> None:
         """Read the account's calendars, and withdraw the followed ones that it does not have any more."""
         tenant_id = held.lease.tenant_id
@@ -204,7 +204,7 @@ class CalendarWork:
                 await calendars.list_failed(connection, tenant_id, until, exc.reason, exc.detail)
 
     async def _store_list(
-        self, held: HeldMailbox, found: Sequence[calendar_pb2.Calendar], stated: Set[str]
+        self, held: HeldMailbox, found: Sequence[calendar_pb2.Calendar], stated: frozenset[str]
     ) -> list[CalendarRow]:
         """Store the list, and when it is read next: soon while Ingest does not know the calendars that are followed."""
         tenant_id, now = held.lease.tenant_id, self._clock.now()
