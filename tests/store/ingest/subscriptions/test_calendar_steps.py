@@ -300,6 +300,31 @@ async def test_a_subscription_that_graph_lost_is_created_again(
         assert made.provider_subscription_id != again.provider_subscription_id
 
 
+async def test_a_mail_subscription_that_an_older_ingest_made_for_a_calendar_is_replaced(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str
+) -> None:
+    async with _opened(ground, control, simulator, edge, "ms365") as trial:
+        trial.token = (await control.issue_tokens(trial.address, scopes=f"{SCOPES['ms365']} Mail.Read"))["access_token"]
+        await trial.follow()
+        async with db.connection(ground.pool) as connection:
+            await connection.execute(
+                "UPDATE ingest.subscriptions SET resource = 1 WHERE tenant_id = $1", trial.account.tenant_id
+            )
+        made = await trial.step()
+        assert [f"users/{trial.user_id}/messages"] == [one["resource"] for one in await trial.at_graph()]
+        async with db.connection(ground.pool) as connection:
+            await connection.execute(
+                "UPDATE ingest.subscriptions SET resource = 2 WHERE tenant_id = $1", trial.account.tenant_id
+            )
+
+        again = await trial.step()
+
+        (there,) = await trial.at_graph()
+        assert (again.provider_subscription_id, f"users/{trial.user_id}/events") == (there["id"], there["resource"])
+        assert made.provider_subscription_id != again.provider_subscription_id
+        assert [trial.calendar_id] == await trial.account.calendar_items()
+
+
 async def test_without_a_public_address_calendars_are_polled_and_say_so(
     ground: Ground, control: SimulatorControl, simulator: RunningSimulator
 ) -> None:

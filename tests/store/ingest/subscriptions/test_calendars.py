@@ -31,6 +31,11 @@ MAIL, CALENDAR, LIST = (
     pb.SUBSCRIPTION_RESOURCE_CALENDAR_LIST,
 )
 
+_CHANNEL = """
+INSERT INTO ingest.channels (tenant_id, channel_id, subscription_id, token_digest, expires_at)
+VALUES ($1, $2, $3, '', now() + interval '1 day')
+"""
+
 
 class Account:
     """A tenant whose mailbox a worker holds.
@@ -134,6 +139,10 @@ async def test_mail_keeps_its_watch_its_union_and_its_coverage(account: Account,
         assert [("INBOX",)] == await leases.watched_labels(connection, account.tenant_id, new_id())
         assert not await leases.has_working_sibling(connection, mail)
         await connection.execute("UPDATE ingest.subscriptions SET expires_at = now() + interval '1 day'")
+    # An Ingest of the release before makes Gmail's watch, and opens no channel.
+    assert [(calendar, False)] == [(one.calendar_id, one.is_pushed) for one in (await account.lease()).calendar_watches]
+    async with db.connection(ground.pool) as connection:
+        await connection.execute(_CHANNEL, pushed.tenant_id, new_id(), pushed.subscription_id)
     held = await account.lease()
     assert [mail.subscription_id] == [watch.subscription_id for watch in held.watches]
     assert [(calendar, True)] == [(watch.calendar_id, watch.is_pushed) for watch in held.calendar_watches]

@@ -43,13 +43,24 @@ async def subscriptions(followed: FollowedCalendar) -> dict[str, int]:
 async def activate(followed: FollowedCalendar) -> None:
     """Makes the calendar's subscription active, as Ingest does once the provider pushes, with its item."""
     await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+    await open_channels(followed)
+    await push(followed)
+    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
+
+
+async def open_channels(followed: FollowedCalendar) -> None:
+    """Makes the tenant's subscriptions active, at Google each with a channel."""
+    await followed.ground.ingest.execute(
+        "INSERT INTO ingest.channels (tenant_id, channel_id, subscription_id, token_digest, expires_at)"
+        " SELECT tenant_id, gen_random_uuid(), subscription_id, '', now() + interval '7 days'"
+        " FROM ingest.subscriptions WHERE tenant_id = $1 AND provider = 'googlews'",
+        followed.tenant.tenant_id,
+    )
     await followed.ground.ingest.execute(
         "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
         followed.tenant.tenant_id,
         SUBSCRIPTION_STATE_ACTIVE,
     )
-    await push(followed)
-    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
 
 
 async def is_seldom_polled(followed: FollowedCalendar) -> bool:
@@ -142,11 +153,7 @@ async def test_pushes_in_a_burst_are_one_reading(ground: Ground) -> None:
 async def activate_after_a_pause(followed: FollowedCalendar) -> None:
     """Makes the calendar's subscription active; its last reading was long ago."""
     await until(followed, lambda: subscriptions(followed), "the calendar is stated")
-    await followed.ground.ingest.execute(
-        "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
-        followed.tenant.tenant_id,
-        SUBSCRIPTION_STATE_ACTIVE,
-    )
+    await open_channels(followed)
     await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
 
 
