@@ -23,11 +23,22 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.providers.names import COMPANIES, GOOGLEWS
+from services.providers.names import COMPANIES, GOOGLEWS, MS365
 
 logger = structlog.get_logger(__name__)
 
-_NEVER_PUSHED: Final = "pushNotSupportedForRequestedResource"
+_NEVER_PUSHED: Final = {GOOGLEWS: "pushNotSupportedForRequestedResource", MS365: "InvalidRequest"}
+"""The code by which each provider refuses a calendar that it never pushes; any other refusal may pass."""
+
+
+def may_be_pushed_later(row: SubscriptionRow, cause: CalendarNotPushed) -> bool:
+    """Return whether the refusal of a calendar may pass: of missing rights, a used-up quota, or another subscription.
+
+    Args:
+        row: The subscription.
+        cause: The refusal.
+    """
+    return cause.metadata.get("detail") != _NEVER_PUSHED.get(row.provider)
 
 
 class CalendarSteps:
@@ -63,7 +74,7 @@ class CalendarSteps:
             raise
         except SubscriptionRefused as exc:
             code = exc.metadata.get("detail", "")
-            if row.provider == GOOGLEWS and code != _NEVER_PUSHED and not isinstance(exc, PermissionMissing):
+            if row.provider == GOOGLEWS and code != _NEVER_PUSHED[GOOGLEWS] and not isinstance(exc, PermissionMissing):
                 raise
             company = COMPANIES.get(row.provider, row.provider)
             raise CalendarNotPushed(

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -225,7 +226,9 @@ async def test_a_further_calendar_is_subscribed_to_by_its_own_path(trial: Trial,
 
 
 async def test_a_calendar_that_the_provider_does_not_push_is_polled_and_says_why(trial: Trial, provider: str) -> None:
-    facts: dict[str, Any] = {"pushes": False} if provider == "googlews" else {"owner": "boss@contoso.test"}
+    if provider == "ms365":
+        await trial.control.set(graph_calendar_subscriptions="default")
+    facts: dict[str, Any] = {"pushes": False} if provider == "googlews" else {}
     never = await trial.control.add_calendar(trial.address, "Never pushed", **facts)
     await trial.follow(never["id"], is_default=False)
 
@@ -235,6 +238,25 @@ async def test_a_calendar_that_the_provider_does_not_push_is_polled_and_says_why
     assert "it is polled" in row.failure_detail
     assert [] == await trial.known()
     assert [trial.calendar_id] == await trial.account.calendar_items()
+
+
+async def test_a_refusal_that_may_pass_is_tried_once_more_after_a_day(trial: Trial, provider: str) -> None:
+    await trial.follow()
+    endpoint = "calendar.events.watch" if provider == "googlews" else "graph.subscriptions.create"
+    code = "forbidden" if provider == "googlews" else "ErrorAccessDenied"
+    await trial.control.add_fault(
+        kind="status", endpoint=endpoint, status=403, code=code, account=trial.address, count=1
+    )
+
+    refused = await trial.step()
+    pushed = await trial.step()
+
+    assert (pb.SUBSCRIPTION_STATE_POLLING, True, "CALENDAR_NOT_PUSHED") == (
+        refused.state, refused.is_polled, refused.failure_reason
+    )  # fmt: skip
+    assert refused.renew_at is not None
+    assert 20 < (refused.renew_at - SystemClock().now()) / timedelta(hours=1) < 28
+    assert (pb.SUBSCRIPTION_STATE_ACTIVE, False, "") == (pushed.state, pushed.is_polled, pushed.failure_reason)
 
 
 async def test_a_refused_request_that_a_person_can_resolve_is_tried_again(trial: Trial, provider: str) -> None:
