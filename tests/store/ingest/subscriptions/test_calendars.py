@@ -163,6 +163,10 @@ async def test_a_calendar_without_pushes_says_why_and_can_be_tried_again(account
     assert (pb.SUBSCRIPTION_STATE_POLLING, True, "CALENDAR_NOT_PUSHED", None) == (
         row.state, row.is_polled, row.failure_reason, row.renew_at
     )  # fmt: skip
+    await ground.change_tenant(account.tenant_id)
+    changed = await account.row(calendar)
+    assert changed.renew_at is not None
+    assert Step.MAKE is next_step(changed, tenant_pb2.TENANT_STATUS_ACTIVE, NOW)
     async with db.connection(ground.pool) as connection:
         await calendar_subscriptions.push_again(connection, row.tenant_id, row.subscription_id, NOW)
     again = await account.row(calendar)
@@ -231,6 +235,26 @@ async def test_a_new_address_replaces_channels_and_begins_pushes(
     rows = {row.calendar_id: row for row in await account.rows()}
     assert {clock.now()} == {rows[pushed].renew_at, rows[polled].renew_at}
     assert not rows[polled].is_polled
+
+
+async def test_calendars_are_pushed_after_a_start_without_an_address_when_the_same_one_returns(
+    account: Account, ground: Ground, clock: ManualClock
+) -> None:
+    calendar = new_id()
+    await AddressMonitor(ground.pool, "https://one.example", lambda: None, clock).round()
+    await account.follow(calendar)
+    held = await ground.lease(await account.row(calendar))
+    assert held is not None
+    async with db.transaction(ground.pool) as connection:
+        await leases.record_not_pushed(connection, held, reason="PUBLIC_URL_UNSET", detail="no address")
+    due: list[bool] = []
+
+    await AddressMonitor(ground.pool, "", lambda: due.append(False), clock).round()
+    assert (await account.row(calendar)).is_polled
+    await AddressMonitor(ground.pool, "https://one.example", lambda: due.append(True), clock).round()
+
+    row = await account.row(calendar)
+    assert (False, clock.now(), [True]) == (row.is_polled, row.renew_at, due)
 
 
 async def test_a_failing_renewal_reads_the_calendar_and_blames_no_account(
