@@ -194,9 +194,10 @@ class Steps:
         return await self._graph.renew(row.tenant_id, row.provider_subscription_id, self._clock.now())
 
     async def _end_at_provider(self, row: SubscriptionRow) -> None:
-        if row.is_polled:
+        if row.is_polled and (row.is_of_mail or row.provider != google.PROVIDER):
             return
         if not row.is_of_mail:
+            # A calendar that is polled now may have channels from before its pushes were given up.
             await self._calendars.end(row)
         elif row.provider == google.PROVIDER:
             await self._end_at_google(row)

@@ -54,6 +54,7 @@ class Trial:
     token: str
     steps: Steps
     abilities: list[str]
+    calendars: CalendarSteps
     calendar_id: str = ""
     provider_id: str = ""
 
@@ -95,11 +96,11 @@ class Trial:
         """Returns the ids of the living channels at Google."""
         return [one["id"] for one in await self.control.channels() if one["account"] == self.address]
 
-    async def known(self) -> list[channels.Channel]:
-        """Returns the stored channels."""
-        row = await self.account.row(self.calendar_id)
+    async def known(self, deleted: SubscriptionRow | None = None) -> list[channels.Channel]:
+        """Returns the stored channels of the calendar's subscription, which may be a deleted one."""
+        row = deleted or await self.account.row(self.calendar_id)
         async with db.connection(self.ground.pool) as connection:
-            return await channels.others(connection, row.tenant_id, row.subscription_id, None)
+            return await channels.of_subscription(connection, row.tenant_id, row.subscription_id)
 
     async def at_graph(self) -> list[dict[str, Any]]:
         """Returns the living subscriptions at Microsoft."""
@@ -176,7 +177,7 @@ class _opened:  # noqa: N801 - reads as the statement that it is
         address = f"steps-{new_id()[-12:]}@{DOMAINS[provider]}"
         made = await control.create_account(provider, address)
         token = (await control.issue_tokens(address, scopes=SCOPES[provider]))["access_token"]
-        trial = Trial(ground, control, Account(ground, provider), address, made["id"], token, None, [])  # type: ignore[arg-type]
+        trial = Trial(ground, control, Account(ground, provider), address, made["id"], token, None, [], None)  # type: ignore[arg-type]
         tokens, clock = TokenBorrower(trial.issue), SystemClock()
         calls = ProviderCalls(provider, self._http, tokens, "calendar.read")
         graph = microsoft.GraphSubscriptions(calls, f"{simulator.microsoft}/graph/v1.0", edge)
@@ -184,6 +185,7 @@ class _opened:  # noqa: N801 - reads as the statement that it is
         calendars = CalendarSteps(
             ground.pool, GraphCalendarSubscriptions(ground.pool, graph, tokens, clock), opened, clock
         )
+        trial.calendars = calendars
         gmail = google.GmailWatches(calls, simulator.google, "")
         trial.steps = Steps(ground.pool, graph, gmail, calendars, tokens, lambda _tenant: None, clock)
         return trial
@@ -305,6 +307,44 @@ async def test_a_replaced_channel_that_cannot_be_stopped_yet_costs_no_renewal(go
     third = await trial.step()
 
     assert [third.provider_subscription_id] == await trial.at_google()
+
+
+async def test_a_channel_that_a_later_step_opened_is_not_stopped(google_trial: Trial) -> None:
+    trial = google_trial
+    await trial.follow()
+    first = await trial.step()
+    second = await trial.step()
+    assert first.provider_subscription_id is not None
+    await trial.control.add_fault(
+        kind="status", endpoint="calendar.channels.stop", status=503, account=trial.address, count=1
+    )
+    third = await trial.step()
+
+    # The end of the second step comes late.
+    await trial.calendars.end_replaced(second, second.provider_subscription_id or "")
+
+    assert {second.provider_subscription_id, third.provider_subscription_id} == set(await trial.at_google())
+
+
+async def test_channels_from_before_pushes_were_given_up_are_stopped_with_the_subscription(google_trial: Trial) -> None:
+    trial = google_trial
+    await trial.follow()
+    pushed = await trial.step()
+    await trial.control.add_fault(
+        kind="status", endpoint="calendar.events.watch", status=403, code="forbidden", account=trial.address, count=1
+    )
+    assert (await trial.step()).is_polled
+    assert [pushed.provider_subscription_id] == await trial.at_google()
+
+    await trial.account.lease()
+    await trial.account.follow()
+    deleted = await trial.step_deletion()
+
+    assert (pb.SUBSCRIPTION_STATE_DELETED, [], []) == (
+        deleted.state,
+        await trial.at_google(),
+        await trial.known(deleted),
+    )
 
 
 async def test_a_subscription_that_graph_lost_is_created_again(

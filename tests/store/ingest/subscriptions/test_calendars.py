@@ -303,22 +303,25 @@ async def test_health_counts_by_provider_and_resource(account: Account, ground: 
     assert [] == elsewhere
 
 
-async def test_a_channels_row_needs_the_lease_and_survives_its_successor(account: Account, ground: Ground) -> None:
+async def test_a_channels_row_needs_the_lease_and_is_replaced_by_its_successors_alone(
+    account: Account, ground: Ground
+) -> None:
     calendar = new_id()
     await account.follow(calendar)
     row = await ground.lease(await account.row(calendar))
     assert row is not None
-    old, new = (channels.NewChannel(new_id(), b"digest", NOW + timedelta(days=days)) for days in (1, 2))
-    async with db.transaction(ground.pool) as connection:
-        for one in (old, new):
+    old, new, newest = (channels.NewChannel(new_id(), b"digest", NOW + timedelta(days=days)) for days in (1, 2, 3))
+    async with db.connection(ground.pool) as connection:
+        for one in (old, new, newest):
             assert await channels.insert(connection, row.tenant_id, row.subscription_id, row.lease_fence, one)
         assert not await channels.insert(connection, row.tenant_id, row.subscription_id, row.lease_fence - 1, old)
         await channels.opened(connection, row.tenant_id, old.channel_id, "resource", NOW)
         await channels.note_resource(connection, row.tenant_id, old.channel_id, "other")
-        found = await channels.others(connection, row.tenant_id, row.subscription_id, new.channel_id)
+        found = await channels.replaced(connection, row.tenant_id, row.subscription_id, new.channel_id)
         assert [(old.channel_id, "resource", NOW)] == [
             (one.channel_id, one.resource_id, one.expires_at) for one in found
         ]
         await channels.forget(connection, row.tenant_id, old.channel_id)
-        left = await channels.others(connection, row.tenant_id, row.subscription_id, None)
-    assert [new.channel_id] == [one.channel_id for one in left]
+        left = await channels.of_subscription(connection, row.tenant_id, row.subscription_id)
+        after = await channels.replaced(connection, row.tenant_id, row.subscription_id, old.channel_id)
+    assert ([new.channel_id, newest.channel_id], []) == ([one.channel_id for one in left], after)
