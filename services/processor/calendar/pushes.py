@@ -79,7 +79,7 @@ def pushes_of(lease: Lease) -> Sequence[item_pb2.InboxItem]:
 
 @dataclass(frozen=True)
 class StatedCalendars:
-    """What Ingest knows of an account's followed calendars.
+    """Ingest's knowledge of an account's followed calendars.
 
     Args:
         stated: The calendars that it knows as followed.
