@@ -60,10 +60,14 @@ public final class Connection implements AutoCloseable {
     return channel;
   }
 
-  /** Ends the connection and its calls. Safe to call again. */
+  /** Ends the connection, its calls and its followers. Safe to call again. */
   @Override
   public void close() {
     channel.shutdownNow();
+  }
+
+  boolean isClosed() {
+    return channel.isShutdown();
   }
 
   /** Lets the next call connect at once: a channel of gRPC waits up to two minutes after a failure. */

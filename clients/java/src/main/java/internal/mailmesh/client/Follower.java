@@ -7,6 +7,7 @@ import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.BlockingClientCall;
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -59,6 +60,7 @@ public final class Follower {
    * @throws MailmeshException a failure that another attempt does not fix, such as a refused key or a lost cursor
    * @throws IOException the cursor could not be loaded or saved
    * @throws InterruptedException the thread was interrupted
+   * @throws IllegalStateException the connection was closed
    */
   public <E extends Exception> void follow(Process<E> process)
       throws E, MailmeshException, IOException, InterruptedException {
@@ -67,7 +69,7 @@ public final class Follower {
       cursor = options.start();
     }
     failures = 0;
-    while (true) {
+    while (!connection.isClosed()) {
       failures++;
       Optional<MailmeshException> failure = followOnce(process);
       if (failure.isPresent()) {
@@ -76,6 +78,7 @@ public final class Follower {
       TimeUnit.NANOSECONDS.sleep(options.pause(failures, failure).toNanos());
       connection.connectAtOnce();
     }
+    throw new IllegalStateException("the connection was closed");
   }
 
   /** Opens the stream once, and reads until it ends, fails or falls silent; returns its failure. */
@@ -109,7 +112,8 @@ public final class Follower {
     }
   }
 
-  private <E extends Exception> void process(StreamEventsResponse step, Process<E> process) throws E, IOException {
+  private <E extends Exception> void process(StreamEventsResponse step, Process<E> process)
+      throws E, IOException, InterruptedException {
     String position = "";
     switch (step.getStepCase()) {
       case EVENT -> {
@@ -124,8 +128,18 @@ public final class Follower {
       }
     }
     if (!position.isEmpty()) {
-      store.save(position);
+      save(position);
       cursor = position;
+    }
+  }
+
+  /** Saves a cursor. Java closes a file under an interrupted thread and reports a failure of the file. */
+  private void save(String position) throws IOException, InterruptedException {
+    try {
+      store.save(position);
+    } catch (ClosedByInterruptException e) {
+      Thread.interrupted();
+      throw (InterruptedException) new InterruptedException("interrupted while the cursor was saved").initCause(e);
     }
   }
 
