@@ -10,6 +10,10 @@ ATTEMPT_SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 RUNNING = Gauge("mailmesh_workflow_runs_running", "Runs whose steps this process runs now.")
+THREADS_LOST = Gauge(
+    "mailmesh_workflow_threads_lost",
+    "Threads of plain steps that go on behind their attempts; the process ends at the bound.",
+)
 EVENTS_PASSED = Counter(
     "mailmesh_workflow_positions_lost_total",
     "Times that events of a workflow's filter were past retention before they started runs.",

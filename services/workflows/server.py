@@ -26,6 +26,7 @@ from services.workflows.edge import ApiKey, WithKey
 from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.graphs import Graphs, load_graphs
 from services.workflows.engine.runner import RunLimits, Runner
+from services.workflows.engine.threads import StepThreads
 from services.workflows.erasing import TenantEraser
 from services.workflows.feed import RETRY_SAFE, Feed
 from services.workflows.migrate import SCHEMA
@@ -101,7 +102,9 @@ async def serving(
     """
     limits = limits_of(settings)
     attempts = Attempts(graphs, pool, cipher_of(settings.keys, settings.keys_file, is_needed=bool(graphs)), edge)
-    runner = Runner(pool, attempts, limits)
+    threads = StepThreads(limits.at_once)
+    asyncio.get_running_loop().set_default_executor(threads)
+    runner = Runner(pool, attempts, limits, threads)
     running = PeriodicLoop("runs", _RUN_SECONDS, runner.round, may_idle=lambda: not graphs, idle_factor=_IDLE_FACTOR)
     starter = Starter(pool, settings.queued, limits.run, running.nudge)
     followers = [
@@ -118,7 +121,8 @@ async def serving(
         PeriodicLoop("notices", _PUBLISH_SECONDS, Publisher(pool, feed).round),
         PeriodicLoop("retention", _RETENTION_SECONDS, Retention(pool, settings.retention_days).round),
     )
-    async with background(*(loop.run() for loop in loops), *(follower.run() for follower in followers)):
+    everything = (*(loop.run() for loop in loops), *(follower.run() for follower in followers))
+    async with background(threads.until_exhausted(), *everything):
         try:
             yield
         finally:
@@ -141,11 +145,15 @@ def starts_of(settings: WorkflowsSettings, graphs: Graphs) -> dict[str, list[str
     """Return the types of events that start runs, by workflow.
 
     Raises:
-        SettingsError: An entry names a workflow that the settings do not have.
+        SettingsError: An entry names a workflow that the settings do not have, or events of workflows.
     """
     named = {name for name, _, _ in (one.partition("=") for one in settings.graphs)}
     starts = {name: types.split("+") for name, _, types in (one.partition("=") for one in settings.starts)}
     unknown = sorted(starts.keys() - named)
     if unknown:
         raise SettingsError([f"MAILMESH_WORKFLOWS_STARTS names {unknown[0]}, and MAILMESH_WORKFLOWS_GRAPHS does not."])
+    # Each run publishes such events, and would start the next one without end.
+    own = sorted({one for types in starts.values() for one in types if one.startswith("workflow.")})
+    if own:
+        raise SettingsError([f"MAILMESH_WORKFLOWS_STARTS names {own[0]}: events of workflows start no runs."])
     return {name: types for name, types in starts.items() if name in graphs}

@@ -44,7 +44,7 @@ class WorkflowsSettings(MeshSettings):
         (),
         description=(
             "The events that start runs: `name=mail.created+mail.enriched`, separated by commas; `mail.*` means all "
-            "types of a kind. A workflow without an entry is started by calls only."
+            "types of a kind. Events of workflows start no runs. A workflow without an entry is started by calls only."
         ),
     )
     keys: Secret | None = Field(

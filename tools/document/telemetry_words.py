@@ -147,6 +147,7 @@ FIELDS = {
     "lifecycle_event": "the provider's word, cut off after 50 characters",
     "listen": "the requested address",
     "loop": "name of the loop",
+    "lost": "number of threads whose steps go on behind their attempts",
     "mailboxes": "number of mailboxes",
     "margin": "the score of the best label less that of the second",
     "message": "the failure's sentence",

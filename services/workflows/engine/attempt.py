@@ -8,8 +8,9 @@ import grpc
 
 from services.meshkit import db
 from services.workflows.engine.context import Mesh
-from services.workflows.engine.failures import AskedTwice, QuestionInvalid
+from services.workflows.engine.failures import AskedTwice, QuestionInvalid, TooManySteps
 from services.workflows.engine.graphs import Graphs
+from services.workflows.engine.threads import RUN
 from services.workflows.sealing import Cipher
 from services.workflows.store.rows import RunRow
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 MAX_QUESTION_BYTES = 4096
 QUESTION, ANSWER = "question", "answer"
-_MAX_STEPS = 100
-"""The largest number of steps of a run: a graph that runs in a circle ends."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class Asked:
         writes = (found.pending_writes or []) if found else []
         self.has_begun = found is not None
         """Whether there is a checkpoint."""
+        self.steps = found.metadata["step"] if found else -2
+        """The steps that are stored, as LangGraph counts them: a run begins two before its first step."""
         self._answered = {task_id for task_id, channel, _ in writes if channel == "__resume__"}
         self._steps = {
             one.id: task_id for task_id, channel, value in writes if channel == "__interrupt__" for one in value
@@ -89,16 +90,18 @@ class Attempts:
 
         Raises:
             LeaseLost: Another process holds the run, or it has ended.
+            TooManySteps: The run has had as many steps as a run may have.
             Exception: A failure of the operator's code.
         """
         # LangGraph is an extra, which takes a second to import.
+        from langgraph.errors import GraphRecursionError  # noqa: PLC0415
         from langgraph.types import Command  # noqa: PLC0415
 
-        from services.workflows.engine.saver import RunSaver  # noqa: PLC0415
+        from services.workflows.engine.saver import MAX_STEPS, RunSaver  # noqa: PLC0415
 
         saver = RunSaver(self._pool, self._cipher, row.tenant_id, lease_id)
         graph = self._graphs[row.workflow].compile(checkpointer=saver)
-        config: Any = {"configurable": {"thread_id": row.run_id}, "recursion_limit": _MAX_STEPS}
+        config: Any = {"configurable": {"thread_id": row.run_id}}
         given: Any = None
         asked = Asked(await saver.aget_tuple(config))
         if not asked.has_begun:
@@ -106,8 +109,14 @@ class Attempts:
         elif row.sealed_answer is not None and asked.is_open(row.question_id):
             answer = self._cipher.open(row.sealed_answer, row.tenant_id, row.run_id, ANSWER, row.question_id)
             given = Command(resume={row.question_id: json.loads(answer)})
+        RUN.set(row.run_id)
         context = Mesh(self._edge, row.run_id, row.workflow, row.tenant_id, row.event_id)
-        result = await graph.ainvoke(given, config, context=context, durability="sync")
+        # LangGraph counts from the newest checkpoint, and takes no limit below 1; then the saver keeps the bound.
+        config["recursion_limit"] = max(MAX_STEPS - 2 - asked.steps, 1)
+        try:
+            result = await graph.ainvoke(given, config, context=context, durability="sync")
+        except GraphRecursionError as exc:
+            raise TooManySteps from exc
         questions = result.get("__interrupt__", ()) if isinstance(result, dict) else ()
         return self._question(row, questions, Asked(await saver.aget_tuple(config))) if questions else None
 

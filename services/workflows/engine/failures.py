@@ -49,6 +49,12 @@ class AskedTwice(RunFailure):
     reason = "ASKED_TWICE"
 
 
+class TooManySteps(RunFailure):
+    """The run has more than 100 steps: a graph that runs in a circle ends."""
+
+    reason = "TOO_MANY_STEPS"
+
+
 class LeaseLost(Exception):  # noqa: N818 - the attempt ends without an effect
     """Another process holds the run, or it was cancelled or has ended."""
 

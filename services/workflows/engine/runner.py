@@ -15,6 +15,7 @@ from services.meshkit.loops import cancel
 from services.workflows.engine import outcomes
 from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.failures import LeaseLost, describe
+from services.workflows.engine.threads import StepThreads
 from services.workflows.metrics import ATTEMPT_SECONDS, ATTEMPTS, RUNNING
 from services.workflows.store import runs
 from services.workflows.store.rows import Lease, RunRow, State
@@ -55,16 +56,17 @@ class Runner:
         pool: Connections to PostgreSQL.
         attempts: Makes attempts.
         limits: The bounds.
+        threads: The threads of plain steps.
     """
 
-    def __init__(self, pool: db.Pool, attempts: Attempts, limits: RunLimits) -> None:
-        self._pool, self._attempts, self._limits = pool, attempts, limits
+    def __init__(self, pool: db.Pool, attempts: Attempts, limits: RunLimits, threads: StepThreads) -> None:
+        self._pool, self._attempts, self._limits, self._threads = pool, attempts, limits, threads
         self._running: set[asyncio.Task[None]] = set()
 
     async def round(self) -> int:
         """Begin runs that are due, as many as there is room for; return their number. For a periodic loop."""
         free = self._limits.at_once - len(self._running)
-        if free <= 0 or not self._attempts.names:
+        if free <= 0 or not self._attempts.names or self._threads.is_exhausted:
             return 0
         lease_id = new_id()
         async with db.transaction(self._pool) as connection:

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from services.meshkit import db
 from services.meshkit.ids import is_id
-from services.workflows.engine.failures import LeaseLost, StateTooLarge
+from services.workflows.engine.failures import LeaseLost, StateTooLarge, TooManySteps
 from services.workflows.sealing import Cipher
 from services.workflows.store import checkpoints
 from services.workflows.store.checkpoints import CheckpointRow, WriteRow
@@ -28,6 +28,9 @@ from services.workflows.store.rows import Lease
 
 MAX_BYTES = 64 * 1024
 """The largest state, and the largest result of a step. States hold ids: content stays where it is."""
+
+MAX_STEPS = 100
+"""The largest number of steps of a run, and of each graph within it: a graph that runs in a circle ends."""
 
 
 class RunSaver(BaseCheckpointSaver[str]):
@@ -104,7 +107,10 @@ class RunSaver(BaseCheckpointSaver[str]):
         Raises:
             LeaseLost: Another process holds the run, or it has ended.
             StateTooLarge: The state has more than 64 KiB.
+            TooManySteps: The graph has had as many steps as it may have.
         """
+        if metadata["step"] > MAX_STEPS:
+            raise TooManySteps
         run_id, namespace = _place(config)
         content = (checkpoint, get_checkpoint_metadata(config, metadata))
         sealed = self._seal(content, run_id, namespace, checkpoint["id"])

@@ -20,6 +20,7 @@ from services.meshkit.ids import new_id
 from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.failures import AskedTwice
 from services.workflows.engine.runner import RunLimits, Runner
+from services.workflows.engine.threads import StepThreads
 from services.workflows.errors import EventNotFound, NotWaiting, QueueFull, RunEnded, RunNotFound
 from services.workflows.runs import Runs
 from services.workflows.sealing import Cipher
@@ -45,7 +46,7 @@ class Values(TypedDict, total=False):
     second: str
 
 
-def graph(*steps: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
+def graph(*steps: Any) -> StateGraph[Any, Any, Any, Any]:
     made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
     for number, step in enumerate(steps):
         made.add_node(f"step{number}", step)
@@ -63,7 +64,9 @@ class Ground:
         self.pool, self.tenant_id = pool, tenant_id
         edge = grpc.aio.insecure_channel("127.0.0.1:1")
         self.attempts = Attempts({"test": made}, pool, cipher, edge)
-        self.runner = Runner(pool, self.attempts, limits)
+        self.threads = StepThreads(limits.at_once, patience_seconds=0.1)
+        asyncio.get_running_loop().set_default_executor(self.threads)
+        self.runner = Runner(pool, self.attempts, limits, self.threads)
         self.starter = Starter(pool, 200, limits.run, lambda: None)
         feed: Any = None  # no test of these reads the stream
         self.runs = Runs(pool, self.attempts, self.starter, feed, limits.run, lambda: None)
@@ -96,11 +99,16 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    pool: db.Pool, cipher: Cipher, tenant_id: str, *steps: Callable[..., Any], limits: RunLimits = LIMITS
+    pool: db.Pool,
+    cipher: Cipher,
+    tenant_id: str,
+    *steps: Any,
+    limits: RunLimits = LIMITS,
+    made: StateGraph[Any, Any, Any, Any] | None = None,
 ) -> AsyncIterator[Ground]:
-    made = Ground(pool, cipher, tenant_id, graph(*steps), limits)
-    yield made
-    await made.runner.aclose()
+    laid = Ground(pool, cipher, tenant_id, made or graph(*steps), limits)
+    yield laid
+    await laid.runner.aclose()
 
 
 def one(_: Values) -> Values:
@@ -150,6 +158,27 @@ async def test_steps_that_are_stored_are_not_repeated_after_a_failure(
 
     assert row.state is State.SUCCEEDED
     assert calls == ["first", "second", "second", "second"]
+
+
+async def test_a_text_of_an_earlier_step_is_the_same_in_each_repetition(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    """A text that the sending step makes itself differs, so that its key has other content."""
+    sent: list[tuple[str, str]] = []
+
+    async def write(_: Values) -> Values:
+        return {"first": new_id()}
+
+    async def send(state: Values) -> Values:
+        sent.append((state["first"], new_id()))
+        if len(sent) < 3:
+            raise RuntimeError
+        return {}
+
+    async with ground(pool, cipher, tenant_id, write, send) as made:
+        await made.until((await made.start()).run_id, State.SUCCEEDED)
+
+    assert [len(set(texts)) for texts in zip(*sent, strict=True)] == [1, 3]
 
 
 async def test_attempts_are_bounded_and_the_reason_quotes_no_message(
@@ -285,6 +314,41 @@ async def test_a_state_with_content_fails_by_name(pool: db.Pool, cipher: Cipher,
         row = await made.until((await made.start()).run_id, State.FAILED)
 
     assert row.reason == "STATE_TOO_LARGE"
+
+
+def circle(step: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
+    made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
+    made.add_node("step", step)
+    made.add_edge(START, "step")
+    made.add_edge("step", "step")
+    return made
+
+
+@pytest.mark.parametrize("where", ["the run's graph", "a graph within it"])
+@pytest.mark.parametrize("failures", [0, 12])
+async def test_a_graph_that_runs_in_a_circle_ends(
+    pool: db.Pool, cipher: Cipher, tenant_id: str, where: str, failures: int
+) -> None:
+    """Attempts that fail on the way give a run no further steps, although each completed step is progress."""
+    done: list[int] = []
+    failed: list[int] = []
+
+    async def turn(_: Values) -> Values:
+        if len(failed) < failures and len(done) == 8 * (len(failed) + 1):
+            failed.append(1)
+            raise RuntimeError
+        done.append(1)
+        return {"first": str(len(done))}
+
+    made = circle(turn)
+    steps = made if where == "the run's graph" else graph(made.compile())
+    async with ground(pool, cipher, tenant_id, made=steps) as laid:
+        row = await laid.until((await laid.start()).run_id, State.FAILED)
+
+    assert (row.reason, row.detail) == ("TOO_MANY_STEPS", "TooManySteps")
+    # An attempt can continue a graph within the run behind its own last step, which is refused when it is stored.
+    assert 100 <= len(done) <= 101
+    assert len(failed) == failures
 
 
 async def test_a_run_of_a_dead_process_goes_on_in_another(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:

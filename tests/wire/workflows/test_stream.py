@@ -30,6 +30,10 @@ pytestmark = pytest.mark.timeout(300)
 Tls = Callable[[str], TlsFiles]
 Start = Callable[[], Awaitable["subprocess.Popen[bytes]"]]
 SECONDS = 120.0
+HANGING = {
+    "MAILMESH_WORKFLOWS_GRAPHS": "hang=tests.wire.workflows.hanging_steps:graph",
+    "MAILMESH_WORKFLOWS_STARTS": "hang=mail.created",
+}
 
 
 @pytest.fixture
@@ -142,6 +146,47 @@ async def test_each_event_has_one_run_and_one_effect_of_each_step_whatever_is_ki
     assert hidden.value.code() is grpc.StatusCode.NOT_FOUND
     # A process that is killed between an action and its checkpoint repeats the step, under the same key.
     assert len(executions) >= len(wanted) * len(STEPS)
+
+
+async def test_a_process_whose_plain_steps_do_not_return_ends_and_says_so(
+    processor: Processor, workflows_database: TestDatabase, environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    bounds = {"MAILMESH_WORKFLOWS_RUNS_AT_ONCE": "2", "MAILMESH_WORKFLOWS_ATTEMPT_SECONDS": "1"}
+    running = started(environment | HANGING | bounds, log)
+    try:
+        await until(lambda: positions(workflows_database), "the filter has begun", log)
+        for _ in range(2):
+            await processor.publish(mail_draft())
+        code = await asyncio.to_thread(running.wait, SECONDS)
+    finally:
+        _kill(running)
+        running.wait(30)
+
+    assert code == 1, _end_of(log)
+    assert "plain steps that do not return hold all threads: the process ends" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+async def test_a_process_stops_beside_a_plain_step_that_does_not_return(
+    processor: Processor, workflows_database: TestDatabase, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async def hangs() -> bool:
+        return (tmp_path / "hangs").exists()
+
+    log = tmp_path / "log"
+    running = started(environment | HANGING, log)
+    try:
+        await until(lambda: positions(workflows_database), "the filter has begun", log)
+        await processor.publish(mail_draft())
+        await until(hangs, "the step hangs", log)
+        running.terminate()
+        code = await asyncio.to_thread(running.wait, 30)
+    finally:
+        _kill(running)
+        running.wait(30)
+
+    assert code == 0, _end_of(log)
 
 
 def key_of(tenants: str) -> tuple[tuple[str, str], ...]:

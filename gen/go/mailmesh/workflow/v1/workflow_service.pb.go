@@ -107,7 +107,7 @@ type WorkflowRun struct {
 	// state is the state of the run.
 	State WorkflowRunState `protobuf:"varint,5,opt,name=state,proto3,enum=mailmesh.workflow.v1.WorkflowRunState" json:"state,omitempty"`
 	// reason is the cause of the last failure of a step, or of the end: "STEP_FAILED", "CALL_REFUSED", "ATTEMPT_TIMEOUT",
-	// "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
+	// "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "TOO_MANY_STEPS", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail names the failure: its type and the place in the operator's code, or the reason of a refused call. It contains no message
 	// of the failure, which could quote a mail.

@@ -92,7 +92,7 @@ class WorkflowRun(_message.Message):
     """state is the state of the run."""
     reason: _builtins.str
     """reason is the cause of the last failure of a step, or of the end: "STEP_FAILED", "CALL_REFUSED", "ATTEMPT_TIMEOUT",
-    "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
+    "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "TOO_MANY_STEPS", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
     """
     detail: _builtins.str
     """detail names the failure: its type and the place in the operator's code, or the reason of a refused call. It contains no message

@@ -60,7 +60,7 @@ export type WorkflowRun = Message<"mailmesh.workflow.v1.WorkflowRun"> & {
 
   /**
    * reason is the cause of the last failure of a step, or of the end: "STEP_FAILED", "CALL_REFUSED", "ATTEMPT_TIMEOUT",
-   * "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
+   * "DEADLINE_EXCEEDED", "STATE_TOO_LARGE", "QUESTION_INVALID", "ASKED_TWICE", "TOO_MANY_STEPS", "PROCESS_LOST" or "CANCELLED". Empty without one. Later versions add reasons.
    *
    * @generated from field: string reason = 6;
    */
