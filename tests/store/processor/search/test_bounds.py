@@ -1,4 +1,4 @@
-"""Whatever reads the stream for a caller of search counts as one of the caller's searches."""
+"""A call that reads the stream for the settings of search counts as one of the searches of its key."""
 
 from typing import Any
 
