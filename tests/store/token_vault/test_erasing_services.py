@@ -1,4 +1,4 @@
-"""The whole way of an erasure through TokenVault's service, over the names of all services that the contract lets call."""
+"""The whole way of an erasure through TokenVault's service, over all services that the contract lets call."""
 
 import json
 from collections.abc import AsyncIterator
