@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mailmesh.access.v1 import access_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as pb
 from services.meshkit import db
+from services.meshkit.clock import SystemClock
 from services.meshkit.identity.caller import Caller, calling_as
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -28,7 +29,7 @@ _RPCS = pb.DESCRIPTOR.services_by_name["TokenVaultService"].methods_by_name
 CALLERS = tuple(_RPCS["GetPendingErasures"].GetOptions().Extensions[access_pb2.callers])
 
 
-class Clock:
+class Clock(SystemClock):
     """A clock that is set."""
 
     time = NOW
