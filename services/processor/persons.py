@@ -173,6 +173,8 @@ _ASKED = ("detail", "idempotency_key", "content", "state", "finished_at", "due_a
 _OF_CALENDAR = {"calendar_id": "uuid", "calendar_event_id": "uuid"}
 _OF_TENANT = {"tenant_id": "uuid"}
 _OF_MESSAGE = {"message_id": "text"}
+_STORED = "stored_at <= $2::text::timestamptz"
+"""The condition of rows of the cut-off whose ids have no order in time."""
 PERSONS = (
     Rows(
         "sends",
@@ -212,7 +214,7 @@ PERSONS = (
     ),
     rewriting("lookups", _OF_MESSAGE, {"notification": message(Struct)}, stored="created_at <= $2::text::timestamptz"),
     rewriting("backfills", _OF_TENANT, {"detail": text}, bound=Bound.START),
-    Rows("thread_participants", {"thread_id": "uuid", "address": "text"}, ("address",), _participant),
+    Rows("thread_participants", {"thread_id": "uuid", "address": "text"}, ("address",), _participant, stored=_STORED),
     Rows(
         "send_reports",
         {"send_id": "uuid", "recipient": "text", "is_complaint": "boolean"},
@@ -233,6 +235,7 @@ PERSONS = (
         {"conversation_id": "uuid"},
         {"content": message(conversation_pb2.Conversation)},
         bound=Bound.TURN,
+        stored=_STORED,
         settles=True,
     ),
     rewriting(
@@ -240,7 +243,7 @@ PERSONS = (
         _OF_MESSAGE,
         {"content": message(conversation_pb2.ConversationMessage)},
         bound=Bound.TURN,
-        stored="stored_at <= $2::text::timestamptz",
+        stored=_STORED,
     ),
     rewriting(
         "conversation_settings",
