@@ -5,7 +5,7 @@ other rows lose the address, with the name beside it, and stay, so that nothing 
 Requests of callers keep a keyed digest of their idempotency key and of their content (`erased_requests`).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -49,6 +49,8 @@ _UNINDEX = """
 _IS_BEHIND = """
     SELECT EXISTS (SELECT FROM processor.conversation_settings WHERE tenant_id = $1 AND is_enabled AND position < $2)
 """
+_CLEARING = timedelta(hours=1)
+"""The time for which an erasure waits until the draft of an unsent mail is deleted: a broken grant must not stop it."""
 _BY_POSITION, _PARTS = {"position": "bigint"}, ("kind", "basic", "body", "raw")
 _REQUEST = message(send_service_pb2.SendRequest)
 _ADDRESSED = message(send_service_pb2.NewMail)
@@ -70,9 +72,15 @@ def _send(row: asyncpg.Record, person: Person) -> Change | None:
     if names["content"] == row["content"] + row["body"] and not _differs({**names, "content": row["content"]}, row):
         return None
     is_untouched = State(row["state"]) in UNSUBMITTED and row["prepared_at"] is None
-    if not is_untouched and (row["finished_at"] is None or row["due_at"] is not None):
+    if not is_untouched and _is_used(row):
         raise Conflict
     return {"content": b"", "body": b"", "addressed": b"", "detail": names["detail"]}
+
+
+def _is_used(row: asyncpg.Record) -> bool:
+    """Return whether a worker may still act on a send: submit it, or for a while delete its draft, by its id alone."""
+    ended = row["finished_at"]
+    return ended is None or (row["due_at"] is not None and datetime.now(UTC) - ended < _CLEARING)
 
 
 def _write(row: asyncpg.Record, person: Person) -> Change | None:
@@ -84,7 +92,7 @@ def _write(row: asyncpg.Record, person: Person) -> Change | None:
     if not _differs(names, row):
         return None
     is_untouched = row["state"] == WriteState.PENDING and not row["submissions"]
-    if not is_untouched and (row["finished_at"] is None or row["due_at"] is not None):
+    if not is_untouched and row["finished_at"] is None:
         raise Conflict
     kept = {name: names[name] for name in ("detail", "provider_calendar_id")}
     return {**kept, "content": b"", "meeting": b""}

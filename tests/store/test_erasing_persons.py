@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -211,6 +212,21 @@ async def test_a_send_that_is_submitted_at_this_moment_ends_before_it_is_erased(
     await pool.execute("UPDATE processor.sends SET state = $1, finished_at = now()", State.SENT.value)
 
     assert {"sends": 1} == await erase_person(pool, "processor", processor.PERSONS, one)
+
+
+@pytest.mark.parametrize(("minutes", "is_free"), [(59, False), (61, True)])
+async def test_a_draft_that_cannot_be_deleted_holds_an_erasure_up_for_an_hour(
+    pool: db.Pool, minutes: int, is_free: bool
+) -> None:
+    tenant, now = new_id(), datetime.now(UTC)
+    content = send_service_pb2.SendRequest(mail={"to": [{"address": ANN}]}).SerializeToString()
+    ended = {"state": State.CANCELLED.value, "prepared_at": now, "finished_at": now - timedelta(minutes=minutes)}
+    await insert(pool, "processor.sends", tenant_id=tenant, content=content, due_at=now, draft_id="draft", **ended)
+    erased = PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE).advance(pending(tenant))
+
+    assert is_free is (await erased).mark.is_done
+    left = await pool.fetchrow("SELECT content = '', draft_id, due_at FROM processor.sends")
+    assert (is_free, "draft", now) == tuple(left or ())
 
 
 async def test_what_arrives_behind_the_cut_off_stays_and_the_erasure_ends(pool: db.Pool) -> None:
