@@ -62,7 +62,7 @@ class Rows:
         behind: The step behind whose bound this one begins; empty for the first row.
         settles: Whether it begins only when others have written what they had read before the step before it.
         before: Statements before a row is deleted or changed; `$1` is the key's only column.
-        then: Ends the work on a changed row.
+        then: Ends the work on a changed row, which has a transaction of its own.
         page: The number of rows that are read at once.
     """
 
@@ -235,6 +235,10 @@ class PersonErasing:
         is_last = used is None and len(rows) < step.page
         reached = None if is_last else _key_of(step, checked[-1])
         later = replace(mark, reached=reached, checked=mark.checked + len(checked))
+        while step.then is not None and len(named) > 1:  # it may publish, as the last step of a transaction
+            row, *named = named
+            until = replace(mark, reached=_key_of(step, row), checked=mark.checked + checked.index(row) + 1)
+            await self._commit(person, until, step, [row], is_last=False)
         if named or is_last:  # the others are saved with the slice
             later = await self._commit(person, later, step, named, is_last=is_last)
         await asyncio.sleep((time.monotonic() - began) * self._pace.rest)

@@ -129,7 +129,7 @@ def _report(row: asyncpg.Record, person: Person) -> Change | None:
 
 
 async def _end_send(connection: db.Connection, send_id: str) -> None:
-    """Keep what prevents a second submission, and end a send that was never submitted."""
+    """Keep what prevents a second submission, and end a send that was never submitted. The reason is ours."""
     await protect(connection, "sends", "send_id", send_id)
     row = await sends.by_id(connection, send_id, None, lock=True)
     if row is not None and row.state in UNSUBMITTED:

@@ -1,6 +1,5 @@
 """The erasure of a person on real PostgreSQL: every column is known, and no table has the address afterwards."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +13,9 @@ from services.delivery import persons as delivery
 from services.ingest import persons as ingest
 from services.meshkit import db
 from services.meshkit.erasing_marks import PersonToErase
-from services.meshkit.erasing_persons import Pace, PersonErasing, Progress, Rows
+from services.meshkit.erasing_persons import Pace, PersonErasing, Rows
 from services.meshkit.errors import Conflict
 from services.meshkit.ids import new_id
-from services.meshkit.person_eraser import Pending, PersonEraser
 from services.meshkit.persons import Person
 from services.meshkit.secret import Secret
 from services.processor import persons as processor
@@ -257,67 +255,6 @@ async def test_what_arrives_behind_the_cut_off_stays_and_the_erasure_ends(pool: 
     assert ['{"turn": [], "cut_off": []}', None] == list(
         await pool.fetchrow("SELECT bounds, reached FROM processor.erased_persons") or ()
     )
-
-
-async def test_one_process_at_a_time_erases(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    tenant = new_id()
-    await plant(pool, "processor", tenant, ANN)
-    erasing, one = PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE), pending(tenant)
-    waits = PersonErasing(pool, "processor", processor.PERSONS, replace(AT_ONCE, settle_seconds=3600))
-    assert "sends" == (await waits.advance(one)).table
-    with monkeypatch.context() as other:
-        other.setattr("services.meshkit.erasing_marks._PROCESS", new_id())
-        assert not (await erasing.advance(one)).moved
-    assert (await erasing.advance(one)).mark.is_done
-
-
-async def test_an_erasure_that_a_list_lacks_is_done_only_once_each_row_was_checked(pool: db.Pool) -> None:
-    """A list without it: of a process that asked before it began, or of a release that knows no persons."""
-    tenant = new_id()
-    await plant(pool, "processor", tenant, ANN)
-    one, left = pending(tenant), [1]
-    with pytest.raises(KilledError):  # a page of sends is done, and no event
-        await erase_person(pool, "processor", [dying(rows, left) for rows in processor.PERSONS[1:]], one)
-    told: list[Progress] = []
-    listed: list[Pending] = []
-
-    async def report(_: PersonToErase, progress: Progress) -> None:
-        told.append(progress)
-
-    async def pending_now() -> list[Pending]:
-        return listed
-
-    eraser = PersonEraser(PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE), pending_now, report)
-    for _ in range(2):
-        await eraser.round()
-    assert [] == told
-    listed.append(Pending(one, is_due=False))
-    await eraser.round()
-    assert [False] == [progress.mark.is_done for progress in told]
-    listed[0] = Pending(one, is_due=True)
-    await eraser.round()
-
-    assert told[-1].mark.is_done
-    assert {rows.table for rows in processor.PERSONS} == told[-1].mark.removed.keys()
-    assert set() == await cells_with(pool, "processor", ANN)
-
-
-async def test_an_erasure_that_is_dropped_while_it_runs_does_not_end(pool: db.Pool) -> None:
-    tenant = new_id()
-    await plant(pool, "processor", tenant, ANN)
-    one, erasing = pending(tenant), PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE)
-    loop = asyncio.get_running_loop()
-
-    def judge(row: Any, person: Person) -> Any:  # in a thread, while the other process drops it
-        asyncio.run_coroutine_threadsafe(erasing.drop([new_id()]), loop).result(30)
-        return processor.PERSONS[0].judge(row, person)
-
-    steps = [replace(processor.PERSONS[0], judge=judge), *processor.PERSONS[1:]]
-    with pytest.raises(Conflict):
-        await PersonErasing(pool, "processor", steps, AT_ONCE).advance(one)
-    assert not (await erasing.cut_off(one)).mark.is_done
-    assert (await erasing.advance(one)).mark.is_done
-    assert set() == await cells_with(pool, "processor", ANN)
 
 
 async def test_conversations_that_are_behind_are_erased_once_the_events_are(pool: db.Pool) -> None:
