@@ -144,7 +144,8 @@ class Eraser:
         report = _report(row, now, now + self._backups_kept)
         signed = self._signer.sign(report)
         async with db.transaction(self._pool) as connection:
-            await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed)
+            if not await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed):
+                return True
             await audit.append(connection, audit.Entry(ITSELF, "tenant.erase", now, tenant_id=tenant_id))
         logger.info("tenant erased", tenant_id=tenant_id)
         return True

@@ -147,7 +147,8 @@ class PersonEraser:
         report = _report(row, now, now + self._backups_kept)
         signed = self._signer.sign(report)
         async with db.transaction(self._pool) as connection:
-            await person_erasures.finish(connection, row.erasure_id, now, self._backups_kept, report, signed)
+            if not await person_erasures.finish(connection, row.erasure_id, now, self._backups_kept, report, signed):
+                return True
             await audit.append(connection, _entry("person.erase", ITSELF, row, now))
         logger.info("person erased", tenant_id=row.tenant_id)
         return True

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ class Way:
         self.service = TokenVaultServicer(
             unused, unused, unused, unused, self.tenants, self.persons, unused, unused, pool, self.clock
         )
+
+    async def audited(self, action: str) -> int:
+        """Return the number of an action's audit entries."""
+        return int(await self.pool.fetchval("SELECT count(*) FROM vault.audit_entries WHERE action = $1", action))
 
     async def ask(self) -> set[str]:
         """Let each service ask once and confirm what it may begin; return the names of those that confirmed."""
@@ -100,6 +105,8 @@ async def test_the_erasure_of_a_tenant_ends_once_each_service_of_the_contract_ha
         confirmed |= await way.ask()
 
     done = await way.tenants.get(tenant, None)
+    await way.tenants._finish(tenant)  # another process saw it ready as well
+    assert (done, 1) == (await way.tenants.get(tenant, None), await way.audited("tenant.erase"))
     assert (set(CALLERS), True) == (confirmed, done.finished_at is not None)
     assert {*CALLERS, "token-vault"} == json.loads(done.report)["removed"].keys()
 
@@ -113,6 +120,8 @@ async def test_the_erasure_of_a_person_waits_for_no_service_that_erases_no_perso
         confirmed |= await way.ask()
 
     done = await way.persons.get(tenant, begun.erasure_id, None)
+    await way.persons._finish(replace(done, finished_at=None))  # another process saw it ready as well
+    assert (done, 2) == (await way.persons.get(tenant, begun.erasure_id, None), await way.audited("person.erase"))
     report = json.loads(done.report or "{}")
     assert {"ingest", "processor", "delivery"} == confirmed
     assert (done.finished_at is not None, "") == (True, done.address)
