@@ -42,10 +42,15 @@ _DELETE_FILES = """
         AND u.tenant_id = (SELECT tenant_id FROM processor.sends WHERE send_id = $1)
         AND NOT EXISTS (SELECT FROM processor.send_files f WHERE f.upload_id = u.upload_id)
 """
-_UNINDEX = """
-    DELETE FROM processor.search_mails s USING processor.events e
-    WHERE e.position = $1::text::bigint AND s.tenant_id = e.tenant_id AND s.position = e.position
-"""
+_OF_EVENT = "e.position = $1::text::bigint AND s.tenant_id = e.tenant_id"
+# A statement of its own: the next one sees what the indexer had committed before it let go of the row.
+_HOLD_INDEX = f"SELECT FROM processor.search_settings s, processor.events e WHERE {_OF_EVENT} FOR UPDATE OF s"
+_UNINDEX = f"""
+    WITH gone AS (
+        DELETE FROM processor.search_mails s USING processor.events e
+        WHERE {_OF_EVENT} AND s.position = e.position RETURNING s.tenant_id
+    ) UPDATE processor.search_settings s SET mails = mails - 1 FROM gone WHERE s.tenant_id = gone.tenant_id
+"""  # noqa: S608 - constants
 _IS_BEHIND = """
     SELECT EXISTS (SELECT FROM processor.conversation_settings WHERE tenant_id = $1 AND is_enabled AND position < $2)
 """
@@ -236,7 +241,7 @@ PERSONS = (
         {"report": message(message_pb2.DeliveryReport)},
         bound=Bound.START,
     ),
-    Rows("events", _BY_POSITION, _PARTS, _event, before=(_UNINDEX,), page=20),
+    Rows("events", _BY_POSITION, _PARTS, _event, before=(_HOLD_INDEX, _UNINDEX), page=20),
     # The follower of conversations makes rows from events, so they come behind the events.
     rewriting(
         "conversations",
@@ -285,11 +290,8 @@ FREE = {
     "calendar_staged": {"series": _ID, "provider_event_id": _ID},
     "calendar_writes": {
         **_WORDS,
-        "provider_event_id": _ID,
-        "provider_series_id": _ID,
+        **dict.fromkeys(("provider_event_id", "provider_series_id", "version_before", "version"), _ID),
         "original_start": "a time",
-        "version_before": _ID,
-        "version": _ID,
     },
     "conversation_settings": {"cursor": "a position of the stream"},
     "conversations": {},
@@ -316,10 +318,7 @@ FREE = {
     },
     "sends": {
         **_WORDS,
-        "draft_id": _ID,
-        "history_anchor": _ID,
-        "message_id": _ID,
-        "internet_message_id": _ID,
+        **dict.fromkeys(("draft_id", "history_anchor", "message_id", "internet_message_id"), _ID),
         "provider_thread_id": _ID,
     },
     "uploads": {"content_type": "a media type"},
