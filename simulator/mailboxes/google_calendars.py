@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from simulator.clock import Clock
 from simulator.mailboxes.mailbox import MailboxError
@@ -121,7 +122,7 @@ class GoogleCalendars:
             "id": event_id, "iCalUID": f"{event_id}@google.com", "status": "confirmed", "created": self._now(),
             "creator": {"email": self._address, "self": True}, "organizer": own, "sequence": 0,
             "reminders": {"useDefault": True}, "eventType": "default",
-            "htmlLink": f"https://www.google.com/calendar/event?eid={event_id}", **fields,
+            "htmlLink": f"https://www.google.com/calendar/event?eid={event_id}", **_with_offsets(fields),
         }  # fmt: skip
         calendar.events[event_id] = made
         self._touch(calendar, made)
@@ -130,7 +131,7 @@ class GoogleCalendars:
     def update(self, calendar: GoogleCalendar, event: JSON, fields: Mapping[str, Any]) -> JSON:
         """Change fields of an event; None removes one."""
         _check(fields)
-        for name, value in fields.items():
+        for name, value in _with_offsets(fields).items():
             if value is None:
                 event.pop(name, None)
             else:
@@ -270,6 +271,25 @@ def etag_of(*parts: object) -> str:
 def _check(fields: Mapping[str, Any]) -> None:
     if unknown := sorted(fields.keys() - FIELDS):
         raise MailboxError("invalid", f"no field {unknown[0]} of an event")
+
+
+def _with_offsets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event as Google keeps them: a wall clock with a zone has its offset ever after."""
+    found = dict(fields)
+    for name in ("start", "end"):
+        given = fields.get(name) or {}
+        if "dateTime" in given and given.get("timeZone"):
+            clock = datetime.fromisoformat(given["dateTime"])
+            if clock.tzinfo is None:
+                found[name] = {**given, "dateTime": clock.replace(tzinfo=_zone(given["timeZone"])).isoformat()}
+    return found
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        raise MailboxError("invalid", "Invalid time zone definition for start time.") from error
 
 
 def _stamp(original: Mapping[str, str]) -> str:

@@ -39,11 +39,18 @@ class Occurrence:
 
 
 def instances(calendar: Calendar, master: CalendarEvent, begin: datetime, end: datetime) -> list[CalendarEvent]:
-    """Return the instances of a series that overlap a window of wall clocks in UTC, by start; exceptions too."""
+    """Return the instances of a series that overlap a window of wall clocks in UTC, by start; exceptions too.
+
+    A whole day overlaps it from its midnight in the event's zone on, although it is shown at midnight in UTC.
+    """
     found = [one for one in calendar.events.values() if one.master == master.id]
     away = {*master.cancelled, *(one.original[0] for one in found)}
-    found += [_as_event(master, one) for one in occurrences(master, end) if one.day.isoformat() not in away]
-    kept = [one for one in found if one.fields["start"] < end.isoformat() and one.fields["end"] > begin.isoformat()]
+    found += [
+        _as_event(master, one)
+        for one in occurrences(master, end + timedelta(days=1))
+        if one.day.isoformat() not in away
+    ]
+    kept = [one for one in found if _stored(one, "start") < end and _stored(one, "end") > begin]
     return sorted(kept, key=lambda one: str(one.fields["start"]))
 
 
@@ -102,6 +109,13 @@ def _as_event(master: CalendarEvent, one: Occurrence) -> CalendarEvent:
         master, id=one.id, fields={**master.fields, **times}, master=master.id, cancelled=[], transaction="",
         original=(one.day.isoformat(), f"{one.start:%Y-%m-%dT%H:%M:%SZ}"), properties=[], is_changed=False,
     )  # fmt: skip
+
+
+def _stored(event: CalendarEvent, name: str) -> datetime:
+    """Return a time of an event as it is stored: a wall clock in UTC."""
+    clock = datetime.fromisoformat(event.fields[name])
+    zone = str(event.fields["originalStartTimeZone"])
+    return _utc(clock, ZoneInfo(win_tz.get(zone, zone))) if event.fields["isAllDay"] else clock
 
 
 def _zone(master: CalendarEvent, span: JSON) -> ZoneInfo:

@@ -20,9 +20,15 @@ UPDATE ingest.channels SET resource_id = $3, expires_at = $4 WHERE tenant_id = $
 _NOTE_RESOURCE = """
 UPDATE ingest.channels SET resource_id = $3 WHERE tenant_id = $1 AND channel_id = $2 AND resource_id = ''
 """
-_OTHERS = """
+_ALL = """
 SELECT channel_id::text, resource_id, expires_at FROM ingest.channels
-WHERE tenant_id = $1 AND subscription_id = $2 AND channel_id IS DISTINCT FROM $3::uuid ORDER BY created_at
+WHERE tenant_id = $1 AND subscription_id = $2 ORDER BY created_at
+"""
+_REPLACED = """
+SELECT older.channel_id::text, older.resource_id, older.expires_at FROM ingest.channels older
+JOIN ingest.channels newer ON newer.tenant_id = older.tenant_id AND newer.channel_id = $3
+WHERE older.tenant_id = $1 AND older.subscription_id = $2 AND older.created_at < newer.created_at
+ORDER BY older.created_at
 """
 _FORGET = "DELETE FROM ingest.channels WHERE tenant_id = $1 AND channel_id = $2"
 
@@ -81,10 +87,17 @@ async def note_resource(connection: db.Connection, tenant_id: str, channel_id: s
     await connection.execute(_NOTE_RESOURCE, tenant_id, channel_id, resource_id)
 
 
-async def others(connection: db.Connection, tenant_id: str, subscription_id: str, but_not: str | None) -> list[Channel]:
-    """Return the channels of a subscription except one, oldest first."""
-    rows = await connection.fetch(_OTHERS, tenant_id, subscription_id, but_not)
-    return [Channel(**row) for row in rows]
+async def of_subscription(connection: db.Connection, tenant_id: str, subscription_id: str) -> list[Channel]:
+    """Return the channels of a subscription, oldest first."""
+    return [Channel(**row) for row in await connection.fetch(_ALL, tenant_id, subscription_id)]
+
+
+async def replaced(connection: db.Connection, tenant_id: str, subscription_id: str, by: str) -> list[Channel]:
+    """Return the channels of a subscription that were stored before one of them, oldest first.
+
+    None when that one is gone: the step that replaced it saw to the others.
+    """
+    return [Channel(**row) for row in await connection.fetch(_REPLACED, tenant_id, subscription_id, by)]
 
 
 async def forget(connection: db.Connection, tenant_id: str, channel_id: str) -> None:

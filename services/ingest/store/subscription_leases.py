@@ -75,6 +75,7 @@ _LOST = _update("provider_subscription_id = NULL, expires_at = NULL, reconcile_r
 _ACTIVE = _end(
     f"""provider_subscription_id = $7, expires_at = $8, last_renewed_at = $9,
     history_id = COALESCE($10, history_id), silence_noted_at = NULL, {_WELL},
+    delivery_mode = CASE WHEN resource = {SUBSCRIPTION_RESOURCE_MAIL} THEN delivery_mode ELSE {DELIVERY_MODE_PUSH} END,
     reconcile_reason = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN NULL ELSE reconcile_reason END,
     previous_client_state_digest = CASE WHEN $11 THEN previous_client_state_digest END"""
 )
@@ -209,10 +210,23 @@ async def record_polling(connection: db.Connection, row: SubscriptionRow) -> boo
     return await _ended(connection, _POLLING, row, SUBSCRIPTION_STATE_POLLING, None)
 
 
-async def record_not_pushed(connection: db.Connection, row: SubscriptionRow, *, reason: str, detail: str) -> bool:
-    """Store that pushes do not work for the subscription, which is polled from now on, and end the lease."""
+async def record_not_pushed(
+    connection: db.Connection, row: SubscriptionRow, *, reason: str, detail: str, retry_at: datetime | None = None
+) -> bool:
+    """Store that pushes do not work for a calendar, which is polled from now on, and end the lease.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        row: The leased subscription.
+        reason: The reason from the error catalogue.
+        detail: A sentence about it.
+        retry_at: When a push is tried once more; None when only a change of the tenant or the address makes it due.
+
+    Returns:
+        Whether the lease still held; if not, nothing was stored.
+    """
     return await _ended(
-        connection, _NOT_PUSHED, row, SUBSCRIPTION_STATE_POLLING, None, DELIVERY_MODE_POLL, reason, detail
+        connection, _NOT_PUSHED, row, SUBSCRIPTION_STATE_POLLING, retry_at, DELIVERY_MODE_POLL, reason, detail
     )
 
 

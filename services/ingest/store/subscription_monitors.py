@@ -100,6 +100,9 @@ async def note_silent(
 async def note_address(connection: db.Connection, address: str, now: datetime) -> int:
     """Store the edge's public address. If it changed, make the subscriptions due that push to the old one.
 
+    Calendars that are polled because a process had no address become due after any start with one, also with the same
+    one as before.
+
     Args:
         connection: In a transaction.
         address: The public address.
@@ -109,10 +112,10 @@ async def note_address(connection: db.Connection, address: str, now: datetime) -
         The number of subscriptions made due.
     """
     before = await cursors.lock(connection, _ADDRESS_CURSOR)
-    if before == address:
-        return 0
-    await cursors.move(connection, _ADDRESS_CURSOR, address)
     begun = await connection.fetch(_PUSH_AT_LAST, now, DELIVERY_MODE_PUSH, SUBSCRIPTION_STATE_POLLING)
+    if before == address:
+        return len(begun)
+    await cursors.move(connection, _ADDRESS_CURSOR, address)
     moved = [] if before is None else await connection.fetch(_RENEW_ALL, now, _AT_PROVIDER)
     return len(begun) + len(moved)
 

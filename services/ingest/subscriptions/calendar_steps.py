@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ from services.ingest.errors import (
     SubscriptionRefused,
 )
 from services.ingest.store import channels as store
-from services.ingest.store.channels import NewChannel
+from services.ingest.store.channels import Channel, NewChannel
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions.channels import LIFETIME, GoogleChannels
 from services.ingest.subscriptions.graph_calendars import GraphCalendarSubscriptions
@@ -23,11 +24,22 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.providers.names import COMPANIES, GOOGLEWS
+from services.providers.names import COMPANIES, GOOGLEWS, MS365
 
 logger = structlog.get_logger(__name__)
 
-_NEVER_PUSHED: Final = "pushNotSupportedForRequestedResource"
+_NEVER_PUSHED: Final = {GOOGLEWS: "pushNotSupportedForRequestedResource", MS365: "InvalidRequest"}
+"""The code by which each provider refuses a calendar that it never pushes; any other refusal may pass."""
+
+
+def may_be_pushed_later(row: SubscriptionRow, cause: CalendarNotPushed) -> bool:
+    """Return whether the refusal of a calendar may pass: of missing rights, a used-up quota, or another subscription.
+
+    Args:
+        row: The subscription.
+        cause: The refusal.
+    """
+    return cause.metadata.get("detail") != _NEVER_PUSHED.get(row.provider)
 
 
 class CalendarSteps:
@@ -63,7 +75,7 @@ class CalendarSteps:
             raise
         except SubscriptionRefused as exc:
             code = exc.metadata.get("detail", "")
-            if row.provider == GOOGLEWS and code != _NEVER_PUSHED and not isinstance(exc, PermissionMissing):
+            if row.provider == GOOGLEWS and code != _NEVER_PUSHED[GOOGLEWS] and not isinstance(exc, PermissionMissing):
                 raise
             company = COMPANIES.get(row.provider, row.provider)
             raise CalendarNotPushed(
@@ -85,14 +97,18 @@ class CalendarSteps:
         if row.provider != GOOGLEWS:
             await self._graph.delete(row)
             return
-        await self._stop_others(row, None)
         async with db.connection(self._pool) as connection:
-            for one in await store.others(connection, row.tenant_id, row.subscription_id, None):
+            every = await store.of_subscription(connection, row.tenant_id, row.subscription_id)
+        await self._stop(row, every)
+        async with db.connection(self._pool) as connection:
+            for one in await store.of_subscription(connection, row.tenant_id, row.subscription_id):
                 # Google has named no resource to stop it by: it ends by itself, and its pushes are unknown until then.
                 await store.forget(connection, row.tenant_id, one.channel_id)
 
     async def end_replaced(self, row: SubscriptionRow, current: str) -> None:
         """Stop the channels that another one has replaced. A failure is logged: they end by themselves.
+
+        The lease is over, so that a later step may have opened a further channel, which stays.
 
         Args:
             row: The subscription.
@@ -101,7 +117,9 @@ class CalendarSteps:
         if row.provider != GOOGLEWS:
             return
         try:
-            await self._stop_others(row, current)
+            async with db.connection(self._pool) as connection:
+                older = await store.replaced(connection, row.tenant_id, row.subscription_id, current)
+            await self._stop(row, older)
         except MeshError as exc:
             logger.warning("replaced channel not stopped", subscription_id=row.subscription_id, reason=exc.reason)
 
@@ -123,11 +141,9 @@ class CalendarSteps:
             await store.opened(connection, row.tenant_id, channel_id, made.resource_id, made.expires_at)
         return ProviderSubscription(channel_id, made.expires_at)
 
-    async def _stop_others(self, row: SubscriptionRow, current: str | None) -> None:
+    async def _stop(self, row: SubscriptionRow, channels: Sequence[Channel]) -> None:
         now = self._clock.now()
-        async with db.connection(self._pool) as connection:
-            others = await store.others(connection, row.tenant_id, row.subscription_id, current)
-        for one in others:
+        for one in channels:
             if one.expires_at > now:
                 if not one.resource_id:
                     continue

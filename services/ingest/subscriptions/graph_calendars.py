@@ -34,17 +34,25 @@ class GraphCalendarSubscriptions:
     async def create(self, row: SubscriptionRow) -> ProviderSubscription:
         """Create it. See `microsoft.GraphSubscriptions.create`."""
         client_state = await new_client_state(self._pool, row)
-        _, tenant = await self._tokens.borrow(row.tenant_id, row.ability)
-        resource = resource_of(tenant.user_id, row.provider_calendar_id, is_default=row.is_default_calendar)
         return await self._graph.create(
-            row.tenant_id, row.subscription_id, resource, row.change_types, client_state, self._clock.now()
+            row.tenant_id,
+            row.subscription_id,
+            await self._resource(row),
+            row.change_types,
+            client_state,
+            self._clock.now(),
         )
 
     async def renew(self, row: SubscriptionRow) -> ProviderSubscription:
-        """Renew it. See `microsoft.GraphSubscriptions.renew`."""
+        """Renew it. See `microsoft.GraphSubscriptions.renew`.
+
+        One to another resource is replaced: an Ingest of a release without subscriptions to calendars takes the row
+        for one to all mail, and creates that.
+        """
         if row.provider_subscription_id is None:
             raise GoneError
-        return await self._graph.renew(row.tenant_id, row.provider_subscription_id, self._clock.now())
+        resource = await self._resource(row)
+        return await self._graph.renew(row.tenant_id, row.provider_subscription_id, self._clock.now(), resource)
 
     async def delete(self, row: SubscriptionRow) -> None:
         """Delete it, or those that calls with lost answers may have created. Safe to call again."""
@@ -52,6 +60,10 @@ class GraphCalendarSubscriptions:
             await self._graph.delete(row.tenant_id, row.provider_subscription_id)
         else:
             await self._graph.delete_all_of(row.tenant_id, row.subscription_id)
+
+    async def _resource(self, row: SubscriptionRow) -> str:
+        _, tenant = await self._tokens.borrow(row.tenant_id, row.ability)
+        return resource_of(tenant.user_id, row.provider_calendar_id, is_default=row.is_default_calendar)
 
 
 def resource_of(user_id: str, calendar_id: str, *, is_default: bool) -> str:

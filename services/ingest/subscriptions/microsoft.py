@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 
@@ -84,11 +84,19 @@ class GraphSubscriptions:
         except ConflictError as exc:
             raise taken() from exc
 
-    async def renew(self, tenant_id: str, provider_subscription_id: str, now: datetime) -> ProviderSubscription:
+    async def renew(
+        self, tenant_id: str, provider_subscription_id: str, now: datetime, resource: str = ""
+    ) -> ProviderSubscription:
         """Renew by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
 
         A subscription that pushes to an old URL of the edge is deleted: PATCH could change the URL of notifications,
-        but not the URL of lifecycle notifications.
+        but not the URL of lifecycle notifications. So is one to another resource.
+
+        Args:
+            tenant_id: The tenant.
+            provider_subscription_id: Graph's id of the subscription.
+            now: The time.
+            resource: The resource that it has to be to; empty accepts any.
 
         Raises:
             GoneError: The provider does not know it, or not any more: recreate it.
@@ -97,7 +105,9 @@ class GraphSubscriptions:
         url = f"{self._subscriptions_url}/{quote(provider_subscription_id, safe='')}"
         document = {"expirationDateTime": _text(now + LIFETIME)}
         response = await self._calls.send(tenant_id, "PATCH", url, json=document)
-        if self._pushes_elsewhere(_object(response)):
+        found = _object(response)
+        is_to_another = bool(resource) and bool(found.get("resource")) and not _is_same(found, resource)
+        if is_to_another or self._pushes_elsewhere(found):
             await self.delete(tenant_id, provider_subscription_id)
             raise GoneError
         return _parsed(response)
@@ -177,7 +187,7 @@ def _path(route: str, subscription_id: str) -> str:
 
 
 def _is_same(found: dict[str, Any], resource: str) -> bool:
-    return str(found.get("resource", "")).strip("/").lower() == resource.lower()
+    return unquote(str(found.get("resource", ""))).strip("/").lower() == unquote(resource).lower()
 
 
 def _parsed(response: httpx.Response) -> ProviderSubscription:

@@ -58,8 +58,9 @@ def next_step(row: SubscriptionRow, tenant_status: int, now: datetime) -> Step:
         return STEPS_OF_PARTING_TENANTS[tenant_status]
     if tenant_status in STEPS_OF_RESTING_TENANTS:
         return STEPS_OF_RESTING_TENANTS[tenant_status]
-    if row.is_polled:
+    if row.is_polled and row.is_of_mail:
         return Step.POLL
+    # A calendar is polled because pushes did not work: when it is due, they are tried once more.
     return Step.RENEW if row.is_at_provider(now) else Step.MAKE
 
 

@@ -9,6 +9,7 @@ GMAIL_RENEWAL = timedelta(hours=24)
 SHORTEST_RENEWAL = timedelta(seconds=30)
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(hours=1)
+PUSH_RETRY = timedelta(days=1)
 JITTER = 0.1
 
 
@@ -23,6 +24,11 @@ def retry_time(now: datetime, failures: int, retry_after: timedelta | None, *, i
     """Return when to retry: after a growing delay, hourly where a person has to act, never before `retry_after`."""
     grown = LONGEST_RETRY if is_waiting_for_person else FIRST_RETRY * 2 ** min(max(failures - 1, 0), 12)
     return now + max(min(grown, LONGEST_RETRY) * _jitter(), retry_after or timedelta())
+
+
+def push_retry_time(now: datetime) -> datetime:
+    """Return when pushes of a calendar are tried once more whose subscription was refused: in about a day."""
+    return now + PUSH_RETRY * _jitter()
 
 
 def _jitter() -> float:

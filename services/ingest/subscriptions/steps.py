@@ -11,13 +11,13 @@ from services.ingest.errors import CalendarNotPushed, PublicUrlUnset, TokenRejec
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
-from services.ingest.subscriptions.calendar_steps import CalendarSteps
+from services.ingest.subscriptions.calendar_steps import CalendarSteps, may_be_pushed_later
 from services.ingest.subscriptions.client_states import new_client_state
 from services.ingest.subscriptions.failures import GoneError
 from services.ingest.subscriptions.inbox_items import enqueue_news, enqueue_watched
 from services.ingest.subscriptions.next_step import Step
 from services.ingest.subscriptions.provider_calls import TokenBorrower
-from services.ingest.subscriptions.schedule import renewal_time
+from services.ingest.subscriptions.schedule import push_retry_time, renewal_time
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
@@ -130,10 +130,18 @@ class Steps:
             await self._calendars.end_replaced(row, made.provider_subscription_id)
 
     async def _give_up_pushes(self, row: SubscriptionRow, cause: CalendarNotPushed | PublicUrlUnset) -> None:
-        """Store that a calendar is polled, and why. A calendar that was pushed is read at once."""
+        """Store that a calendar is polled, and why. A calendar that was pushed is read at once.
+
+        A refusal that may pass is tried once more after a day. A public address makes the others due by itself.
+        """
+        now = self._clock.now()
+        may_pass = isinstance(cause, CalendarNotPushed) and may_be_pushed_later(row, cause)
+        retry_at = push_retry_time(now) if may_pass else None
         async with db.transaction(self._pool) as connection:
-            if await store.record_not_pushed(connection, row, reason=cause.reason, detail=cause.message):
-                await enqueue_news(connection, row, RECONCILE_REASON_MISSED, self._clock.now())
+            if await store.record_not_pushed(
+                connection, row, reason=cause.reason, detail=cause.message, retry_at=retry_at
+            ):
+                await enqueue_news(connection, row, RECONCILE_REASON_MISSED, now)
         self._wake(row.tenant_id)
         logger.info("calendar not pushed", subscription_id=row.subscription_id, reason=cause.reason)
 
@@ -186,9 +194,10 @@ class Steps:
         return await self._graph.renew(row.tenant_id, row.provider_subscription_id, self._clock.now())
 
     async def _end_at_provider(self, row: SubscriptionRow) -> None:
-        if row.is_polled:
+        if row.is_polled and (row.is_of_mail or row.provider != google.PROVIDER):
             return
         if not row.is_of_mail:
+            # A calendar that is polled now may have channels from before its pushes were given up.
             await self._calendars.end(row)
         elif row.provider == google.PROVIDER:
             await self._end_at_google(row)

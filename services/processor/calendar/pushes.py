@@ -5,6 +5,7 @@ begins after it; a lost push is found by the next poll.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -25,7 +26,7 @@ from services.processor.settings import ProcessorSettings
 logger = structlog.get_logger(__name__)
 
 _CONTENT = "calendar_changed"
-_MOST = 1000
+MOST_CALENDARS = 1000
 """The most calendars of an account."""
 
 
@@ -76,22 +77,34 @@ def pushes_of(lease: Lease) -> Sequence[item_pb2.InboxItem]:
     return [item for item in lease.claimed if item.WhichOneof("content") == _CONTENT]
 
 
-async def state_followed(transactions: Transactions, lease: Lease) -> Collection[str]:
+@dataclass(frozen=True)
+class StatedCalendars:
+    """Ingest's knowledge of an account's followed calendars.
+
+    Args:
+        stated: The calendars that it knows as followed.
+        pushed: Those of them whose changes the provider pushes.
+    """
+
+    stated: frozenset[str]
+    pushed: frozenset[str]
+
+
+async def state_followed(transactions: Transactions, lease: Lease) -> StatedCalendars:
     """State to Ingest which calendars are followed, unless the lease shows that it knows.
 
-    A failure is logged: the calendars are polled, and the next reading states them again.
+    A failure is logged, and the answer has the calendars that Ingest knew before: the next reading of the list states
+    them again. Safe to call again.
 
     Args:
         transactions: The process's transactions.
         lease: The lease on the mailbox.
-
-    Returns:
-        The calendars whose changes the provider pushes.
     """
     async with transactions.reading() as connection:
-        rows = await calendars.followed(connection, lease.tenant_id, _MOST)
-    known = {watch.calendar_id for watch in lease.calendar_watches}
-    if known != {row.calendar_id for row in rows}:
+        rows = await calendars.followed(connection, lease.tenant_id, MOST_CALENDARS)
+    stated = frozenset(watch.calendar_id for watch in lease.calendar_watches)
+    wanted = frozenset(row.calendar_id for row in rows)
+    if stated != wanted:
         followed = [
             FollowedCalendar(
                 calendar_id=row.calendar_id,
@@ -102,6 +115,7 @@ async def state_followed(transactions: Transactions, lease: Lease) -> Collection
         ]
         try:
             await lease.set_followed_calendars(followed)
+            stated = wanted
         except MeshError as exc:
             logger.warning("followed calendars not stated", tenant_id=lease.tenant_id, reason=exc.reason)
-    return {watch.calendar_id for watch in lease.calendar_watches if watch.is_pushed}
+    return StatedCalendars(stated, frozenset(watch.calendar_id for watch in lease.calendar_watches if watch.is_pushed))

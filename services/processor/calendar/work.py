@@ -17,7 +17,7 @@ from services.meshkit.metrics import UNEXPECTED
 from services.processor.calendar.google import GoogleCalendars
 from services.processor.calendar.graph import GraphCalendars
 from services.processor.calendar.ledger import CalendarChangedError, CalendarLedger
-from services.processor.calendar.pushes import pushes_of, state_followed
+from services.processor.calendar.pushes import MOST_CALENDARS, pushes_of, state_followed
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.source import CalendarSource
 from services.processor.calendar.store import calendars
@@ -43,6 +43,7 @@ _NO_MAIL = "ABILITY_NOT_GRANTED"
 _AT_ONCE = 20
 _THROTTLED_WAIT = timedelta(seconds=60)
 _NO_TOKEN_WAIT = timedelta(seconds=60)
+_UNSTATED_WAIT = timedelta(seconds=60)
 _LONGEST_DOUBLING = 20
 
 
@@ -122,11 +123,11 @@ class CalendarWork:
             return
         source = self._source(provider, access)
         ledger = CalendarLedger(self._transactions, lent.tenant, held.lease.fence, self._clock)
-        pushed = await state_followed(self._transactions, held.lease)
-        sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address, pushed)
+        known = await state_followed(self._transactions, held.lease)
+        sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address, known.pushed)
         try:
             if due.is_list_due:
-                await self._read_list(held, source, ledger, lent.tenant.address)
+                await self._read_list(held, source, ledger, lent.tenant.address, known.stated)
             until = time.monotonic() + self._settings.slice_seconds
             for row in due.rows:
                 if time.monotonic() > until:
@@ -179,13 +180,18 @@ class CalendarWork:
             logger.info("calendar changed meanwhile", calendar_id=row.calendar_id)
 
     async def _read_list(
-        self, held: HeldMailbox, source: CalendarSource, ledger: CalendarLedger, own_address: str
+        self,
+        held: HeldMailbox,
+        source: CalendarSource,
+        ledger: CalendarLedger,
+        own_address: str,
+        stated: frozenset[str],
     ) -> None:
         """Read the account's calendars, and withdraw the followed ones that it does not have any more."""
         tenant_id = held.lease.tenant_id
         try:
             found = {one.provider_calendar_id: one for one in await source.calendars(own_address)}
-            lost = await self._store_list(held, list(found.values()))
+            lost = await self._store_list(held, list(found.values()), stated)
             for row in lost:
                 if not await source.has_calendar(row.provider_calendar_id):
                     await self._withdraw(ledger, row, "CALENDAR_NOT_FOUND", "the account's list lacks the calendar")
@@ -197,14 +203,18 @@ class CalendarWork:
                 until = self._clock.now() + _NO_TOKEN_WAIT
                 await calendars.list_failed(connection, tenant_id, until, exc.reason, exc.detail)
 
-    async def _store_list(self, held: HeldMailbox, found: Sequence[calendar_pb2.Calendar]) -> list[CalendarRow]:
+    async def _store_list(
+        self, held: HeldMailbox, found: Sequence[calendar_pb2.Calendar], stated: frozenset[str]
+    ) -> list[CalendarRow]:
+        """Store the list, and when it is read next: soon while Ingest does not know the calendars that are followed."""
         tenant_id, now = held.lease.tenant_id, self._clock.now()
         async with self._transactions.fenced(tenant_id, held.lease.fence) as connection:
             if await tenants.is_disconnected(connection, tenant_id):
                 return []  # its calendars were deleted while the list was read
             lost = await calendars.save_list(connection, tenant_id, found)
-            is_followed = await calendars.is_any_followed(connection, tenant_id)
-            next_at = now + timedelta(seconds=self._settings.calendar_list_seconds) if is_followed else None
+            followed = {row.calendar_id for row in await calendars.followed(connection, tenant_id, MOST_CALENDARS)}
+            wait = timedelta(seconds=self._settings.calendar_list_seconds) if followed == stated else _UNSTATED_WAIT
+            next_at = now + wait if followed or stated else None
             await calendars.list_read(connection, tenant_id, now, next_at)
         return lost
 

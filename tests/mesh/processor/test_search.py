@@ -41,7 +41,7 @@ def test_mail_is_found_until_it_is_deleted_and_by_its_own_tenant_alone(mesh: Mes
     eventually(lambda: not found(mesh, tenant, "muller"), 400, what="the deleted mail is not found")
     disabled = json.loads(mesh.run("search-settings", "disable", tenant, "--json").stdout)
 
-    assert (1, True) == (refused.returncode, "SEARCH_NOT_ENABLED" in refused.stderr)
+    assert (6, True) == (refused.returncode, "SEARCH_NOT_ENABLED" in refused.stderr)
     assert (True, False) == (enabled["settings"]["isEnabled"], disabled["settings"]["isEnabled"])
     assert [("Before", "Rechnung Nr. INV-2026-0042 für Müller")] == [(one["subject"], one["snippet"]) for one in stored]
     assert ("ada@sub.example.com", "大丈夫です") == (arrived["from"]["address"], arrived["snippet"])

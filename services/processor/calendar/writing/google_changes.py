@@ -12,7 +12,10 @@ from urllib.parse import quote, urlencode
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.processor.calendar.mapping.fields import flag, member, objects, text, texts
+from services.processor.calendar.mapping.google_event import time_of
+from services.processor.calendar.mapping.parts import CalendarOfEvents, UnreadableEventError
 from services.processor.calendar.mapping.rules import parse_rule
+from services.processor.calendar.mapping.times import start_text
 from services.processor.calendar.write_rows import Kind, Made, Target, WriteRow
 from services.processor.calendar.writing.google_json import SEND_UPDATES, attendees_json, changes_json, recurrence_json
 from services.processor.calendar.writing.target import (
@@ -71,7 +74,10 @@ class GoogleChanges:
         return Target(row.provider_event_id, text(found, "etag"), was_given=_is_given(row, found))
 
     async def _occurrence(self, row: WriteRow) -> str:
-        """Return the id of an occurrence, changed or not."""
+        """Return the id of an occurrence, changed or not.
+
+        The answer is not trusted to have only the one that was asked for: the change of another would be irreversible.
+        """
         series = f"{self._calendar_of(row)}/events/{quote(row.provider_series_id, safe='')}"
         url = f"{series}/instances?{urlencode({'originalStart': row.original_start})}"
         try:
@@ -80,9 +86,10 @@ class GoogleChanges:
             if exc.remedy not in (Remedy.MISSING, Remedy.CURSOR_LOST):
                 raise
             found = []
-        if not found or text(found[0], "status") == "cancelled":
-            raise no_occurrence()
-        return text(found[0], "id")
+        for one in found:
+            if _original_start(one, row) == row.original_start and text(one, "status") != "cancelled":
+                return text(one, "id")
+        raise no_occurrence()
 
     async def submit(self, row: WriteRow) -> Made:
         """See `WritableCalendars.submit`."""
@@ -180,6 +187,14 @@ class GoogleChanges:
 
     def _calendar_of(self, row: WriteRow) -> str:
         return f"{self._base}/calendars/{quote(row.provider_calendar_id, safe='')}"
+
+
+def _original_start(found: JSON, row: WriteRow) -> str:
+    """Return the original start of an instance, in the form of a write; empty where it cannot be read."""
+    try:
+        return start_text(time_of(member(found, "originalStartTime"), CalendarOfEvents(row.calendar_id)))
+    except UnreadableEventError:
+        return ""
 
 
 def _is_given(row: WriteRow, found: JSON) -> bool:

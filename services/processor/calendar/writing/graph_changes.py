@@ -43,7 +43,8 @@ from services.processor.mailbox.provider_http import JSON
 from services.providers.marks import GRAPH_CALENDAR_CHANGE
 from services.providers.names import MS365
 
-_MINUTE = timedelta(minutes=1)
+_DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DIGITS = re.compile(r"\.\d+")
 _ACCEPTED, _DELETED = 202, 204
 _OUTDATED = 412
@@ -94,9 +95,12 @@ class GraphChanges:
         """Return the id of an occurrence; an instance that was changed meanwhile still has its original start.
 
         Graph shows the original start of a whole day in more than one form, so the start of an unchanged one counts.
+        It shows a whole day at midnight in UTC, and compares the window with its midnight in the event's zone.
         """
         begin = datetime.fromisoformat(row.original_start).replace(tzinfo=UTC)
-        window = {"startDateTime": _clock(begin - _MINUTE), "endDateTime": _clock(begin + _MINUTE)}
+        before, after = (_MINUTE, _MINUTE) if "T" in row.original_start else (_DAY, 2 * _DAY)
+        since, until = begin - min(before, begin - _FIRST), begin + min(after, _LAST - begin)
+        window = {"startDateTime": _clock(since), "endDateTime": _clock(until)}
         url = f"{self._calendar_of(row)}/events/{quote(row.provider_series_id, safe='')}/instances"
         found = await self._found("calendar_instances", url, {**window, "$select": "id,type,start,originalStart"})
         for one in objects(found or {}, "value"):

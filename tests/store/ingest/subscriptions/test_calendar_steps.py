@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -53,6 +54,7 @@ class Trial:
     token: str
     steps: Steps
     abilities: list[str]
+    calendars: CalendarSteps
     calendar_id: str = ""
     provider_id: str = ""
 
@@ -94,11 +96,11 @@ class Trial:
         """Returns the ids of the living channels at Google."""
         return [one["id"] for one in await self.control.channels() if one["account"] == self.address]
 
-    async def known(self) -> list[channels.Channel]:
-        """Returns the stored channels."""
-        row = await self.account.row(self.calendar_id)
+    async def known(self, deleted: SubscriptionRow | None = None) -> list[channels.Channel]:
+        """Returns the stored channels of the calendar's subscription, which may be a deleted one."""
+        row = deleted or await self.account.row(self.calendar_id)
         async with db.connection(self.ground.pool) as connection:
-            return await channels.others(connection, row.tenant_id, row.subscription_id, None)
+            return await channels.of_subscription(connection, row.tenant_id, row.subscription_id)
 
     async def at_graph(self) -> list[dict[str, Any]]:
         """Returns the living subscriptions at Microsoft."""
@@ -175,7 +177,7 @@ class _opened:  # noqa: N801 - reads as the statement that it is
         address = f"steps-{new_id()[-12:]}@{DOMAINS[provider]}"
         made = await control.create_account(provider, address)
         token = (await control.issue_tokens(address, scopes=SCOPES[provider]))["access_token"]
-        trial = Trial(ground, control, Account(ground, provider), address, made["id"], token, None, [])  # type: ignore[arg-type]
+        trial = Trial(ground, control, Account(ground, provider), address, made["id"], token, None, [], None)  # type: ignore[arg-type]
         tokens, clock = TokenBorrower(trial.issue), SystemClock()
         calls = ProviderCalls(provider, self._http, tokens, "calendar.read")
         graph = microsoft.GraphSubscriptions(calls, f"{simulator.microsoft}/graph/v1.0", edge)
@@ -183,6 +185,7 @@ class _opened:  # noqa: N801 - reads as the statement that it is
         calendars = CalendarSteps(
             ground.pool, GraphCalendarSubscriptions(ground.pool, graph, tokens, clock), opened, clock
         )
+        trial.calendars = calendars
         gmail = google.GmailWatches(calls, simulator.google, "")
         trial.steps = Steps(ground.pool, graph, gmail, calendars, tokens, lambda _tenant: None, clock)
         return trial
@@ -225,7 +228,9 @@ async def test_a_further_calendar_is_subscribed_to_by_its_own_path(trial: Trial,
 
 
 async def test_a_calendar_that_the_provider_does_not_push_is_polled_and_says_why(trial: Trial, provider: str) -> None:
-    facts: dict[str, Any] = {"pushes": False} if provider == "googlews" else {"owner": "boss@contoso.test"}
+    if provider == "ms365":
+        await trial.control.set(graph_calendar_subscriptions="default")
+    facts: dict[str, Any] = {"pushes": False} if provider == "googlews" else {}
     never = await trial.control.add_calendar(trial.address, "Never pushed", **facts)
     await trial.follow(never["id"], is_default=False)
 
@@ -235,6 +240,25 @@ async def test_a_calendar_that_the_provider_does_not_push_is_polled_and_says_why
     assert "it is polled" in row.failure_detail
     assert [] == await trial.known()
     assert [trial.calendar_id] == await trial.account.calendar_items()
+
+
+async def test_a_refusal_that_may_pass_is_tried_once_more_after_a_day(trial: Trial, provider: str) -> None:
+    await trial.follow()
+    endpoint = "calendar.events.watch" if provider == "googlews" else "graph.subscriptions.create"
+    code = "forbidden" if provider == "googlews" else "ErrorAccessDenied"
+    await trial.control.add_fault(
+        kind="status", endpoint=endpoint, status=403, code=code, account=trial.address, count=1
+    )
+
+    refused = await trial.step()
+    pushed = await trial.step()
+
+    assert (pb.SUBSCRIPTION_STATE_POLLING, True, "CALENDAR_NOT_PUSHED") == (
+        refused.state, refused.is_polled, refused.failure_reason
+    )  # fmt: skip
+    assert refused.renew_at is not None
+    assert 20 < (refused.renew_at - SystemClock().now()) / timedelta(hours=1) < 28
+    assert (pb.SUBSCRIPTION_STATE_ACTIVE, False, "") == (pushed.state, pushed.is_polled, pushed.failure_reason)
 
 
 async def test_a_refused_request_that_a_person_can_resolve_is_tried_again(trial: Trial, provider: str) -> None:
@@ -285,6 +309,44 @@ async def test_a_replaced_channel_that_cannot_be_stopped_yet_costs_no_renewal(go
     assert [third.provider_subscription_id] == await trial.at_google()
 
 
+async def test_a_channel_that_a_later_step_opened_is_not_stopped(google_trial: Trial) -> None:
+    trial = google_trial
+    await trial.follow()
+    first = await trial.step()
+    second = await trial.step()
+    assert first.provider_subscription_id is not None
+    await trial.control.add_fault(
+        kind="status", endpoint="calendar.channels.stop", status=503, account=trial.address, count=1
+    )
+    third = await trial.step()
+
+    # The end of the second step comes late.
+    await trial.calendars.end_replaced(second, second.provider_subscription_id or "")
+
+    assert {second.provider_subscription_id, third.provider_subscription_id} == set(await trial.at_google())
+
+
+async def test_channels_from_before_pushes_were_given_up_are_stopped_with_the_subscription(google_trial: Trial) -> None:
+    trial = google_trial
+    await trial.follow()
+    pushed = await trial.step()
+    await trial.control.add_fault(
+        kind="status", endpoint="calendar.events.watch", status=403, code="forbidden", account=trial.address, count=1
+    )
+    assert (await trial.step()).is_polled
+    assert [pushed.provider_subscription_id] == await trial.at_google()
+
+    await trial.account.lease()
+    await trial.account.follow()
+    deleted = await trial.step_deletion()
+
+    assert (pb.SUBSCRIPTION_STATE_DELETED, [], []) == (
+        deleted.state,
+        await trial.at_google(),
+        await trial.known(deleted),
+    )
+
+
 async def test_a_subscription_that_graph_lost_is_created_again(
     ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str
 ) -> None:
@@ -298,6 +360,31 @@ async def test_a_subscription_that_graph_lost_is_created_again(
 
         assert [again.provider_subscription_id] == [one["id"] for one in await trial.at_graph()]
         assert made.provider_subscription_id != again.provider_subscription_id
+
+
+async def test_a_mail_subscription_that_an_older_ingest_made_for_a_calendar_is_replaced(
+    ground: Ground, control: SimulatorControl, simulator: RunningSimulator, edge: str
+) -> None:
+    async with _opened(ground, control, simulator, edge, "ms365") as trial:
+        trial.token = (await control.issue_tokens(trial.address, scopes=f"{SCOPES['ms365']} Mail.Read"))["access_token"]
+        await trial.follow()
+        async with db.connection(ground.pool) as connection:
+            await connection.execute(
+                "UPDATE ingest.subscriptions SET resource = 1 WHERE tenant_id = $1", trial.account.tenant_id
+            )
+        made = await trial.step()
+        assert [f"users/{trial.user_id}/messages"] == [one["resource"] for one in await trial.at_graph()]
+        async with db.connection(ground.pool) as connection:
+            await connection.execute(
+                "UPDATE ingest.subscriptions SET resource = 2 WHERE tenant_id = $1", trial.account.tenant_id
+            )
+
+        again = await trial.step()
+
+        (there,) = await trial.at_graph()
+        assert (again.provider_subscription_id, f"users/{trial.user_id}/events") == (there["id"], there["resource"])
+        assert made.provider_subscription_id != again.provider_subscription_id
+        assert [trial.calendar_id] == await trial.account.calendar_items()
 
 
 async def test_without_a_public_address_calendars_are_polled_and_say_so(

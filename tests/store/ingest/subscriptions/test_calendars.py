@@ -31,6 +31,11 @@ MAIL, CALENDAR, LIST = (
     pb.SUBSCRIPTION_RESOURCE_CALENDAR_LIST,
 )
 
+_CHANNEL = """
+INSERT INTO ingest.channels (tenant_id, channel_id, subscription_id, token_digest, expires_at)
+VALUES ($1, $2, $3, '', now() + interval '1 day')
+"""
+
 
 class Account:
     """A tenant whose mailbox a worker holds.
@@ -134,6 +139,10 @@ async def test_mail_keeps_its_watch_its_union_and_its_coverage(account: Account,
         assert [("INBOX",)] == await leases.watched_labels(connection, account.tenant_id, new_id())
         assert not await leases.has_working_sibling(connection, mail)
         await connection.execute("UPDATE ingest.subscriptions SET expires_at = now() + interval '1 day'")
+    # An Ingest of the release before makes Gmail's watch, and opens no channel.
+    assert [(calendar, False)] == [(one.calendar_id, one.is_pushed) for one in (await account.lease()).calendar_watches]
+    async with db.connection(ground.pool) as connection:
+        await connection.execute(_CHANNEL, pushed.tenant_id, new_id(), pushed.subscription_id)
     held = await account.lease()
     assert [mail.subscription_id] == [watch.subscription_id for watch in held.watches]
     assert [(calendar, True)] == [(watch.calendar_id, watch.is_pushed) for watch in held.calendar_watches]
@@ -154,6 +163,10 @@ async def test_a_calendar_without_pushes_says_why_and_can_be_tried_again(account
     assert (pb.SUBSCRIPTION_STATE_POLLING, True, "CALENDAR_NOT_PUSHED", None) == (
         row.state, row.is_polled, row.failure_reason, row.renew_at
     )  # fmt: skip
+    await ground.change_tenant(account.tenant_id)
+    changed = await account.row(calendar)
+    assert changed.renew_at is not None
+    assert Step.MAKE is next_step(changed, tenant_pb2.TENANT_STATUS_ACTIVE, NOW)
     async with db.connection(ground.pool) as connection:
         await calendar_subscriptions.push_again(connection, row.tenant_id, row.subscription_id, NOW)
     again = await account.row(calendar)
@@ -224,6 +237,26 @@ async def test_a_new_address_replaces_channels_and_begins_pushes(
     assert not rows[polled].is_polled
 
 
+async def test_calendars_are_pushed_after_a_start_without_an_address_when_the_same_one_returns(
+    account: Account, ground: Ground, clock: ManualClock
+) -> None:
+    calendar = new_id()
+    await AddressMonitor(ground.pool, "https://one.example", lambda: None, clock).round()
+    await account.follow(calendar)
+    held = await ground.lease(await account.row(calendar))
+    assert held is not None
+    async with db.transaction(ground.pool) as connection:
+        await leases.record_not_pushed(connection, held, reason="PUBLIC_URL_UNSET", detail="no address")
+    due: list[bool] = []
+
+    await AddressMonitor(ground.pool, "", lambda: due.append(False), clock).round()
+    assert (await account.row(calendar)).is_polled
+    await AddressMonitor(ground.pool, "https://one.example", lambda: due.append(True), clock).round()
+
+    row = await account.row(calendar)
+    assert (False, clock.now(), [True]) == (row.is_polled, row.renew_at, due)
+
+
 async def test_a_failing_renewal_reads_the_calendar_and_blames_no_account(
     account: Account, ground: Ground, clock: ManualClock
 ) -> None:
@@ -270,22 +303,25 @@ async def test_health_counts_by_provider_and_resource(account: Account, ground: 
     assert [] == elsewhere
 
 
-async def test_a_channels_row_needs_the_lease_and_survives_its_successor(account: Account, ground: Ground) -> None:
+async def test_a_channels_row_needs_the_lease_and_is_replaced_by_its_successors_alone(
+    account: Account, ground: Ground
+) -> None:
     calendar = new_id()
     await account.follow(calendar)
     row = await ground.lease(await account.row(calendar))
     assert row is not None
-    old, new = (channels.NewChannel(new_id(), b"digest", NOW + timedelta(days=days)) for days in (1, 2))
-    async with db.transaction(ground.pool) as connection:
-        for one in (old, new):
+    old, new, newest = (channels.NewChannel(new_id(), b"digest", NOW + timedelta(days=days)) for days in (1, 2, 3))
+    async with db.connection(ground.pool) as connection:
+        for one in (old, new, newest):
             assert await channels.insert(connection, row.tenant_id, row.subscription_id, row.lease_fence, one)
         assert not await channels.insert(connection, row.tenant_id, row.subscription_id, row.lease_fence - 1, old)
         await channels.opened(connection, row.tenant_id, old.channel_id, "resource", NOW)
         await channels.note_resource(connection, row.tenant_id, old.channel_id, "other")
-        found = await channels.others(connection, row.tenant_id, row.subscription_id, new.channel_id)
+        found = await channels.replaced(connection, row.tenant_id, row.subscription_id, new.channel_id)
         assert [(old.channel_id, "resource", NOW)] == [
             (one.channel_id, one.resource_id, one.expires_at) for one in found
         ]
         await channels.forget(connection, row.tenant_id, old.channel_id)
-        left = await channels.others(connection, row.tenant_id, row.subscription_id, None)
-    assert [new.channel_id] == [one.channel_id for one in left]
+        left = await channels.of_subscription(connection, row.tenant_id, row.subscription_id)
+        after = await channels.replaced(connection, row.tenant_id, row.subscription_id, old.channel_id)
+    assert ([new.channel_id, newest.channel_id], []) == ([one.channel_id for one in left], after)

@@ -126,11 +126,20 @@ async def test_an_occurrence_is_changed_and_then_cancelled_alone(ground: Ground,
     assert versions[provider] == {one.get("conferenceDataVersion") for one in calendar["told"]}
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-async def test_an_occurrence_of_whole_days_is_named_by_its_date(ground: Ground, provider: str) -> None:
+@pytest.mark.parametrize(
+    ("provider", "zone"),
+    [
+        ("googlews", ""),
+        ("ms365", "UTC"),
+        ("ms365", "Hawaiian Standard Time"),
+        ("ms365", "Line Islands Standard Time"),
+    ],
+)
+async def test_an_occurrence_of_whole_days_is_named_by_its_date(ground: Ground, provider: str, zone: str) -> None:
     writer = await Writer.of(ground, provider)
+    zones = {"originalStartTimeZone": zone, "originalEndTimeZone": zone} if zone else {}
     async with running(ground.worker_settings(**QUICK)):
-        series = await organized(writer, provider, **DAYS[provider])
+        series = await organized(writer, provider, **{**DAYS[provider], **zones})
         done = await writer.ended(await rename(writer, series, "2026-12-07", "Second", "k-1"))
         await updates(writer, 1)
         shown = await listed(writer)

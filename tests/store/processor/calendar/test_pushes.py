@@ -1,6 +1,6 @@
 """Pushes about calendars: read at once, read again by the poll when lost, and stated to Ingest."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -8,6 +8,9 @@ import pytest
 from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_DELETING
 from services.ingest.store.items import Kind
+from services.meshkit.clock import SystemClock
+from services.meshkit.errors import ServiceUnavailable
+from services.processor.mailbox.lease import Lease
 from services.processor.worker import running
 from tests.store.processor.calendar.following import HASTE, FollowedCalendar
 from tests.store.processor.ground import Ground
@@ -40,13 +43,24 @@ async def subscriptions(followed: FollowedCalendar) -> dict[str, int]:
 async def activate(followed: FollowedCalendar) -> None:
     """Makes the calendar's subscription active, as Ingest does once the provider pushes, with its item."""
     await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+    await open_channels(followed)
+    await push(followed)
+    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
+
+
+async def open_channels(followed: FollowedCalendar) -> None:
+    """Makes the tenant's subscriptions active, at Google each with a channel."""
+    await followed.ground.ingest.execute(
+        "INSERT INTO ingest.channels (tenant_id, channel_id, subscription_id, token_digest, expires_at)"
+        " SELECT tenant_id, gen_random_uuid(), subscription_id, '', now() + interval '7 days'"
+        " FROM ingest.subscriptions WHERE tenant_id = $1 AND provider = 'googlews'",
+        followed.tenant.tenant_id,
+    )
     await followed.ground.ingest.execute(
         "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
         followed.tenant.tenant_id,
         SUBSCRIPTION_STATE_ACTIVE,
     )
-    await push(followed)
-    await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
 
 
 async def is_seldom_polled(followed: FollowedCalendar) -> bool:
@@ -139,11 +153,7 @@ async def test_pushes_in_a_burst_are_one_reading(ground: Ground) -> None:
 async def activate_after_a_pause(followed: FollowedCalendar) -> None:
     """Makes the calendar's subscription active; its last reading was long ago."""
     await until(followed, lambda: subscriptions(followed), "the calendar is stated")
-    await followed.ground.ingest.execute(
-        "UPDATE ingest.subscriptions SET state = $2, expires_at = now() + interval '7 days' WHERE tenant_id = $1",
-        followed.tenant.tenant_id,
-        SUBSCRIPTION_STATE_ACTIVE,
-    )
+    await open_channels(followed)
     await until(followed, lambda: is_seldom_polled(followed), "the calendar is polled seldom")
 
 
@@ -196,3 +206,36 @@ async def test_an_unfollowed_calendar_ends_its_subscription(ground: Ground) -> N
         await ground.until(is_ending, what="the subscription is being deleted")
         await push(followed)
         await until(followed, lambda: is_settled(followed), "a late push is settled")
+
+
+async def test_an_unfollowed_calendar_that_could_not_be_stated_is_stated_later(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = await FollowedCalendar.of(ground)
+    state, refused = Lease.set_followed_calendars, list[int]()
+
+    async def refuse_once(lease: Lease, rows: Sequence[Any]) -> None:
+        if not refused:
+            refused.append(len(rows))
+            raise ServiceUnavailable
+        await state(lease, rows)
+
+    async def is_read_soon() -> bool:
+        """Returns whether the list was read and is read once more, not at once."""
+        until = "SELECT due_at BETWEEN now() + interval '5 seconds' AND now() + interval '60 seconds'"
+        query = f"{until} FROM processor.calendar_lists WHERE tenant_id = $1 AND read_at > $2"
+        return bool(await ground.processor.fetchval(query, followed.tenant.tenant_id, asked_at))
+
+    async def is_ending() -> bool:
+        return set((await subscriptions(followed)).values()) == {SUBSCRIPTION_STATE_DELETING}
+
+    async with running(ground.worker_settings(**PUSHED)):
+        await followed.follow()
+        await activate(followed)
+        monkeypatch.setattr(Lease, "set_followed_calendars", refuse_once)
+        asked_at = SystemClock().now()
+        await followed.calendars.unfollow(followed.row.calendar_id, None)
+        await ground.until(is_read_soon, what="the list is read once more")
+        assert ([0], False) == (refused, await is_ending())
+        await ground.processor.execute("UPDATE processor.calendar_lists SET due_at = now()")
+        await ground.until(is_ending, what="the subscription is being deleted")

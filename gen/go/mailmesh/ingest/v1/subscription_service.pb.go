@@ -219,9 +219,9 @@ type Subscription struct {
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	// state is the subscription's state.
 	State SubscriptionState `protobuf:"varint,4,opt,name=state,proto3,enum=mailmesh.ingest.v1.SubscriptionState" json:"state,omitempty"`
-	// folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google.
+	// folder_id is the Graph folder, an id or a well-known name. Empty means all mail for a subscription to mail; always empty for Google and for calendars.
 	FolderId string `protobuf:"bytes,5,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
-	// label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft.
+	// label_ids are the Gmail labels, sorted. Empty means all mail for a subscription to mail; always empty for Microsoft and for calendars.
 	LabelIds []string `protobuf:"bytes,6,rep,name=label_ids,json=labelIds,proto3" json:"label_ids,omitempty"`
 	// change_types are "created", "updated", "deleted", sorted. For Google they filter which changes become events.
 	ChangeTypes []string `protobuf:"bytes,7,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`

@@ -153,7 +153,7 @@ class Subscription(_message.Message):
     state: Global___SubscriptionState.ValueType
     """state is the subscription's state."""
     folder_id: _builtins.str
-    """folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google."""
+    """folder_id is the Graph folder, an id or a well-known name. Empty means all mail for a subscription to mail; always empty for Google and for calendars."""
     delivery_mode: Global___DeliveryMode.ValueType
     """delivery_mode is the way in which changes reach mailmesh; never unspecified here."""
     provider_subscription_id: _builtins.str
@@ -174,7 +174,7 @@ class Subscription(_message.Message):
     """calendar_id is mailmesh's UUID of the calendar. Empty for other resources."""
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft."""
+        """label_ids are the Gmail labels, sorted. Empty means all mail for a subscription to mail; always empty for Microsoft and for calendars."""
 
     @_builtins.property
     def change_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -54,14 +54,14 @@ export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
   state: SubscriptionState;
 
   /**
-   * folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google.
+   * folder_id is the Graph folder, an id or a well-known name. Empty means all mail for a subscription to mail; always empty for Google and for calendars.
    *
    * @generated from field: string folder_id = 5;
    */
   folderId: string;
 
   /**
-   * label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft.
+   * label_ids are the Gmail labels, sorted. Empty means all mail for a subscription to mail; always empty for Microsoft and for calendars.
    *
    * @generated from field: repeated string label_ids = 6;
    */
