@@ -42,15 +42,18 @@ _DELETE_FILES = """
         AND u.tenant_id = (SELECT tenant_id FROM processor.sends WHERE send_id = $1)
         AND NOT EXISTS (SELECT FROM processor.send_files f WHERE f.upload_id = u.upload_id)
 """
-_OF_EVENT = "e.position = $1::text::bigint AND s.tenant_id = e.tenant_id"
 # A statement of its own: the next one sees what the indexer had committed before it let go of the row.
-_HOLD_INDEX = f"SELECT FROM processor.search_settings s, processor.events e WHERE {_OF_EVENT} FOR UPDATE OF s"
-_UNINDEX = f"""
+_HOLD_INDEX = """
+    SELECT FROM processor.search_settings s JOIN processor.events e ON e.tenant_id = s.tenant_id
+    WHERE e.position = $1::text::bigint FOR UPDATE OF s
+"""
+_UNINDEX = """
     WITH gone AS (
         DELETE FROM processor.search_mails s USING processor.events e
-        WHERE {_OF_EVENT} AND s.position = e.position RETURNING s.tenant_id
+        WHERE e.position = $1::text::bigint AND s.tenant_id = e.tenant_id AND s.position = e.position
+        RETURNING s.tenant_id
     ) UPDATE processor.search_settings s SET mails = mails - 1 FROM gone WHERE s.tenant_id = gone.tenant_id
-"""  # noqa: S608 - constants
+"""
 _IS_BEHIND = """
     SELECT EXISTS (SELECT FROM processor.conversation_settings WHERE tenant_id = $1 AND is_enabled AND position < $2)
 """

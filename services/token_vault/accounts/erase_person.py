@@ -26,8 +26,8 @@ from services.token_vault.store.tenants import Scope, get_tenant
 logger = structlog.get_logger(__name__)
 
 _AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
-"""By service that erases persons: the one from which it gets its data. Workflows is none of them: nobody but the
-authors of graphs knows what a sealed state means, and it goes when its run ends."""
+"""By service that erases persons: the one from which it gets its data. Workflows is none of them: only the
+authors of graphs know what a sealed state means, and it goes when its run ends."""
 _SETTLE = {"ingest": timedelta(0), "processor": timedelta(seconds=12), "delivery": timedelta(seconds=45)}
 """The time for which a service may still write what it had read before its source lost the person: longer than the ten
 seconds of a call between services, for Delivery also than the thirty of a receiver whose answer may cite the event."""
