@@ -313,11 +313,9 @@ FREE = {
     "modifications": {**_WORDS, "outcomes": "numbers"},
     "processed_marks": {"mark": "labels that the operator chose", "change": "labels that the operator chose"},
     "own_changes": {
-        "message_id": _ID,
-        "version": _ID,
+        **dict.fromkeys(("message_id", "version"), _ID),
         "fields": _REASON,
-        "labels_added": _LABELS,
-        "labels_removed": _LABELS,
+        **dict.fromkeys(("labels_added", "labels_removed"), _LABELS),
     },
     "sends": {
         **_WORDS,
