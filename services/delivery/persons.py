@@ -18,7 +18,7 @@ FREE = {
     "endpoints": {
         **dict.fromkeys(("display_name", "url", "header_names", "sealed_headers", "sealed_keys"), _OPERATOR),
         "conditions": "what the operator wants to receive, of no tenant",
-        **dict.fromkeys(("public_key", "sealed_by"), _OPERATOR),
+        **dict.fromkeys(("public_key", "sealed_by", "sealed_access", "token_url"), _OPERATOR),
         "providers": _WORD,
         "event_types": _WORD,
         "created_by": "the id of an API key",
