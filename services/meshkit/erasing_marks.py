@@ -12,11 +12,16 @@ from typing import Any
 from uuid import uuid4
 
 from services.meshkit import db
+from services.meshkit.errors import Conflict
 
 _PROCESS = str(uuid4())
 """The holder of this process's leases."""
 _LEASE_SECONDS = 60
-_BEGIN = "INSERT INTO {schema}.erased_persons (erasure_id, tenant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+_BEGIN = """
+    INSERT INTO {schema}.erased_persons AS e (erasure_id, tenant_id) VALUES ($1, $2)
+    ON CONFLICT (erasure_id) DO UPDATE SET cut_off_at = now(), step_at = now(), bounds = '{{}}'
+    WHERE e.finished_at IS NULL AND NOT e.bounds ? 'cut_off'
+"""
 _BOUNDS = """
     UPDATE {schema}.erased_persons SET bounds = bounds || $3::text::jsonb WHERE erasure_id = $1 AND tenant_id = $2
 """
@@ -43,17 +48,18 @@ _SAVE = """
     WHERE erasure_id = $1 AND tenant_id = $2
 """
 _FORGET = """
-    UPDATE {schema}.erased_persons SET bounds = '{{"turn": []}}', reached = NULL
-    WHERE erasure_id = $1 AND tenant_id = $2
+    UPDATE {schema}.erased_persons SET bounds = '{{"cut_off": [], "turn": []}}', reached = NULL
+    WHERE erasure_id = $1 AND tenant_id = $2 AND holder = $3
 """
 _FINISH = """
     UPDATE {schema}.erased_persons SET finished_at = now(), holder = NULL, leased_until = NULL
-    WHERE erasure_id = $1 AND tenant_id = $2
+    WHERE erasure_id = $1 AND tenant_id = $2 AND holder = $3 AND step = $4
 """
+# Never an end: a list may be older than the erasure, or that of a release which knows none.
 _DROP = """
     UPDATE {schema}.erased_persons
-    SET finished_at = now(), bounds = '{{}}', reached = NULL, holder = NULL, leased_until = NULL
-    WHERE finished_at IS NULL AND erasure_id <> ALL($1::uuid[])
+    SET bounds = '{{}}', step = 0, reached = NULL, checked = 0, holder = NULL, leased_until = NULL
+    WHERE finished_at IS NULL AND erasure_id <> ALL($1::uuid[]) AND (bounds ? 'cut_off' OR holder IS NOT NULL)
 """
 
 
@@ -98,7 +104,7 @@ class Mark:
 
 
 async def begin(connection: db.Connection, schema: str, person: PersonToErase) -> bool:
-    """Note the cut-off; return whether it is new."""
+    """Note the cut-off; return whether it is new, also behind `drop`. The caller adds its bounds with `cut_off`."""
     return bool(db.affected(await connection.execute(_BEGIN.format(schema=schema), *_key(person))))
 
 
@@ -108,8 +114,14 @@ async def add_bounds(connection: db.Connection, schema: str, person: PersonToEra
 
 
 async def read(connection: db.Connection, schema: str, person: PersonToErase) -> Mark:
-    """Read the progress of an erasure that has begun."""
-    (row,) = await connection.fetch(_READ.format(schema=schema), *_key(person))
+    """Read the progress of an erasure that has begun, whose tenant is not erased.
+
+    Raises:
+        Conflict: The tenant was erased at this moment.
+    """
+    row = await connection.fetchrow(_READ.format(schema=schema), *_key(person))
+    if row is None:
+        raise Conflict(metadata={"tenant_id": person.tenant_id})
     removed = {table: int(count) for table, count in sorted(json.loads(row["removed"]).items())}
     return Mark(**{**dict(row), "bounds": json.loads(row["bounds"]), "removed": removed})
 
@@ -138,20 +150,23 @@ async def save(
 
 
 async def forget(pool: db.Pool, schema: str, person: PersonToErase) -> None:
-    """Empty the keys of rows, which may name persons. Safe to call again."""
+    """Empty the keys of rows, which may name persons, unless the lease is lost. Safe to call again."""
     async with db.connection(pool) as connection:
-        await connection.execute(_FORGET.format(schema=schema), *_key(person))
+        await connection.execute(_FORGET.format(schema=schema), *_key(person), _PROCESS)
 
 
-async def finish(pool: db.Pool, schema: str, person: PersonToErase) -> Mark:
-    """End the erasure of the schema. Safe to call again."""
+async def finish(pool: db.Pool, schema: str, person: PersonToErase, steps: int) -> Mark:
+    """End the erasure of the schema if all steps are done and the lease is held. Safe to call again."""
     async with db.transaction(pool) as connection:
-        await connection.execute(_FINISH.format(schema=schema), *_key(person))
+        await connection.execute(_FINISH.format(schema=schema), *_key(person), _PROCESS, steps)
         return await read(connection, schema, person)
 
 
 async def drop(pool: db.Pool, schema: str, pending: Sequence[str]) -> None:
-    """End the erasures that have begun and are not among the pending ones: they were cancelled."""
+    """Let erasures that have begun and are not pending begin at the first step again, if they are ever listed again.
+
+    A cancelled one never is. The counts of what they have removed stay.
+    """
     async with db.connection(pool) as connection:
         await connection.execute(_DROP.format(schema=schema), list(pending))
 

@@ -62,7 +62,7 @@ class Rows:
         behind: The step behind whose bound this one begins; empty for the first row.
         settles: Whether it begins only when others have written what they had read before the step before it.
         before: Statements before a row is deleted or changed; `$1` is the key's only column.
-        then: Ends the work on a changed row.
+        then: Ends the work on a changed row, which has a transaction of its own.
         page: The number of rows that are read at once.
     """
 
@@ -164,7 +164,7 @@ class PersonErasing:
         """
         async with db.transaction(self._pool) as connection:
             if await erasing_marks.begin(connection, self._schema, person):
-                bounds = await self._last_rows(connection, person, Bound.CUT_OFF)
+                bounds = await self._last_rows(connection, person, Bound.CUT_OFF) | {Bound.CUT_OFF: []}
                 await erasing_marks.add_bounds(connection, self._schema, person, bounds)
             return Progress(await erasing_marks.read(connection, self._schema, person))
 
@@ -172,11 +172,16 @@ class PersonErasing:
         """Erase for a slice of time, unless another process does. Safe to call again and concurrently.
 
         Raises:
+            Conflict: The lease was lost, or a row has come into use. Call again.
             StoreUnavailable: PostgreSQL cannot be reached.
         """
         mark = (await self.cut_off(person)).mark
         if mark.is_done or not await erasing_marks.claim(self._pool, self._schema, person):
             return Progress(mark)
+        async with db.connection(self._pool) as connection:
+            mark = await erasing_marks.read(connection, self._schema, person)
+        if Bound.CUT_OFF not in mark.bounds:
+            raise Conflict  # dropped at this moment: the next call begins again
         if Bound.TURN not in mark.bounds:
             mark = await self._begin_turn(person, mark)
         end, moved = time.monotonic() + self._pace.slice_seconds, False
@@ -194,14 +199,18 @@ class PersonErasing:
             return Progress(mark, step.table, moved)
         await erasing_marks.forget(self._pool, self._schema, person)
         await renew_statistics(self._pool, self._schema)
-        return Progress(await erasing_marks.finish(self._pool, self._schema, person), moved=True)
+        return Progress(await erasing_marks.finish(self._pool, self._schema, person, len(self._steps)), moved=True)
 
     async def drop(self, pending: Sequence[str]) -> None:
-        """Forget the progress of erasures that were cancelled: those that are begun and not pending any more."""
+        """Forget how far erasures came that are not pending, such as cancelled ones.
+
+        They have not ended by this: one that is listed again begins again.
+        """
         await erasing_marks.drop(self._pool, self._schema, pending)
 
     async def _begin_turn(self, person: PersonToErase, mark: Mark) -> Mark:
         async with db.transaction(self._pool) as connection:
+            await self._hold(connection, person)
             bounds: dict[str, Any] = {}
             if self._caught_up is None or await self._caught_up(connection, person, mark):
                 bounds = await self._last_rows(connection, person, Bound.TURN)
@@ -214,6 +223,7 @@ class PersonErasing:
         began = time.monotonic()
         if step.name not in mark.bounds:
             async with db.transaction(self._pool) as connection:
+                await self._hold(connection, person)
                 bound = await self._last_row(connection, person, step)
                 await erasing_marks.add_bounds(connection, self._schema, person, {step.name: bound})
                 return await erasing_marks.read(connection, self._schema, person)
@@ -225,6 +235,10 @@ class PersonErasing:
         is_last = used is None and len(rows) < step.page
         reached = None if is_last else _key_of(step, checked[-1])
         later = replace(mark, reached=reached, checked=mark.checked + len(checked))
+        while step.then is not None and len(named) > 1:  # it may publish, as the last step of a transaction
+            row, *named = named
+            until = replace(mark, reached=_key_of(step, row), checked=mark.checked + checked.index(row) + 1)
+            await self._commit(person, until, step, [row], is_last=False)
         if named or is_last:  # the others are saved with the slice
             later = await self._commit(person, later, step, named, is_last=is_last)
         await asyncio.sleep((time.monotonic() - began) * self._pace.rest)
@@ -239,12 +253,15 @@ class PersonErasing:
             Conflict: The lease is lost, or a row has come into use since its page was read: nothing is changed.
         """
         async with db.transaction(self._pool) as connection:
-            if not await erasing_marks.hold(connection, self._schema, person):
-                raise Conflict
+            await self._hold(connection, person)
             changed = sum([await self._change(connection, person, step, row) for row in named])
             later = replace(mark, step=mark.step + 1) if is_last else mark
             await erasing_marks.save(connection, self._schema, person, later, step.table, changed)
             return await erasing_marks.read(connection, self._schema, person)
+
+    async def _hold(self, connection: db.Connection, person: PersonToErase) -> None:
+        if not await erasing_marks.hold(connection, self._schema, person):
+            raise Conflict
 
     async def _save(self, person: PersonToErase, mark: Mark, table: str) -> None:
         async with db.transaction(self._pool) as connection:

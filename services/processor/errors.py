@@ -320,7 +320,7 @@ class ConversationFinal(FailedPrecondition):
 
 
 class ConversationRequestersDiffer(FailedPrecondition):
-    """Conversations with different requesters are not merged."""
+    """Conversations with different requesters are not merged, nor those whose requester was erased."""
 
     reason = "CONVERSATION_REQUESTERS_DIFFER"
 

@@ -5,7 +5,7 @@ other rows lose the address, with the name beside it, and stay, so that nothing 
 Requests of callers keep a keyed digest of their idempotency key and of their content (`erased_requests`).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -42,13 +42,23 @@ _DELETE_FILES = """
         AND u.tenant_id = (SELECT tenant_id FROM processor.sends WHERE send_id = $1)
         AND NOT EXISTS (SELECT FROM processor.send_files f WHERE f.upload_id = u.upload_id)
 """
+# A statement of its own: the next one sees what the indexer had committed before it let go of the row.
+_HOLD_INDEX = """
+    SELECT FROM processor.search_settings s JOIN processor.events e ON e.tenant_id = s.tenant_id
+    WHERE e.position = $1::text::bigint FOR UPDATE OF s
+"""
 _UNINDEX = """
-    DELETE FROM processor.search_mails s USING processor.events e
-    WHERE e.position = $1::text::bigint AND s.tenant_id = e.tenant_id AND s.position = e.position
+    WITH gone AS (
+        DELETE FROM processor.search_mails s USING processor.events e
+        WHERE e.position = $1::text::bigint AND s.tenant_id = e.tenant_id AND s.position = e.position
+        RETURNING s.tenant_id
+    ) UPDATE processor.search_settings s SET mails = mails - 1 FROM gone WHERE s.tenant_id = gone.tenant_id
 """
 _IS_BEHIND = """
     SELECT EXISTS (SELECT FROM processor.conversation_settings WHERE tenant_id = $1 AND is_enabled AND position < $2)
 """
+_CLEARING = timedelta(hours=1)
+"""The time for which an erasure waits until the draft of an unsent mail is deleted: a broken grant must not stop it."""
 _BY_POSITION, _PARTS = {"position": "bigint"}, ("kind", "basic", "body", "raw")
 _REQUEST = message(send_service_pb2.SendRequest)
 _ADDRESSED = message(send_service_pb2.NewMail)
@@ -70,9 +80,15 @@ def _send(row: asyncpg.Record, person: Person) -> Change | None:
     if names["content"] == row["content"] + row["body"] and not _differs({**names, "content": row["content"]}, row):
         return None
     is_untouched = State(row["state"]) in UNSUBMITTED and row["prepared_at"] is None
-    if not is_untouched and (row["finished_at"] is None or row["due_at"] is not None):
+    if not is_untouched and _is_used(row):
         raise Conflict
     return {"content": b"", "body": b"", "addressed": b"", "detail": names["detail"]}
+
+
+def _is_used(row: asyncpg.Record) -> bool:
+    """Return whether a worker may still act on a send: submit it, or for a while delete its draft, by its id alone."""
+    ended = row["finished_at"]
+    return ended is None or (row["due_at"] is not None and datetime.now(UTC) - ended < _CLEARING)
 
 
 def _write(row: asyncpg.Record, person: Person) -> Change | None:
@@ -84,7 +100,7 @@ def _write(row: asyncpg.Record, person: Person) -> Change | None:
     if not _differs(names, row):
         return None
     is_untouched = row["state"] == WriteState.PENDING and not row["submissions"]
-    if not is_untouched and (row["finished_at"] is None or row["due_at"] is not None):
+    if not is_untouched and row["finished_at"] is None:
         raise Conflict
     kept = {name: names[name] for name in ("detail", "provider_calendar_id")}
     return {**kept, "content": b"", "meeting": b""}
@@ -121,7 +137,7 @@ def _report(row: asyncpg.Record, person: Person) -> Change | None:
 
 
 async def _end_send(connection: db.Connection, send_id: str) -> None:
-    """Keep what prevents a second submission, and end a send that was never submitted."""
+    """Keep what prevents a second submission, and end a send that was never submitted. The reason is ours."""
     await protect(connection, "sends", "send_id", send_id)
     row = await sends.by_id(connection, send_id, None, lock=True)
     if row is not None and row.state in UNSUBMITTED:
@@ -173,6 +189,8 @@ _ASKED = ("detail", "idempotency_key", "content", "state", "finished_at", "due_a
 _OF_CALENDAR = {"calendar_id": "uuid", "calendar_event_id": "uuid"}
 _OF_TENANT = {"tenant_id": "uuid"}
 _OF_MESSAGE = {"message_id": "text"}
+_STORED = "stored_at <= $2::text::timestamptz"
+"""The condition of rows of the cut-off whose ids have no order in time."""
 PERSONS = (
     Rows(
         "sends",
@@ -212,7 +230,7 @@ PERSONS = (
     ),
     rewriting("lookups", _OF_MESSAGE, {"notification": message(Struct)}, stored="created_at <= $2::text::timestamptz"),
     rewriting("backfills", _OF_TENANT, {"detail": text}, bound=Bound.START),
-    Rows("thread_participants", {"thread_id": "uuid", "address": "text"}, ("address",), _participant),
+    Rows("thread_participants", {"thread_id": "uuid", "address": "text"}, ("address",), _participant, stored=_STORED),
     Rows(
         "send_reports",
         {"send_id": "uuid", "recipient": "text", "is_complaint": "boolean"},
@@ -226,13 +244,14 @@ PERSONS = (
         {"report": message(message_pb2.DeliveryReport)},
         bound=Bound.START,
     ),
-    Rows("events", _BY_POSITION, _PARTS, _event, before=(_UNINDEX,), page=20),
+    Rows("events", _BY_POSITION, _PARTS, _event, before=(_HOLD_INDEX, _UNINDEX), page=20),
     # The follower of conversations makes rows from events, so they come behind the events.
     rewriting(
         "conversations",
         {"conversation_id": "uuid"},
         {"content": message(conversation_pb2.Conversation)},
         bound=Bound.TURN,
+        stored=_STORED,
         settles=True,
     ),
     rewriting(
@@ -240,7 +259,7 @@ PERSONS = (
         _OF_MESSAGE,
         {"content": message(conversation_pb2.ConversationMessage)},
         bound=Bound.TURN,
-        stored="stored_at <= $2::text::timestamptz",
+        stored=_STORED,
     ),
     rewriting(
         "conversation_settings",
@@ -272,7 +291,11 @@ FREE = {
     "calendar_events": {"original_day": "a day"},
     "calendar_unread": _WORDS,
     "calendar_staged": {"series": _ID, "provider_event_id": _ID},
-    "calendar_writes": {**_WORDS, "provider_event_id": _ID, "version_before": _ID, "version": _ID},
+    "calendar_writes": {
+        **_WORDS,
+        **dict.fromkeys(("provider_event_id", "provider_series_id", "version_before", "version"), _ID),
+        "original_start": "a time",
+    },
     "conversation_settings": {"cursor": "a position of the stream"},
     "conversations": {},
     "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
@@ -290,18 +313,13 @@ FREE = {
     "modifications": {**_WORDS, "outcomes": "numbers"},
     "processed_marks": {"mark": "labels that the operator chose", "change": "labels that the operator chose"},
     "own_changes": {
-        "message_id": _ID,
-        "version": _ID,
+        **dict.fromkeys(("message_id", "version"), _ID),
         "fields": _REASON,
-        "labels_added": _LABELS,
-        "labels_removed": _LABELS,
+        **dict.fromkeys(("labels_added", "labels_removed"), _LABELS),
     },
     "sends": {
         **_WORDS,
-        "draft_id": _ID,
-        "history_anchor": _ID,
-        "message_id": _ID,
-        "internet_message_id": _ID,
+        **dict.fromkeys(("draft_id", "history_anchor", "message_id", "internet_message_id"), _ID),
         "provider_thread_id": _ID,
     },
     "uploads": {"content_type": "a media type"},

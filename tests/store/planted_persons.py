@@ -21,6 +21,8 @@ from services.processor.outbox.rows import State
 from services.processor.stream.serialization import KIND_MAIL
 from tests.store.planting import insert
 
+UNORDERED = ("00000000-5a5a-5000-8000-000000000000", "ffffffff-5a5a-5000-8000-000000000000")
+"""Ids of later rows before and behind all others, as UUIDs of version 5 have them."""
 LATER_KIND = 99
 """The kind of an event that a later release has left behind."""
 
@@ -83,9 +85,10 @@ async def arrive(pool: db.Pool, tenant: str, address: str, position: int) -> Non
     waiting = {"state": State.SCHEDULED.value, "content": content, "idempotency_key": new_id()}
     await insert(pool, "processor.sends", tenant_id=tenant, send_id=new_id(), **waiting)
     await insert(pool, "processor.uploads", tenant_id=tenant, upload_id=new_id(), name=f"{address} cv.pdf")
-    await insert(pool, "processor.thread_participants", tenant_id=tenant, thread_id=new_id(), address=address)
     talk = conversation_pb2.Conversation(participants=[{"address": address}]).SerializeToString()
-    await insert(pool, "processor.conversations", tenant_id=tenant, conversation_id=new_id(), content=talk)
+    for identity in UNORDERED:
+        await insert(pool, "processor.thread_participants", tenant_id=tenant, thread_id=identity, address=address)
+        await insert(pool, "processor.conversations", tenant_id=tenant, conversation_id=identity, content=talk)
     said = conversation_pb2.ConversationMessage(sender=address).SerializeToString()
     for message_id in ("a later one", "z later one"):  # before and behind the planted one in the order of the table
         await insert(pool, "processor.conversation_messages", tenant_id=tenant, message_id=message_id, content=said)

@@ -47,7 +47,7 @@ STATEMENTS = {
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
         token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE
-        processor/persons:_FREE_FILES
+        processor/persons:_FREE_FILES processor/persons:_HOLD_INDEX processor/persons:_UNINDEX
         token_vault/store/person_erasures:_NOTE token_vault/store/person_erasures:_CANCEL
         token_vault/store/person_erasures:_DUE processor/persons:_end_send processor/persons:_end_write
         token_vault/store/person_erasures:_CONFIRM token_vault/store/person_erasures:_FORGET

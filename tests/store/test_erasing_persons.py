@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -211,6 +212,21 @@ async def test_a_send_that_is_submitted_at_this_moment_ends_before_it_is_erased(
     assert {"sends": 1} == await erase_person(pool, "processor", processor.PERSONS, one)
 
 
+@pytest.mark.parametrize(("minutes", "is_free"), [(59, False), (61, True)])
+async def test_a_draft_that_cannot_be_deleted_holds_an_erasure_up_for_an_hour(
+    pool: db.Pool, minutes: int, is_free: bool
+) -> None:
+    tenant, now = new_id(), datetime.now(UTC)
+    content = send_service_pb2.SendRequest(mail={"to": [{"address": ANN}]}).SerializeToString()
+    ended = {"state": State.CANCELLED.value, "prepared_at": now, "finished_at": now - timedelta(minutes=minutes)}
+    await insert(pool, "processor.sends", tenant_id=tenant, content=content, due_at=now, draft_id="draft", **ended)
+    erased = PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE).advance(pending(tenant))
+
+    assert is_free is (await erased).mark.is_done
+    left = await pool.fetchrow("SELECT content = '', draft_id, due_at FROM processor.sends")
+    assert (is_free, "draft", now) == tuple(left or ())
+
+
 async def test_what_arrives_behind_the_cut_off_stays_and_the_erasure_ends(pool: db.Pool) -> None:
     tenant = new_id()
     await plant(pool, "processor", tenant, ANN)
@@ -227,29 +243,18 @@ async def test_what_arrives_behind_the_cut_off_stays_and_the_erasure_ends(pool: 
     assert [10] == [row["position"] for row in await pool.fetch(later)]
     kept = {table for table, _ in await cells_with(pool, "processor", CANARY)}
     assert {"events", "sends", "uploads", "conversations", "conversation_messages", "thread_participants"} == kept
-    assert 2 == await pool.fetchval("SELECT count(*) FROM processor.conversation_messages WHERE message_id ~ 'later'")
+    for table, column in (
+        ("conversations", "content"),
+        ("conversation_messages", "content"),
+        ("thread_participants", "convert_to(address, 'UTF8')"),
+    ):
+        named = f"SELECT count(*) FROM processor.{table} WHERE position($1::bytea IN {column}) > 0"  # noqa: S608
+        assert (table, 2) == (table, await pool.fetchval(named, CANARY.encode()))
     waits = "SELECT count(*) FROM processor.sends WHERE state = $1"
     assert 1 == await pool.fetchval(waits, State.SCHEDULED.value)
-    assert ['{"turn": []}', None] == list(
+    assert ['{"turn": [], "cut_off": []}', None] == list(
         await pool.fetchrow("SELECT bounds, reached FROM processor.erased_persons") or ()
     )
-
-
-async def test_one_process_at_a_time_erases_and_a_cancelled_erasure_leaves_the_rest(
-    pool: db.Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tenant = new_id()
-    await plant(pool, "processor", tenant, ANN)
-    erasing, one = PersonErasing(pool, "processor", processor.PERSONS, AT_ONCE), pending(tenant)
-    waits = PersonErasing(pool, "processor", processor.PERSONS, replace(AT_ONCE, settle_seconds=3600))
-    assert "sends" == (await waits.advance(one)).table
-    with monkeypatch.context() as other:
-        other.setattr("services.meshkit.erasing_marks._PROCESS", new_id())
-        assert not (await erasing.advance(one)).moved
-    await erasing.drop([new_id()])
-
-    assert (await erasing.advance(one)).mark.removed == {}
-    assert {"events", "sends"} <= {table for table, _ in await cells_with(pool, "processor", ANN)}
 
 
 async def test_conversations_that_are_behind_are_erased_once_the_events_are(pool: db.Pool) -> None:

@@ -96,6 +96,7 @@ def refusal_of(letter: Letter, kin: Kin, ours: Ours, settings: pb2.ConversationS
         return "CARRIER"
     conversation = kin.card.conversation
     people = {conversation.requester, *(one.address for one in conversation.participants)}
+    people.discard("")  # an erased requester: a sender without an address is not that person
     if letter.is_agent:
         refusal = _refusal_of_agent(letter, kin, people, ours)
     elif letter.sender not in people:

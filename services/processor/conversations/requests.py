@@ -96,7 +96,7 @@ class Conversations:
         """Merge a conversation into another one of the same requester and tenant: a pointer, nothing moves.
 
         Raises:
-            ConversationRequestersDiffer: The requesters differ.
+            ConversationRequestersDiffer: The requesters differ, or are erased.
             ConversationFinal: One of them is final, or the pointers would be too many or a circle.
         """
         async with self._changing(identity, actor, version) as (connection, card):
@@ -106,7 +106,8 @@ class Conversations:
                 raise ConversationNotFound(resource=into, metadata={"conversation_id": into})
             if into == identity:
                 raise FieldInvalid.of("into_conversation_id", "must be another conversation")
-            if target.conversation.requester != conversation.requester:
+            requester = conversation.requester
+            if not requester or target.conversation.requester != requester:  # two erased ones may be two persons
                 raise ConversationRequestersDiffer(subject=identity, metadata={"conversation_id": identity})
             _check_open(target)
             if await store.depth(connection, identity) >= MAX_HOPS:

@@ -101,7 +101,8 @@ class Indexer:
             # Another process was faster, or the index was disabled, when the place has changed.
             if current is None or (current.key, current.cursor) != (before.key, before.cursor):
                 return
-            grown = await store.save(connection, tenant_id, entries)
+            left = await store.readable(connection, tenant_id, [one.position for one in entries])
+            grown = await store.save(connection, tenant_id, [one for one in entries if one.position in left])
             grown -= await store.delete(connection, tenant_id, gone)
             await settings_store.advance(connection, tenant_id, page.next.write(), page.next.position, grown)
 

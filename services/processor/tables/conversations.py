@@ -34,6 +34,7 @@ conversations = Table(
     required("reopenings", ARRAY(TIME)),
     required("automatic", ARRAY(TIME)),
     required("content", LargeBinary()),
+    required("stored_at", TIME),
 )
 
 conversation_messages = Table(

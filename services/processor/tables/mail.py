@@ -99,6 +99,7 @@ thread_participants = Table(
     required("thread_id", ID, primary_key=True),
     required("address", Text(), primary_key=True),
     required("has_written", Boolean()),
+    required("stored_at", TIME),
 )
 
 backfills = Table(

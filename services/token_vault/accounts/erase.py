@@ -25,8 +25,8 @@ from services.token_vault.store.tenants import Scope, get_tenant
 logger = structlog.get_logger(__name__)
 
 NAME = "token-vault"
-AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor", "workflows": "processor"}
-"""The service from which each service gets its data, and which is erased before it."""
+_AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor", "workflows": "processor"}
+"""By service that erases tenants: the one from which it gets its data, and which is erased before it."""
 _PLAN = Plan("vault", kept=("audit_entries", "erasures"))
 _SETTLE = timedelta(seconds=12)
 """The time for which a service may still write what it had read before its source was erased: longer than the ten
@@ -115,10 +115,12 @@ class Eraser:
         return found
 
     async def pending(self, service: str) -> list[str]:
-        """List the tenants that a service has to erase now."""
+        """List the tenants that a service has to erase now: none for a service that erases no tenants."""
+        if service not in _AFTER:
+            return []
         async with db.connection(self._pool) as connection:
             before = self._clock.now() - _SETTLE
-            return await erasures.pending(connection, service, AFTER[service], before, _LISTED)
+            return await erasures.pending(connection, service, _AFTER[service], before, _LISTED)
 
     async def confirm(self, service: str, tenant_id: str, removed: Mapping[str, int]) -> None:
         """Record that a service has erased a tenant. Safe to call again: yes.
@@ -133,7 +135,7 @@ class Eraser:
     async def round(self) -> int:
         """Finish the erasures that all services have confirmed; return their number."""
         async with db.connection(self._pool) as connection:
-            ready = await erasures.ready(connection, list(AFTER), _BATCH)
+            ready = await erasures.ready(connection, list(_AFTER), _BATCH)
         return await erase_each([row.tenant_id for row in ready], self._finish, str)
 
     async def _finish(self, tenant_id: str) -> bool:
@@ -142,7 +144,8 @@ class Eraser:
         report = _report(row, now, now + self._backups_kept)
         signed = self._signer.sign(report)
         async with db.transaction(self._pool) as connection:
-            await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed)
+            if not await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed):
+                return True
             await audit.append(connection, audit.Entry(ITSELF, "tenant.erase", now, tenant_id=tenant_id))
         logger.info("tenant erased", tenant_id=tenant_id)
         return True

@@ -15,7 +15,7 @@ from services.meshkit.erasing import erase_each, renew_statistics
 from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import PersonErasing, Progress
 from services.meshkit.errors import FieldInvalid
-from services.token_vault.accounts.erase import AFTER, NAME, ReportSigner
+from services.token_vault.accounts.erase import NAME, ReportSigner
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import PersonErasureNotFound
 from services.token_vault.persons import PERSONS
@@ -25,6 +25,9 @@ from services.token_vault.store.tenants import Scope, get_tenant
 
 logger = structlog.get_logger(__name__)
 
+_AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
+"""By service that erases persons: the one from which it gets its data. Workflows is none of them: only the
+authors of graphs know what a sealed state means, and it goes when its run ends."""
 _SETTLE = {"ingest": timedelta(0), "processor": timedelta(seconds=12), "delivery": timedelta(seconds=45)}
 """The time for which a service may still write what it had read before its source lost the person: longer than the ten
 seconds of a call between services, for Delivery also than the thirty of a receiver whose answer may cite the event."""
@@ -95,10 +98,15 @@ class PersonEraser:
         return found
 
     async def pending(self, service: str) -> tuple[list[PersonErasureRow], frozenset[str]]:
-        """List the erasures that a service has not done, and the ids of those that it may begin."""
+        """List the erasures that a service has not done, and the ids of those that it may begin.
+
+        None for a service that erases no persons.
+        """
+        if service not in _AFTER:
+            return [], frozenset()
         before = self._clock.now() - _SETTLE[service]
         async with db.connection(self._pool) as connection:
-            return await person_erasures.pending(connection, service, AFTER[service], before, _LISTED)
+            return await person_erasures.pending(connection, service, _AFTER[service], before, _LISTED)
 
     async def note(self, service: str, tenant_id: str, erasure_id: str, noted: Mapping[str, object]) -> None:
         """Store the progress of a service. Safe to call again.
@@ -124,7 +132,7 @@ class PersonEraser:
         """Note our own cut-offs, and finish the erasures that all services have confirmed; return how many moved."""
         async with db.connection(self._pool) as connection:
             running, _ = await person_erasures.pending(connection, NAME, "", self._clock.now(), _LISTED)
-            ready = await person_erasures.ready(connection, list(AFTER), _BATCH)
+            ready = await person_erasures.ready(connection, list(_AFTER), _BATCH)
         await self._erasing.drop([row.erasure_id for row in (*running, *ready)])
         for row in running:
             if NAME not in row.progress:
@@ -139,7 +147,8 @@ class PersonEraser:
         report = _report(row, now, now + self._backups_kept)
         signed = self._signer.sign(report)
         async with db.transaction(self._pool) as connection:
-            await person_erasures.finish(connection, row.erasure_id, now, self._backups_kept, report, signed)
+            if not await person_erasures.finish(connection, row.erasure_id, now, self._backups_kept, report, signed):
+                return True
             await audit.append(connection, _entry("person.erase", ITSELF, row, now))
         logger.info("person erased", tenant_id=row.tenant_id)
         return True
@@ -192,6 +201,7 @@ def _report(row: PersonErasureRow, finished_at: datetime, forget_at: datetime) -
             "kept": {
                 "audit_entries": "the digest of the address, until the audit log's retention ends",
                 "requests": "keyed digests of idempotency keys and contents, so that nothing is submitted twice",
+                "workflow_runs": "sealed states, questions and answers, until each run ends",
                 "later": "rows that were stored behind the cut-offs",
             },
         },

@@ -146,9 +146,9 @@ async def ready(connection: db.Connection, services: list[str], limit: int) -> l
 
 async def finish(
     connection: db.Connection, erasure_id: str, at: datetime, kept: timedelta, report: str, signed: tuple[str, str]
-) -> None:
-    """Store the signed report. Safe to call again."""
-    await connection.execute(_FINISH, erasure_id, at, at + kept, report, *signed)
+) -> bool:
+    """Store the signed report, unless one is stored; return whether this call did. Safe to call again."""
+    return bool(db.affected(await connection.execute(_FINISH, erasure_id, at, at + kept, report, *signed)))
 
 
 def _row(found: asyncpg.Record) -> PersonErasureRow:

@@ -47,7 +47,10 @@ _UP = (
         SELECT 'erased-' || encode(processor.erased_digest(tenant, convert_to(given, 'UTF8')), 'hex')
     $$
     """,
+    # Their ids have no order in time, so a cut-off needs one.
+    "ALTER TABLE processor.conversations ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now()",
     "ALTER TABLE processor.conversation_messages ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now()",
+    "ALTER TABLE processor.thread_participants ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now()",
     "CREATE INDEX conversations_of_tenant ON processor.conversations (tenant_id, conversation_id)",
     "CREATE INDEX modifications_of_tenant ON processor.modifications (tenant_id, modification_id)",
     "CREATE INDEX calendar_writes_of_tenant ON processor.calendar_writes (tenant_id, calendar_write_id)",
@@ -62,7 +65,9 @@ _DOWN = (
     "DROP INDEX processor.calendar_writes_of_tenant",
     "DROP INDEX processor.modifications_of_tenant",
     "DROP INDEX processor.conversations_of_tenant",
+    "ALTER TABLE processor.thread_participants DROP COLUMN stored_at",
     "ALTER TABLE processor.conversation_messages DROP COLUMN stored_at",
+    "ALTER TABLE processor.conversations DROP COLUMN stored_at",
     "DROP FUNCTION processor.erased_key(uuid, text)",
     "DROP FUNCTION processor.erased_digest(uuid, bytea)",
     "DROP TABLE processor.erasure_secrets",

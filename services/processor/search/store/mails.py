@@ -123,6 +123,19 @@ async def save(connection: db.Connection, tenant_id: str, entries: Sequence[Entr
     return sum(row["is_new"] for row in rows)
 
 
+async def readable(connection: db.Connection, tenant_id: str, positions: Sequence[int]) -> frozenset[int]:
+    """Return those positions at which the tenant still has an event: no erasure has buried it.
+
+    The caller has the tenant's settings locked. An erasure locks them before it buries an event.
+    """
+    rows = await connection.fetch(
+        "SELECT position FROM processor.events WHERE tenant_id = $1 AND position = ANY ($2::bigint[])",
+        tenant_id,
+        list(positions),
+    )
+    return frozenset(row["position"] for row in rows)
+
+
 async def delete(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> int:
     """Delete mails by the provider's ids; return how many there were. Safe to call again."""
     return db.affected(

@@ -7,10 +7,14 @@ import pytest
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
+from services.meshkit.erasing_marks import PersonToErase
+from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.ids import new_id
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Actor
+from services.processor.errors import ConversationRequestersDiffer
+from services.processor.persons import PERSONS
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 from tests.store.processor.conversations.serving import ACTOR, ADA, EVE, Served, begun
@@ -142,6 +146,21 @@ async def test_rule_5_a_merge_refuses_different_requesters_and_leads_later_mail(
     assert ["CONVERSATION_REQUESTERS_DIFFER", "CONVERSATION_FINAL"] == [refused.value.reason, circle.value.reason]
     assert (pb2.CONVERSATION_STATE_MERGED, same.conversation_id) == (merged.state, merged.merged_into)
     assert ["10", "3"] == [one.message_id for one in joined]
+
+
+async def test_conversations_whose_requesters_were_erased_are_not_merged(served: Served) -> None:
+    first = await begun(served)
+    await served.publish(mail("20", EVE))
+    await served.follow()
+    other = next(one for one in await served.all() if one.requester == EVE)
+    for address in (ADA, EVE):
+        erasing = PersonErasing(served.pool, "processor", PERSONS, Pace(settle_seconds=0, slice_seconds=60, rest=0))
+        assert (await erasing.advance(PersonToErase(new_id(), first.tenant_id, address))).mark.is_done
+    left = {one.conversation_id: one for one in await served.all()}
+    first, other = left[first.conversation_id], left[other.conversation_id]
+    with pytest.raises(ConversationRequestersDiffer):
+        await served.conversations.merge(first.conversation_id, first.version, other.conversation_id, ACTOR)
+    assert ("", "") == (first.requester, other.requester)
 
 
 async def test_a_split_moves_messages_and_their_replies(served: Served) -> None:

@@ -1,17 +1,26 @@
 """The index in PostgreSQL: filled from the stream exactly once, changed and emptied with its mail and its tenant."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.erasing import erase_rows
+from services.meshkit.erasing_marks import PersonToErase
+from services.meshkit.erasing_persons import Pace, PersonErasing
+from services.meshkit.ids import new_id
 from services.processor.erasing import PLAN
 from services.processor.errors import SearchNotEnabled, TenantNotFound
+from services.processor.persons import PERSONS
 from services.processor.search import indexer as indexer_module
 from services.processor.search.indexer import Indexer, SearchRetention
+from services.processor.search.store import mails as store
+from services.processor.search.store.mails import Entry
+from services.processor.stream.pages import EventReader
 from services.processor.stream.retention import Retention
 from services.processor.stream.store import tenants
 from tests.store.processor.search.indexing import Indexed
@@ -29,6 +38,16 @@ _STATISTICS = """
     SELECT most_common_vals::text, histogram_bounds::text, most_common_elems::text FROM pg_stats
     WHERE tablename LIKE 'search%'
 """
+
+
+ANN = "ann@example.test"
+_WAITS = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
+
+
+async def erase_ann(indexed: Indexed) -> None:
+    """Erase a person from the tenant's mail."""
+    erasing = PersonErasing(indexed.pool, "processor", PERSONS, Pace(settle_seconds=0, slice_seconds=60, rest=0))
+    assert (await erasing.advance(PersonToErase(new_id(), indexed.tenant, ANN))).mark.is_done
 
 
 async def rows(indexed: Indexed) -> int:
@@ -210,6 +229,49 @@ async def test_a_process_that_indexes_while_the_tenant_is_erased_brings_nothing_
     )
 
     assert 0 == await rows(indexed)
+
+
+async def test_mail_that_names_an_erased_person_leaves_the_index_and_its_count(indexed: Indexed) -> None:
+    await indexed.enable()
+    await indexed.add(one=mail("all", sender=ANN), two=mail("all"))
+    await erase_ann(indexed)
+
+    assert (1, 1, ["two"]) == (await rows(indexed), (await indexed.state()).mails, await indexed.ids("all"))
+
+
+async def test_an_event_that_is_buried_while_it_is_indexed_leaves_no_digests(indexed: Indexed) -> None:
+    """The erasure comes between the indexer's read and its commit."""
+    await indexed.enable()
+    await indexed.publish(indexed.event("one", mail("all", sender=ANN)), indexed.event("two", mail("all")))
+
+    class Slow(EventReader):
+        async def page(self, *args: Any, **values: Any) -> Any:
+            read = await super().page(*args, **values)
+            await erase_ann(indexed)
+            return read
+
+    await Indexer(indexed.pool, Slow(indexed.pool))._advance(indexed.tenant)
+    assert (1, 1, ["two"]) == (await rows(indexed), (await indexed.state()).mails, await indexed.ids("all"))
+
+
+async def test_an_erasure_waits_for_the_indexer_and_removes_what_it_has_saved(indexed: Indexed) -> None:
+    await indexed.enable()
+    await indexed.publish(indexed.event("one", mail("all", sender=ANN)), indexed.event("two", mail("all")))
+    erasing: list[asyncio.Task[None]] = []
+    save = store.save
+
+    async def late(connection: db.Connection, tenant_id: str, entries: Sequence[Entry]) -> int:
+        erasing.append(asyncio.create_task(erase_ann(indexed)))
+        async with asyncio.timeout(20):
+            while not await indexed.pool.fetchval(_WAITS):
+                await asyncio.sleep(0.01)
+        return await save(connection, tenant_id, entries)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store, "save", late)
+        await indexed.indexer._advance(indexed.tenant)
+    await erasing[0]
+    assert (1, 1, ["two"]) == (await rows(indexed), (await indexed.state()).mails, await indexed.ids("all"))
 
 
 class Stumbling(Indexer):

@@ -5,6 +5,7 @@ import pytest
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit.addresses import plain
+from services.meshkit.persons import Person, take_out
 from services.processor.conversations.intake import conversation_id
 from services.processor.conversations.kinship import MAX_HOPS
 from services.processor.conversations.letter import authenticity_of
@@ -52,6 +53,16 @@ def test_rule_1_a_visible_copy_of_the_requester_gives_standing_and_a_blind_one_d
     assert desk.of_message["1"] == desk.conversation(joined).conversation_id
     assert pb2.AUTHOR_PARTICIPANT == joined.message.author  # type: ignore[union-attr]
     assert EVE == desk.conversation(blind).requester
+
+
+def test_rule_1_a_sender_without_an_address_is_not_an_erased_requester() -> None:
+    desk = begun()
+    desk.accepts_unproven = True
+    first = desk.cards[desk.of_message["1"]].conversation
+    assert take_out(first, Person(ADA))
+    nobody = desk.receive(mail("3", "", cites=("1", "2"), thread="t", proof=NONE))
+
+    assert ("", None) == (first.requester, nobody)
 
 
 def test_rule_1_a_participant_cannot_bring_others_in() -> None:
