@@ -34,6 +34,8 @@ _READ_BELOW = 400
 """Events are read while fewer deliveries than this are due: the rest stays in the stream."""
 _LOOK_SECONDS = 60.0
 """The interval at which the position moves past events that the filter excludes: retention must not reach it."""
+_HELD_SECONDS = 1.0
+"""The age of a check of the lease at which a delivery waits for another check: the process may have been frozen."""
 _BUSY_SECONDS = 0.25
 _AWAY_SECONDS = 5.0
 """The pause before events are read again while Processor is away."""
@@ -83,6 +85,7 @@ class Deliverer:
         self._nudged = asyncio.Event()
         self._pace = Pace()
         self._next_look = 0.0
+        self._held_at = 0.0
         self._is_stopping = False
         self._is_over = False
 
@@ -136,7 +139,7 @@ class Deliverer:
             if task.exception() is None:
                 self._unrecorded.append(task.result())
             failure = failure or task.exception()
-        means = self._means
+        means, checked_at = self._means, time.monotonic()
         if self._unrecorded:
             done = (self._endpoint_id, self._unrecorded)
             row = await record(means.pool, self._lease_id, *done, means.schedule, means.clock.now())
@@ -144,6 +147,8 @@ class Deliverer:
         else:
             async with db.connection(means.pool) as connection:
                 row = await leases.held(connection, self._lease_id, self._endpoint_id)
+        if row is not None:
+            self._held_at = checked_at
         if failure is not None:
             raise failure
         return row
@@ -244,6 +249,8 @@ class Deliverer:
             self._means.slots.give()
         if done.cancelled() or done.exception() is not None or not done.result().outcome.is_delivered:
             self._ahead.clear()
+        if time.monotonic() - self._held_at > _HELD_SECONDS:
+            self._ahead.clear()  # another process may hold the lease by now: the next round checks it
         if self._ahead and not self._is_stopping:
             self._launch(*self._ahead.popleft())
         self._nudged.set()

@@ -27,6 +27,7 @@ SPARE_SECONDS: Final = 30.0
 """The time before its end at which a token is no longer used."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4000}=*", re.ASCII)  # RFC 6750, section 2.1
 _FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+_NONSENSE = (ValueError, OverflowError, RecursionError, TypeError, KeyError, AttributeError)
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -123,8 +124,8 @@ def _read(oauth: BackendApplicationClient, body: bytes) -> tuple[Secret, float]:
         found = oauth.parse_request_body_response(body.decode())
         token, kind = str(found["access_token"]), str(found.get("token_type", "bearer"))
         seconds = float(found.get("expires_in") or USUAL_SECONDS)
-    # The library passes on the errors of JSON, of numbers and of an answer that is no object.
-    except (OAuth2Error, ValueError, TypeError, KeyError, AttributeError, Warning):
+    # The library passes on the errors of JSON, of deep JSON, of numbers and of an answer that is no object.
+    except (OAuth2Error, *_NONSENSE, Warning):
         raise EgressError(Fault.TOKEN_REFUSED) from None
     if kind.lower() != "bearer" or not _TOKEN.fullmatch(token) or not seconds > 0:
         raise EgressError(Fault.TOKEN_REFUSED)

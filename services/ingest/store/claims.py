@@ -28,8 +28,8 @@ from services.meshkit.errors import MeshError
 logger = structlog.get_logger(__name__)
 
 ALONE_AFTER_EXPIRIES: Final = 2
-_EXPIRED_SECONDS: Final = 2.0
-"""For the expired leases of one claim: much less than the deadline of the call."""
+_EXPIRED_SECONDS: Final = 1.0
+"""For the expired leases of one claim: much less than the deadline of the call, which may be 3 seconds."""
 
 _CLAIM = "SELECT * FROM ingest.claim_mailboxes($1, $2, $3, $4, $5, $6, $7)"
 _END_AND_CLAIM = "SELECT * FROM ingest.end_and_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"

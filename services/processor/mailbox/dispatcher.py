@@ -95,7 +95,7 @@ class Dispatcher:
         if not self._may_take():
             return 0
         taken = 0
-        for tenant_id in await self._due_tenants(self._free):
+        for tenant_id in await self._due_tenants(self._room):
             if tenant_id in self._running.values() or not self._may_take():
                 continue
             answer = await self._inbox.claim(self._settings.claim_items, 1, tenant_id, hold_idle=True)
@@ -104,11 +104,12 @@ class Dispatcher:
 
     def _may_take(self) -> bool:
         # Checked again after each wait: closing may have begun, and the room may be taken.
-        return self._free > 0 and not self._is_closing
+        return self._room > 0 and not self._is_closing
 
     @property
-    def _free(self) -> int:
-        return max(0, self._settings.tenants_at_once - len(self._running))
+    def _room(self) -> int:
+        """Below 0 while mailboxes whose leases have ended are still counted."""
+        return self._settings.tenants_at_once - len(self._running)
 
     async def _round(self) -> None:
         factor = self._idle_factor if self._idle_sweeps >= IDLE_ROUNDS else 1.0
@@ -125,7 +126,7 @@ class Dispatcher:
         """Claim until nothing is due or no room is left."""
         self._was_full = False
         # The mailboxes whose leases end with the claim make room for others.
-        while room := self._free + len(self._endings):
+        while (room := self._room + self._endings.next_count) > 0:
             wanted = min(room, self._settings.claim_items, 50)
             # A claim that does not fill its bound has found everything that is due.
             if self._start(await self._endings.claim(self._settings.claim_items, wanted)) < wanted:

@@ -14,6 +14,8 @@ from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
 from services.processor.metrics import ITEMS, STEP_SECONDS
 
 _CALL_SECONDS = 10.0
+_ENDINGS_SECONDS = 3.0
+"""For a claim that ends leases: until its answer their mailboxes wait."""
 _DETAIL_CHARACTERS = 500
 _NOTIFICATIONS = frozenset({"mail", "mailbox_changed", "calendar_changed"})
 
@@ -95,7 +97,7 @@ class InboxClient:
             endings=endings,
         )
         started = time.perf_counter()
-        answer = await self._stub.ClaimItems(request, timeout=_CALL_SECONDS)
+        answer = await self._stub.ClaimItems(request, timeout=_ENDINGS_SECONDS if endings else _CALL_SECONDS)
         if answer.leases:
             STEP_SECONDS.labels("claim").observe(time.perf_counter() - started)
             _observe_queued(answer.leases)

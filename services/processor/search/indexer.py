@@ -57,6 +57,7 @@ class Indexer:
             due = await settings_store.due(connection, _TENANTS)
             if not due or not await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS):
                 return 0
+            await settings_store.note_tries(connection, due)
         advanced = 0
         for tenant_id in due:
             try:

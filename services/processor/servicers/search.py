@@ -33,7 +33,7 @@ class SearchServicer(Base):
 
     Args:
         search: The use cases.
-        shares: The searches that run at the same time, by API key.
+        shares: The searches and the counts of an index's state that run at the same time, by API key.
     """
 
     def __init__(self, search: Search, shares: Shares) -> None:
@@ -61,9 +61,11 @@ class SearchServicer(Base):
     async def GetSearchSettings(
         self, request: pb2.GetSearchSettingsRequest, context: "Context"
     ) -> pb2.GetSearchSettingsResponse:
-        """Return a tenant's settings."""
+        """Return a tenant's settings. Counting the waiting events reads the stream, as a search does."""
         tenant_id = check_id("tenant_id", request.tenant_id)
-        settings, index = await self._search.settings(tenant_id, scope_of(current_caller()))
+        caller = current_caller()
+        with self._shares.take(caller.key_id):
+            settings, index = await self._search.settings(tenant_id, scope_of(caller))
         return pb2.GetSearchSettingsResponse(settings=settings, index=index)
 
     @override
@@ -74,7 +76,9 @@ class SearchServicer(Base):
         tenant_id = check_id("tenant_id", request.tenant_id)
         if not request.HasField("settings"):
             raise FieldInvalid.of("settings", "is required")
-        settings, index = await self._search.update_settings(tenant_id, request.settings, scope_of(current_caller()))
+        caller = current_caller()
+        with self._shares.take(caller.key_id):
+            settings, index = await self._search.update_settings(tenant_id, request.settings, scope_of(caller))
         return pb2.UpdateSearchSettingsResponse(settings=settings, index=index)
 
 

@@ -4,7 +4,7 @@ search_settings  whether mail of a tenant is indexed, the key of its digests, an
 search_mails     the indexed mails: digests of their terms, no text
 """
 
-from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.meshkit.columns import ID, TIME, required
@@ -20,6 +20,7 @@ search_settings = Table(
     required("position", BigInteger()),
     required("cursor", Text()),
     required("mails", BigInteger()),
+    Column("tried_at", TIME),
 )
 
 search_mails = Table(

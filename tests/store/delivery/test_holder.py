@@ -1,6 +1,7 @@
 """A process runs one deliverer for an endpoint, and that one delivers its queue whether or not Processor answers."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -137,3 +138,34 @@ async def test_a_page_is_read_again_when_a_caller_changes_the_conditions_meanwhi
             await attempts.accepted.wait()
     finally:
         await holder.stop(5)
+
+
+class Freezing:
+    """Makes attempts that a receiver accepts; in the first one the process freezes until its lease has ended."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.sent: list[str] = []
+
+    async def deliver(self, _row: object, one: Delivery) -> Tried:
+        self.sent.append(one.event_id)
+        if len(self.sent) == 1:
+            async with db.connection(self.pool) as connection:
+                await connection.execute(_END_ALL)
+            time.sleep(1.2)  # noqa: ASYNC251 - nothing of a frozen process runs
+        return tried(one, 200)
+
+
+async def test_a_process_that_was_frozen_beyond_its_lease_sends_nothing_more(pool: Pool) -> None:
+    feed: Any = AbsentFeed()
+    attempts: Any = Freezing(pool)
+    row, _ = await use_cases(pool).create({**VALUES, "concurrency": 1}, {}, "latest")
+    first = delivery("a")
+    await queued(pool, row, first, delivery("b"))
+    lease_id = new_id()
+    async with db.connection(pool) as connection:
+        await leases.claim(connection, lease_id, timedelta(seconds=30), 1)
+    means = Means(pool, feed, attempts, SCHEDULE, SystemClock(), Slots(1), 100)
+    async with asyncio.timeout(20):
+        await Deliverer(row.endpoint_id, lease_id, means).run()
+    assert [first.event_id] == attempts.sent

@@ -20,7 +20,8 @@ _UP = (
         key bytea NOT NULL,
         position bigint NOT NULL,
         cursor text NOT NULL,
-        mails bigint NOT NULL
+        mails bigint NOT NULL,
+        tried_at timestamptz
     )
     """,
     # Digests do not compress, and most rows stay in one piece.

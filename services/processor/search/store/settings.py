@@ -37,17 +37,24 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
 
 
 async def due(connection: db.Connection, limit: int) -> Sequence[str]:
-    """Return tenants with mails to delete or with events that were not read yet."""
+    """Return tenants with mails to delete or with events that were not read yet, the least recently tried first."""
     rows = await connection.fetch(
         """
         SELECT tenant_id FROM processor.search_settings AS s
         WHERE is_clearing OR (is_enabled AND EXISTS (
             SELECT FROM processor.events AS e WHERE e.tenant_id = s.tenant_id AND e.position > s.position
-        )) ORDER BY position LIMIT $1
+        )) ORDER BY tried_at NULLS FIRST, tenant_id LIMIT $1
         """,
         limit,
     )
     return [str(row["tenant_id"]) for row in rows]
+
+
+async def note_tries(connection: db.Connection, tenant_ids: Sequence[str]) -> None:
+    """Move tenants behind all others that are due. Called before their turn: one that fails has had it, too."""
+    await connection.execute(
+        "UPDATE processor.search_settings SET tried_at = now() WHERE tenant_id = ANY($1::uuid[])", tenant_ids
+    )
 
 
 async def enable(connection: db.Connection, tenant_id: str, key: bytes, cursor: str, position: int) -> None:

@@ -16,6 +16,7 @@ from services.meshkit.ids import new_id
 from services.processor.erasing import PLAN
 from services.processor.errors import SearchNotEnabled, TenantNotFound
 from services.processor.persons import PERSONS
+from services.processor.search import indexer as indexer_module
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.store import mails as store
 from services.processor.search.store.mails import Entry
@@ -295,6 +296,27 @@ async def test_a_tenant_whose_mail_cannot_be_indexed_holds_no_other_back(pool: d
     await indexer.round()
 
     assert ["one"] == await other.ids("invoice")
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["a tenant far behind", "a tenant that fails"])
+async def test_each_tenant_has_its_turn(
+    pool: db.Pool, indexed: Indexed, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(indexer_module, "_TENANTS", 1)
+    monkeypatch.setattr(indexer_module, "_PAGE", 1)
+    indexer = Stumbling(pool, indexed.reader)
+    other = Indexed(pool, indexer)
+    await other.begin()
+    await other.enable()
+    await indexed.publish(*(indexed.event(f"old {number}", mail("invoice")) for number in range(5)))
+    await other.add(one=mail("offer"))
+    indexer.stone = indexed.tenant if fails else ""
+    await indexed.enable()
+    await other.publish(other.event("new", mail("invoice")))
+    for _ in range(3):
+        await indexer.round()
+
+    assert ["new"] == await other.ids("invoice")
 
 
 async def test_the_index_has_no_word_and_no_address(indexed: Indexed) -> None:

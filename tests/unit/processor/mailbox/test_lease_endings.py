@@ -10,7 +10,7 @@ from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from services.meshkit.errors import ServiceUnavailable
 from services.meshkit.ids import new_id
 from services.processor.mailbox.inbox_client import InboxClient
-from services.processor.mailbox.lease_endings import MOST, LeaseEndings, LeaseLostError
+from services.processor.mailbox.lease_endings import LONGEST_WAIT_SECONDS, LeaseEndings, LeaseLostError
 
 
 class Stub:
@@ -21,10 +21,13 @@ class Stub:
         self.is_away = is_away
         self.lost = lost
         self.claims: list[pb2.ClaimItemsRequest] = []
+        self.deadlines: list[float] = []
+        self.is_due = True
         self.acks: list[pb2.AckItemsRequest] = []
 
     async def ClaimItems(self, request: pb2.ClaimItemsRequest, timeout: float) -> pb2.ClaimItemsResponse:
         self.claims.append(request)
+        self.deadlines.append(timeout)
         if self.is_away:
             raise ServiceUnavailable
         ended = [pb2.LeaseEnded(is_lost=one.tenant_id in self.lost) for one in request.endings]
@@ -32,12 +35,12 @@ class Stub:
 
     async def AckItems(self, request: pb2.AckItemsRequest, timeout: float) -> pb2.AckItemsResponse:
         self.acks.append(request)
-        return pb2.AckItemsResponse(is_due=True)
+        return pb2.AckItemsResponse(is_due=self.is_due)
 
 
-def made(stub: Stub) -> tuple[LeaseEndings, asyncio.Event]:
+def made(stub: Stub, longest_wait_seconds: float = 60.0) -> tuple[LeaseEndings, asyncio.Event]:
     anything: Any = stub
-    endings, woken = LeaseEndings(InboxClient(anything, "worker", 60)), asyncio.Event()
+    endings, woken = LeaseEndings(InboxClient(anything, "worker", 60), longest_wait_seconds), asyncio.Event()
     endings.open(woken.set)
     return endings, woken
 
@@ -120,7 +123,7 @@ async def test_a_cancelled_end_is_not_sent_and_one_claim_takes_a_bounded_number(
     cancelled = await ending(endings, new_id())
     cancelled.cancel()
     await asyncio.wait([cancelled])
-    tasks = [await ending(endings, new_id()) for _ in range(MOST + 1)]
+    tasks = [await ending(endings, new_id()) for _ in range(11)]
     assert woken.is_set()
 
     await endings.claim(10, 1)
@@ -130,4 +133,39 @@ async def test_a_cancelled_end_is_not_sent_and_one_claim_takes_a_bounded_number(
     await endings.claim(10, 1)
 
     await asyncio.gather(*tasks)
-    assert [MOST, 1] == [len(request.endings) for request in stub.claims]
+    assert [10, 1] == [len(request.endings) for request in stub.claims]
+
+
+async def test_an_end_that_no_claim_takes_in_time_ends_by_a_call_of_its_own() -> None:
+    stub = Stub()
+    endings, woken = made(stub, LONGEST_WAIT_SECONDS)
+    tenant_id = new_id()
+    async with asyncio.timeout(5):  # the dispatcher pauses after a failure
+        assert await (await ending(endings, tenant_id, has_more=True))
+    assert woken.is_set()
+    assert [tenant_id] == [request.tenant_id for request in stub.acks]
+    assert not endings.next_count
+    await endings.claim(10, 1)
+    assert not stub.claims[0].endings, "no end is sent twice"
+
+
+async def test_a_claim_that_ends_leases_has_a_short_deadline() -> None:
+    stub = Stub()
+    endings, _ = made(stub)
+    task = await ending(endings, new_id())
+    await endings.claim(10, 1)
+    await endings.claim(10, 1)
+    assert not await task
+    with_endings, without = stub.deadlines
+    assert with_endings <= 3 < without, "a worker that stops gives back its leases within 5 seconds"
+
+
+async def test_a_mailbox_counts_as_due_after_an_answer_that_was_lost() -> None:
+    stub = Stub(is_away=True)
+    stub.is_due = False  # the lease had ended before: Ingest tells nothing about it by the second call
+    endings, _ = made(stub)
+    task = await ending(endings, new_id())
+    with pytest.raises(ServiceUnavailable):
+        await endings.claim(10, 1)
+    assert await task
+    assert 1 == len(stub.acks)
