@@ -66,7 +66,8 @@ STATEMENTS = {
         delivery/store/attempts:_PAGE delivery/store/attempts:_OF_OTHERS delivery/store/attempts:_OF_DELETED
         delivery/store/attempts:event_of delivery/store/deliveries:_NEXT delivery/store/deliveries:_HELD
         delivery/store/deliveries:_COUNT delivery/store/deliveries:_HOLD_BACK delivery/store/deliveries:_LET_GO
-        delivery/store/deliveries:_LET_GO_SINCE delivery/store/deliveries:_REVIVE delivery/store/deliveries:finish
+        delivery/store/deliveries:_LET_GO_SINCE delivery/store/deliveries:_REVIVE delivery/store/deliveries:_FINISH
+        delivery/store/deliveries:_HAS_EARLIER
         delivery/store/deliveries:postpone delivery/store/deliveries:exhaust
         delivery/store/deliveries:count_exhausted delivery/store/deliveries:recover delivery/store/endpoints:_COUNTS""",
     "A loop finds the work that is due, or the tenants that have some, among all tenants.": """

@@ -28,6 +28,7 @@ _ADDRESSES = {"maxItems": 50, "items": {"pattern": r"^[^@]+@[^@]+$"}}
 _ALLOWED = {"maxItems": 200, "items": {"pattern": r"^[^@]+@[^@]+$"}}
 _VERSION = {"pattern": r"^[1-9][0-9]{0,17}$"}
 _CONVERSATION_STATES = [f"CONVERSATION_STATE_{name}" for name in ("OPEN", "PENDING", "SOLVED", "CLOSED")]
+_ORIGINAL_START = {"pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"}
 _URL = {"pattern": r"^https?://[!-~]{1,2040}$"}
 _TIMEOUT = {"pattern": r"^([1-9]|[12][0-9]|30)s$"}
 _ID_FIELDS = frozenset(
@@ -71,6 +72,10 @@ BOUNDS: dict[str, JSON] = {
     "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
     "ListCalendarEventsRequest.categories": {"maxItems": 25, "items": {"minLength": 1, "maxLength": 255}},
     "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,
+    **{
+        f"{name}CalendarEventRequest.original_start": _ORIGINAL_START
+        for name in ("Cancel", "Get", "RespondTo", "Update")
+    },
     "ListCalendarsRequest.page_size": _PAGE_SIZE,
     "QueryFreeBusyRequest.addresses": {"minItems": 1, "maxItems": 20, "items": {"pattern": r"^[^@]+@[^@]+$"}},
     "ListCalendarWritesRequest.page_size": _PAGE_SIZE,

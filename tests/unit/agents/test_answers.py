@@ -38,7 +38,8 @@ OURS = frozenset(
         "version",
     }
 )
-# Of single fields. A tenant is the operator's own account; the change of mails is the caller's own request.
+# Of single fields. A tenant is the account of the operator, who also names workflows; the change of mails is
+# the caller's own request.
 OURS_HERE = frozenset(
     {
         "mailmesh.ingest.v1.InboxItem.traceparent",
@@ -46,6 +47,7 @@ OURS_HERE = frozenset(
         "mailmesh.processor.v1.MessageChange.remove_categories",
         "mailmesh.mail.v1.MailChange.label_ids_added",
         "mailmesh.mail.v1.MailChange.label_ids_removed",
+        "mailmesh.processor.v1.WorkflowEvent.workflow",
         "mailmesh.vault.v1.Tenant.address",
         "mailmesh.vault.v1.Tenant.display_name",
         "mailmesh.vault.v1.Tenant.granted_abilities",
