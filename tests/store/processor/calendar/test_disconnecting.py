@@ -65,7 +65,7 @@ async def test_a_list_that_was_read_before_the_disconnect_is_not_stored_after_it
     await pool.execute("INSERT INTO processor.mailboxes (tenant_id, fence) VALUES ($1, 1)", tenant_id)
     held: Any = SimpleNamespace(lease=SimpleNamespace(tenant_id=tenant_id, fence=1))
 
-    assert [] == await work._store_list(held, LISTED)
+    assert [] == await work._store_list(held, LISTED, frozenset())
     assert 0 == await pool.fetchval("SELECT count(*) FROM processor.calendars")
 
 
