@@ -220,7 +220,7 @@ async def record_not_pushed(
         row: The leased subscription.
         reason: The reason from the error catalogue.
         detail: A sentence about it.
-        retry_at: When a push is tried once more; None when only a change of the tenant or the address makes it due.
+        retry_at: When a push is retried; None when only a change of the tenant or the address makes it due.
 
     Returns:
         Whether the lease still held; if not, nothing was stored.

@@ -132,7 +132,7 @@ class Steps:
     async def _give_up_pushes(self, row: SubscriptionRow, cause: CalendarNotPushed | PublicUrlUnset) -> None:
         """Store that a calendar is polled, and why. A calendar that was pushed is read at once.
 
-        A refusal that may pass is tried once more after a day. A public address makes the others due by itself.
+        A refusal that may pass is retried after a day. A public address makes the others due by itself.
         """
         now = self._clock.now()
         may_pass = isinstance(cause, CalendarNotPushed) and may_be_pushed_later(row, cause)

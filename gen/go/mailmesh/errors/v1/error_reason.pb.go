@@ -775,7 +775,7 @@ const (
 	// CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
-	// Do: Nothing: the calendar is polled. Where the refusal may pass, a push is tried once more after a day; call `RenewSubscription` to try it at once.
+	// Do: Nothing: the calendar is polled. Where the refusal may pass, a push is retried after a day; call `RenewSubscription` to try it at once.
 	// Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
 	ErrorReason_ERROR_REASON_CALENDAR_NOT_PUSHED ErrorReason = 222
 	// SUBSCRIPTION_OF_CALENDAR has the gRPC code FAILED_PRECONDITION.

@@ -895,7 +895,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
 
     When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
-    Do: Nothing: the calendar is polled. Where the refusal may pass, a push is tried once more after a day; call `RenewSubscription` to try it at once.
+    Do: Nothing: the calendar is polled. Where the refusal may pass, a push is retried after a day; call `RenewSubscription` to try it at once.
     Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
     """
     ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: _ErrorReason.ValueType  # 223
@@ -1909,7 +1909,7 @@ ERROR_REASON_CALENDAR_NOT_PUSHED: ErrorReason.ValueType  # 222
 """CALENDAR_NOT_PUSHED has the gRPC code FAILED_PRECONDITION.
 
 When: The provider does not push the changes of the calendar: public holidays at Google, calendars of other people, or an account that may not subscribe to it. Shown on its subscription.
-Do: Nothing: the calendar is polled. Where the refusal may pass, a push is tried once more after a day; call `RenewSubscription` to try it at once.
+Do: Nothing: the calendar is polled. Where the refusal may pass, a push is retried after a day; call `RenewSubscription` to try it at once.
 Sample: {"reason": "CALENDAR_NOT_PUSHED", "domain": "mailmesh", "metadata": {"provider": "googlews", "detail": "pushNotSupportedForRequestedResource"}}
 """
 ERROR_REASON_SUBSCRIPTION_OF_CALENDAR: ErrorReason.ValueType  # 223
