@@ -1,60 +1,22 @@
-"""Erase what Delivery has stored about tenants that TokenVault names: deliveries with their bodies, and attempts."""
+"""Erase what Delivery has stored about tenants and persons that TokenVault names: deliveries, bodies, attempts."""
 
-from mailmesh.vault.v1.erasure_pb2 import ErasedTable, ErasureProgress
-from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, GetPendingErasuresRequest
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.delivery.persons import PERSONS
+from services.erasures.persons import person_eraser
+from services.erasures.tenants import TenantEraser
 from services.meshkit import db
-from services.meshkit.erasing import Plan, erase_each, erase_rows
-from services.meshkit.erasing_marks import PersonToErase
-from services.meshkit.erasing_persons import PersonErasing, Progress
-from services.meshkit.person_eraser import Pending, PersonEraser
+from services.meshkit.erasing import Plan
+from services.meshkit.erasing_persons import PersonErasing
+from services.meshkit.person_eraser import PersonEraser
 
-_PLAN = Plan("delivery")
-
-
-class TenantEraser:
-    """Erases tenants in rounds; for a periodic loop.
-
-    Args:
-        vault: TokenVault.
-        pool: Connections to PostgreSQL.
-    """
-
-    def __init__(self, vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> None:
-        self._vault = vault
-        self._pool = pool
-
-    async def round(self) -> int:
-        """Erase the tenants that TokenVault names; return their number. Safe to call again and beside."""
-        pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
-        return await erase_each(pending.tenant_ids, self._erase, str)
-
-    async def _erase(self, tenant_id: str) -> bool:
-        removed = await erase_rows(self._pool, _PLAN, tenant_id)
-        tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
-        await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
-        return True
+_SCHEMA = "delivery"
 
 
-def person_eraser(vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> PersonEraser:
-    """Return what erases persons within tenants in rounds.
+def erasers(vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> tuple[TenantEraser, PersonEraser]:
+    """Return what erases tenants, and persons within tenants, in rounds.
 
     Args:
         vault: TokenVault.
         pool: Connections to PostgreSQL.
     """
-
-    async def pending() -> list[Pending]:
-        found = await vault.GetPendingErasures(GetPendingErasuresRequest())
-        return [Pending(PersonToErase(one.erasure_id, one.tenant_id, one.address), one.is_due) for one in found.persons]
-
-    async def report(person: PersonToErase, found: Progress) -> None:
-        mark = found.mark
-        progress = ErasureProgress(table=found.table, rows_checked=mark.checked, is_done=mark.is_done)
-        progress.cut_off_at.FromDatetime(mark.cut_off_at)
-        tables = [ErasedTable(table=table, rows=rows) for table, rows in mark.removed.items()]
-        named = {"erasure_id": person.erasure_id, "tenant_id": person.tenant_id}
-        await vault.ConfirmErasure(ConfirmErasureRequest(tables=tables, progress=progress, **named))
-
-    return PersonEraser(PersonErasing(pool, "delivery", PERSONS), pending, report)
+    return TenantEraser(vault, pool, Plan(_SCHEMA)), person_eraser(vault, PersonErasing(pool, _SCHEMA, PERSONS))

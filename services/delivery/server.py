@@ -14,7 +14,7 @@ from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.client import EgressClient
 from services.delivery.endpoints.secrets import sealer_of
 from services.delivery.endpoints.use_cases import Endpoints
-from services.delivery.erasing import TenantEraser, person_eraser
+from services.delivery.erasing import erasers
 from services.delivery.migrate import SCHEMA
 from services.delivery.sending.attempt import Attempts
 from services.delivery.sending.deliverer import Means
@@ -74,9 +74,9 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         feed = Feed(EventFeedServiceStub(processor))
         stub = TokenVaultServiceAsyncStub(vault)
-        eraser = TenantEraser(stub, pool)
-        erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
-        persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser(stub, pool).round)
+        tenant_eraser, person_eraser = erasers(stub, pool)
+        erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
+        persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
         async with (
             serving(server, settings, pool, feed, client, rules),
             background(erasing.run(), persons.run()),

@@ -16,7 +16,7 @@ from mailmesh.ingest.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_t
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
-from services.ingest.erasing import TenantEraser, person_eraser
+from services.ingest.erasing import erasers
 from services.ingest.inbox.gauges import InboxGauges
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
@@ -279,8 +279,8 @@ def _ingest(
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
-    eraser = TenantEraser(vault, pool)
-    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
+    tenant_eraser, person_eraser = erasers(vault, pool)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_IDLE_FACTOR)
     states = TenantStates(pool, partial(_tenants_changed, matcher, (*steps.values(), erasing)), wake)
     follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
@@ -291,7 +291,7 @@ def _ingest(
         PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
         erasing,
-        PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser(vault, pool).round),
+        PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round),
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, partial(_nudge, tuple(steps.values()))),

@@ -47,7 +47,7 @@ from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
-from services.processor.erasing import TenantEraser, person_eraser
+from services.processor.erasing import erasers
 from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
@@ -190,7 +190,7 @@ async def serving(
     clock = SystemClock()
     conversations = Conversations(pool, reader, clock)
     stub = TokenVaultServiceAsyncStub(vault)
-    eraser = TenantEraser(stub, pool)
+    tenant_eraser, person_eraser = erasers(stub, pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
     quotas = Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
@@ -240,9 +240,9 @@ async def serving(
     writes = PeriodicLoop("calendar-writes", _RETENTION_SECONDS, WriteRetention(pool, clock).round)
     clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
     head.call(erasing.rouse)  # the end of a disconnect is an event
-    persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser(stub, pool).round)
+    persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
     loops = (
         *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), clearing.run()),
         *(indexed.run(), unindexed.run(), long_mails.run(), followed.run(), writes.run()),

@@ -12,10 +12,12 @@ from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceSt
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from mailmesh.workflow.v1 import workflow_service_pb2
 from mailmesh.workflow.v1.workflow_service_pb2_grpc import add_WorkflowServiceServicer_to_server
+from services.erasures.tenants import TenantEraser
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.edge_channel import edge_channel
+from services.meshkit.erasing import Plan
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
@@ -27,7 +29,6 @@ from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.graphs import Graphs, load_graphs
 from services.workflows.engine.runner import RunLimits, Runner
 from services.workflows.engine.threads import StepThreads
-from services.workflows.erasing import TenantEraser
 from services.workflows.feed import RETRY_SAFE, Feed
 from services.workflows.migrate import SCHEMA
 from services.workflows.publishing import Publisher
@@ -44,6 +45,7 @@ _PUBLISH_SECONDS = 1.0
 _DEADLINE_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
 _ERASE_SECONDS = 5.0
+_ERASED = Plan(NAME, first=("runs",))
 _IDLE_FACTOR = 4.0
 _VAULT_RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
@@ -72,7 +74,7 @@ async def run(settings: WorkflowsSettings, graphs: Graphs, stop: asyncio.Event) 
     ):
         server = MeshServer(NAME, settings.listen, tls)
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
-        eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
+        eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool, _ERASED)
         feed = Feed(EventFeedServiceStub(processor))
         async with (
             serving(server, settings, graphs, pool, feed, edge),

@@ -1,0 +1,1 @@
+"""How services take part in the erasures of TokenVault: what they ask it, and what they confirm."""
