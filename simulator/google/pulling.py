@@ -32,7 +32,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class Numbers:
-    """What the subscription has done so far."""
+    """The counts of the subscription since its creation."""
 
     published: int = 0
     delivered: int = 0

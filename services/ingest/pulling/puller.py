@@ -68,7 +68,7 @@ class Puller:
             The number of messages; 0 when none came, or another process pulls.
 
         Raises:
-            MeshError: Pub/Sub or PostgreSQL failed. Nothing is lost: messages that are not acknowledged come again.
+            MeshError: Pub/Sub or PostgreSQL failed. Nothing is lost: unacknowledged messages are redelivered.
         """
         try:
             messages = await self._pull()

@@ -1,4 +1,4 @@
-"""What receivers of notifications need of the writer of the inbox."""
+"""The writer of the inbox, as receivers of notifications use it."""
 
 from collections.abc import Sequence
 from typing import Protocol

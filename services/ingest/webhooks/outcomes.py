@@ -1,4 +1,4 @@
-"""Counts notifications by what became of them."""
+"""Counts notifications by their outcome."""
 
 from functools import lru_cache
 
