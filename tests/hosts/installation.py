@@ -175,6 +175,8 @@ class Installation:
             "MAILMESH_TOKEN_VAULT_ADDRESS": "token-vault:7101",
             "MAILMESH_INGEST_ADDRESS": "ingest:7102",
             "MAILMESH_PROCESSOR_ADDRESS": "processor:7103",
+            "MAILMESH_DELIVERY_ADDRESS": "delivery:7104",
+            "MAILMESH_WORKFLOWS_ADDRESS": "workflows:7107",
             **own.get(service, {}),
         }
 
