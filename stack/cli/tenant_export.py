@@ -139,7 +139,7 @@ def _pages(
         reraise=True,
     )
     while True:
-        page = reading.copy()(stub.ExportTenant, request, timeout=_PAGE_SECONDS)
+        page = reading.copy()(lambda: stub.ExportTenant(request, timeout=_PAGE_SECONDS))
         yield page
         if not page.next_page_token:
             return
