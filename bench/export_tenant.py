@@ -20,9 +20,7 @@ TokenVault reads all pages of this mailbox, one after the other, in a process th
 end of the first fifth."""
 EVENTS, QUICK_EVENTS = 100_000, 500
 MIB = 2**20
-_GIVE = """
-    UPDATE processor.events SET tenant_id = $1 WHERE position IN (SELECT position FROM processor.events LIMIT $2)
-"""
+_GIVE = "UPDATE processor.events SET tenant_id = $1 WHERE position % 2 = 0"
 TENANT = "019a9f0e-0000-7000-8000-000000000000"
 
 
@@ -32,7 +30,8 @@ async def program(options: Options) -> Sequence[Figure]:
     async with event_store(is_careless=True) as url:
         await fill(url, 2 * count)
         async with open_pool(Secret(url), "bench", DatabaseLimits(connections=2, statement_seconds=300)) as pool:
-            await pool.execute(_GIVE, TENANT, count)
+            await pool.execute(_GIVE, TENANT)
+            await pool.execute("ANALYZE processor.events")
             rows, process = TenantRows(pool, EXPORT), psutil.Process()
             memory, sizes, took, exported = [], [], [], 0
             place: Place | None = Place("events")

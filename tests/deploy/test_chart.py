@@ -178,7 +178,7 @@ def test_agents_and_workflows_trust_the_named_authority_of_the_edge(tmp_path: Pa
     for name, pod in pods(found):
         volumes = [one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == "edge-ca"]
         for container in pod["containers"]:
-            files = {one["name"]: one["value"] for one in container["env"] if one["name"].endswith("_EDGE_CA")}
+            files = {one["name"]: one["value"] for one in container.get("env", ()) if one["name"].endswith("_EDGE_CA")}
             folders = [one["mountPath"] for one in container["volumeMounts"] if one["name"] == "edge-ca"]
             if files or volumes or folders:
                 trusting[name] = (files, volumes, folders)
