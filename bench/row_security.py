@@ -17,6 +17,7 @@ from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
 from services.processor.stream.filter import Selection
+from stack.programs.roles import SERVICE_ROLES
 
 QUESTION = "What do page reads and a drain cost when the database checks the tenant of each row?"
 METHOD = """A policy that compares the tenant of each row with the setting `mailmesh.tenants` of the session is put on
@@ -52,12 +53,12 @@ async def _reads(options: Options) -> list[Figure]:
     took: dict[tuple[str, str], list[float]] = {(name, way): [] for name in _CASES for way in ("", *WAYS)}
     async with event_store(is_careless=True) as url:
         await fill(url, count)
-        async with _policies(url, ("events",), [tenant(number) for number in (*range(TENANTS), 10_000)]) as policies:
+        async with _policies(url, ("events",)) as policies:
             for _ in range(options.repeats):
                 for way in ("", *WAYS):
                     await policies.set(way)
                     # The connections are new: they have the setting, and plans of the present policies.
-                    async with open_pool(Secret(url), "bench", DatabaseLimits(connections=4)) as pool:
+                    async with open_pool(Secret(_naming_all(url)), "bench", DatabaseLimits(connections=4)) as pool:
                         for name, selection in _CASES.items():
                             read, _ = await timed_pages(pool, selection, event_pb2.EVENT_VIEW_BASIC, PAGE, pages)
                             took[name, way] += read
@@ -109,9 +110,17 @@ async def _drained(machine: WorkerMachine, each: int, tenants: int, *, has_polic
     made = await machine.tenants(tenants)
     mails = await machine.mails(made, each)
     known = await machine.ground.processor.fetch("SELECT tenant_id::text FROM processor.tenants")
-    named = {one.tenant_id for one in made} | {row[0] for row in known}
+    named = ",".join(sorted({one.tenant_id for one in made} | {row[0] for row in known}))
+    role = f"ALTER ROLE {SERVICE_ROLES['processor'].role} SET mailmesh.tenants = '{{{named}}}'"
+    administrator = await asyncpg.connect(machine.postgres.server.url())
+    try:
+        await administrator.execute(role)
+    finally:
+        await administrator.close()
+    # The setting is that of new sessions.
+    await machine.ground.processor.expire_connections()
     url = machine.ground.worker_environment()["MAILMESH_DATABASE_URL"]
-    async with _policies(url, ("events", "messages"), sorted(named)) as policies:
+    async with _policies(url, ("events", "messages")) as policies:
         await policies.set("once" if has_policy else "")
         return len(mails) / await drain(machine, mails)
 
@@ -140,18 +149,21 @@ class Policies:
 
 
 @asynccontextmanager
-async def _policies(url: str, tables: Sequence[str], tenants: Sequence[str]) -> AsyncIterator[Policies]:
-    """Yield policies, which are off, and let new sessions of the role name all tenants, while the block runs."""
+async def _policies(url: str, tables: Sequence[str]) -> AsyncIterator[Policies]:
+    """Yield policies, which are off, and remove them behind the block."""
     connection = await asyncpg.connect(url)
     try:
-        named = ",".join(tenants)
-        await connection.execute(f"ALTER ROLE CURRENT_USER SET mailmesh.tenants = '{{{named}}}'")
         policies = Policies(connection, tables)
         yield policies
         await policies.set("")
-        await connection.execute("ALTER ROLE CURRENT_USER RESET mailmesh.tenants")
     finally:
         await connection.close()
+
+
+def _naming_all(url: str) -> str:
+    """Return the address for sessions that name all tenants of the filled store."""
+    named = ",".join(tenant(number) for number in (*range(TENANTS), 10_000))
+    return f"{url}{'&' if '?' in url else '?'}mailmesh.tenants=%7B{named}%7D"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Exports of a tenant on real PostgreSQL: every row that an erasure removes, once, and no secret."""
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from services.delivery import exporting as delivery
 from services.ingest import exporting as ingest
 from services.meshkit import db
@@ -17,6 +19,7 @@ from services.meshkit.persons import Person
 from services.meshkit.secret import Secret
 from services.processor import erasing as processor_erasing
 from services.processor import exporting as processor
+from services.processor.stream.serialization import KIND_MAIL
 from services.token_vault import exporting as token_vault
 from services.workflows import exporting as workflows
 from services.workflows.errors import KeyUnavailable
@@ -184,6 +187,28 @@ async def test_pages_of_any_size_have_each_row_once(page_bytes: int, processor_d
     assert (30, {1}) == (len(counts), set(counts.values()))
     assert 30 == len({row["address"] for row in found["thread_participants"]}) == len(found["thread_participants"])
     assert (30, 1) == (len(found["thread_ids"]), len(found["mailboxes"]))
+
+
+async def test_a_page_has_a_mebibyte_and_a_row_at_most_however_much_a_tenant_has(
+    processor_database: TestDatabase,
+) -> None:
+    tenant, text = new_id(), "x" * 50_000
+    stored = zlib.compress(mail_pb2.NormalizedMailEvent(message={"subject": text}).SerializeToString())
+    async with db.open_pool(Secret(processor_database.admin_url), "tests") as pool:
+        for position in range(100):
+            values = {"kind": KIND_MAIL, "position": position + 1, "basic": b"", "raw": stored}
+            await insert(pool, "processor.events", tenant_id=tenant, **values)
+        rows, sizes, place = TenantRows(pool, processor.EXPORT), [], Place("events")
+        while place.table == "events":
+            page = await rows.page(tenant, place)
+            sizes.append([len(row) for row in page.rows])
+            assert page.following is not None
+            place = page.following
+
+    # Stored rows are small, and large when they are written: 5 MB in all.
+    assert 100 == sum(len(page) for page in sizes)
+    assert all(sum(page[:-1]) < 2**20 for page in sizes)
+    assert len(sizes) >= 5
 
 
 async def test_an_event_that_is_published_meanwhile_is_exported_or_not_and_the_others_are(
