@@ -110,7 +110,7 @@ def export(
 
 
 def _write(to: Path, header: dict[str, Any], pages: Iterator[export_service_pb2.ExportTenantResponse]) -> int:
-    """Write a file that has its name only when it is whole, and that nobody else may read; return the rows."""
+    """Write a file that has its name only when it is whole, and that no other user may read; return the rows."""
     if to.exists():
         raise CommandError(f"{to} exists: choose another file")
     part = to.with_name(f"{to.name}.part")
