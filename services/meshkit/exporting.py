@@ -184,7 +184,7 @@ class TenantRows:
 
     async def _read(self, table: Table, tenant_id: str, after: Sequence[str]) -> tuple[list[asyncpg.Record], bool]:
         """Read rows up to the bound of a page; return them, and whether they are the last ones."""
-        statement = _statement(self._export.schema, table, is_first=not after)
+        statement = page_statement(self._export.schema, table, is_first=not after)
         found: list[asyncpg.Record] = []
         size = 0
         async with db.transaction(self._pool) as connection:
@@ -242,7 +242,8 @@ async def owned_tables(connection: db.Connection, export: Export) -> list[Table]
     return found
 
 
-def _statement(schema: str, table: Table, *, is_first: bool) -> str:
+def page_statement(schema: str, table: Table, *, is_first: bool) -> str:
+    """Return the statement of a page: `$1` is the tenant; the key follows for all pages but the first one."""
     columns, key = ", ".join(f'"{one}"' for one in table.columns), ", ".join(f'"{one}"' for one in table.key)
     places = ", ".join(f"${place}::text::{table.columns[one]}" for place, one in enumerate(table.key, 2))
     behind = "" if is_first else f" AND ({key}) > ({places})"

@@ -13,7 +13,7 @@ from services.delivery import exporting as delivery
 from services.ingest import exporting as ingest
 from services.meshkit import db
 from services.meshkit.erasing import Plan, erase_rows
-from services.meshkit.exporting import UNDECIDED, Export, Place, TenantRows, owned_tables
+from services.meshkit.exporting import UNDECIDED, Export, Place, TenantRows, owned_tables, page_statement
 from services.meshkit.ids import new_id
 from services.meshkit.persons import Person
 from services.meshkit.secret import Secret
@@ -44,6 +44,18 @@ PLANS = {
     "workflows": Plan("workflows", first=("runs",)),
 }
 ANN, BOB = "ann@example.test", "bob@example.test"
+FIRST = {
+    "uuid": "'00000000-0000-0000-0000-000000000000'",
+    "text": "''",
+    "bytea": "'\\x00'",
+    "bigint": "'0'",
+    "integer": "'0'",
+    "boolean": "'false'",
+    "timestamp with time zone": "'2026-01-01'",
+}
+"""A value of each type of a key."""
+FEW: Mapping[str, set[str]] = {"processor": {"calendar_unread"}}
+"""Tables of few rows for a tenant, which a page may sort."""
 _REFERENCES = """
     SELECT child.relname AS of_table, parent.relname AS parent,
         ARRAY(SELECT attname::text FROM unnest(f.conkey) WITH ORDINALITY k (number, place)
@@ -137,6 +149,26 @@ async def test_the_form_of_each_column_of_bytes_is_decided(
         assert export.forms.keys() <= forms.keys()
         assert UNDECIDED == rows.form(later).left_out["later"]
         assert "undecided" not in json.dumps(await exported(rows, tenant))
+
+
+@pytest.mark.parametrize("service", EXPORTS)
+async def test_each_page_is_read_in_the_order_of_an_index(
+    service: str, make_database: Callable[[str], TestDatabase]
+) -> None:
+    export, sorted_tables = EXPORTS[service], set()
+    async with db.open_pool(Secret(make_database(service).admin_url), "tests") as pool, db.transaction(pool) as one:
+        # Without these, a plan that still sorts or reads a whole table has no index to follow.
+        for way in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
+            await one.execute(f"SET LOCAL enable_{way} = off")
+        for table in await owned_tables(one, export):
+            statement = page_statement(export.schema, table, is_first=not table.key).replace("$1", f"'{new_id()}'")
+            for place, column in enumerate(table.key, 2):
+                statement = statement.replace(f"${place}::text", f"{FIRST[table.columns[column]]}::text")
+            plan = "\n".join(row[0] for row in await one.fetch(f"EXPLAIN {statement}"))
+            if "Sort" in plan or "Seq Scan" in plan:
+                sorted_tables.add(table.name)
+
+    assert FEW.get(service, set()) == sorted_tables
 
 
 @pytest.mark.parametrize("service", ["processor", "ingest", "delivery", "token_vault"])
