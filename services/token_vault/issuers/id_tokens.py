@@ -73,7 +73,7 @@ class PublishedKeys:
     def _ended(self, fetching: "asyncio.Task[None]") -> None:
         self._fetching = None
         if not fetching.cancelled():
-            fetching.exception()  # Reading it says that nobody needs to wait for it any more.
+            fetching.exception()  # Reading it keeps asyncio from warning when each caller has given up.
 
     async def _fetch(self) -> None:
         answer = await self._api.get(await self._url())

@@ -53,7 +53,7 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
     Args:
         authorizer: Authorizes requests.
         origins: Tell our own pages from others.
-        challenge: What `WWW-Authenticate` at `/mcp` says behind `Bearer` about the place to sign in; empty for nothing.
+        challenge: The parameters of `WWW-Authenticate` at `/mcp`, which lead to the sign-in; empty for none.
     """
 
     def __init__(self, authorizer: Authorizer, origins: Origins, challenge: str = "") -> None:
