@@ -1,6 +1,7 @@
 // Fills the call of an operation with the values of its fields.
 
 import type { IDataObject } from 'n8n-workflow';
+import { jsonParse } from 'n8n-workflow';
 
 import { listOf } from '../../shared/fields';
 import type { Call } from '../../shared/rest';
@@ -89,11 +90,9 @@ function instant(field: Field, value: unknown, zone: string): string {
 }
 
 function parsed(field: Field, text: string): unknown {
-	try {
-		return JSON.parse(text);
-	} catch {
-		throw new JsonInvalid(field.label);
-	}
+	const found = jsonParse<unknown>(text, { fallbackValue: null });
+	if (found === null) throw new JsonInvalid(field.label);
+	return found;
 }
 
 function parts(field: Field, list: string[]): unknown {
