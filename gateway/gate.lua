@@ -245,7 +245,7 @@ end
 
 -- The first segments of the contract's paths. The transcoder never sees a path below them that the contract does not name:
 -- it cannot know a route that the gate does not.
-local ROOTS = {v1 = true, api = true, auth = true}
+local ROOTS = {v1 = true, api = true, auth = true, [".well-known"] = true}
 
 local function gate(handle, method, path, query, root)
   if not ROOTS[root] then return end

@@ -26,12 +26,13 @@ STRANGERS = (
     "/api/googlews/webhook",
     "/api/googlews/calendar",
     "/auth/oauth/",
+    "/.well-known/",
 )
-"""Routes that the providers and browsers call. They append parameters of their own."""
+"""Routes that the providers, browsers and hosts of agents call. They append parameters of their own."""
 UNPACKED = ("gzip", "x-gzip", "deflate")
 """The values of `Content-Encoding` that Ingest unpacks."""
 PAGES = "/auth/oauth/"
-ROOTS = ("/v1/", "/api/", "/auth/")
+ROOTS = ("/v1/", "/api/", "/auth/", "/.well-known/")
 """The beginnings of all paths of the contract."""
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _VARIABLE = re.compile(r"\\?\{([a-z_.]+)\\?\}")

@@ -26,9 +26,11 @@ UNTRUSTED = frozenset(
         "mailmesh.conversation.v1.ConversationMessage",
     }
 )
-# These fields alone: an answer takes its recipients and its subject from the stranger's mail, and servers word reports.
+# These fields alone: hits of a search quote mails, an answer takes its recipients and its subject from the stranger's
+# mail, and servers word reports.
 UNTRUSTED_FIELDS = frozenset(
     {
+        *(f"mailmesh.processor.v1.SearchHit.{name}" for name in ("subject", "from_address", "snippet")),
         *(f"mailmesh.processor.v1.Send.{name}" for name in ("to", "cc", "bcc", "subject")),
         *(
             f"mailmesh.processor.v1.{owner}.{name}"

@@ -36,7 +36,7 @@ class Confirmations:
         """Return a confirmation for one call.
 
         Args:
-            caller: The caller's credential, of which only a digest goes into the signature.
+            caller: The id of the caller's key, as the edge states it: an agent's own credential may change meanwhile.
             tool: The tool's name.
             arguments: Its arguments, without a confirmation.
         """

@@ -96,23 +96,23 @@ class Door:
     async def _called(
         self, context: ServerRequestContext[Any], tool: Tool, arguments: dict[str, Any]
     ) -> dict[str, Any]:
-        authorization = _header(context, "authorization")
+        authorization, caller = _header(context, "authorization"), _header(context, KEY_ID_HEADER)
         values = {name: value for name, value in arguments.items() if name != ARGUMENT}
         request = tool.request(values)
         if tool.acts:
             given = arguments.get(ARGUMENT, "")
             if not given:
                 _note(context, tool, values, "confirmation issued")
-                return self._asked(tool, values, authorization)
-            if not self._confirmations.accepts(given, authorization, tool.name, values):
+                return self._asked(tool, values, caller)
+            if not self._confirmations.accepts(given, caller, tool.name, values):
                 raise CallFailed("CONFIRMATION_INVALID: it is not for this call, or too old. Call without it again.")
         response = await self._edge.call(tool.path, request.SerializeToString(), authorization)
         _note(context, tool, values, "called")
         return Answer().of(tool.answer(response))
 
-    def _asked(self, tool: Tool, values: dict[str, Any], authorization: str) -> dict[str, Any]:
+    def _asked(self, tool: Tool, values: dict[str, Any], caller: str) -> dict[str, Any]:
         return {
-            ARGUMENT: self._confirmations.issue(authorization, tool.name, values),
+            ARGUMENT: self._confirmations.issue(caller, tool.name, values),
             "message": "Nothing is done yet. Show the arguments to the person, then call again with the confirmation.",
             "arguments": values,
         }

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from typing_extensions import override
 
+from services.agents.bodies import CheckedBodies
 from services.agents.certificates import server_context
 from services.agents.confirmation import Confirmations
 from services.agents.door import Door
@@ -69,11 +70,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def application(settings: AgentsSettings, edge: Edge) -> Starlette:
+def application(settings: AgentsSettings, edge: Edge) -> ASGIApp:
     """Return the door as an ASGI application: stateless, both eras of the protocol at one path."""
     confirmations = Confirmations(settings.confirmation_key, settings.confirmation_seconds, SystemClock())
     shares = Shares("calls_of_agents", settings.calls, settings.calls_per_key)
-    return (
+    served = (
         Door(load_tools(), edge, confirmations, shares)
         .server()
         .streamable_http_app(
@@ -86,13 +87,14 @@ def application(settings: AgentsSettings, edge: Edge) -> Starlette:
             custom_starlette_routes=[Route(HEALTH_PATH, _health)],
         )
     )
+    return CheckedBodies(served, PATH, _MOST_BODY_BYTES)
 
 
 async def _health(_request: Request) -> Response:
     return PlainTextResponse("serving")
 
 
-def _configuration(settings: AgentsSettings, tls: TlsFiles, served: Starlette) -> uvicorn.Config:
+def _configuration(settings: AgentsSettings, tls: TlsFiles, served: ASGIApp) -> uvicorn.Config:
     host, _, port = settings.listen.rpartition(":")
     return uvicorn.Config(
         served,

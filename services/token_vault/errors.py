@@ -12,6 +12,7 @@ MeshError
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 │   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
+│   ├── AgentSignInNotOffered     AGENT_SIGN_IN_NOT_OFFERED
 │   └── PersonErasureNotFound     PERSON_ERASURE_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
@@ -25,6 +26,7 @@ MeshError
 │       └── MailboxConnectedOtherwise
 ├── Unauthenticated
 │   ├── KeyRevoked                KEY_REVOKED
+│   ├── AccessTokenInvalid        ACCESS_TOKEN_INVALID
 │   └── SessionInvalid            SESSION_INVALID
 ├── PermissionDenied
 │   ├── ScopeTooWide              SCOPE_TOO_WIDE
@@ -217,6 +219,19 @@ class SignInNotOffered(FailedPrecondition):
     """No identity provider is configured."""
 
     reason = "SIGN_IN_NOT_OFFERED"
+
+
+class AgentSignInNotOffered(NotFound):
+    """No identity provider is configured: agents use API keys."""
+
+    reason = "AGENT_SIGN_IN_NOT_OFFERED"
+    resource_type = "protected_resource"
+
+
+class AccessTokenInvalid(Unauthenticated):
+    """The access token is not valid here."""
+
+    reason = "ACCESS_TOKEN_INVALID"
 
 
 class SignInNotAllowed(PermissionDenied):

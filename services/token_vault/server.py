@@ -57,9 +57,10 @@ from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.accounts.tenants import Tenants
 from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.api_access.authenticate import ApiKeyAuthenticator
-from services.token_vault.api_access.authorize import Authorizer
+from services.token_vault.api_access.authorize import AgentAccess, Authorizer
 from services.token_vault.api_access.edge_contract import EdgeContract, load_contract
 from services.token_vault.api_access.origin import Origins
+from services.token_vault.api_access.passes import Passes
 from services.token_vault.api_access.sessions import SessionLife, Sessions
 from services.token_vault.audit import AuditLog
 from services.token_vault.issuers.configured import app_issuers, configured_issuers
@@ -161,6 +162,7 @@ class Vault:
     authenticator: ApiKeyAuthenticator
     sessions: Sessions
     sign_in: SignIn | None
+    passes: Passes
     changes_head: HeadWatch
     loops: tuple[PeriodicLoop, ...]
 
@@ -237,13 +239,20 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
         server.add(add, pages, *module.DESCRIPTOR.services_by_name.values())
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        ExtAuthzServicer(Authorizer(vault.authenticator, vault.sessions, contract.needs), Origins(settings.public_url)),
+        _ext_authz(vault, contract, settings.public_url),
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )
     server.reflect(contract.services, contract.files)
     server.depends_on(Dependency("postgres", lambda: db.ping(vault.pool)))
     return server
+
+
+def _ext_authz(vault: Vault, contract: EdgeContract, public_url: str) -> ExtAuthzServicer:
+    sign_in = vault.sign_in
+    agents = AgentAccess(sign_in.agents if sign_in else None, vault.passes)
+    authorizer = Authorizer(vault.authenticator, vault.sessions, agents, contract.needs)
+    return ExtAuthzServicer(authorizer, Origins(public_url), sign_in.resource.challenge if sign_in else "")
 
 
 def _vault(at: Resources, registration: KeyRegistration) -> Vault:
@@ -263,6 +272,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     prober = Prober(at.pool, Examiner(lender, at.issuers, apps, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
+    passes = Passes(at.pool, at.ring, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     connector, mailboxes = _connecting(at, cipher, apps)
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     disconnects = PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round, idle_factor=_IDLE_FACTOR)
@@ -286,6 +296,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         authenticator=authenticator,
         sessions=sessions,
         sign_in=configured_sign_in(at.settings, at.pool, sessions, at.clock),
+        passes=passes,
         changes_head=changes_head,
         loops=(
             *_token_loops(at, refresher),

@@ -59,6 +59,16 @@ class SignInSettings(EnvironmentSettings):
         description="Rights of groups, separated by commas: `GROUP=ROLE` or `GROUP=ROLE:ABILITY+ABILITY`, `*` for all"
         " abilities. A person without any of these groups is refused.",
     )
+    sign_in_audience: str = Field(
+        "",
+        max_length=500,
+        description="Audience that access tokens of agents at `/mcp` must name; never the client id. Empty: the address"
+        " of `/mcp`.",
+    )
+    sign_in_agent_scopes: CommaSeparated = Field(
+        (),
+        description="Scopes that hosts of agents ask that provider for, separated by commas. Empty: their own choice.",
+    )
 
 
 class VaultSettings(KeySettings, SignInSettings, MeshSettings):

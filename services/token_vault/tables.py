@@ -200,6 +200,8 @@ people = sa.Table(
     metadata,
     sa.Column("person", sa.LargeBinary, primary_key=True),  # digest of issuer and subject
     sa.Column("api_key_id", _Id, sa.ForeignKey("vault.api_keys.api_key_id"), nullable=False),
+    sa.Column("proven_at", _Time, nullable=False, server_default=sa.text("'1970-01-01 00:00:00+00'::timestamptz")),
+    sa.Column("is_refused", sa.Boolean, nullable=False, server_default=sa.false()),  # by the newest proof
     sa.Index("people_key", "api_key_id", unique=True),
 )
 

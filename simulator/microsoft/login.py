@@ -30,6 +30,14 @@ class Login:
             "/{tenant}/.well-known/openid-configuration",
         ):
             operations.add("ms.discovery", "GET", tenant_path, self.discovery, is_api=False)
+        # RFC 8414 puts its path before the issuer's; clients that look there first find nothing.
+        operations.add(
+            "ms.discovery",
+            "GET",
+            "/.well-known/{document}/{tenant}/v2.0",
+            lambda _call: Reply(404, {"error": "not_found"}),
+            is_api=False,
+        )
         operations.add(
             "ms.keys", "GET", "/{tenant}/discovery/v2.0/keys", lambda _call: Reply(200, self._keys.jwks()), is_api=False
         )

@@ -19,6 +19,8 @@ from simulator.tokens import Code, Grant, Refresh, opaque
 _MOST_GROUPS = 200
 _OIDC = ("openid", "profile", "email", "offline_access")
 _GRAPH = "https://graph.microsoft.com/"
+_OWN_API = "api://"
+"""The beginning of the scopes of an API that the organisation has registered itself: `api://<client id>/<name>`."""
 
 
 class TokenEndpoint:
@@ -166,6 +168,9 @@ class TokenEndpoint:
         return {"token_type": "Bearer", "expires_in": self._world.knobs.access_token_seconds, "access_token": text}
 
     def _access(self, account: Account, client_id: str, scopes: tuple[str, ...]) -> str:
+        own = [scope.removeprefix(_OWN_API) for scope in scopes if scope.startswith(_OWN_API)]
+        if own:
+            return self._own_api(account, client_id, own)
         short = frozenset(_short(scope) for scope in scopes)
         expires_at = self._world.clock.seconds() + self._world.knobs.access_token_seconds
         claims = {
@@ -181,11 +186,32 @@ class TokenEndpoint:
         text = ".".join((_b64({"typ": "JWT", "alg": "RS256"}), _b64(claims), secrets.token_urlsafe(256)))
         return self._tokens.add_access(text, Grant(account, client_id, short, expires_at, account.directory))
 
+    def _own_api(self, account: Account, client_id: str, scopes: list[str]) -> str:
+        """Return a token of version 2.0 for the organisation's own API, which anybody can verify."""
+        audience = scopes[0].partition("/")[0]
+        claims = self._claims(account, client_id) | {
+            "aud": audience,
+            "azp": client_id,
+            "azpacr": "0",
+            "scp": " ".join(scope.partition("/")[2] for scope in scopes),
+            "sub": hashlib.sha256(f"{account.id}{audience}".encode()).hexdigest()[:43],
+        }
+        return self._keys.sign(claims)
+
     def _refresh(self, account: Account, client_id: str, scopes: tuple[str, ...]) -> str:
         refresh = Refresh(account, client_id, scopes, self._world.clock.seconds())
         return self._tokens.add_refresh(opaque("1.AXkA", 600), refresh, self._world.knobs.ms_max_app_tokens)
 
     def _id_token(self, account: Account, client_id: str, scopes: tuple[str, ...], nonce: str) -> str:
+        claims = self._claims(account, client_id)
+        if "email" in scopes:
+            claims["email"] = account.address
+        if nonce:
+            claims["nonce"] = nonce
+        return self._keys.sign(claims)
+
+    def _claims(self, account: Account, client_id: str) -> dict[str, Any]:
+        """Return the claims that id tokens and access tokens of version 2.0 share."""
         now = int(self._world.clock.seconds())
         claims: dict[str, Any] = {
             "aud": client_id,
@@ -201,16 +227,12 @@ class TokenEndpoint:
             "uti": secrets.token_urlsafe(16),
             "ver": "2.0",
         }
-        if "email" in scopes:
-            claims["email"] = account.address
-        if nonce:
-            claims["nonce"] = nonce
         # An app whose registration asks for groups; more than 200 are left out, and a claim says so.
         if len(account.groups) > _MOST_GROUPS:
             claims |= {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "groups"}}}
         elif account.groups:
             claims["groups"] = list(account.groups)
-        return self._keys.sign(claims)
+        return claims
 
     def _refuse(self, error: str, number: int, detail: str = "", *, status: int = 400, suberror: str = "") -> ApiError:
         return aadsts(error, number, self._world.clock.now(), detail, status=status, suberror=suberror)

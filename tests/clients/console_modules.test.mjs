@@ -79,3 +79,27 @@ test("a failed call begins no further one", async () => {
   await assert.rejects(failing, /refused/);
   assert.equal(begun, 2);
 });
+
+const { NO_ACCESS, accessOf } = await load("access.ts");
+
+test("the parts of an endpoint's access belong together, as on the command line", () => {
+  const faults = [
+    { certificate: "pem" }, { key: "pem" }, { tokenUrl: "https://id.example" }, { clientId: "a" }, { clientSecret: "s" }, { scope: "x" },
+    { tokenUrl: "https://id.example", clientId: "a" }, { tokenUrl: "https://id.example", clientId: "a", clientSecret: "  " },
+  ].map((given) => accessOf({ ...NO_ACCESS, ...given }));
+
+  assert.ok(faults.every(({ fault, parts }) => /belong together/.test(fault) && Object.keys(parts).length === 0));
+  assert.deepEqual(accessOf(NO_ACCESS), { parts: {}, fault: "" });
+});
+
+test("a certificate's bytes stay as they are, and the space around a secret is none of it", () => {
+  const { parts, fault } = accessOf({
+    certificate: " pem\n", key: "key\n", tokenUrl: " https://id.example ", clientId: "a ", clientSecret: "s\n", scope: "",
+  });
+
+  assert.equal(fault, "");
+  assert.deepEqual(parts, {
+    clientCertificate: { certificate: " pem\n", key: "key\n" },
+    clientCredentials: { tokenUrl: "https://id.example", clientId: "a", clientSecret: "s", scope: "" },
+  });
+});

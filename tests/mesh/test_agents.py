@@ -22,6 +22,7 @@ READING = {
     "list_accounts",
     "list_dead_letters",
     "list_events",
+    "search_mail",
     "search_messages",
 }
 # The first discovers the newest version; the second shakes hands as of 2025.
@@ -150,9 +151,11 @@ async def test_strangers_foreign_pages_and_other_methods_are_refused(mesh: Mesh,
         foreign = await http.post("/mcp", json=body, headers=known | {"origin": "https://evil.example"})
         stream = await http.get("/mcp", headers=known)
         large = await http.post("/mcp", content=b" " * (1024 * 1024 + 1), headers=known)
+        metadata = await http.get("/.well-known/oauth-protected-resource/mcp")
 
     assert (stranger.status_code, stranger.headers["www-authenticate"]) == (401, "Bearer")
     assert stranger.json()["details"][0]["reason"] == "API_KEY_INVALID"
     assert foreign.status_code == 403
     assert (stream.status_code, stream.headers["allow"]) == (405, "POST")
     assert large.status_code == 413
+    assert (metadata.status_code, metadata.json()["details"][0]["reason"]) == (404, "AGENT_SIGN_IN_NOT_OFFERED")

@@ -33,7 +33,7 @@ ENVIRONMENT = {
     "MAILMESH_DELIVERY_RETRY_SECONDS": ",".join(["1"] * 500),
     "MAILMESH_DELIVERY_FAILING_PAUSE_SECONDS": "2",
 }
-KINDS = ("mail.*", "send.*", "tenant.*")
+KINDS = ("mail.*", "send.*", "tenant.*", "calendar.*")
 TIMEOUT_SECONDS = 1
 CALL_SECONDS = 5.0
 ARRIVED_SECONDS = 180.0
@@ -228,7 +228,10 @@ def webhook_faults(taken: Sequence[str], places: Mapping[str, tuple[str, int]]) 
 
 def _identity(event: Any) -> tuple[str, str]:
     content = getattr(event, event.WhichOneof("kind"))
-    one = getattr(content, "message_id", "") or getattr(content, "send_id", "")
+    names = ("message_id", "send_id", "calendar_event_id")
+    one = next((found for name in names if (found := getattr(content, name, ""))), "")
+    if not one and event.WhichOneof("kind") == "calendar_event":
+        one = content.calendar.calendar_id
     return content.event_id, f"{event.WhichOneof('kind')} {content.tenant_id} {one}"
 
 

@@ -42,6 +42,7 @@ _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
         "303": ("On to the console, with the cookie of a session.", None),
         "400": ("A page that says why the person is not signed in.", "text/html"),
     },
+    "GetProtectedResource": {"200": ("The metadata of RFC 9728.", "application/json")},
     "ShowAuthorizationResult": {"200": ("A page that says how it went.", "text/html")},
     "ReceiveGraphNotifications": {
         "200": ("The validation token, decoded.", "text/plain"),

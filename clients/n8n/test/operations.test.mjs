@@ -29,8 +29,10 @@ for (const [name, operation] of EVERY) {
     const found = contract[`${operation.method} ${operation.path}`];
     assert.ok(found, `${operation.method} ${operation.path}`);
     for (const field of operation.fields.filter(({ to }) => to !== "binary")) {
-      const path = field.as ?? field.name;
-      assert.ok(found[field.to].includes(path), `${field.to} ${path} of ${found[field.to]}`);
+      const place = field.to === "file" ? "body" : field.to;
+      for (const path of [field.as ?? field.name, ...Object.values(field.facts ?? {})]) {
+        assert.ok(found[place].includes(path), `${place} ${path} of ${found[place]}`);
+      }
     }
     const part = operation.list ?? operation.answer;
     if (part) assert.ok(found.answer.includes(part), part);
@@ -162,6 +164,39 @@ test("binary fields are uploaded in parts and attached", async () => {
   assert.equal(calls[0].body.sizeBytes, content.length);
   assert.deepEqual(calls[2].body.attachments, [{ uploadId: "u1" }]);
   assert.deepEqual(calls[2].body.mail.to, [{ address: "a@b.test" }, { address: "c@d.test" }]);
+});
+
+test("a file becomes a part of the body, with its facts where the call takes them", async () => {
+  const content = Buffer.from([0, 255, 1]);
+  const helpers = { assertBinaryData: () => ({ fileName: "a.pdf", mimeType: "application/pdf" }), getBinaryDataBuffer: async () => content };
+  const document = await run("primitive", "document", { fileField: "data" }, () => ({ text: "x" }), { helpers });
+  const mail = await run("primitive", "mail", { fileField: "data" }, () => ({}), { helpers });
+
+  assert.deepEqual(document.calls[0].body, { content: "AP8B", fileName: "a.pdf", contentType: "application/pdf" });
+  assert.deepEqual(document.items[0].json, { text: "x" });
+  assert.deepEqual(mail.calls[0].body, { content: "AP8B" });
+});
+
+test("JSON of the form and objects of expressions are the same, and other text is refused before any call", async () => {
+  const schema = { type: "object", properties: { due: { type: "string", format: "date" } } };
+  const forms = [JSON.stringify(schema), schema];
+  const bodies = await Promise.all(forms.map(async (one) => (await run("primitive", "fields", { text: "x", schema: one })).calls[0].body));
+
+  assert.deepEqual(bodies, [{ text: "x", schema }, { text: "x", schema }]);
+  await assert.rejects(run("primitive", "fields", { text: "x", schema: "{" }), /"Schema" has no JSON/);
+});
+
+test("stored mail is searched by words and times, over pages", async () => {
+  const answer = ({ body }) => ({ hits: [{ messageId: "m1" }], nextPageToken: body.pageToken ? "" : "a" });
+  const { items, calls } = await run("message", "searchStored", {
+    tenantId: "t1", words: '"two words" -not', author: "example.com", receivedAfter: "2026-11-28T10:00:00Z", limit: 5,
+  }, answer);
+
+  assert.equal(items.length, 2);
+  assert.deepEqual(calls[0].body, {
+    query: '"two words" -not', from: "example.com", receivedAfter: "2026-11-28T10:00:00.000Z", pageSize: 5,
+  });
+  assert.deepEqual(calls[1].body.pageToken, "a");
 });
 
 test("a failure names mailmesh's reason, or becomes an item where the node goes on", async () => {

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { AttemptOutcome, EndpointState, type Endpoint } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { endpoints } from "../api.js";
+import { ChangeAccess } from "../parts/access.js";
 import { Act, Button, Confirm, FilterField, Once, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
 import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
@@ -43,6 +44,7 @@ function Actions({ endpoint }: { endpoint: Endpoint }) {
       <Popup button="Test" title="Send a test event">{(close) => <Test id={endpointId} close={close} />}</Popup>
       {isRunning ? <Act name="Pause" call={() => endpoints.pauseEndpoint({ endpointId })} /> : <Act name="Resume" call={() => endpoints.resumeEndpoint({ endpointId })} />}
       <Popup button="Recover" title="Deliver what was given up">{(close) => <Recover id={endpointId} close={close} />}</Popup>
+      <Popup button="Access" title="Access to the receiver">{(close) => <ChangeAccess endpoint={endpoint} close={close} />}</Popup>
       <Popup button="Rotate the key" title="Rotate the signing key">{(close) => <Rotate id={endpointId} close={close} />}</Popup>
       <Confirm button="Delete" title="Delete this endpoint?" call={() => endpoints.deleteEndpoint({ endpointId })} done={() => go(["endpoints"])}>
         <p>Deliveries that wait are dropped, and so is the record of its attempts. Events stay in the stream.</p>

@@ -1,7 +1,9 @@
 // Receivers of webhooks.
 import { useState } from "react";
 import { EndpointState } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
+import { NO_ACCESS, accessOf } from "../access.js";
 import { endpoints } from "../api.js";
+import { AccessFields, Fault } from "../parts/access.js";
 import { Button, Field, FilterField, Once, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
 import { Failed, Outside, Reason, State, Time } from "../parts/show.js";
@@ -40,28 +42,25 @@ function Create({ close }: { close: () => void }) {
   const [url, setUrl] = useState("");
   const [displayName, setName] = useState("");
   const [types, setTypes] = useState("");
-  const [tokenUrl, setTokenUrl] = useState("");
-  const [clientId, setClientId] = useState("");
-  const [clientSecret, setClientSecret] = useState("");
-  const [scope, setScope] = useState("");
+  const [access, setAccess] = useState(NO_ACCESS);
+  const [fault, setFault] = useState("");
   const create = useChange(() => endpoints.createEndpoint({
     url: url.trim(), displayName, filter: { eventTypes: types.split(/[\s,]+/).filter(Boolean) },
-    ...(tokenUrl.trim() && { clientCredentials: { tokenUrl: tokenUrl.trim(), clientId, clientSecret, scope } }),
+    ...accessOf(access).parts,
   }));
+  const add = () => {
+    const found = accessOf(access).fault;
+    setFault(found);
+    if (!found) create.mutate();
+  };
   if (create.data) return <Once label="The signing key" secret={create.data.signingKey} close={close} />;
   return (
-    <form onSubmit={(event) => { event.preventDefault(); create.mutate(); }}>
+    <form onSubmit={(event) => { event.preventDefault(); add(); }}>
       <Field label="Address" value={url} set={setUrl} hint="https://receiver.example.com/hooks" isRequired autoFocus />
       <Field label="Name" value={displayName} set={setName} />
       <Field label="Event types" value={types} set={setTypes} hint="all; or mail.created, send.*" />
-      <Field label="Token endpoint" value={tokenUrl} set={setTokenUrl} hint="none; or https://id.example.com/token" />
-      {tokenUrl.trim() && (
-        <>
-          <Field label="Client ID" value={clientId} set={setClientId} isRequired />
-          <Field label="Client secret" value={clientSecret} set={setClientSecret} type="password" isRequired />
-          <Field label="Scope" value={scope} set={setScope} />
-        </>
-      )}
+      <AccessFields value={access} set={setAccess} />
+      <Fault text={fault} />
       {create.isError && <Failed error={create.error} />}
       <div className="buttons">
         <Button className="plain" onPress={close}>Cancel</Button>

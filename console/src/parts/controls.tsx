@@ -18,6 +18,23 @@ export function Field({ label, value, set, type = "text", hint, isRequired = fal
   );
 }
 
+// A file whose text goes into a form. The page keeps it no longer than the form.
+export function FileField({ label, set, mostBytes }: { label: string; set: (text: string) => void; mostBytes: number }) {
+  const [fault, setFault] = useState("");
+  const read = async (file: File | undefined) => {
+    const isLarge = (file?.size ?? 0) > mostBytes;
+    setFault(isLarge ? `The file is larger than ${mostBytes / 1024} KiB.` : "");
+    set(file && !isLarge ? await file.text() : "");
+  };
+  return (
+    <label className="choice">
+      <span>{label}</span>
+      <input type="file" onChange={(event) => void read(event.target.files?.[0])} />
+      {fault && <span role="alert" className="failed">{fault}</span>}
+    </label>
+  );
+}
+
 export function Choice({ label, value, set, options }: { label: string; value: string; set: (value: string) => void; options: [string, string][] }) {
   return (
     <label className="choice">

@@ -29,11 +29,13 @@ class Needs:
         role: The least role.
         ability: The ability; empty for none.
         is_for_keys_only: Whether a session does not stand for its key.
+        is_tool: Whether a tool of agents calls it.
     """
 
     role: Role
     ability: str = ""
     is_for_keys_only: bool = False
+    is_tool: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ def _without_mesh(file: FileDescriptorProto, used: set[str]) -> FileDescriptorPr
 def _needs(file: FileDescriptorProto) -> dict[str, Needs]:
     return {
         f"/{file.package}.{service.name}/{method.name}": Needs(
-            Role(method.options.Extensions[access_pb2.minimum_role]), method.options.Extensions[access_pb2.ability]
+            Role(method.options.Extensions[access_pb2.minimum_role]),
+            method.options.Extensions[access_pb2.ability],
+            is_tool=len(method.options.Extensions[access_pb2.tools]) > 0,
         )
         for service in file.service
         if service.options.Extensions[access_pb2.door] == access_pb2.DOOR_KEY

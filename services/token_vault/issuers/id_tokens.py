@@ -1,4 +1,4 @@
-"""Verify id tokens: signature by the provider's published keys, issuer, audience, times, nonce.
+"""Verify id tokens, and access tokens that are JWTs: signature by the published keys, issuer, audience, times, nonce.
 
 Neither msal nor Google's library checks all of these, so this module does it for both.
 """
@@ -45,14 +45,13 @@ class PublishedKeys:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._only: jwt.PyJWK | None = None
         self._fetched_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         """Find a key. An unknown id fetches the set again, at most twice a minute."""
-        async with self._lock:
-            age = time.monotonic() - self._fetched_at
-            if age > _KEYS_SECONDS or (key_id not in self._keys and age > _AGAIN_SECONDS):
-                await self._fetch()
+        age = time.monotonic() - self._fetched_at
+        if age > _KEYS_SECONDS or (key_id not in self._keys and age > _AGAIN_SECONDS):
+            await self._fetched()
         return self._keys.get(key_id)
 
     async def only_key(self) -> jwt.PyJWK | None:
@@ -60,10 +59,21 @@ class PublishedKeys:
 
         Such a token cannot tell that the key was replaced, so each call fetches the set again, at most twice a minute.
         """
-        async with self._lock:
-            if time.monotonic() - self._fetched_at > _AGAIN_SECONDS:
-                await self._fetch()
+        if time.monotonic() - self._fetched_at > _AGAIN_SECONDS:
+            await self._fetched()
         return self._only
+
+    async def _fetched(self) -> None:
+        """Wait for one fetch together with all other callers. A caller that gives up leaves it to the others."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch())
+            self._fetching.add_done_callback(self._ended)
+        await asyncio.shield(self._fetching)
+
+    def _ended(self, fetching: "asyncio.Task[None]") -> None:
+        self._fetching = None
+        if not fetching.cancelled():
+            fetching.exception()  # Reading it keeps asyncio from warning when each caller has given up.
 
     async def _fetch(self) -> None:
         answer = await self._api.get(await self._url())
@@ -78,23 +88,23 @@ class PublishedKeys:
 
 @dataclass(frozen=True)
 class Expected:
-    """The required claims of an id token.
+    """The required claims of a token.
 
     Args:
-        audience: Our client id.
+        audience: Our client id; of an access token, the resource.
         is_issuer: Tells whether the claims name a valid issuer.
-        nonce: The nonce of the authorization request.
+        nonce: The nonce of the authorization request; None for an access token, which has none.
         required: Required claims beside the usual ones.
     """
 
     audience: str
     is_issuer: Callable[[Mapping[str, Any]], bool]
-    nonce: str = field(repr=False)
+    nonce: str | None = field(repr=False)
     required: tuple[str, ...] = ()
 
 
-async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected, provider: str) -> Mapping[str, Any]:
-    """Verify an id token.
+async def verified_claims(keys: PublishedKeys, token: str, expected: Expected, provider: str) -> Mapping[str, Any]:
+    """Verify a token.
 
     Returns:
         Its claims.
@@ -105,12 +115,12 @@ async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected
         ProviderUnavailable: The provider's keys could not be fetched.
     """
     try:
-        header = jwt.get_unverified_header(id_token)
+        header = jwt.get_unverified_header(token)
         key = await (keys.key(str(header["kid"])) if "kid" in header else keys.only_key())
         if key is None:
             raise unproven(provider, "key_id")
         claims: dict[str, Any] = jwt.decode(
-            id_token,
+            token,
             key,
             algorithms=list(_ALGORITHMS),
             audience=expected.audience,
@@ -121,7 +131,7 @@ async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected
         raise unproven(provider, _check_of(exc)) from exc
     if not expected.is_issuer(claims):
         raise unproven(provider, "issuer")
-    if claims.get("nonce") != expected.nonce:
+    if expected.nonce is not None and claims.get("nonce") != expected.nonce:
         raise unproven(provider, "nonce")
     return claims
 

@@ -30,6 +30,7 @@ from services.meshkit.status import to_status
 from services.token_vault.api_access.authorize import Allowed, Authorizer, Presented
 from services.token_vault.api_access.edge_contract import AGENTS_PATH
 from services.token_vault.api_access.origin import Origins
+from services.token_vault.errors import AccessTokenInvalid
 from services.token_vault.servicers.cookies import SESSION_COOKIE, read_cookies
 
 _Context = grpc.aio.ServicerContext
@@ -52,11 +53,13 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
     Args:
         authorizer: Authorizes requests.
         origins: Tell our own pages from others.
+        challenge: The parameters of `WWW-Authenticate` at `/mcp`, which lead to the sign-in; empty for none.
     """
 
-    def __init__(self, authorizer: Authorizer, origins: Origins) -> None:
+    def __init__(self, authorizer: Authorizer, origins: Origins, challenge: str = "") -> None:
         self._authorizer = authorizer
         self._origins = origins
+        self._challenge = challenge
 
     @override
     async def Check(self, request: pb.CheckRequest, context: "_Context[Any, Any]") -> pb.CheckResponse:
@@ -65,7 +68,9 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
         try:
             allowed = await self._authorizer.authorize(method, self._presented(http))
         except MeshError as exc:
-            return _denied(exc, is_rest=_REST_MARK in http.headers or method == AGENTS_PATH)
+            if method == AGENTS_PATH:
+                return _denied(exc, is_rest=True, challenge=self._challenge)
+            return _denied(exc, is_rest=_REST_MARK in http.headers)
         return _allowed(allowed)
 
     def _presented(self, http: attribute_context_pb2.AttributeContext.HttpRequest) -> Presented:
@@ -84,21 +89,26 @@ def _allowed(allowed: Allowed) -> pb.CheckResponse:
         (TENANTS_HEADER, allowed.tenants),
         (ABILITIES_HEADER, allowed.abilities),
         *([(SESSION_HEADER, allowed.session_id)] if allowed.session_id else []),
+        *([("authorization", f"Bearer {allowed.handed_on.reveal()}")] if allowed.handed_on else []),
     ):
         response.ok_response.headers.append(_header(name, value))
     return response
 
 
-def _denied(error: MeshError, *, is_rest: bool) -> pb.CheckResponse:
+def _denied(error: MeshError, *, is_rest: bool, challenge: str = "") -> pb.CheckResponse:
     status = to_status(error)
     http_status = _HTTP_STATUS.get(error.code, _UNAVAILABLE)
     response = pb.CheckResponse(status=status_pb2.Status(code=status.code, message=status.message))
     denied = response.denied_response
     denied.status.code = http_status_pb2.StatusCode.ValueType(http_status)
     if is_rest:
+        response.dynamic_metadata["named"] = True  # or the edge would give a failure above 499 words of its own
         denied.headers.append(_header("content-type", "application/json"))
         if http_status == _HTTP_STATUS["UNAUTHENTICATED"]:
-            denied.headers.append(_header("www-authenticate", "Bearer"))
+            # RFC 6750, section 3: no error code for a request without a token.
+            fault = ('error="invalid_token"',) if error.reason == AccessTokenInvalid.reason else ()
+            parts = ", ".join((*fault, *((challenge,) if challenge else ())))
+            denied.headers.append(_header("www-authenticate", f"Bearer {parts}".rstrip()))
         denied.body = json_format.MessageToJson(status, indent=None)
     else:
         for name, value in _trailers(status).items():

@@ -1,4 +1,4 @@
-"""SignInService: the offer, and the browser's two steps."""
+"""SignInService: the offer, the browser's two steps, and the metadata for agents' hosts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from mailmesh.vault.v1.sign_in_service_pb2_grpc import SignInServiceServicer
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.accounts import result_pages
-from services.token_vault.errors import ConsentDenied, FlowStateInvalid, SignInNotOffered
+from services.token_vault.errors import AgentSignInNotOffered, ConsentDenied, FlowStateInvalid, SignInNotOffered
 from services.token_vault.servicers.cookies import SESSION_COOKIE, presented_cookies
 from services.token_vault.servicers.sessions import session_cookie
 from services.token_vault.sign_in import pages
@@ -70,6 +70,17 @@ class SignInServicer(SignInServiceServicer):
         # 303 to a page that needs no cookie: a browser that comes from another site sends no Strict cookie on its way.
         await _redirect(context, "303", f"{self._public_url}{_CONSOLE}", _cookie(None), session_cookie(row, secret))
         return pb.CompleteSignInResponse(page=_empty())
+
+    @override
+    async def GetProtectedResource(
+        self, request: pb.GetProtectedResourceRequest, context: "_Context[Any, Any]"
+    ) -> pb.GetProtectedResourceResponse:
+        if self._sign_in is None:
+            raise AgentSignInNotOffered
+        document = self._sign_in.resource.document()
+        return pb.GetProtectedResourceResponse(
+            document=httpbody_pb2.HttpBody(content_type="application/json", data=document)
+        )
 
     async def _complete(
         self, request: pb.CompleteSignInRequest, cookies: Mapping[str, str]

@@ -1,13 +1,16 @@
 """The sign-in that the settings configure."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.token_vault.api_access.sessions import Sessions
 from services.token_vault.issuers.http import ProviderApi, trust
 from services.token_vault.settings import VaultSettings
+from services.token_vault.sign_in.agents import AgentTokens
 from services.token_vault.sign_in.people import People
+from services.token_vault.sign_in.protected_resource import ProtectedResource
 from services.token_vault.sign_in.provider import NAME, IdentityProvider, Registration
 from services.token_vault.sign_in.rights import GroupRights, require_complete
 
@@ -23,12 +26,16 @@ class SignIn:
         people: Signs people in.
         name: The provider's name for people.
         issuer: The provider's issuer.
+        agents: Finds the keys of agents' access tokens.
+        resource: The metadata of `/mcp`.
     """
 
     provider: IdentityProvider
     people: People
     name: str
     issuer: str
+    agents: AgentTokens
+    resource: ProtectedResource
 
 
 def configured_sign_in(settings: VaultSettings, pool: db.Pool, sessions: Sessions, clock: Clock) -> SignIn | None:
@@ -51,4 +58,8 @@ def configured_sign_in(settings: VaultSettings, pool: db.Pool, sessions: Session
     )
     api = ProviderApi(NAME, trust(settings.provider_ca), settings.provider_timeout_seconds)
     people = People(pool, sessions, GroupRights.read(settings.sign_in_groups), clock)
-    return SignIn(IdentityProvider(registration, api), people, settings.sign_in_name, registration.issuer)
+    provider = IdentityProvider(registration, api)
+    resource = ProtectedResource(settings.public_url, registration.issuer, settings.sign_in_agent_scopes)
+    kept = timedelta(seconds=settings.api_key_cache_seconds)
+    agents = AgentTokens(provider, people, settings.sign_in_audience or resource.url, clock, kept)
+    return SignIn(provider, people, settings.sign_in_name, registration.issuer, agents, resource)

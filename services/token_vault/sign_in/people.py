@@ -1,7 +1,7 @@
-"""Give a person who has signed in a session, with the rights of their groups.
+"""Give a person who has signed in a session, and their agents a key, with the rights of their groups.
 
 A key without a known secret stands for each person, so that roles, abilities, limits, audit log and revoking work as
-for every key. Its rights are those of the latest sign-in.
+for every key. Its rights are those of the newest token: an older one does not bring back the rights of then.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 from services.token_vault.api_access.api_keys import NewKey, made_key
 from services.token_vault.api_access.sessions import Sessions
-from services.token_vault.errors import SignInNotAllowed
+from services.token_vault.errors import AccessTokenInvalid, SignInNotAllowed
 from services.token_vault.sign_in.provider import Person
 from services.token_vault.sign_in.rights import GroupRights, Rights
 from services.token_vault.store import api_keys, audit, people, sessions
@@ -57,19 +57,49 @@ class People:
         rights = self._rights.of(person.groups)
         if rights is None:
             await self._refuse(person)
-            raise SignInNotAllowed(metadata={"detail": "too_many_groups" if person.has_too_many_groups else "groups"})
-        now, digest = self._clock.now(), _digest(person)
+            raise _not_allowed(person)
+        now = self._clock.now()
         async with db.transaction(self._pool) as connection:
-            before = await people.lock_person(connection, digest)
-            key = await api_keys.get_api_key(connection, before) if before else None
-            if key is None or not key.is_good(now):
-                key = await self._insert(connection, person, rights, now)
-                await people.put_person(connection, digest, key.api_key_id)
-            else:
-                key = await self._grant(connection, key, person, rights, now)
+            known = await people.lock_person(connection, _digest(person))
+            key = await api_keys.get_api_key(connection, known.api_key_id) if known else None
+            key = await self._prove(connection, key, person, rights, now)
             row, secret = await self._sessions.open(connection, key, presented, now)
         logger.info("person signed in", api_key_id=key.api_key_id)
         return row, secret
+
+    async def key_of(self, person: Person) -> ApiKeyRow:
+        """Return the good key that stands for a person whose agent presents an access token. Safe to call again.
+
+        Raises:
+            AccessTokenInvalid: The person's key was revoked after the token was issued.
+            SignInNotAllowed: No group of the person has rights, or a newer token says so.
+        """
+        now = self._clock.now()
+        async with db.transaction(self._pool) as connection:
+            known = await people.lock_person(connection, _digest(person))
+            key = await api_keys.get_api_key(connection, known.api_key_id) if known else None
+            if key is not None and key.revoked_at is not None and person.issued_at <= key.revoked_at:
+                raise AccessTokenInvalid(metadata={"detail": "revoked"})
+            if known is not None and key is not None and key.is_good(now) and person.issued_at < known.proven_at:
+                if known.is_refused:
+                    raise _not_allowed(person)
+                return key
+            rights = self._rights.of(person.groups)
+            if rights is not None:
+                return await self._prove(connection, key, person, rights, now)
+        await self._refuse(person)
+        raise _not_allowed(person)
+
+    async def _prove(
+        self, connection: db.Connection, key: ApiKeyRow | None, person: Person, rights: Rights, now: datetime
+    ) -> ApiKeyRow:
+        """Give the person's key the rights of a token; without a good one, make another."""
+        if key is None or not key.is_good(now):
+            key = await self._insert(connection, person, rights, now)
+        else:
+            key = await self._grant(connection, key, person, rights, now)
+        await people.put_person(connection, _digest(person), key.api_key_id, person.issued_at)
+        return key
 
     async def _insert(self, connection: db.Connection, person: Person, rights: Rights, now: datetime) -> ApiKeyRow:
         wanted = NewKey(_name(person), rights.role, frozenset(), None, abilities=rights.abilities)
@@ -88,17 +118,24 @@ class People:
         return granted
 
     async def _refuse(self, person: Person) -> None:
-        """End the sessions of a person who has lost all groups."""
+        """Record that a person has lost all groups, and end their sessions."""
         async with db.transaction(self._pool) as connection:
-            key = await people.lock_person(connection, _digest(person))
-            if key is not None and await sessions.end_sessions_of(connection, key):
-                facts = {"api_key_id": key, "session_id": "all"}
+            known = await people.lock_person(connection, _digest(person))
+            if known is None:
+                return
+            await people.refuse_person(connection, _digest(person), person.issued_at)
+            if await sessions.end_sessions_of(connection, known.api_key_id):
+                facts = {"api_key_id": known.api_key_id, "session_id": "all"}
                 await audit.append(connection, audit.Entry(ACTOR, "session.end", self._clock.now(), detail=facts))
 
 
 def _digest(person: Person) -> bytes:
     """Return the digest of the person's id; the issuer's length keeps two pairs apart that read alike."""
     return hashlib.sha256(f"{len(person.issuer)} {person.issuer} {person.subject}".encode()).digest()
+
+
+def _not_allowed(person: Person) -> SignInNotAllowed:
+    return SignInNotAllowed(metadata={"detail": "too_many_groups" if person.has_too_many_groups else "groups"})
 
 
 def _name(person: Person) -> str:

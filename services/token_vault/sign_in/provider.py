@@ -1,9 +1,10 @@
-"""The identity provider: discovery, the address of its sign-in page, the exchange of a code, and the id token."""
+"""The identity provider: discovery, its sign-in page, the exchange of a code, the id token, and access tokens."""
 
 import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from oauthlib.oauth2 import WebApplicationClient
@@ -27,13 +28,14 @@ _CLAIM_NAMES = "_claim_names"
 
 @dataclass(frozen=True)
 class Person:
-    """A person who has signed in.
+    """A person, as a token proves.
 
     Args:
         issuer: The provider's issuer.
         subject: The person's id there, which never changes.
         name: The person's address or name, for people.
         groups: The person's groups.
+        issued_at: The time of the token.
         has_too_many_groups: Whether the provider left the groups out because they are too many.
     """
 
@@ -41,6 +43,7 @@ class Person:
     subject: str
     name: str
     groups: tuple[str, ...]
+    issued_at: datetime
     has_too_many_groups: bool = False
 
 
@@ -118,6 +121,23 @@ class IdentityProvider:
         )
         return self._read(await verified_claims(self._keys, id_token, expected, NAME))
 
+    async def bearer(self, access_token: str, audience: str) -> Person:
+        """Read the person from a verified access token, which must be a JWT (RFC 9068, section 2).
+
+        The header `typ` is not checked, since widespread providers do not set it. An id token of ours has another
+        audience: the settings see to that.
+
+        Args:
+            access_token: The token.
+            audience: The audience that it must name.
+
+        Raises:
+            IdentityUnproven: The token fails a check.
+            ProviderUnavailable, ProviderThrottled: The provider's keys could not be fetched.
+        """
+        expected = Expected(audience, is_issuer=lambda claims: claims.get("iss") == self._at.issuer, nonce=None)
+        return self._read(await verified_claims(self._keys, access_token, expected, NAME))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()
@@ -154,6 +174,7 @@ class IdentityProvider:
             subject=subject,
             name=_name(claims) or "a person without a name",
             groups=tuple(group for group in listed[:_MOST_GROUPS] if isinstance(group, str)),
+            issued_at=_time(claims["iat"]),
             # Microsoft's form for a person with more groups than a token may have.
             has_too_many_groups=isinstance(names, dict) and self._at.groups_claim in names,
         )
@@ -181,6 +202,13 @@ class IdentityProvider:
             if not str(answer.document.get(name, "")).startswith("https://"):
                 raise InstallationMisconfigured(metadata={"provider": NAME, "detail": name})
         return answer.document
+
+
+def _time(seconds: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise unproven(NAME, "time") from exc
 
 
 def _name(claims: Mapping[str, Any]) -> str:

@@ -78,10 +78,10 @@ def _fault(text: str) -> SettingsError:
 
 
 def require_complete(settings: SignInSettings, public_url: str) -> None:
-    """Check that all settings of a sign-in are there.
+    """Check that all settings of a sign-in are there, and that no id token can pass for an access token.
 
     Raises:
-        SettingsError: Some are missing; each is named.
+        SettingsError: Some are missing, or do not agree; each is named.
     """
     needed = {
         f"{_PREFIX}_CLIENT_ID": settings.sign_in_client_id,
@@ -92,3 +92,7 @@ def require_complete(settings: SignInSettings, public_url: str) -> None:
     missing = [f"{name} is not set, and {_PREFIX}_ISSUER needs it." for name, value in needed.items() if not value]
     if missing:
         raise SettingsError(missing)
+    if settings.sign_in_audience == settings.sign_in_client_id:
+        raise SettingsError(
+            [f"{_PREFIX}_AUDIENCE is the client id, which is the audience of id tokens: register agents apart."]
+        )

@@ -1,30 +1,58 @@
 """The keys that stand for people who sign in at an identity provider. A person is stored as a digest."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from services.meshkit.db import Connection, affected
+
+
+@dataclass(frozen=True)
+class PersonRow:
+    """The newest proof of a person.
+
+    Args:
+        api_key_id: The key that stands for the person.
+        proven_at: The time of the token that proved the person last.
+        is_refused: Whether that token had no group with rights.
+    """
+
+    api_key_id: str
+    proven_at: datetime
+    is_refused: bool
+
 
 # Two browsers of one person that sign in for the first time at once make one key.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vault.people ' || encode($1::bytea, 'hex'), 0))"
-_FIND = "SELECT api_key_id::text FROM vault.people WHERE person = $1"
+_FIND = "SELECT api_key_id::text AS api_key_id, proven_at, is_refused FROM vault.people WHERE person = $1"
 _PUT = """
-INSERT INTO vault.people (person, api_key_id) VALUES ($1, $2)
-ON CONFLICT (person) DO UPDATE SET api_key_id = EXCLUDED.api_key_id
+INSERT INTO vault.people (person, api_key_id, proven_at) VALUES ($1, $2, $3)
+ON CONFLICT (person) DO UPDATE
+SET api_key_id = EXCLUDED.api_key_id, proven_at = EXCLUDED.proven_at, is_refused = false
+WHERE (people.api_key_id, people.proven_at, people.is_refused) IS DISTINCT FROM
+  (EXCLUDED.api_key_id, EXCLUDED.proven_at, false)
 """
+_REFUSE = "UPDATE vault.people SET proven_at = $2, is_refused = true WHERE person = $1"
 _GRANT = """
 UPDATE vault.api_keys SET display_name = $2, role = $3, abilities = $4
 WHERE api_key_id = $1 AND (display_name, role, abilities) IS DISTINCT FROM ($2, $3, $4)
 """
 
 
-async def lock_person(connection: Connection, person: bytes) -> str | None:
-    """Lock a person until the transaction ends, and return the id of their key, if they have one."""
+async def lock_person(connection: Connection, person: bytes) -> PersonRow | None:
+    """Lock a person until the transaction ends, and return their newest proof, if there is one."""
     await connection.execute(_LOCK, person)
-    found: str | None = await connection.fetchval(_FIND, person)
-    return found
+    found = await connection.fetchrow(_FIND, person)
+    return None if found is None else PersonRow(**found)
 
 
-async def put_person(connection: Connection, person: bytes, api_key_id: str) -> None:
-    """Let a key stand for a person, in place of an earlier one."""
-    await connection.execute(_PUT, person, api_key_id)
+async def put_person(connection: Connection, person: bytes, api_key_id: str, proven_at: datetime) -> None:
+    """Let a key stand for a person, in place of an earlier one, and record the proof."""
+    await connection.execute(_PUT, person, api_key_id, proven_at)
+
+
+async def refuse_person(connection: Connection, person: bytes, proven_at: datetime) -> None:
+    """Record that the newest proof of a known person has no group with rights."""
+    await connection.execute(_REFUSE, person, proven_at)
 
 
 async def grant(connection: Connection, api_key_id: str, name: str, role: str, abilities: tuple[str, ...]) -> bool:

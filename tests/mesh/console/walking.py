@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import asyncpg
 from mailmesh.ingest.v1 import inbox_item_pb2 as items
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.ingest.store.items import Kind
+from tests.factories.receivers import Authority
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 
@@ -75,6 +77,7 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
         "long": _long(mesh),
         "hostile": HOSTILE,
         "receiver": "https://receiver.example.com/hooks",
+        "identity": _identity(),
     }
 
 
@@ -114,6 +117,14 @@ def _long(mesh: Mesh) -> dict[str, Any]:
     subscribe(mesh, tenant)
     mesh.simulator.generate(address, LONG)
     return {"tenant": tenant, "mails": LONG}
+
+
+def _identity() -> dict[str, str]:
+    """Issue a client certificate for an endpoint, its key, and the key of another one."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+    (certificate, key), (_, other) = (authority.issue(name) for name in ("mesh.example", "other.example"))
+    return {"certificate": certificate, "key": key, "other": other}
 
 
 def _sends(mesh: Mesh) -> dict[str, str]:

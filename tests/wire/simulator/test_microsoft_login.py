@@ -92,6 +92,21 @@ async def test_the_id_token_is_signed_by_a_published_key_and_names_its_tenant(si
         assert result["id_token_claims"]["oid"] == claims["oid"]
 
 
+async def test_an_own_api_of_the_organisation_gets_tokens_that_it_can_verify(simulator, browser, control):
+    (facts,) = [one for one in await control.accounts("ms365") if one["address"] == ANNA]
+    await control.update_account(ANNA, groups=["support"])
+    api = "7d1f0e5c-2222-4333-8444-555566667777"
+    issued = await control.issue_tokens(ANNA, scopes=f"api://{api}/mail api://{api}/more")
+    base = f"{simulator.microsoft}/{facts['directory']}"
+    keys = jwt.PyJWKSet.from_dict((await browser.get(f"{base}/discovery/v2.0/keys")).json())
+    key = keys[jwt.get_unverified_header(issued["access_token"])["kid"]]
+
+    claims = jwt.decode(issued["access_token"], key, algorithms=["RS256"], audience=api, issuer=f"{base}/v2.0")
+
+    assert ("mail more", ["support"], facts["id"]) == (claims["scp"], claims["groups"], claims["oid"])
+    assert "nonce" not in claims
+
+
 async def test_a_shared_authority_publishes_an_issuer_with_a_placeholder(simulator, browser):
     url = f"{simulator.microsoft}/organizations/v2.0/.well-known/openid-configuration"
     assert f"{simulator.microsoft}/{{tenantid}}/v2.0" == (await browser.get(url)).json()["issuer"]

@@ -7,7 +7,7 @@ import { allPages, bytes, call, type Call } from '../../shared/rest';
 import { operationOf, type Operation } from './operations';
 import { PROPERTIES } from './properties';
 import { requestOf } from './request';
-import { uploadAll } from './uploads';
+import { uploadAll, withFile } from './uploads';
 
 export class Mailmesh implements INodeType {
 	description: INodeTypeDescription = {
@@ -51,7 +51,7 @@ async function perform(node: IExecuteFunctions, item: number): Promise<INodeExec
 		const most = Number(node.getNodeParameter('limit', item));
 		return (await allPages(node, request, operation.list, most)).map((json) => ({ json }));
 	}
-	return [{ json: answerOf(operation, await call(node, await withAttachments(node, item, operation, request))) }];
+	return [{ json: answerOf(operation, await call(node, await withBinaries(node, item, operation, request))) }];
 }
 
 function answerOf(operation: Operation, answer: IDataObject): IDataObject {
@@ -59,7 +59,9 @@ function answerOf(operation: Operation, answer: IDataObject): IDataObject {
 	return operation.answer === 'event' && operation.path.startsWith('/v1/events/') ? flat(part) : part;
 }
 
-async function withAttachments(node: IExecuteFunctions, item: number, operation: Operation, request: Call): Promise<Call> {
+async function withBinaries(node: IExecuteFunctions, item: number, operation: Operation, request: Call): Promise<Call> {
+	const file = operation.fields.find((field) => field.to === 'file');
+	if (file) return withFile(node, item, file, request);
 	if (!operation.fields.some((field) => field.to === 'binary')) return request;
 	const names = listOf(node.getNodeParameter('attachmentFields', item, ''));
 	if (names.length === 0) return request;

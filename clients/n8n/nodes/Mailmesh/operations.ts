@@ -6,7 +6,8 @@ import type { IHttpRequestMethods, INodePropertyOptions, NodePropertyTypes } fro
 export interface Field {
 	name: string;
 	label: string;
-	to: 'path' | 'query' | 'body' | 'binary';
+	/** `binary` uploads fields of the item as attachments; `file` puts one into the body. */
+	to: 'path' | 'query' | 'body' | 'binary' | 'file';
 	as?: string;
 	kind?: 'text' | 'list' | 'addresses' | 'flag' | 'json';
 	type?: NodePropertyTypes;
@@ -17,6 +18,8 @@ export interface Field {
 	gives?: unknown;
 	description?: string;
 	lines?: number;
+	/** The body's names of the facts of a file, where the call takes them. */
+	facts?: { name: string; type: string };
 }
 
 /** An operation: one call, and the part of the answer that becomes items. */
@@ -74,6 +77,7 @@ const CALENDAR = id('calendarId', 'Calendar ID');
 const CONVERSATION = id('conversationId', 'Conversation ID');
 const options = (prefix: string, ...names: string[]): INodePropertyOptions[] =>
 	names.map((name) => ({ name, value: `${prefix}_${name.toUpperCase()}` }));
+const FILE: Field = { name: 'fileField', label: 'Input Binary Field', as: 'content', to: 'file', isRequired: true, default: 'data', description: 'The name of the binary field with the file' };
 const MARKS: Field[] = [
 	{ name: 'isRead', label: 'Read', as: 'change.isRead', to: 'body', type: 'options', default: '', options: [
 		{ name: 'Do Not Change', value: '' }, { name: 'Read', value: 'true' }, { name: 'Unread', value: 'false' }] },
@@ -137,6 +141,21 @@ export const RESOURCES: Resource[] = [
 			{ value: 'search', name: 'Search', action: 'Search the messages of an account', method: 'POST', path: '/v1/tenants/{tenantId}/messages:search', fields: [TENANT,
 				{ name: 'searchText', as: 'query.text', label: 'Text', to: 'body' }, { name: 'searchFrom', as: 'query.from', label: 'From', to: 'body' },
 				{ name: 'searchTo', as: 'query.to', label: 'To', to: 'body' }, { name: 'searchSubject', as: 'query.subject', label: 'Subject', to: 'body' }], list: 'messages' },
+			{ value: 'searchStored', name: 'Search Stored Mail', action: 'Search the stored mail of an account', method: 'POST', path: '/v1/tenants/{tenantId}/mail:search', fields: [TENANT,
+				{ name: 'words', as: 'query', label: 'Words', to: 'body', description: 'Words that a mail must all have: word, wor*, "two words", -word' },
+				{ name: 'author', as: 'from', label: 'From', to: 'body', description: 'An address or a domain' }, { name: 'recipient', as: 'to', label: 'To', to: 'body', description: 'An address or a domain' },
+				{ name: 'receivedAfter', label: 'Received After', to: 'body', type: 'dateTime' }, { name: 'receivedBefore', label: 'Received Before', to: 'body', type: 'dateTime' }], list: 'hits' },
+		],
+	},
+	{
+		value: 'primitive', name: 'Primitive', operations: [
+			{ value: 'classify', name: 'Classify', action: 'Classify a text', method: 'POST', path: '/v1/primitives:classifyMessage', fields: [
+				{ name: 'subject', label: 'Subject', to: 'body' }, { ...TEXT, description: 'The new text of one mail, without the quoted one' },
+				{ name: 'labels', label: 'Labels', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '[{"name": "invoice", "examples": []}, {"name": "complaint", "examples": []}]', description: 'The possible answers, as JSON; three examples each are good' }] },
+			{ value: 'document', name: 'Extract a Document', action: 'Extract the text of a document', method: 'POST', path: '/v1/primitives:extractDocument', fields: [{ ...FILE, facts: { name: 'fileName', type: 'contentType' } }] },
+			{ value: 'fields', name: 'Extract Fields', action: 'Extract fields from a text', method: 'POST', path: '/v1/primitives:extractFields', fields: [{ ...TEXT, isRequired: true },
+				{ name: 'schema', label: 'Schema', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '{"type": "object", "properties": {"amount": {"type": "string", "format": "amount"}}}', description: 'A JSON schema with texts and numbers' }] },
+			{ value: 'mail', name: 'Parse a Mail', action: 'Parse the file of a mail', method: 'POST', path: '/v1/primitives:parseMail', fields: [FILE] },
 		],
 	},
 	{

@@ -1,6 +1,7 @@
 // Fills the call of an operation with the values of its fields.
 
 import type { IDataObject } from 'n8n-workflow';
+import { jsonParse } from 'n8n-workflow';
 
 import { listOf } from '../../shared/fields';
 import type { Call } from '../../shared/rest';
@@ -21,6 +22,13 @@ export class TimeInvalid extends Error {
 	}
 }
 
+/** A field for JSON with other text. */
+export class JsonInvalid extends Error {
+	constructor(label: string) {
+		super(`The field "${label}" has no JSON. Give it an object or a list, or check its expression.`);
+	}
+}
+
 /** A field for an id with text that has no form in a path, such as the name of a folder above, which every client takes out. */
 export class IdInvalid extends Error {
 	constructor(label: string) {
@@ -35,6 +43,7 @@ export class IdInvalid extends Error {
  * @param zone The time zone of times without an offset: the workflow's.
  * @throws FieldMissing when a required field has no value.
  * @throws TimeInvalid when a field for a time has other text.
+ * @throws JsonInvalid when a field for JSON has other text.
  * @throws IdInvalid when a part of the path would lead to another path.
  */
 export function requestOf(operation: Operation, valueOf: (name: string) => unknown, zone: string): Call {
@@ -64,6 +73,7 @@ function shaped(field: Field, value: unknown, zone: string): unknown {
 	if (isTruth(field) && ['true', 'false'].includes(String(value))) return String(value) === 'true';
 	if (value === undefined || value === null || value === '' || value === false) return undefined;
 	if (field.kind === 'flag') return value === true || value === 'true' ? (field.gives ?? true) : undefined;
+	if (field.kind === 'json') return typeof value === 'object' ? value : parsed(field, String(value));
 	if (field.kind === 'list' || field.kind === 'addresses') return parts(field, listOf(value));
 	return field.type === 'dateTime' ? instant(field, value, zone) : String(value);
 }
@@ -76,6 +86,12 @@ function isTruth(field: Field): boolean {
 function instant(field: Field, value: unknown, zone: string): string {
 	const found = instantOf(value, zone);
 	if (found === undefined) throw new TimeInvalid(field.label);
+	return found;
+}
+
+function parsed(field: Field, text: string): unknown {
+	const found = jsonParse<unknown>(text, { fallbackValue: null });
+	if (found === null) throw new JsonInvalid(field.label);
 	return found;
 }
 

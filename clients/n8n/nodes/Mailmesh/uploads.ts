@@ -1,9 +1,10 @@
-// Uploads binary fields as attachments of a send, in parts.
+// Binary fields of an item: uploaded as attachments of a send, in parts, or put into the body of a call.
 
 import { createHash } from 'crypto';
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
 
-import { call } from '../../shared/rest';
+import { call, type Call } from '../../shared/rest';
+import type { Field } from './operations';
 
 const PART_BYTES = 512 * 1024;
 
@@ -12,6 +13,15 @@ export async function uploadAll(node: IExecuteFunctions, item: number, names: st
 	const found: IDataObject[] = [];
 	for (const name of names) found.push({ uploadId: await upload(node, item, name, tenantId) });
 	return found;
+}
+
+/** Returns a call with the file of a binary field in its body. */
+export async function withFile(node: IExecuteFunctions, item: number, field: Field, request: Call): Promise<Call> {
+	const name = String(node.getNodeParameter(field.name, item));
+	const { fileName, mimeType } = node.helpers.assertBinaryData(item, name);
+	const content = (await node.helpers.getBinaryDataBuffer(item, name)).toString('base64');
+	const facts = field.facts ? { [field.facts.name]: fileName ?? '', [field.facts.type]: mimeType } : {};
+	return { ...request, body: { ...request.body, [field.as ?? field.name]: content, ...facts } };
 }
 
 async function upload(node: IExecuteFunctions, item: number, field: string, tenantId: string): Promise<string> {

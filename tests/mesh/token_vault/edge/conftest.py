@@ -22,6 +22,9 @@ from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys
 
 ORGANISATION = "0f5c9e1e-1111-4222-8333-444455556666"
 """The directory in which people of the operator's own organisation have accounts."""
+AUDIENCE = "7d1f0e5c-2222-4333-8444-555566667777"
+"""The API that the organisation has registered for agents."""
+SCOPE = f"api://{AUDIENCE}/mail"
 FIRST = ("api_keys", "audit_entries")
 """Where the making of the first admin key leaves a row."""
 
@@ -34,6 +37,7 @@ class Front:
     keys: str
     process: VaultProcess
     port: int
+    door_port: int
     admin: str
 
     @property
@@ -62,7 +66,9 @@ class Edge:
         return answer.json()["apiKey"]["apiKeyId"], answer.json()["secret"]
 
 
-def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: MeshCertificates) -> EdgeSettings:
+def edge_settings(
+    port: int, metrics_port: int, vault_port: int, door_port: int, certificates: MeshCertificates
+) -> EdgeSettings:
     identity = certificates.identity("envoy")
     return load(
         EdgeSettings,
@@ -72,8 +78,8 @@ def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: M
         mesh_key=identity.key,
         mesh_authority=identity.authority,
         token_vault=(f"127.0.0.1:{vault_port}",),
-        # The route to agents exists, and TokenVault decides about its requests. No door stands behind it.
-        agents=(f"127.0.0.1:{vault_port}",),
+        # The route to agents exists, and TokenVault decides about its requests. Few tests start the door behind it.
+        agents=(f"127.0.0.1:{door_port}",),
         public_url=f"http://127.0.0.1:{port}",
     )
 
@@ -85,6 +91,8 @@ def sign_in_settings(simulator: RunningSimulator) -> dict[str, str]:
         "MAILMESH_VAULT_SIGN_IN_NAME": "Example GmbH",
         "MAILMESH_VAULT_SIGN_IN_CLIENT_ID": simulator.settings["MAILMESH_MS365_CLIENT_ID"],
         "MAILMESH_VAULT_SIGN_IN_CLIENT_SECRET": simulator.settings["MAILMESH_MS365_CLIENT_SECRET"],
+        "MAILMESH_VAULT_SIGN_IN_AUDIENCE": AUDIENCE,
+        "MAILMESH_VAULT_SIGN_IN_AGENT_SCOPES": SCOPE,
         "MAILMESH_VAULT_SIGN_IN_GROUPS": "admins=admin,support=operator:mail.read+mail.send,readers=reader",
     }
 
@@ -97,7 +105,7 @@ def front(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Front]:
     database, keys = postgres.migrated_database("token_vault"), new_keys("k1")
-    folder, (port, metrics_port) = tmp_path_factory.mktemp("front"), free_ports(2)
+    folder, (port, metrics_port, door_port) = tmp_path_factory.mktemp("front"), free_ports(3)
 
     async def start() -> Front:
         async with vault_ground(database, simulator, certificates, folder, keys) as ground:
@@ -105,10 +113,10 @@ def front(
             _, key, _ = await ground.run("create-admin-key", "--name", "first")
             for table in FIRST:
                 await ground.fetch(f"CREATE TABLE first_{table} AS TABLE vault.{table}")
-            return Front(database, keys, ground.lend(), port, key.strip())
+            return Front(database, keys, ground.lend(), port, door_port, key.strip())
 
     made = asyncio.run(start())
-    configuration = render(edge_settings(port, metrics_port, made.process.port, certificates), folder)
+    configuration = render(edge_settings(port, metrics_port, made.process.port, door_port, certificates), folder)
     with running(EnvoyServer(configuration).program(), folder):
         yield made
     made.process.kill()

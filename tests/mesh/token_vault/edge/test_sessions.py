@@ -94,7 +94,7 @@ async def test_a_session_does_not_reach_the_door_of_agents(edge: Edge) -> None:
     answer = await own(edge, await sign_in(edge), "/mcp", "POST")
 
     assert (401, "API_KEY_INVALID") == (answer.status_code, reason_of(answer))
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"].startswith("Bearer resource_metadata=")
 
 
 async def test_a_forged_request_does_not_tell_whether_there_is_a_session(edge: Edge) -> None:

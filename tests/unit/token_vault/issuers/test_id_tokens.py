@@ -1,5 +1,6 @@
 """Id tokens: what verifies, and everything that must not."""
 
+import asyncio
 import base64
 import json
 import time
@@ -10,7 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.token_vault.errors import IdentityUnproven
+from services.token_vault.errors import IdentityUnproven, ProviderUnavailable
 from services.token_vault.issuers.http import Answer
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 
@@ -113,6 +114,57 @@ async def test_a_token_that_fails_a_check_is_refused_by_the_name_of_the_check(
 
     assert {"provider": "ms365", "detail": check} == error.value.metadata
     assert not text or text not in str(error.value)
+
+
+async def test_an_access_token_needs_an_audience_and_no_nonce() -> None:
+    keys = keys_of(Published(("k1", OURS)))
+    resource = Expected("https://mesh.example/mcp", EXPECTED.is_issuer, None)
+
+    claims = await verified_claims(keys, token(aud="https://mesh.example/mcp", nonce=None), resource, "sign-in")
+    assert "s" == claims["sub"]
+    for audience in (None, "", "client", [], ["https://mesh.example/mcp/"]):
+        with pytest.raises(IdentityUnproven) as error:
+            await verified_claims(keys, token(aud=audience, nonce=None), resource, "sign-in")
+        assert "audience" == error.value.metadata["detail"]
+
+
+async def test_one_fetch_serves_all_who_wait_and_survives_those_who_give_up() -> None:
+    published, goes_on = Published(("k1", OURS)), asyncio.Event()
+    get = published.get
+
+    async def slow(url: str) -> Answer:
+        await goes_on.wait()
+        return await get(url)
+
+    published.get = slow  # type: ignore[method-assign]
+    keys = keys_of(published)
+    waiting = [asyncio.create_task(keys.key("k1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    goes_on.set()
+
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1] is found[2] is not None
+    assert 1 == published.asked
+
+
+async def test_a_failed_fetch_fails_all_who_wait_and_the_next_one_tries_again() -> None:
+    published = Published(("k1", OURS))
+    get = published.get
+
+    async def away(url: str) -> Answer:
+        raise ProviderUnavailable
+
+    published.get = away  # type: ignore[method-assign]
+    keys = keys_of(published)
+
+    found = await asyncio.gather(*(keys.key("k1") for _ in range(3)), return_exceptions=True)
+    published.get = get  # type: ignore[method-assign]
+
+    assert {ProviderUnavailable} == {type(one) for one in found}
+    assert await keys.key("k1")
 
 
 async def test_a_token_without_a_key_id_is_accepted_beside_a_single_key() -> None:

@@ -56,5 +56,20 @@ def test_each_missing_setting_is_named() -> None:
     ]
 
 
+def test_an_id_token_cannot_have_the_audience_of_access_tokens() -> None:
+    settings = SignInSettings.model_validate(
+        {
+            "sign_in_issuer": "https://login.example",
+            "sign_in_client_id": "client",
+            "sign_in_client_secret": "secret",
+            "sign_in_groups": ("team=reader",),
+            "sign_in_audience": "client",
+        }
+    )
+
+    with pytest.raises(SettingsError, match="MAILMESH_VAULT_SIGN_IN_AUDIENCE"):
+        require_complete(settings, "https://mail.example.com")
+
+
 def test_an_unforeseen_failure_has_a_page_too() -> None:
     assert "could not sign you in" in of_failure("STORE_UNAVAILABLE", "").title

@@ -835,6 +835,20 @@ const (
 	// of the app.
 	// Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
 	ErrorReason_ERROR_REASON_SIGN_IN_NOT_ALLOWED ErrorReason = 251
+	// AGENT_SIGN_IN_NOT_OFFERED has the gRPC code NOT_FOUND.
+	//
+	// When: The metadata of `/mcp` as a protected resource was read, and the settings name no identity provider.
+	// Do: Give the agent's host an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+	// Sample: {"reason": "AGENT_SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED ErrorReason = 263
+	// ACCESS_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
+	//
+	// When: The access token at `/mcp` did not verify. `detail` names the failed check: "format", "key_id", "algorithm", "signature", "issuer",
+	// "audience", "time" or "claims"; "revoked" when the key that stands for the person was revoked after the token was issued.
+	// Do: Sign in again at the identity provider. If the failure repeats, compare `MAILMESH_VAULT_SIGN_IN_ISSUER` ("issuer") and
+	// `MAILMESH_VAULT_SIGN_IN_AUDIENCE` ("audience") with the token's claims, and the clocks ("time").
+	// Sample: {"reason": "ACCESS_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"detail": "audience"}}
+	ErrorReason_ERROR_REASON_ACCESS_TOKEN_INVALID ErrorReason = 264
 	// MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The key had the model read as many characters as `MAILMESH_PRIMITIVES_MODEL_CHARACTERS` allows in a minute.
@@ -1040,6 +1054,8 @@ var (
 		233: "ERROR_REASON_MODEL_NOT_INSTALLED",
 		250: "ERROR_REASON_SIGN_IN_NOT_OFFERED",
 		251: "ERROR_REASON_SIGN_IN_NOT_ALLOWED",
+		263: "ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED",
+		264: "ERROR_REASON_ACCESS_TOKEN_INVALID",
 		234: "ERROR_REASON_MODEL_BUDGET_SPENT",
 		235: "ERROR_REASON_SCHEMA_UNSUPPORTED",
 		239: "ERROR_REASON_WORKFLOW_UNKNOWN",
@@ -1187,6 +1203,8 @@ var (
 		"ERROR_REASON_MODEL_NOT_INSTALLED":            233,
 		"ERROR_REASON_SIGN_IN_NOT_OFFERED":            250,
 		"ERROR_REASON_SIGN_IN_NOT_ALLOWED":            251,
+		"ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED":      263,
+		"ERROR_REASON_ACCESS_TOKEN_INVALID":           264,
 		"ERROR_REASON_MODEL_BUDGET_SPENT":             234,
 		"ERROR_REASON_SCHEMA_UNSUPPORTED":             235,
 		"ERROR_REASON_WORKFLOW_UNKNOWN":               239,
@@ -1232,7 +1250,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa6+\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xfb+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1368,7 +1386,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_READER_NOT_INSTALLED\x10\xe8\x01\x12%\n" +
 	" ERROR_REASON_MODEL_NOT_INSTALLED\x10\xe9\x01\x12%\n" +
 	" ERROR_REASON_SIGN_IN_NOT_OFFERED\x10\xfa\x01\x12%\n" +
-	" ERROR_REASON_SIGN_IN_NOT_ALLOWED\x10\xfb\x01\x12$\n" +
+	" ERROR_REASON_SIGN_IN_NOT_ALLOWED\x10\xfb\x01\x12+\n" +
+	"&ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED\x10\x87\x02\x12&\n" +
+	"!ERROR_REASON_ACCESS_TOKEN_INVALID\x10\x88\x02\x12$\n" +
 	"\x1fERROR_REASON_MODEL_BUDGET_SPENT\x10\xea\x01\x12$\n" +
 	"\x1fERROR_REASON_SCHEMA_UNSUPPORTED\x10\xeb\x01\x12\"\n" +
 	"\x1dERROR_REASON_WORKFLOW_UNKNOWN\x10\xef\x01\x12(\n" +

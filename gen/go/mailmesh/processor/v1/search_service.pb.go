@@ -775,10 +775,12 @@ const file_mailmesh_processor_v1_search_service_proto_rawDesc = "" +
 	"\bsettings\x18\x02 \x01(\v2%.mailmesh.processor.v1.SearchSettingsB\x04\xe2A\x01\x02R\bsettings\"\x9b\x01\n" +
 	"\x1cUpdateSearchSettingsResponse\x12A\n" +
 	"\bsettings\x18\x01 \x01(\v2%.mailmesh.processor.v1.SearchSettingsR\bsettings\x128\n" +
-	"\x05index\x18\x02 \x01(\v2\".mailmesh.processor.v1.SearchIndexR\x05index2\xac\x04\n" +
-	"\rSearchService\x12\xa2\x01\n" +
+	"\x05index\x18\x02 \x01(\v2\".mailmesh.processor.v1.SearchIndexR\x05index2\xa2\x05\n" +
+	"\rSearchService\x12\x98\x02\n" +
 	"\n" +
-	"SearchMail\x12(.mailmesh.processor.v1.SearchMailRequest\x1a).mailmesh.processor.v1.SearchMailResponse\"?\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/tenants/{tenant_id}/mail:search\x12\xb0\x01\n" +
+	"SearchMail\x12(.mailmesh.processor.v1.SearchMailRequest\x1a).mailmesh.processor.v1.SearchMailResponse\"\xb4\x01\x90\xce\x18\x01\xa2\xce\x18\tmail.read\xaa\xce\x18q\n" +
+	"\vsearch_mail\x1a\ttenant_id\x1a\x05query\x1a\x04from\x1a\x02to\x1a\x0ereceived_after\x1a\x0freceived_before\x1a\x0ehas_attachment\x1a\tpage_size\x1a\n" +
+	"page_token\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/tenants/{tenant_id}/mail:search\x12\xb0\x01\n" +
 	"\x11GetSearchSettings\x12/.mailmesh.processor.v1.GetSearchSettingsRequest\x1a0.mailmesh.processor.v1.GetSearchSettingsResponse\"8\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02!\x12\x1f/v1/search-settings/{tenant_id}\x12\xbc\x01\n" +
 	"\x14UpdateSearchSettings\x122.mailmesh.processor.v1.UpdateSearchSettingsRequest\x1a3.mailmesh.processor.v1.UpdateSearchSettingsResponse\";\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/search-settings/{tenant_id}\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"

@@ -327,6 +327,89 @@ func (x *CompleteSignInResponse) GetPage() *httpbody.HttpBody {
 	return nil
 }
 
+// GetProtectedResourceRequest has no fields.
+type GetProtectedResourceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProtectedResourceRequest) Reset() {
+	*x = GetProtectedResourceRequest{}
+	mi := &file_mailmesh_vault_v1_sign_in_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProtectedResourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProtectedResourceRequest) ProtoMessage() {}
+
+func (x *GetProtectedResourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_sign_in_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProtectedResourceRequest.ProtoReflect.Descriptor instead.
+func (*GetProtectedResourceRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_sign_in_service_proto_rawDescGZIP(), []int{6}
+}
+
+// GetProtectedResourceResponse contains the metadata.
+type GetProtectedResourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// document is the metadata as JSON, with the names of RFC 9728, section 2.
+	Document      *httpbody.HttpBody `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProtectedResourceResponse) Reset() {
+	*x = GetProtectedResourceResponse{}
+	mi := &file_mailmesh_vault_v1_sign_in_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProtectedResourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProtectedResourceResponse) ProtoMessage() {}
+
+func (x *GetProtectedResourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_sign_in_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProtectedResourceResponse.ProtoReflect.Descriptor instead.
+func (*GetProtectedResourceResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_sign_in_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetProtectedResourceResponse) GetDocument() *httpbody.HttpBody {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_sign_in_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_sign_in_service_proto_rawDesc = "" +
@@ -347,11 +430,15 @@ const file_mailmesh_vault_v1_sign_in_service_proto_rawDesc = "" +
 	"\x11error_description\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x10errorDescription\x12\x16\n" +
 	"\x03iss\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x03iss\"B\n" +
 	"\x16CompleteSignInResponse\x12(\n" +
-	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page2\x9e\x03\n" +
+	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"\x1d\n" +
+	"\x1bGetProtectedResourceRequest\"P\n" +
+	"\x1cGetProtectedResourceResponse\x120\n" +
+	"\bdocument\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\bdocument2\x88\x05\n" +
 	"\rSignInService\x12y\n" +
 	"\tGetSignIn\x12#.mailmesh.vault.v1.GetSignInRequest\x1a$.mailmesh.vault.v1.GetSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/auth/oauth/sign-in-offer\x12\x7f\n" +
 	"\vStartSignIn\x12%.mailmesh.vault.v1.StartSignInRequest\x1a&.mailmesh.vault.v1.StartSignInResponse\"!\x82\xd3\xe4\x93\x02\x1bb\x04page\x12\x13/auth/oauth/sign-in\x12\x8a\x01\n" +
-	"\x0eCompleteSignIn\x12(.mailmesh.vault.v1.CompleteSignInRequest\x1a).mailmesh.vault.v1.CompleteSignInResponse\"#\x82\xd3\xe4\x93\x02\x1db\x04page\x12\x15/auth/oauth/signed-in\x1a\x04\x88\xce\x18\x03B\x1e\n" +
+	"\x0eCompleteSignIn\x12(.mailmesh.vault.v1.CompleteSignInRequest\x1a).mailmesh.vault.v1.CompleteSignInResponse\"#\x82\xd3\xe4\x93\x02\x1db\x04page\x12\x15/auth/oauth/signed-in\x12\xe7\x01\n" +
+	"\x14GetProtectedResource\x12..mailmesh.vault.v1.GetProtectedResourceRequest\x1a/.mailmesh.vault.v1.GetProtectedResourceResponse\"n\x82\xd3\xe4\x93\x02hZ1b\bdocument\x12%/.well-known/oauth-protected-resourceb\bdocument\x12)/.well-known/oauth-protected-resource/mcp\x1a\x04\x88\xce\x18\x03B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
@@ -366,30 +453,35 @@ func file_mailmesh_vault_v1_sign_in_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_vault_v1_sign_in_service_proto_rawDescData
 }
 
-var file_mailmesh_vault_v1_sign_in_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_mailmesh_vault_v1_sign_in_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_mailmesh_vault_v1_sign_in_service_proto_goTypes = []any{
-	(*GetSignInRequest)(nil),       // 0: mailmesh.vault.v1.GetSignInRequest
-	(*GetSignInResponse)(nil),      // 1: mailmesh.vault.v1.GetSignInResponse
-	(*StartSignInRequest)(nil),     // 2: mailmesh.vault.v1.StartSignInRequest
-	(*StartSignInResponse)(nil),    // 3: mailmesh.vault.v1.StartSignInResponse
-	(*CompleteSignInRequest)(nil),  // 4: mailmesh.vault.v1.CompleteSignInRequest
-	(*CompleteSignInResponse)(nil), // 5: mailmesh.vault.v1.CompleteSignInResponse
-	(*httpbody.HttpBody)(nil),      // 6: google.api.HttpBody
+	(*GetSignInRequest)(nil),             // 0: mailmesh.vault.v1.GetSignInRequest
+	(*GetSignInResponse)(nil),            // 1: mailmesh.vault.v1.GetSignInResponse
+	(*StartSignInRequest)(nil),           // 2: mailmesh.vault.v1.StartSignInRequest
+	(*StartSignInResponse)(nil),          // 3: mailmesh.vault.v1.StartSignInResponse
+	(*CompleteSignInRequest)(nil),        // 4: mailmesh.vault.v1.CompleteSignInRequest
+	(*CompleteSignInResponse)(nil),       // 5: mailmesh.vault.v1.CompleteSignInResponse
+	(*GetProtectedResourceRequest)(nil),  // 6: mailmesh.vault.v1.GetProtectedResourceRequest
+	(*GetProtectedResourceResponse)(nil), // 7: mailmesh.vault.v1.GetProtectedResourceResponse
+	(*httpbody.HttpBody)(nil),            // 8: google.api.HttpBody
 }
 var file_mailmesh_vault_v1_sign_in_service_proto_depIdxs = []int32{
-	6, // 0: mailmesh.vault.v1.StartSignInResponse.page:type_name -> google.api.HttpBody
-	6, // 1: mailmesh.vault.v1.CompleteSignInResponse.page:type_name -> google.api.HttpBody
-	0, // 2: mailmesh.vault.v1.SignInService.GetSignIn:input_type -> mailmesh.vault.v1.GetSignInRequest
-	2, // 3: mailmesh.vault.v1.SignInService.StartSignIn:input_type -> mailmesh.vault.v1.StartSignInRequest
-	4, // 4: mailmesh.vault.v1.SignInService.CompleteSignIn:input_type -> mailmesh.vault.v1.CompleteSignInRequest
-	1, // 5: mailmesh.vault.v1.SignInService.GetSignIn:output_type -> mailmesh.vault.v1.GetSignInResponse
-	3, // 6: mailmesh.vault.v1.SignInService.StartSignIn:output_type -> mailmesh.vault.v1.StartSignInResponse
-	5, // 7: mailmesh.vault.v1.SignInService.CompleteSignIn:output_type -> mailmesh.vault.v1.CompleteSignInResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	8, // 0: mailmesh.vault.v1.StartSignInResponse.page:type_name -> google.api.HttpBody
+	8, // 1: mailmesh.vault.v1.CompleteSignInResponse.page:type_name -> google.api.HttpBody
+	8, // 2: mailmesh.vault.v1.GetProtectedResourceResponse.document:type_name -> google.api.HttpBody
+	0, // 3: mailmesh.vault.v1.SignInService.GetSignIn:input_type -> mailmesh.vault.v1.GetSignInRequest
+	2, // 4: mailmesh.vault.v1.SignInService.StartSignIn:input_type -> mailmesh.vault.v1.StartSignInRequest
+	4, // 5: mailmesh.vault.v1.SignInService.CompleteSignIn:input_type -> mailmesh.vault.v1.CompleteSignInRequest
+	6, // 6: mailmesh.vault.v1.SignInService.GetProtectedResource:input_type -> mailmesh.vault.v1.GetProtectedResourceRequest
+	1, // 7: mailmesh.vault.v1.SignInService.GetSignIn:output_type -> mailmesh.vault.v1.GetSignInResponse
+	3, // 8: mailmesh.vault.v1.SignInService.StartSignIn:output_type -> mailmesh.vault.v1.StartSignInResponse
+	5, // 9: mailmesh.vault.v1.SignInService.CompleteSignIn:output_type -> mailmesh.vault.v1.CompleteSignInResponse
+	7, // 10: mailmesh.vault.v1.SignInService.GetProtectedResource:output_type -> mailmesh.vault.v1.GetProtectedResourceResponse
+	7, // [7:11] is the sub-list for method output_type
+	3, // [3:7] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_sign_in_service_proto_init() }
@@ -403,7 +495,7 @@ func file_mailmesh_vault_v1_sign_in_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_sign_in_service_proto_rawDesc), len(file_mailmesh_vault_v1_sign_in_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

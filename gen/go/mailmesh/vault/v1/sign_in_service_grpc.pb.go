@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SignInService_GetSignIn_FullMethodName      = "/mailmesh.vault.v1.SignInService/GetSignIn"
-	SignInService_StartSignIn_FullMethodName    = "/mailmesh.vault.v1.SignInService/StartSignIn"
-	SignInService_CompleteSignIn_FullMethodName = "/mailmesh.vault.v1.SignInService/CompleteSignIn"
+	SignInService_GetSignIn_FullMethodName            = "/mailmesh.vault.v1.SignInService/GetSignIn"
+	SignInService_StartSignIn_FullMethodName          = "/mailmesh.vault.v1.SignInService/StartSignIn"
+	SignInService_CompleteSignIn_FullMethodName       = "/mailmesh.vault.v1.SignInService/CompleteSignIn"
+	SignInService_GetProtectedResource_FullMethodName = "/mailmesh.vault.v1.SignInService/GetProtectedResource"
 )
 
 // SignInServiceClient is the client API for SignInService service.
@@ -32,7 +33,10 @@ const (
 // 3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
 // rights of their groups.
 //
-// Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+// Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+// (its Authorization chapter; RFC 9728, RFC 8707).
+//
+// Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
 type SignInServiceClient interface {
 	// GetSignIn tells the sign-in page whether an identity provider is set, and its name.
 	GetSignIn(ctx context.Context, in *GetSignInRequest, opts ...grpc.CallOption) (*GetSignInResponse, error)
@@ -42,6 +46,10 @@ type SignInServiceClient interface {
 	// CompleteSignIn is the address to which the identity provider sends the browser back. It checks state and cookie, exchanges the code,
 	// verifies the id token, reads the person's groups, and redirects (303) to the console with a session cookie.
 	CompleteSignIn(ctx context.Context, in *CompleteSignInRequest, opts ...grpc.CallOption) (*CompleteSignInResponse, error)
+	// GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+	// access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+	// AGENT_SIGN_IN_NOT_OFFERED.
+	GetProtectedResource(ctx context.Context, in *GetProtectedResourceRequest, opts ...grpc.CallOption) (*GetProtectedResourceResponse, error)
 }
 
 type signInServiceClient struct {
@@ -82,6 +90,16 @@ func (c *signInServiceClient) CompleteSignIn(ctx context.Context, in *CompleteSi
 	return out, nil
 }
 
+func (c *signInServiceClient) GetProtectedResource(ctx context.Context, in *GetProtectedResourceRequest, opts ...grpc.CallOption) (*GetProtectedResourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProtectedResourceResponse)
+	err := c.cc.Invoke(ctx, SignInService_GetProtectedResource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SignInServiceServer is the server API for SignInService service.
 // All implementations must embed UnimplementedSignInServiceServer
 // for forward compatibility.
@@ -90,7 +108,10 @@ func (c *signInServiceClient) CompleteSignIn(ctx context.Context, in *CompleteSi
 // 3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
 // rights of their groups.
 //
-// Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+// Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+// (its Authorization chapter; RFC 9728, RFC 8707).
+//
+// Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
 type SignInServiceServer interface {
 	// GetSignIn tells the sign-in page whether an identity provider is set, and its name.
 	GetSignIn(context.Context, *GetSignInRequest) (*GetSignInResponse, error)
@@ -100,6 +121,10 @@ type SignInServiceServer interface {
 	// CompleteSignIn is the address to which the identity provider sends the browser back. It checks state and cookie, exchanges the code,
 	// verifies the id token, reads the person's groups, and redirects (303) to the console with a session cookie.
 	CompleteSignIn(context.Context, *CompleteSignInRequest) (*CompleteSignInResponse, error)
+	// GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+	// access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+	// AGENT_SIGN_IN_NOT_OFFERED.
+	GetProtectedResource(context.Context, *GetProtectedResourceRequest) (*GetProtectedResourceResponse, error)
 	mustEmbedUnimplementedSignInServiceServer()
 }
 
@@ -118,6 +143,9 @@ func (UnimplementedSignInServiceServer) StartSignIn(context.Context, *StartSignI
 }
 func (UnimplementedSignInServiceServer) CompleteSignIn(context.Context, *CompleteSignInRequest) (*CompleteSignInResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteSignIn not implemented")
+}
+func (UnimplementedSignInServiceServer) GetProtectedResource(context.Context, *GetProtectedResourceRequest) (*GetProtectedResourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProtectedResource not implemented")
 }
 func (UnimplementedSignInServiceServer) mustEmbedUnimplementedSignInServiceServer() {}
 func (UnimplementedSignInServiceServer) testEmbeddedByValue()                       {}
@@ -194,6 +222,24 @@ func _SignInService_CompleteSignIn_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignInService_GetProtectedResource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProtectedResourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).GetProtectedResource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_GetProtectedResource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).GetProtectedResource(ctx, req.(*GetProtectedResourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SignInService_ServiceDesc is the grpc.ServiceDesc for SignInService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -212,6 +258,10 @@ var SignInService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompleteSignIn",
 			Handler:    _SignInService_CompleteSignIn_Handler,
+		},
+		{
+			MethodName: "GetProtectedResource",
+			Handler:    _SignInService_GetProtectedResource_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

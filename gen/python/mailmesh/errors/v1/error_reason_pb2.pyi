@@ -964,6 +964,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     of the app.
     Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
     """
+    ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED: _ErrorReason.ValueType  # 263
+    """AGENT_SIGN_IN_NOT_OFFERED has the gRPC code NOT_FOUND.
+
+    When: The metadata of `/mcp` as a protected resource was read, and the settings name no identity provider.
+    Do: Give the agent's host an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+    Sample: {"reason": "AGENT_SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_ACCESS_TOKEN_INVALID: _ErrorReason.ValueType  # 264
+    """ACCESS_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
+
+    When: The access token at `/mcp` did not verify. `detail` names the failed check: "format", "key_id", "algorithm", "signature", "issuer",
+    "audience", "time" or "claims"; "revoked" when the key that stands for the person was revoked after the token was issued.
+    Do: Sign in again at the identity provider. If the failure repeats, compare `MAILMESH_VAULT_SIGN_IN_ISSUER` ("issuer") and
+    `MAILMESH_VAULT_SIGN_IN_AUDIENCE` ("audience") with the token's claims, and the clocks ("time").
+    Sample: {"reason": "ACCESS_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"detail": "audience"}}
+    """
     ERROR_REASON_MODEL_BUDGET_SPENT: _ErrorReason.ValueType  # 234
     """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.
 
@@ -1984,6 +2000,22 @@ the groups out because they are too many.
 Do: Give the person a group with rights, or give one of the person's groups rights. Too many groups: let the provider send only those
 of the app.
 Sample: {"reason": "SIGN_IN_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"detail": "groups"}}
+"""
+ERROR_REASON_AGENT_SIGN_IN_NOT_OFFERED: ErrorReason.ValueType  # 263
+"""AGENT_SIGN_IN_NOT_OFFERED has the gRPC code NOT_FOUND.
+
+When: The metadata of `/mcp` as a protected resource was read, and the settings name no identity provider.
+Do: Give the agent's host an API key, or set `MAILMESH_VAULT_SIGN_IN_ISSUER` and its fellows.
+Sample: {"reason": "AGENT_SIGN_IN_NOT_OFFERED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_ACCESS_TOKEN_INVALID: ErrorReason.ValueType  # 264
+"""ACCESS_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
+
+When: The access token at `/mcp` did not verify. `detail` names the failed check: "format", "key_id", "algorithm", "signature", "issuer",
+"audience", "time" or "claims"; "revoked" when the key that stands for the person was revoked after the token was issued.
+Do: Sign in again at the identity provider. If the failure repeats, compare `MAILMESH_VAULT_SIGN_IN_ISSUER` ("issuer") and
+`MAILMESH_VAULT_SIGN_IN_AUDIENCE` ("audience") with the token's claims, and the clocks ("time").
+Sample: {"reason": "ACCESS_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"detail": "audience"}}
 """
 ERROR_REASON_MODEL_BUDGET_SPENT: ErrorReason.ValueType  # 234
 """MODEL_BUDGET_SPENT has the gRPC code RESOURCE_EXHAUSTED.

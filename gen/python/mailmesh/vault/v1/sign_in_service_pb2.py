@@ -28,7 +28,7 @@ from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/sign_in_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x12\n\x10GetSignInRequest\"5\n\x11GetSignInResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x14\n\x12StartSignInRequest\"9\n\x13StartSignInResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x8f\x01\n\x15\x43ompleteSignInRequest\x12\x15\n\x04\x63ode\x18\x01 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x16\n\x05state\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x13\n\x05\x65rror\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11\x65rror_description\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x11\n\x03iss\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"<\n\x16\x43ompleteSignInResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\x9e\x03\n\rSignInService\x12y\n\tGetSignIn\x12#.mailmesh.vault.v1.GetSignInRequest\x1a$.mailmesh.vault.v1.GetSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/auth/oauth/sign-in-offer\x12\x7f\n\x0bStartSignIn\x12%.mailmesh.vault.v1.StartSignInRequest\x1a&.mailmesh.vault.v1.StartSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x13/auth/oauth/sign-inb\x04page\x12\x8a\x01\n\x0e\x43ompleteSignIn\x12(.mailmesh.vault.v1.CompleteSignInRequest\x1a).mailmesh.vault.v1.CompleteSignInResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x15/auth/oauth/signed-inb\x04page\x1a\x04\x88\xce\x18\x03\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/sign_in_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x12\n\x10GetSignInRequest\"5\n\x11GetSignInResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x14\n\x12StartSignInRequest\"9\n\x13StartSignInResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x8f\x01\n\x15\x43ompleteSignInRequest\x12\x15\n\x04\x63ode\x18\x01 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x16\n\x05state\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01\x12\x13\n\x05\x65rror\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11\x65rror_description\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x11\n\x03iss\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"<\n\x16\x43ompleteSignInResponse\x12\"\n\x04page\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"\x1d\n\x1bGetProtectedResourceRequest\"F\n\x1cGetProtectedResourceResponse\x12&\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody2\x88\x05\n\rSignInService\x12y\n\tGetSignIn\x12#.mailmesh.vault.v1.GetSignInRequest\x1a$.mailmesh.vault.v1.GetSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/auth/oauth/sign-in-offer\x12\x7f\n\x0bStartSignIn\x12%.mailmesh.vault.v1.StartSignInRequest\x1a&.mailmesh.vault.v1.StartSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x13/auth/oauth/sign-inb\x04page\x12\x8a\x01\n\x0e\x43ompleteSignIn\x12(.mailmesh.vault.v1.CompleteSignInRequest\x1a).mailmesh.vault.v1.CompleteSignInResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x15/auth/oauth/signed-inb\x04page\x12\xe7\x01\n\x14GetProtectedResource\x12..mailmesh.vault.v1.GetProtectedResourceRequest\x1a/.mailmesh.vault.v1.GetProtectedResourceResponse\"n\x82\xd3\xe4\x93\x02h\x12)/.well-known/oauth-protected-resource/mcpZ1\x12%/.well-known/oauth-protected-resourceb\x08\x64ocumentb\x08\x64ocument\x1a\x04\x88\xce\x18\x03\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNINSERVICE'].methods_by_name['StartSignIn']._serialized_options = b'\202\323\344\223\002\033\022\023/auth/oauth/sign-inb\004page'
   _globals['_SIGNINSERVICE'].methods_by_name['CompleteSignIn']._loaded_options = None
   _globals['_SIGNINSERVICE'].methods_by_name['CompleteSignIn']._serialized_options = b'\202\323\344\223\002\035\022\025/auth/oauth/signed-inb\004page'
+  _globals['_SIGNINSERVICE'].methods_by_name['GetProtectedResource']._loaded_options = None
+  _globals['_SIGNINSERVICE'].methods_by_name['GetProtectedResource']._serialized_options = b'\202\323\344\223\002h\022)/.well-known/oauth-protected-resource/mcpZ1\022%/.well-known/oauth-protected-resourceb\010documentb\010document'
   _globals['_GETSIGNINREQUEST']._serialized_start=185
   _globals['_GETSIGNINREQUEST']._serialized_end=203
   _globals['_GETSIGNINRESPONSE']._serialized_start=205
@@ -66,6 +68,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLETESIGNINREQUEST']._serialized_end=485
   _globals['_COMPLETESIGNINRESPONSE']._serialized_start=487
   _globals['_COMPLETESIGNINRESPONSE']._serialized_end=547
-  _globals['_SIGNINSERVICE']._serialized_start=550
-  _globals['_SIGNINSERVICE']._serialized_end=964
+  _globals['_GETPROTECTEDRESOURCEREQUEST']._serialized_start=549
+  _globals['_GETPROTECTEDRESOURCEREQUEST']._serialized_end=578
+  _globals['_GETPROTECTEDRESOURCERESPONSE']._serialized_start=580
+  _globals['_GETPROTECTEDRESOURCERESPONSE']._serialized_end=650
+  _globals['_SIGNINSERVICE']._serialized_start=653
+  _globals['_SIGNINSERVICE']._serialized_end=1301
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,10 @@ class SignInServiceStub:
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     def __init__(self, channel):
@@ -54,6 +57,11 @@ class SignInServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInResponse.FromString,
                 _registered_method=True)
+        self.GetProtectedResource = channel.unary_unary(
+                '/mailmesh.vault.v1.SignInService/GetProtectedResource',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceResponse.FromString,
+                _registered_method=True)
 
 
 class SignInServiceServicer:
@@ -61,7 +69,10 @@ class SignInServiceServicer:
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     def GetSignIn(self, request, context):
@@ -87,6 +98,15 @@ class SignInServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProtectedResource(self, request, context):
+        """GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+        access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+        AGENT_SIGN_IN_NOT_OFFERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SignInServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +125,11 @@ def add_SignInServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInResponse.SerializeToString,
             ),
+            'GetProtectedResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProtectedResource,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mailmesh.vault.v1.SignInService', rpc_method_handlers)
@@ -118,7 +143,10 @@ class SignInService:
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     @staticmethod
@@ -192,6 +220,33 @@ class SignInService:
             '/mailmesh.vault.v1.SignInService/CompleteSignIn',
             mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.CompleteSignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProtectedResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.SignInService/GetProtectedResource',
+            mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_sign__in__service__pb2.GetProtectedResourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,7 +31,10 @@ class SignInServiceStub:
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     @_typing.overload
@@ -48,6 +51,11 @@ class SignInServiceStub:
     """CompleteSignIn is the address to which the identity provider sends the browser back. It checks state and cookie, exchanges the code,
     verifies the id token, reads the person's groups, and redirects (303) to the console with a session cookie.
     """
+    GetProtectedResource: _grpc.UnaryUnaryMultiCallable[_sign_in_service_pb2.GetProtectedResourceRequest, _sign_in_service_pb2.GetProtectedResourceResponse]
+    """GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+    access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+    AGENT_SIGN_IN_NOT_OFFERED.
+    """
 
 @_typing.type_check_only
 class SignInServiceAsyncStub(SignInServiceStub):
@@ -55,7 +63,10 @@ class SignInServiceAsyncStub(SignInServiceStub):
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -69,13 +80,21 @@ class SignInServiceAsyncStub(SignInServiceStub):
     """CompleteSignIn is the address to which the identity provider sends the browser back. It checks state and cookie, exchanges the code,
     verifies the id token, reads the person's groups, and redirects (303) to the console with a session cookie.
     """
+    GetProtectedResource: _aio.UnaryUnaryMultiCallable[_sign_in_service_pb2.GetProtectedResourceRequest, _sign_in_service_pb2.GetProtectedResourceResponse]  # type: ignore[assignment]
+    """GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+    access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+    AGENT_SIGN_IN_NOT_OFFERED.
+    """
 
 class SignInServiceServicer(metaclass=_abc_1.ABCMeta):
     """SignInService signs a person's browser in at the identity provider of the operator's own organisation (OpenID Connect Core 1.0, section
     3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
     rights of their groups.
 
-    Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+    Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+    (its Authorization chapter; RFC 9728, RFC 8707).
+
+    Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
     """
 
     @_abc_1.abstractmethod
@@ -104,6 +123,17 @@ class SignInServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sign_in_service_pb2.CompleteSignInResponse, _abc.Awaitable[_sign_in_service_pb2.CompleteSignInResponse]]:
         """CompleteSignIn is the address to which the identity provider sends the browser back. It checks state and cookie, exchanges the code,
         verifies the id token, reads the person's groups, and redirects (303) to the console with a session cookie.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProtectedResource(
+        self,
+        request: _sign_in_service_pb2.GetProtectedResourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sign_in_service_pb2.GetProtectedResourceResponse, _abc.Awaitable[_sign_in_service_pb2.GetProtectedResourceResponse]]:
+        """GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+        access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+        AGENT_SIGN_IN_NOT_OFFERED.
         """
 
 def add_SignInServiceServicer_to_server(servicer: SignInServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/sign_in_service.proto.
  */
 export const file_mailmesh_vault_v1_sign_in_service: GenFile = /*@__PURE__*/
-  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9zaWduX2luX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIhIKEEdldFNpZ25JblJlcXVlc3QiNQoRR2V0U2lnbkluUmVzcG9uc2USEgoKaXNfb2ZmZXJlZBgBIAEoCBIMCgRuYW1lGAIgASgJIhQKElN0YXJ0U2lnbkluUmVxdWVzdCI5ChNTdGFydFNpZ25JblJlc3BvbnNlEiIKBHBhZ2UYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5Io8BChVDb21wbGV0ZVNpZ25JblJlcXVlc3QSFQoEY29kZRgBIAEoCUIHgAEB4kEBARIWCgVzdGF0ZRgCIAEoCUIHgAEB4kEBARITCgVlcnJvchgDIAEoCUIE4kEBARIfChFlcnJvcl9kZXNjcmlwdGlvbhgEIAEoCUIE4kEBARIRCgNpc3MYBSABKAlCBOJBAQEiPAoWQ29tcGxldGVTaWduSW5SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTKeAwoNU2lnbkluU2VydmljZRJ5CglHZXRTaWduSW4SIy5tYWlsbWVzaC52YXVsdC52MS5HZXRTaWduSW5SZXF1ZXN0GiQubWFpbG1lc2gudmF1bHQudjEuR2V0U2lnbkluUmVzcG9uc2UiIYLT5JMCGxIZL2F1dGgvb2F1dGgvc2lnbi1pbi1vZmZlchJ/CgtTdGFydFNpZ25JbhIlLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0U2lnbkluUmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0U2lnbkluUmVzcG9uc2UiIYLT5JMCGxITL2F1dGgvb2F1dGgvc2lnbi1pbmIEcGFnZRKKAQoOQ29tcGxldGVTaWduSW4SKC5tYWlsbWVzaC52YXVsdC52MS5Db21wbGV0ZVNpZ25JblJlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5Db21wbGV0ZVNpZ25JblJlc3BvbnNlIiOC0+STAh0SFS9hdXRoL29hdXRoL3NpZ25lZC1pbmIEcGFnZRoEiM4YA0IeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
+  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9zaWduX2luX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIhIKEEdldFNpZ25JblJlcXVlc3QiNQoRR2V0U2lnbkluUmVzcG9uc2USEgoKaXNfb2ZmZXJlZBgBIAEoCBIMCgRuYW1lGAIgASgJIhQKElN0YXJ0U2lnbkluUmVxdWVzdCI5ChNTdGFydFNpZ25JblJlc3BvbnNlEiIKBHBhZ2UYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5Io8BChVDb21wbGV0ZVNpZ25JblJlcXVlc3QSFQoEY29kZRgBIAEoCUIHgAEB4kEBARIWCgVzdGF0ZRgCIAEoCUIHgAEB4kEBARITCgVlcnJvchgDIAEoCUIE4kEBARIfChFlcnJvcl9kZXNjcmlwdGlvbhgEIAEoCUIE4kEBARIRCgNpc3MYBSABKAlCBOJBAQEiPAoWQ29tcGxldGVTaWduSW5SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSIdChtHZXRQcm90ZWN0ZWRSZXNvdXJjZVJlcXVlc3QiRgocR2V0UHJvdGVjdGVkUmVzb3VyY2VSZXNwb25zZRImCghkb2N1bWVudBgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkyiAUKDVNpZ25JblNlcnZpY2USeQoJR2V0U2lnbkluEiMubWFpbG1lc2gudmF1bHQudjEuR2V0U2lnbkluUmVxdWVzdBokLm1haWxtZXNoLnZhdWx0LnYxLkdldFNpZ25JblJlc3BvbnNlIiGC0+STAhsSGS9hdXRoL29hdXRoL3NpZ24taW4tb2ZmZXISfwoLU3RhcnRTaWduSW4SJS5tYWlsbWVzaC52YXVsdC52MS5TdGFydFNpZ25JblJlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5TdGFydFNpZ25JblJlc3BvbnNlIiGC0+STAhsSEy9hdXRoL29hdXRoL3NpZ24taW5iBHBhZ2USigEKDkNvbXBsZXRlU2lnbkluEigubWFpbG1lc2gudmF1bHQudjEuQ29tcGxldGVTaWduSW5SZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuQ29tcGxldGVTaWduSW5SZXNwb25zZSIjgtPkkwIdEhUvYXV0aC9vYXV0aC9zaWduZWQtaW5iBHBhZ2US5wEKFEdldFByb3RlY3RlZFJlc291cmNlEi4ubWFpbG1lc2gudmF1bHQudjEuR2V0UHJvdGVjdGVkUmVzb3VyY2VSZXF1ZXN0Gi8ubWFpbG1lc2gudmF1bHQudjEuR2V0UHJvdGVjdGVkUmVzb3VyY2VSZXNwb25zZSJugtPkkwJoEikvLndlbGwta25vd24vb2F1dGgtcHJvdGVjdGVkLXJlc291cmNlL21jcFoxEiUvLndlbGwta25vd24vb2F1dGgtcHJvdGVjdGVkLXJlc291cmNlYghkb2N1bWVudGIIZG9jdW1lbnQaBIjOGANCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
 
 /**
  * GetSignInRequest has no fields.
@@ -167,11 +167,50 @@ export const CompleteSignInResponseSchema: GenMessage<CompleteSignInResponse> = 
   messageDesc(file_mailmesh_vault_v1_sign_in_service, 5);
 
 /**
+ * GetProtectedResourceRequest has no fields.
+ *
+ * @generated from message mailmesh.vault.v1.GetProtectedResourceRequest
+ */
+export type GetProtectedResourceRequest = Message<"mailmesh.vault.v1.GetProtectedResourceRequest"> & {
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetProtectedResourceRequest.
+ * Use `create(GetProtectedResourceRequestSchema)` to create a new message.
+ */
+export const GetProtectedResourceRequestSchema: GenMessage<GetProtectedResourceRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_sign_in_service, 6);
+
+/**
+ * GetProtectedResourceResponse contains the metadata.
+ *
+ * @generated from message mailmesh.vault.v1.GetProtectedResourceResponse
+ */
+export type GetProtectedResourceResponse = Message<"mailmesh.vault.v1.GetProtectedResourceResponse"> & {
+  /**
+   * document is the metadata as JSON, with the names of RFC 9728, section 2.
+   *
+   * @generated from field: google.api.HttpBody document = 1;
+   */
+  document?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetProtectedResourceResponse.
+ * Use `create(GetProtectedResourceResponseSchema)` to create a new message.
+ */
+export const GetProtectedResourceResponseSchema: GenMessage<GetProtectedResourceResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_sign_in_service, 7);
+
+/**
  * SignInService signs a person's browser in at the identity provider of the operator's own organisation (OpenID Connect Core 1.0, section
  * 3.1), where the settings `MAILMESH_VAULT_SIGN_IN_...` name one. The person gets a session cookie, as from `SessionService`, with the
  * rights of their groups.
  *
- * Tokens of the identity provider are used once, and never stored. Failures of the two steps are pages, not statuses.
+ * Agents at `/mcp` may present an access token of the same identity provider instead of an API key, as the Model Context Protocol has it
+ * (its Authorization chapter; RFC 9728, RFC 8707).
+ *
+ * Tokens of the identity provider are never stored. Failures of the two steps are pages, not statuses.
  *
  * @generated from service mailmesh.vault.v1.SignInService
  */
@@ -207,6 +246,18 @@ export const SignInService: GenService<{
     methodKind: "unary";
     input: typeof CompleteSignInRequestSchema;
     output: typeof CompleteSignInResponseSchema;
+  },
+  /**
+   * GetProtectedResource returns the metadata of `/mcp` as a protected resource (RFC 9728): its address, the identity provider that issues
+   * access tokens for it, and the scopes to ask for. Hosts of agents read it before they let a person sign in. Reasons:
+   * AGENT_SIGN_IN_NOT_OFFERED.
+   *
+   * @generated from rpc mailmesh.vault.v1.SignInService.GetProtectedResource
+   */
+  getProtectedResource: {
+    methodKind: "unary";
+    input: typeof GetProtectedResourceRequestSchema;
+    output: typeof GetProtectedResourceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_vault_v1_sign_in_service, 0);
