@@ -6,7 +6,7 @@ from typing import Any
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.meshkit.ids import new_id
 from tests.store.processor.stream.conftest import OTHER_TENANT, mail_draft, workflow_draft
-from tests.wire.delivery.test_deliveries import Start, receiving, start_delivery
+from tests.wire.delivery.delivering import Start, receiving, start_delivery
 from tests.wire.processor.stream.conftest import Processor, processor, start_processor, tls, until
 
 __all__ = ["processor", "start_delivery", "start_processor", "tls"]
