@@ -32,9 +32,9 @@ _COUNT_SECONDS = 2.0
 _SCHEMA = "processor"
 _JUDGED_AT_ONCE = 20
 _MOST_CANDIDATES = 400
-_JUDGED = 1000
+_JUDGED = 500
 _JUDGED_BYTES = 4 * 1024 * 1024
-_JUDGED_SECONDS = 1.5
+_JUDGED_SECONDS = 0.5
 """The bounds of the mails that one page judges. A page that meets one of them leads to a next page."""
 
 

@@ -17,18 +17,20 @@ from services.processor.errors import SearchTooSlow
 
 WINDOW = 250
 """The newest mails that are read first, to see how frequent the terms are."""
-MOST_WALKED = 20_000
-MOST_LISTED = 20_000
+MOST_WALKED = 10_000
+MOST_LISTED = 10_000
 """The mails that one call reads by each way. Beyond them it returns what it has, and the place it reached."""
 STATEMENT_SECONDS = 2.0
 
 Place: TypeAlias = tuple[datetime, int]
 """The time of receipt and the position of a mail: what results are sorted by."""
 
-# A plan for any values would guess the same for rare and for common words.
+# A plan for any values would guess the same for rare and for common words. The bound of a list makes the planner hope
+# to find frequent words by reading the table.
 _BOUNDS = f"""
     SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)};
-    SET LOCAL plan_cache_mode = force_custom_plan
+    SET LOCAL plan_cache_mode = force_custom_plan;
+    SET LOCAL enable_seqscan = off
 """
 _IN_RANGE = """
     ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
@@ -47,14 +49,15 @@ _WALK = f"""
         ) AS newest
     ) AS counted WHERE (has_terms AND is_kept) OR number = walked ORDER BY number
 """  # noqa: S608 - constants
-# MATERIALIZED: the bound is one of the mails that are read, whether they fit or not.
+# MATERIALIZED: the bound is one of the mails that are read, whether they fit or not. Digests are of one tenant alone,
+# so that nothing is gained by another index, which would be read whole for the tenant.
 _LIST = f"""
     WITH listed AS MATERIALIZED (
-        SELECT message_id, received_at, position, {_KEPT} AND {_IN_RANGE} AS fits
-        FROM processor.search_mails WHERE tenant_id = $1 AND terms @> $2::integer[] LIMIT $9::bigint + 1
+        SELECT tenant_id, message_id, received_at, position, {_KEPT} AS is_kept
+        FROM processor.search_mails WHERE terms @> $2::integer[] LIMIT $9::bigint + 1
     ) SELECT message_id, received_at, position, listed FROM (
         SELECT *, count(*) OVER () AS listed FROM listed
-    ) AS counted WHERE fits OR listed > $9 {_ORDER} LIMIT $8
+    ) AS counted WHERE listed > $9 OR (tenant_id = $1 AND is_kept AND {_IN_RANGE}) {_ORDER} LIMIT $8
 """  # noqa: S608 - constants
 
 
