@@ -1,5 +1,6 @@
 """Mails for the measurement of search, from a seed, and a store that has them and their index."""
 
+import hashlib
 import itertools
 import random
 import time
@@ -17,7 +18,6 @@ from services.processor.stream.serialization import KIND_MAIL, split
 from services.processor.stream.store import tenants
 from services.processor.stream.store.retention import make_partition
 
-KEY = b"k" * KEY_BYTES
 WORDS = 60_000
 SMALL = 50
 DAYS = 30
@@ -30,7 +30,7 @@ _EVENTS = (
 )  # fmt: skip
 _SETTINGS = """
     INSERT INTO processor.search_settings (tenant_id, is_enabled, is_clearing, key, position, cursor, mails)
-    VALUES ($1, true, false, $2, $3, $4, 0)
+    VALUES ($1, true, false, $2, $3, $4, (SELECT count(*) FROM processor.search_mails WHERE tenant_id = $1))
 """
 _HEAD = """
     UPDATE processor.stream SET head = last.position, head_event_id = last.event_id
@@ -42,6 +42,11 @@ _HEAD = """
 def tenant(number: int) -> str:
     """Return the id of one of the tenants."""
     return str(UUID(int=0x019A9F0E_0000_7000_8000_000000000000 + number))
+
+
+def key_of(tenant_id: str) -> bytes:
+    """Return the key of a tenant: each has its own, so that the index of terms has other entries for each."""
+    return hashlib.blake2b(tenant_id.encode(), digest_size=KEY_BYTES).digest()
 
 
 BIG = tenant(0)
@@ -58,8 +63,8 @@ class Mails:
         self.chance = random.Random(seed)
         self.words = self._vocabulary()
         self._weights = list(itertools.accumulate(1 / (rank + 2.7) for rank in range(WORDS)))
-        self._digests: dict[str, frozenset[int]] = {}
-        self._maker = Digests(KEY)
+        self._digests: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._makers: dict[str, Digests] = {}
 
     def mail(self, number: int) -> event_pb2.NormalizedMailEvent:
         """Return the event of a mail with a text."""
@@ -84,19 +89,21 @@ class Mails:
         return f"{self.words[number * 7 % WORDS]}.{self.words[number]}@team{number % 40}.example.com"
 
     def digests(self, event: event_pb2.NormalizedMailEvent) -> list[int]:
-        """Return the digests of a mail, as the index has them; those of each word are made once."""
+        """Return the digests of a mail, as the index of its tenant has them; those of each word are made once."""
+        owner = event.tenant_id
+        maker = self._makers.setdefault(owner, Digests(key_of(owner)))
         found: set[int] = set()
         text = event.message
         people = [text.from_address.address, text.to[0].address, *(one.name for one in text.attachments)]
         for word in itertools.chain(text.body.text.split(), people):
-            known = self._digests.get(word)
+            known = self._digests.get((owner, word))
             if known is None:
                 only = event_pb2.NormalizedMailEvent()
                 only.message.body.text = word
-                known = frozenset(self._maker.of(terms_of(only.message) - fields_of(only.message)))
-                self._digests[word] = known
-            found |= known
-        found.update(self._maker.of(fields_of(text)))
+                known = tuple(maker.of(terms_of(only.message) - fields_of(only.message)))
+                self._digests[owner, word] = known
+            found.update(known)
+        found.update(maker.of(fields_of(text)))
         return sorted(found)
 
     def _vocabulary(self) -> list[str]:
@@ -134,7 +141,7 @@ async def fill(pool: db.Pool, mails: Mails, count: int) -> float:
         for number in range(SMALL + 1):
             known = tenant_pb2.Tenant(tenant_id=tenant(number), provider="ms365", external_tenant_id="o", user_id="u")
             await tenants.save(connection, known, "active", datetime.now(UTC))
-            await connection.execute(_SETTINGS, tenant(number), KEY, cursor.position, cursor.write())
+            await connection.execute(_SETTINGS, tenant(number), key_of(tenant(number)), cursor.position, cursor.write())
         await connection.execute("VACUUM ANALYZE processor.search_mails", timeout=3000)
         await connection.execute("ANALYZE processor.events", timeout=3000)
     return time.monotonic() - began

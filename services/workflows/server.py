@@ -33,7 +33,7 @@ from services.workflows.engine.threads import StepThreads
 from services.workflows.exporting import export_of
 from services.workflows.feed import RETRY_SAFE, Feed
 from services.workflows.migrate import SCHEMA
-from services.workflows.publishing import Publisher
+from services.workflows.publishing import publisher
 from services.workflows.retention import Retention
 from services.workflows.runs import Runs
 from services.workflows.sealing import cipher_of
@@ -124,7 +124,7 @@ async def serving(
     loops = (
         running,
         PeriodicLoop("deadlines", _DEADLINE_SECONDS, runner.end_overdue, idle_factor=_IDLE_FACTOR),
-        PeriodicLoop("notices", _PUBLISH_SECONDS, Publisher(pool, feed).round),
+        PeriodicLoop("notices", _PUBLISH_SECONDS, publisher(pool, feed).round),
         PeriodicLoop("retention", _RETENTION_SECONDS, Retention(pool, settings.retention_days).round),
     )
     everything = (*(loop.run() for loop in loops), *(follower.run() for follower in followers))

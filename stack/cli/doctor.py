@@ -29,7 +29,8 @@ def doctor(
 ) -> None:
     """Check the installation and say how to fix each problem.
 
-    The checks cover settings, keys, certificates, the way to the providers, the redirect addresses and the Gmail topic.
+    The checks cover settings, keys, certificates, the packages and the key of workflows, the way to the providers, the
+    redirect addresses and the Gmail topic.
     They read the mesh that runs in the data directory, or, when none runs, the environment that `mailmesh up` would
     read. The exit code is 6 when a check fails.
 
@@ -55,11 +56,14 @@ def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
     from stack.diagnosis.local import local_findings  # noqa: PLC0415
     from stack.diagnosis.providers import provider_findings  # noqa: PLC0415
     from stack.diagnosis.reach import reach_findings  # noqa: PLC0415
+    from stack.diagnosis.workflows import workflow_findings  # noqa: PLC0415
 
     data = DataDirectory(wanted.data)
     ready = Ready.read(data.ready_file) if data.ready_file.exists() else None
     settings = _settings(data, is_running=ready is not None)
     yield from local_findings(data, ready)
+    of_workflows = _settings(data, is_running=ready is not None, service="workflows")
+    yield from workflow_findings(of_workflows, "" if ready is None else ready.http)
     with console.status("Calling the providers"):
         yield from provider_findings(settings, is_simulated=_is_simulated(ready), offline=offline)
         if not offline:
@@ -74,9 +78,9 @@ def _deployed(url: str) -> Iterator[Finding]:
     yield from deployed_findings(url.rstrip("/"))
 
 
-def _settings(data: DataDirectory, *, is_running: bool) -> dict[str, str]:
-    """Returns the services' settings: of the running stack, else of our own environment."""
-    told = data.environments / "token-vault.json"
+def _settings(data: DataDirectory, *, is_running: bool, service: str = "token-vault") -> dict[str, str]:
+    """Returns a service's settings: of the running stack, else of our own environment."""
+    told = data.environments / f"{service}.json"
     if is_running and told.exists():
         known: dict[str, str] = json_module.loads(told.read_text(encoding="utf-8"))
         return known

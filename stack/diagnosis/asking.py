@@ -32,7 +32,14 @@ class Answered:
     milliseconds: float
 
 
-def ask(method: str, url: str, *, params: Mapping[str, str] | None = None, body: Any = None) -> Answered:
+def ask(
+    method: str,
+    url: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answered:
     """Make a request.
 
     Args:
@@ -40,19 +47,24 @@ def ask(method: str, url: str, *, params: Mapping[str, str] | None = None, body:
         url: The address.
         params: The query.
         body: The JSON body.
+        headers: Further headers.
 
     Raises:
         httpx.HTTPError: There is no answer, or it does not end in time.
     """
-    return run_blocking(_ask(method, url, params, body))
+    return run_blocking(_ask(method, url, params, body, headers or {}))
 
 
-async def _ask(method: str, url: str, params: Mapping[str, str] | None, body: Any) -> Answered:
+async def _ask(
+    method: str, url: str, params: Mapping[str, str] | None, body: Any, headers: Mapping[str, str]
+) -> Answered:
     begin = time.monotonic()
     try:
         async with asyncio.timeout(SECONDS), httpx.AsyncClient(timeout=SECONDS) as client:
             # An unpacked answer has no bound.
-            asked = client.stream(method, url, params=params, json=body, headers={"accept-encoding": "identity"})
+            asked = client.stream(
+                method, url, params=params, json=body, headers={"accept-encoding": "identity", **headers}
+            )
             async with asked as answer:
                 read = await _beginning(answer)
                 return Answered(answer.status_code, answer.headers, read, 1000 * (time.monotonic() - begin))

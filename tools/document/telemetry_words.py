@@ -6,6 +6,7 @@ GROUPS = {
     "services/ingest/": "Ingest",
     "services/processor/metrics.py": "Processor: the workers",
     "services/processor/stream/metrics.py": "Processor: the server",
+    "services/processor/search/metrics.py": "Processor: the server",
     "services/delivery/": "Delivery",
     "services/primitives/": "Primitives",
     "services/workflows/": "Workflows",
@@ -20,6 +21,7 @@ LABELS = {
     "enriched": "`true` when the event has its message",
     "event": "Graph's name of the lifecycle event; `other` for unknown names",
     "event_type": "`mail.created`, ... as in the event",
+    "follower": "`search` or `conversations`",
     "loop": "name of a background loop",
     "method": "`/package.Service/Method` of the contract",
     "operation": (
@@ -82,6 +84,14 @@ LABELS = {
         "`read`, `cancelled`, `overloaded`, or the cause of `CONTENT_UNREADABLE`"
     ),
     "mailmesh_delivery_endpoints_ended_total.state": "`disabled` or `gone`",
+    "mailmesh_processor_follower_turns_total.outcome": "`done` or `failed`",
+    "mailmesh_processor_searches_total.outcome": (
+        "`full`, `last`: the end of the result, `at_bound`: shorter, with a next page, or the reason in lower case: "
+        "`overloaded` or `search_too_slow`"
+    ),
+    "mailmesh_processor_search_seconds.step": (
+        "`find` candidates in the index, `read` up to 20 of their events, or `judge` these"
+    ),
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"
@@ -133,6 +143,7 @@ FIELDS = {
     "faults": "the faults of the settings",
     "fence": "the fence of the lost lease",
     "finer": "the provider's finer error word",
+    "follower": "the follower of the stream: `search` or `conversations`",
     "flow_id": "one attempt to connect an account",
     "flows": "deleted finished attempts",
     "grpc_code": "the gRPC status of the call",

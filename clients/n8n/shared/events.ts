@@ -18,7 +18,7 @@ export const TENANTS: INodeProperties = {
 	description: 'Comma-separated IDs of connected accounts. Empty means all that the API key may see.',
 };
 
-const KINDS = ['mail', 'tenant', 'send', 'calendarEvent', 'conversation', 'endpoint'];
+const KINDS = ['mail', 'tenant', 'send', 'calendarEvent', 'conversation', 'endpoint', 'workflow'];
 
 /** Returns an event of the stream in the form that webhooks have: its type and its content in one object. */
 export function flat(event: IDataObject): IDataObject {

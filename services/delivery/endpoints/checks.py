@@ -24,7 +24,8 @@ USUAL_KINDS = ("mail", "send", "tenant")
 """The kinds of events that an endpoint gets without a choice: those that the ability mail.read covers."""
 NEEDED: Final = {"calendar": CALENDAR_READ, "conversation": CONVERSATION_READ}
 """The ability that a key needs for an endpoint with events of another kind, beside mail.read."""
-KINDS = (*USUAL_KINDS, *NEEDED)
+KINDS = (*USUAL_KINDS, "workflow", *NEEDED)
+"""All kinds that endpoints get. The ability mail.read covers workflows, too, but an endpoint has to name them."""
 MAX_NAME = 200
 MAX_TENANTS = 1000
 MAX_VALUES = 100

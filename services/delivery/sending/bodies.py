@@ -17,8 +17,12 @@ Content: TypeAlias = (
     | event_pb2.SendEvent
     | calendar_pb2.NormalizedCalendarEvent
     | conversation_pb2.ConversationEvent
+    | event_pb2.WorkflowEvent
 )
-_IDS = ("eventId", "tenantId", "provider", "messageId", "sendId", "calendarEventId", "calendarWriteId", "isReplay")
+_IDS = (
+    "eventId", "tenantId", "provider", "messageId", "sendId", "calendarEventId", "calendarWriteId", "runId",
+    "workflow", "subjectEventId", "isReplay",
+)  # fmt: skip
 TEST_TYPE = "endpoint.test"
 
 
@@ -75,7 +79,7 @@ def _body(known: dict[str, Any], data: dict[str, Any]) -> bytes:
 
 
 def _order_key(content: Content) -> str:
-    """Return what the order holds for: the message, send, calendar event, calendar or conversation, else the tenant."""
+    """Return what the order holds for: a message, send, calendar (event), conversation or run, else the tenant."""
     if isinstance(content, mail_pb2.NormalizedMailEvent) and content.message_id:
         return f"{content.tenant_id}/{content.message_id}"
     if isinstance(content, event_pb2.SendEvent):
@@ -84,4 +88,6 @@ def _order_key(content: Content) -> str:
         return f"{content.tenant_id}/calendar/{content.calendar_event_id or content.calendar.calendar_id}"
     if isinstance(content, conversation_pb2.ConversationEvent):
         return f"{content.tenant_id}/conversation/{content.conversation.conversation_id}"
+    if isinstance(content, event_pb2.WorkflowEvent):
+        return f"{content.tenant_id}/run/{content.run_id}"
     return content.tenant_id

@@ -12,10 +12,10 @@ from services.delivery.store import notices
 from services.delivery.store.rows import EndpointRow, State
 from services.meshkit import db
 from services.meshkit.errors import InvalidArgument
+from services.meshkit.notices import NoticePublisher
 
 logger = structlog.get_logger(__name__)
 
-_BATCH = 100
 MAX_KEPT = 10_000
 """Warnings that wait for Processor. The oldest ones beyond them are deleted: newer ones say more about an endpoint."""
 _PERCENT_OF_QUARTER = 25
@@ -38,9 +38,7 @@ async def note_change(connection: db.Connection, before: EndpointRow, after: End
 
 
 class Notices:
-    """Publishes warnings, and forgets them once Processor has them.
-
-    A warning that Processor refuses is logged and deleted: repeating it fails again, and it would hold up the others.
+    """Publishes warnings, and bounds those that wait.
 
     Args:
         pool: Connections to PostgreSQL.
@@ -50,8 +48,8 @@ class Notices:
 
     def __init__(self, pool: db.Pool, feed: Feed, max_kept: int = MAX_KEPT) -> None:
         self._pool = pool
-        self._feed = feed
         self._max_kept = max_kept
+        self._publisher = NoticePublisher(pool, notices, _notice, feed.publish, _log_refused)
 
     async def round(self) -> int:
         """Publish the oldest warnings; return their number. Safe to call again, and in several processes at a time.
@@ -61,39 +59,9 @@ class Notices:
         """
         async with db.connection(self._pool) as connection:
             surplus = await notices.delete_surplus(connection, self._max_kept)
-            kept = await notices.oldest(connection, _BATCH)
         if surplus:
             logger.error("too many warnings about endpoints wait: the oldest were deleted", warnings=surplus)
-        if not kept:
-            return 0
-        given = [pb2.EndpointNotice(notice_id=one, event=_event(content)) for one, content in kept]
-        try:
-            await self._give(given)
-        except InvalidArgument:
-            for one in given:
-                await self._give_or_drop(one)
-        return len(given)
-
-    async def _give(self, given: list[pb2.EndpointNotice]) -> None:
-        await self._feed.publish(given)
-        await self._forget(given)
-
-    async def _give_or_drop(self, one: pb2.EndpointNotice) -> None:
-        try:
-            await self._give([one])
-        except InvalidArgument as exc:
-            logger.error(  # noqa: TRY400 - the failure names its cause
-                "a warning about an endpoint was refused and deleted",
-                endpoint_id=one.event.endpoint_id,
-                event_type=one.event.event_type,
-                reason=exc.reason,
-                message=exc.message,
-            )
-            await self._forget([one])
-
-    async def _forget(self, given: list[pb2.EndpointNotice]) -> None:
-        async with db.connection(self._pool) as connection:
-            await notices.delete(connection, [one.notice_id for one in given])
+        return await self._publisher.round()
 
 
 async def _keep(connection: db.Connection, row: EndpointRow, event_type: str, percent: int, now: datetime) -> None:
@@ -110,5 +78,15 @@ async def _keep(connection: db.Connection, row: EndpointRow, event_type: str, pe
     await notices.insert(connection, notice_id, row.endpoint_id, event.SerializeToString())
 
 
-def _event(content: bytes) -> event_pb2.EndpointEvent:
-    return event_pb2.EndpointEvent.FromString(content)
+def _notice(notice_id: str, content: bytes) -> pb2.EndpointNotice:
+    return pb2.EndpointNotice(notice_id=notice_id, event=event_pb2.EndpointEvent.FromString(content))
+
+
+def _log_refused(one: pb2.EndpointNotice, failure: InvalidArgument) -> None:
+    logger.error(
+        "a warning about an endpoint was refused and deleted",
+        endpoint_id=one.event.endpoint_id,
+        event_type=one.event.event_type,
+        reason=failure.reason,
+        message=failure.message,
+    )

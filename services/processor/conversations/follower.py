@@ -5,14 +5,10 @@ A tenant's place in the stream, its conversations and their events are one commi
 
 import secrets
 
-import structlog
-
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import MeshError
-from services.meshkit.metrics import UNEXPECTED
 from services.processor.conversations.addresses import Ours
 from services.processor.conversations.drafts import BY_MAIL, draft
 from services.processor.conversations.intake import Owner, take_in, token_link
@@ -20,15 +16,11 @@ from services.processor.conversations.letter import TOKEN_CHARACTERS, letter_of
 from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import settings as settings_store
 from services.processor.conversations.store.settings import TenantSettings
-from services.processor.errors import CursorEpochChanged, CursorExpired
-from services.processor.stream.cursor import Cursor
 from services.processor.stream.filter import Selection
-from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.pages import EventReader
 from services.processor.stream.publish import EventDraft, publish
+from services.processor.stream.turns import Turns, resume
 
-logger = structlog.get_logger(__name__)
-
-_TENANTS = 20
 _PAGE = 100
 _TYPES = ["mail.created", "mail.enriched"]
 
@@ -46,22 +38,11 @@ class Follower:
         self._pool = pool
         self._reader = reader
         self._clock = clock
+        self._turns = Turns(pool, "conversations", settings_store.TABLE, self._read)
 
     async def round(self) -> int:
         """Read the next events of some tenants; return how many went on. Safe to call again: a mail is taken once."""
-        async with db.connection(self._pool) as connection:
-            due = await settings_store.due(connection, _TENANTS)
-        advanced = 0
-        for tenant_id in due:
-            try:
-                await self._read(tenant_id)
-                advanced += 1
-            except MeshError as exc:
-                logger.warning("conversations not followed", tenant_id=tenant_id, error=exc.reason)
-            except Exception:  # a mail that cannot be read must not hold other tenants' conversations back
-                logger.exception("conversations not followed", tenant_id=tenant_id)
-                UNEXPECTED.labels("conversations").inc()
-        return advanced
+        return await self._turns.round()
 
     async def _read(self, tenant_id: str) -> None:
         async with db.connection(self._pool) as connection:
@@ -69,7 +50,8 @@ class Follower:
         if before is None:
             return
         selection = Selection(tenants=frozenset((tenant_id,)), event_types=_TYPES)
-        page = await self._reader.page(await self._start(before), selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
+        start = await resume(self._reader, before.cursor)
+        page = await self._reader.page(start, selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
         async with db.transaction(self._pool) as connection:
             current = await settings_store.lock(connection, tenant_id)
             # Another process was faster when the place has changed.
@@ -79,13 +61,6 @@ class Follower:
             await settings_store.advance(connection, tenant_id, page.next.write(), page.next.position)
             if drafts:
                 await publish(connection, drafts)
-
-    async def _start(self, tenant: TenantSettings) -> Cursor:
-        """Return the tenant's place; the oldest event when retention has passed it."""
-        try:
-            return await self._reader.start(tenant.cursor, EARLIEST)
-        except (CursorExpired, CursorEpochChanged):
-            return await self._reader.start(EARLIEST, EARLIEST)
 
     async def _take_in(
         self, connection: db.Connection, event: mail_pb2.NormalizedMailEvent, tenant: TenantSettings

@@ -7,26 +7,21 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
-from services.meshkit.metrics import UNEXPECTED
-from services.processor.errors import CursorEpochChanged, CursorExpired
+from services.processor.search.metrics import INDEXED
 from services.processor.search.store import mails as store
 from services.processor.search.store import settings as settings_store
 from services.processor.search.store.mails import Entry
 from services.processor.search.store.settings import Index
 from services.processor.search.terms import Digests, terms_of
-from services.processor.stream.cursor import Cursor, read_cursor
+from services.processor.stream.cursor import read_cursor
 from services.processor.stream.filter import Selection
-from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.pages import EventReader
 from services.processor.stream.store import tenants
-
-logger = structlog.get_logger(__name__)
+from services.processor.stream.turns import Turns, resume
 
 DELETED = "mail.deleted"
 TYPES = ["mail.created", "mail.updated", "mail.enriched", DELETED]
@@ -50,25 +45,16 @@ class Indexer:
         self._pool = pool
         self._reader = reader
         self._holder = new_id()
+        self._turns = Turns(
+            pool, "search", settings_store.TABLE, self._advance, has_other_work="is_clearing", may_begin=self._may_begin
+        )
 
     async def round(self) -> int:
         """Index the next events of some tenants; return how many tenants went on. Safe to call again: yes."""
-        async with db.connection(self._pool) as connection:
-            due = await settings_store.due(connection, _TENANTS)
-            if not due or not await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS):
-                return 0
-            await settings_store.note_tries(connection, due)
-        advanced = 0
-        for tenant_id in due:
-            try:
-                await self._advance(tenant_id)
-                advanced += 1
-            except MeshError as exc:
-                logger.warning("mail not indexed", tenant_id=tenant_id, error=exc.reason)
-            except Exception:  # a mail that cannot be indexed must not hold other tenants' search back
-                logger.exception("mail not indexed", tenant_id=tenant_id)
-                UNEXPECTED.labels("search").inc()
-        return advanced
+        return await self._turns.round()
+
+    async def _may_begin(self, connection: db.Connection) -> bool:
+        return await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS)
 
     async def _advance(self, tenant_id: str) -> None:
         async with db.connection(self._pool) as connection:
@@ -89,9 +75,8 @@ class Indexer:
 
     async def _index(self, tenant_id: str, before: Index) -> None:
         selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
-        page = await self._reader.page(
-            await start_of(self._reader, before), selection, event_pb2.EVENT_VIEW_BODY, _PAGE
-        )
+        start = await resume(self._reader, before.cursor)
+        page = await self._reader.page(start, selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
         newest = {event.mail.message_id: event for event in page.events if _counts(event.mail)}
         # Long mails take a while: the process goes on serving meanwhile.
         entries = await asyncio.to_thread(_entries, newest.values(), before.key)
@@ -105,6 +90,7 @@ class Indexer:
             grown = await store.save(connection, tenant_id, [one for one in entries if one.position in left])
             grown -= await store.delete(connection, tenant_id, gone)
             await settings_store.advance(connection, tenant_id, page.next.write(), page.next.position, grown)
+        INDEXED.inc(len(left))
 
 
 class SearchRetention:
@@ -130,14 +116,6 @@ class SearchRetention:
                 await settings_store.shrink(connection, tenant_id, count, is_clear=False)
             deleted += count
         return deleted
-
-
-async def start_of(reader: EventReader, index: Index) -> Cursor:
-    """Return the place from which an index goes on; the oldest event when retention has passed that place."""
-    try:
-        return await reader.start(index.cursor, EARLIEST)
-    except (CursorExpired, CursorEpochChanged):
-        return await reader.start(EARLIEST, EARLIEST)
 
 
 def _counts(event: mail_pb2.NormalizedMailEvent) -> bool:

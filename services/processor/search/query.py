@@ -38,6 +38,13 @@ class Phrase:
             return [WORD + word for word in self.words]
         return [*(WORD + word for word in self.words[:-1]), beginning(self.words[-1])]
 
+    def exact_term(self) -> str | None:
+        """Return the term that exactly the mails with the phrase have; None where there is no such term."""
+        if len(self.words) != 1:
+            return None
+        (term,) = self.terms()
+        return term if len(term) == len(self.words[0]) + 1 else None
+
     def fits(self, word: str, place: int) -> bool:
         """Tell whether a word fits the place of the phrase."""
         wanted = self.words[place]
@@ -59,6 +66,10 @@ class Query:
     def terms(self) -> set[str]:
         """Return the terms that every mail of the result has."""
         return {term for phrase in self.phrases for term in phrase.terms()}
+
+    def excluded_terms(self) -> set[str]:
+        """Return terms that no mail of the result has. Phrases without such a term are left to `takes`."""
+        return {term for phrase in self.excluded if (term := phrase.exact_term()) is not None}
 
     def takes(self, message: message_pb2.MailMessage) -> bool:
         """Tell whether a mail belongs to the result."""

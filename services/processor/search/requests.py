@@ -7,34 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.erasing import marked
 from services.processor.errors import SearchNotEnabled, TenantNotFound
-from services.processor.search.indexer import TYPES, start_of
+from services.processor.search.indexer import TYPES
+from services.processor.search.metrics import SEARCH_SECONDS
 from services.processor.search.query import Query
 from services.processor.search.snippet import hit_of
-from services.processor.search.store import mails as store
+from services.processor.search.store import finding
 from services.processor.search.store import settings as settings_store
-from services.processor.search.store.mails import Wanted
+from services.processor.search.store.finding import Place, Wanted
 from services.processor.search.store.settings import Index
 from services.processor.search.terms import KEY_BYTES, Digests, fields_of
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
 from services.processor.stream.store import tenants
+from services.processor.stream.turns import resume
 
 MAX_WAITING = 10_000
 _COUNT_SECONDS = 2.0
 _SCHEMA = "processor"
 _JUDGED_AT_ONCE = 20
-_JUDGED = 1000
+_MOST_CANDIDATES = 400
+_JUDGED = 500
 _JUDGED_BYTES = 4 * 1024 * 1024
-_JUDGED_SECONDS = 1.5
+_JUDGED_SECONDS = 0.5
 """The bounds of the mails that one page judges. A page that meets one of them leads to a next page."""
-
-Place = tuple[datetime, int]
-"""The time of receipt and the position of a mail: what results are sorted by."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,17 @@ class Search:
             if index is None or not index.is_enabled:
                 raise SearchNotEnabled(subject=tenant_id, metadata={"tenant_id": tenant_id})
             is_indexing = index.is_clearing or await settings_store.is_behind(connection, tenant_id)
-        digests = Digests(index.key).of(criteria.query.terms() | criteria.fields)
+        digests = Digests(index.key)
+        wanted = Wanted(
+            tenant_id,
+            digests.of(criteria.query.terms() | criteria.fields),
+            digests.of(criteria.query.excluded_terms()),
+            criteria.after,
+            criteria.before,
+            index.mails,
+        )
         page = _Page(criteria, size, behind)
-        await self._fill(page, Wanted(tenant_id, digests, criteria.after, criteria.before))
+        await self._fill(page, wanted)
         return Found(page.hits, None if page.is_at_end else page.end, is_indexing)
 
     async def settings(self, tenant_id: str, scope: list[str] | None) -> tuple[pb2.SearchSettings, pb2.SearchIndex]:
@@ -139,7 +148,7 @@ class Search:
             return pb2.SearchIndex()
         waiting = 0
         if index.is_enabled:
-            start = await start_of(self._reader, index)
+            start = await resume(self._reader, index.cursor)
             selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
             waiting, _ = await self._reader.count(start, selection, MAX_WAITING, _COUNT_SECONDS)
         return pb2.SearchIndex(mails=index.mails, waiting_events=waiting, is_deleting=index.is_clearing)
@@ -148,16 +157,20 @@ class Search:
         limit = page.size + 1
         while True:
             async with db.transaction(self._pool) as connection:
-                rows = await store.find(connection, wanted, page.end, limit)
-            for first in range(0, len(rows), _JUDGED_AT_ONCE):
-                few = rows[first : first + _JUDGED_AT_ONCE]
-                events = await self._reader.at(wanted.tenant_id, [row["position"] for row in few])
+                with SEARCH_SECONDS.labels("find").time():
+                    part = await finding.find(connection, wanted, page.end, limit)
+            for first in range(0, len(part.rows), _JUDGED_AT_ONCE):
+                few = part.rows[first : first + _JUDGED_AT_ONCE]
+                with SEARCH_SECONDS.labels("read").time():
+                    events = await self._reader.at(wanted.tenant_id, [row["position"] for row in few])
                 # Judging reads the whole text of each mail: the process goes on serving meanwhile.
                 if await asyncio.to_thread(page.judge, [(row["received_at"], row["position"]) for row in few], events):
                     return
-            if len(rows) < limit:
-                page.is_at_end = True
+            page.go_on(part.end)
+            if page.is_at_end or page.is_spent:
                 return
+            # Few of the candidates belong to the result, as with phrases of frequent words.
+            limit = min(limit * 4, _MOST_CANDIDATES)
 
 
 class _Page:
@@ -178,8 +191,12 @@ class _Page:
 
         A mail whose event retention or an erasure has taken is no result, whether its row is deleted yet or not.
         """
+        with SEARCH_SECONDS.labels("judge").time():
+            return self._judge(places, events)
+
+    def _judge(self, places: Sequence[Place], events: Mapping[int, event_pb2.Event]) -> bool:
         for place in places:
-            if len(self.hits) == self.size or self._is_enough():
+            if len(self.hits) == self.size or (self._judged and self.is_spent):
                 return True
             self.end = place
             self._judged += 1
@@ -189,16 +206,25 @@ class _Page:
             self._bytes += event.ByteSize()
             message = event.mail.message
             # The digests are short: a few of a million words share one.
-            if self._criteria.fields <= fields_of(message) and self._criteria.query.takes(message):
+            if self._takes(message):
                 hit = hit_of(message, self._criteria.query)
                 hit.message_id, hit.event_id = event.mail.message_id, event.mail.event_id
                 hit.received_at.FromDatetime(place[0])
                 self.hits.append(hit)
         return False
 
-    def _is_enough(self) -> bool:
-        is_long = self._bytes >= _JUDGED_BYTES or time.monotonic() > self._ends_at
-        return self._judged >= _JUDGED or (is_long and self._judged > 0)
+    def go_on(self, end: Place | None) -> None:
+        """Note that the mails up to a place were found and judged; None means all of them."""
+        self.end, self.is_at_end = end or self.end, end is None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the page has met one of its bounds."""
+        return self._judged >= _JUDGED or self._bytes >= _JUDGED_BYTES or time.monotonic() > self._ends_at
+
+    def _takes(self, message: message_pb2.MailMessage) -> bool:
+        fields = self._criteria.fields
+        return (not fields or fields <= fields_of(message)) and self._criteria.query.takes(message)
 
 
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:

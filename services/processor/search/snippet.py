@@ -38,7 +38,8 @@ def snippet_of(text: str, query: Query) -> tuple[str, list[tuple[int, int]]]:
     part = text[begin : begin + _READ]
     line, places = _one_line(part)
     highlights: list[tuple[int, int]] = []
-    for start, end in islice(_found(part, query), MAX_HIGHLIGHTS):
+    # The last word may be cut; it ends behind the snippet.
+    for start, end in islice(_found(part[: len(places) - 1], query), MAX_HIGHLIGHTS):
         shown = places[start], places[end]
         if shown[1] <= MAX_CHARACTERS and shown[0] < shown[1] and (not highlights or shown[0] >= highlights[-1][1]):
             highlights.append(shown)
@@ -48,16 +49,22 @@ def snippet_of(text: str, query: Query) -> tuple[str, list[tuple[int, int]]]:
 def _found(text: str, query: Query) -> Iterator[tuple[int, int]]:
     closed = {word for phrase in query.phrases for word in (phrase.words[:-1] if phrase.is_open else phrase.words)}
     opened = tuple(phrase.words[-1] for phrase in query.phrases if phrase.is_open)
-    for word, start, end in placed_words(text):
+    for word, start, end in placed_words(text) if closed or opened else ():
         if word in closed or (opened and word.startswith(opened)):
             yield start, end
 
 
 def _one_line(text: str) -> tuple[str, Sequence[int]]:
-    """Return a text as one line without control characters, and the new place of each character, the end included."""
+    """Return the begin of a text as one line without control characters, long enough for a snippet.
+
+    Returns:
+        The line, and the place in it of each character of the text that was read, the end included.
+    """
     line: list[str] = []
     places: list[int] = []
     for character in text:
+        if len(line) > MAX_CHARACTERS:
+            break
         places.append(len(line))
         kind = unicodedata.category(character)
         if character.isspace() or kind in ("Zl", "Zp", "Cc"):

@@ -45,6 +45,10 @@ def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
 
     The last character of a run without spaces is a word of its own, behind the pairs.
     """
+    if text.isascii():
+        for part in _ASCII.finditer(text.lower()):
+            yield part.group()[:MAX_CHARACTERS], part.start(), part.end()
+        return
     for chunk in _CHUNK.finditer(text):
         start, given = chunk.start(), chunk.group()
         if given.isascii():

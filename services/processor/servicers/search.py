@@ -9,12 +9,14 @@ from typing_extensions import override
 
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from mailmesh.processor.v1.search_service_pb2_grpc import SearchServiceServicer as Base
-from services.meshkit.errors import FieldInvalid
+from services.meshkit.errors import FieldInvalid, Overloaded
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, is_time, page_size
 from services.meshkit.shares import Shares
+from services.processor.errors import SearchTooSlow
 from services.processor.search import terms
+from services.processor.search.metrics import SEARCHES
 from services.processor.search.query import MAX_CHARACTERS, read_query
 from services.processor.search.requests import Criteria, Search
 from services.processor.stream.filter import scope_of
@@ -48,8 +50,13 @@ class SearchServicer(Base):
         place = self._tokens.read(request)
         behind = None if place is None else (datetime.fromisoformat(str(place[0])).astimezone(UTC), int(place[1]))
         caller = current_caller()
-        with self._shares.take(caller.key_id):
-            found = await self._search.find(criteria, behind, size, scope_of(caller))
+        try:
+            with self._shares.take(caller.key_id):
+                found = await self._search.find(criteria, behind, size, scope_of(caller))
+        except (Overloaded, SearchTooSlow) as exc:
+            SEARCHES.labels(exc.reason.lower()).inc()
+            raise
+        SEARCHES.labels("last" if found.end is None else "full" if len(found.hits) == size else "at_bound").inc()
         end = None if found.end is None else [found.end[0].isoformat(), found.end[1]]
         return pb2.SearchMailResponse(
             hits=found.hits,

@@ -7,3 +7,11 @@ STREAM_ENDS = Counter("mailmesh_processor_stream_ends_total", "Streams that the 
 REPLAYED = Counter("mailmesh_processor_replayed_events_total", "Events that were appended again.")
 DROPPED_PARTITIONS = Counter("mailmesh_processor_dropped_partitions_total", "Days of events that retention dropped.")
 STRAY_DAYS = Gauge("mailmesh_processor_days_without_partition", "Days ahead whose partition could not be made.")
+FOLLOWER_LAG_SECONDS = Gauge(
+    "mailmesh_processor_follower_lag_seconds",
+    "Age of the oldest event that a follower of the stream has not read, in its process that reads.",
+    ["follower"],
+)
+FOLLOWER_TURNS = Counter(
+    "mailmesh_processor_follower_turns_total", "Turns of tenants in a follower of the stream.", ["follower", "outcome"]
+)

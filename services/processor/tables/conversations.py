@@ -20,6 +20,7 @@ conversation_settings = Table(
     required("position", BigInteger()),
     required("cursor", Text()),
     required("content", LargeBinary()),
+    Column("tried_at", TIME),
 )
 
 conversations = Table(

@@ -17,9 +17,9 @@ async def insert(connection: db.Connection, tenant_id: str, notice_id: str, cont
     await connection.execute(_INSERT, tenant_id, notice_id, content)
 
 
-async def oldest(connection: db.Connection, count: int) -> list[tuple[str, bytes]]:
+async def oldest(connection: db.Connection, limit: int) -> list[tuple[str, bytes]]:
     """Read the oldest changes: their ids and their contents."""
-    return [(str(row["notice_id"]), row["content"]) for row in await connection.fetch(_OLDEST, count)]
+    return [(str(row["notice_id"]), row["content"]) for row in await connection.fetch(_OLDEST, limit)]
 
 
 async def delete(connection: db.Connection, notice_ids: Sequence[str]) -> None:

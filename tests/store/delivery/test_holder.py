@@ -23,7 +23,7 @@ from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import Unavailable
 from services.meshkit.ids import new_id
-from tests.store.delivery.test_queue import (
+from tests.store.delivery.queues import (
     ALL,
     SCHEDULE,
     TENANT,

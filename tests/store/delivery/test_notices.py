@@ -14,7 +14,7 @@ from services.delivery.store.rows import EndpointRow
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid, ServiceUnavailable
 from services.meshkit.ids import new_id
-from tests.store.delivery.test_queue import ALL, DAY, SCHEDULE, Pool, delivery, held, pool, queued, tried, use_cases
+from tests.store.delivery.queues import ALL, DAY, SCHEDULE, Pool, delivery, held, pool, queued, tried, use_cases
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.timeout(300)

@@ -16,7 +16,7 @@ from services.delivery.store.rows import Delivery, EndpointRow, State
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.meshkit.settings import load
-from tests.store.delivery.test_queue import Pool, delivery, held, pass_time, pool, queued, tried
+from tests.store.delivery.queues import Pool, delivery, held, pass_time, pool, queued, tried
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.timeout(300)

@@ -1,118 +1,24 @@
 """Runs on a real PostgreSQL: what becomes of attempts that end, fail, ask, hang or lose their process."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 import grpc
 import pytest
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 
-from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.erasing import Plan, erase_rows
 from services.meshkit.ids import new_id
-from services.workflows.engine.attempt import Attempts
-from services.workflows.engine.failures import AskedTwice
-from services.workflows.engine.runner import RunLimits, Runner
-from services.workflows.engine.threads import StepThreads
-from services.workflows.errors import EventNotFound, NotWaiting, QueueFull, RunEnded, RunNotFound
-from services.workflows.runs import Runs
+from services.workflows.errors import EventNotFound, QueueFull, RunEnded
 from services.workflows.sealing import Cipher
-from services.workflows.starting import Starter
-from services.workflows.store import notices
 from services.workflows.store import runs as statements
-from services.workflows.store.rows import RunRow, State
-
-LIMITS = RunLimits(
-    at_once=4,
-    attempts=3,
-    attempt=timedelta(seconds=20),
-    run=timedelta(hours=1),
-    wait=timedelta(hours=2),
-    lease=timedelta(seconds=5),
-)
-SECONDS = 30.0
-
-
-class Values(TypedDict, total=False):
-    event_id: str
-    first: str
-    second: str
-
-
-def graph(*steps: Any) -> StateGraph[Any, Any, Any, Any]:
-    made: StateGraph[Any, Any, Any, Any] = StateGraph(Values)
-    for number, step in enumerate(steps):
-        made.add_node(f"step{number}", step)
-        made.add_edge(f"step{number - 1}" if number else START, f"step{number}")
-    made.add_edge(f"step{len(steps) - 1}", END)
-    return made
-
-
-class Ground:
-    """Workflows without its process: use cases and a runner over one graph named "test"."""
-
-    def __init__(
-        self, pool: db.Pool, cipher: Cipher, tenant_id: str, made: StateGraph[Any, Any, Any, Any], limits: RunLimits
-    ) -> None:
-        self.pool, self.tenant_id = pool, tenant_id
-        edge = grpc.aio.insecure_channel("127.0.0.1:1")
-        self.attempts = Attempts({"test": made}, pool, cipher, edge)
-        self.threads = StepThreads(limits.at_once, patience_seconds=0.1)
-        asyncio.get_running_loop().set_default_executor(self.threads)
-        self.runner = Runner(pool, self.attempts, limits, self.threads)
-        self.starter = Starter(pool, 200, limits.run, lambda: None)
-        feed: Any = None  # no test of these reads the stream
-        self.runs = Runs(pool, self.attempts, self.starter, feed, limits.run, lambda: None)
-
-    async def start(self) -> RunRow:
-        return await self.starter.start("test", self.tenant_id, new_id())
-
-    async def until(self, run_id: str, *states: State) -> RunRow:
-        async with asyncio.timeout(SECONDS):
-            while (row := await self.runs.get(run_id, None)).state not in states:
-                await self.runner.round()
-                await self.runner.end_overdue()
-                await self.make_due()
-                await asyncio.sleep(0.02)
-        return row
-
-    async def make_due(self) -> None:
-        """End the pauses behind failures."""
-        async with db.connection(self.pool) as connection:
-            await connection.execute("UPDATE workflows.runs SET due_at = now() WHERE state = 1")
-
-    async def events(self) -> list[event_pb2.WorkflowEvent]:
-        async with db.connection(self.pool) as connection:
-            return [event_pb2.WorkflowEvent.FromString(one) for _, one in await notices.oldest(connection, 100)]
-
-    async def count(self, table: str) -> int:
-        async with db.connection(self.pool) as connection:
-            return int(await connection.fetchval(f"SELECT count(*) FROM workflows.{table}"))  # noqa: S608
-
-
-@asynccontextmanager
-async def ground(
-    pool: db.Pool,
-    cipher: Cipher,
-    tenant_id: str,
-    *steps: Any,
-    limits: RunLimits = LIMITS,
-    made: StateGraph[Any, Any, Any, Any] | None = None,
-) -> AsyncIterator[Ground]:
-    laid = Ground(pool, cipher, tenant_id, made or graph(*steps), limits)
-    yield laid
-    await laid.runner.aclose()
-
-
-def one(_: Values) -> Values:
-    return {"first": "1"}
+from services.workflows.store.rows import State
+from tests.store.workflows.grounds import LIMITS, SECONDS, Values, graph, ground, one
 
 
 async def test_a_run_ends_with_one_event_and_leaves_no_checkpoint(
@@ -213,97 +119,6 @@ async def test_a_refused_call_is_not_repeated(pool: db.Pool, cipher: Cipher, ten
         row = await made.until((await made.start()).run_id, State.FAILED)
 
     assert (row.reason, row.detail, len(calls)) == ("CALL_REFUSED", "PERMISSION_DENIED", 1)
-
-
-async def test_a_person_answers_once_and_the_question_is_sealed(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
-    answers: list[Any] = []
-
-    async def ask(_: Values) -> Values:
-        answers.append(interrupt({"draft": "the words of a customer"}))
-        return {"second": "2"}
-
-    async with ground(pool, cipher, tenant_id, one, ask) as made:
-        row = await made.until((await made.start()).run_id, State.WAITING)
-        async with db.connection(pool) as connection:
-            stored = str(await connection.fetch("SELECT r::text FROM workflows.runs r"))
-        with pytest.raises(NotWaiting):
-            await made.runs.resume(row.run_id, "another", "1", None)
-        with pytest.raises(RunNotFound):
-            await made.runs.resume(row.run_id, row.question_id, "1", [new_id()])
-        await made.runs.resume(row.run_id, row.question_id, '{"text": "first"}', None)
-        await made.runs.resume(row.run_id, row.question_id, '{"text": "second"}', None)
-        await made.until(row.run_id, State.SUCCEEDED)
-        events = await made.events()
-
-    assert json.loads(made.runs.question(row)) == {"draft": "the words of a customer"}
-    assert "customer" not in stored
-    assert b"customer".hex() not in stored
-    assert answers == [{"text": "first"}]
-    assert [event.event_type for event in events] == ["workflow.waiting", "workflow.succeeded"]
-
-
-async def test_an_answer_that_was_used_answers_no_other_question(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
-    """The process ends after each answer was handed over, and before the outcome of the attempt is stored."""
-    answers: list[Any] = []
-
-    async def ask_first(_: Values) -> Values:
-        answers.append(("first", interrupt("first?")))
-        return {"first": "1"}
-
-    async def ask_second(_: Values) -> Values:
-        answers.append(("second", interrupt("second?")))
-        return {"second": "2"}
-
-    async with ground(pool, cipher, tenant_id, ask_first, ask_second) as made:
-        row = await made.until((await made.start()).run_id, State.WAITING)
-        answered = await made.runs.resume(row.run_id, row.question_id, '"one"', None)
-        lost = []
-        for _ in range(2):
-            lease = new_id()
-            async with db.transaction(pool) as connection:
-                (claimed,) = await statements.claim(connection, lease, timedelta(0), ["test"], 1)
-            lost.append(await made.attempts.run(claimed, lease))
-        assert answered.question_id not in {one.question_id if one else "" for one in lost}
-        assert None not in lost
-        row = await made.until(row.run_id, State.WAITING)
-        await made.runs.resume(row.run_id, row.question_id, '"two"', None)
-        await made.until(row.run_id, State.SUCCEEDED)
-
-    assert set(answers) == {("first", "one"), ("second", "two")}
-
-
-async def test_a_step_that_asks_twice_fails_by_name(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
-    second: list[Any] = []
-
-    async def ask(_: Values) -> Values:
-        interrupt(1)
-        second.append(interrupt(2))
-        return {}
-
-    async with ground(pool, cipher, tenant_id, ask) as made:
-        row = await made.until((await made.start()).run_id, State.WAITING)
-        await made.runs.resume(row.run_id, row.question_id, "1", None)
-        # The process ends before the outcome is stored: the second attempt hands over nothing.
-        lease = new_id()
-        async with db.transaction(pool) as connection:
-            (claimed,) = await statements.claim(connection, lease, timedelta(0), ["test"], 1)
-        with pytest.raises(AskedTwice):
-            await made.attempts.run(claimed, lease)
-        row = await made.until(row.run_id, State.FAILED)
-
-    assert row.reason == "ASKED_TWICE"
-    assert second == []
-
-
-@pytest.mark.parametrize("question", ["x" * 5000, object(), float("nan")], ids=["long", "no JSON", "not a number"])
-async def test_a_question_is_short_json(pool: db.Pool, cipher: Cipher, tenant_id: str, question: object) -> None:
-    async def ask(_: Values) -> Values:
-        return {"first": interrupt(question)}
-
-    async with ground(pool, cipher, tenant_id, ask, limits=replace(LIMITS, attempts=1)) as made:
-        row = await made.until((await made.start()).run_id, State.FAILED)
-
-    assert row.reason in ("QUESTION_INVALID", "STEP_FAILED")
 
 
 async def test_a_state_with_content_fails_by_name(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:

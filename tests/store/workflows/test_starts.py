@@ -5,7 +5,7 @@ import pytest
 from services.meshkit.settings import SettingsError
 from services.workflows.server import starts_of
 from services.workflows.settings import WorkflowsSettings
-from tests.store.workflows.test_runner import graph, one
+from tests.store.workflows.grounds import graph, one
 
 GRAPHS = {"test": graph(one)}
 

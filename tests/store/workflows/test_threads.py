@@ -13,7 +13,7 @@ from services.meshkit.errors import Overloaded
 from services.workflows.engine.threads import RUN, StepThreads
 from services.workflows.sealing import Cipher
 from services.workflows.store.rows import State
-from tests.store.workflows.test_runner import LIMITS, SECONDS, Values, ground
+from tests.store.workflows.grounds import LIMITS, SECONDS, Values, ground
 
 AT_ONCE = 12
 """More than asyncio's own threads on a small machine."""

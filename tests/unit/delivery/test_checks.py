@@ -39,6 +39,13 @@ def test_an_empty_filter_selects_the_kinds_that_the_ability_covers_and_others_ar
         checks.selection(pb2.EndpointFilter(event_types=["weather.*"]), UNLIMITED)
 
 
+def test_workflows_have_to_be_named_and_need_no_ability_of_their_own() -> None:
+    asked = pb2.EndpointFilter(event_types=["workflow.waiting", "workflow.*"])
+
+    assert ["workflow.*", "workflow.waiting"] == checks.selection(asked, UNLIMITED).event_types
+    assert "workflow" not in checks.hidden_kinds(UNLIMITED)
+
+
 @pytest.mark.parametrize("kind", ["calendar", "conversation"])
 def test_calendars_and_conversations_need_their_own_ability(kind: str) -> None:
     asked = pb2.EndpointFilter(event_types=[f"{kind}.*"])

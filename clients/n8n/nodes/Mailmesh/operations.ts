@@ -75,6 +75,7 @@ const WINDOW: Field[] = [
 ];
 const CALENDAR = id('calendarId', 'Calendar ID');
 const CONVERSATION = id('conversationId', 'Conversation ID');
+const RUN = { ...id('runId', 'Run ID'), description: 'The runId of an event of workflows' };
 const options = (prefix: string, ...names: string[]): INodePropertyOptions[] =>
 	names.map((name) => ({ name, value: `${prefix}_${name.toUpperCase()}` }));
 const FILE: Field = { name: 'fileField', label: 'Input Binary Field', as: 'content', to: 'file', isRequired: true, default: 'data', description: 'The name of the binary field with the file' };
@@ -167,6 +168,20 @@ export const RESOURCES: Resource[] = [
 				{ name: 'toAll', label: 'To All', to: 'body', kind: 'flag', description: 'Whether the recipients in To and Cc get the reply as well' }, TEXT, HTML]), ...SENDS], answer: 'send' },
 			{ value: 'send', name: 'Send', action: 'Send a message', method: 'POST', path: '/v1/sends', fields: [inBody(TENANT), KEY, ...under('mail', [{ ...TO, isRequired: true }, CC, BCC,
 				{ name: 'subject', label: 'Subject', to: 'body' }, TEXT, HTML]), ...SENDS], answer: 'send' },
+		],
+	},
+	{
+		value: 'workflowRun', name: 'Workflow Run', operations: [
+			{ value: 'resume', name: 'Answer', action: 'Answer the question of a workflow run', method: 'POST', path: '/v1/workflow-runs/{runId}:resume', fields: [RUN,
+				{ name: 'questionId', label: 'Question ID', to: 'body', isRequired: true, description: 'The questionId of the run that waits' },
+				{ name: 'answer', label: 'Answer', to: 'body', isRequired: true, lines: 4, description: 'The answer as JSON; the first answer to a question counts' }], answer: 'run' },
+			{ value: 'cancel', name: 'Cancel', action: 'Cancel a workflow run', method: 'POST', path: '/v1/workflow-runs/{runId}:cancel', fields: [RUN], answer: 'run', body: {} },
+			{ value: 'get', name: 'Get', action: 'Get a workflow run', method: 'GET', path: '/v1/workflow-runs/{runId}', fields: [RUN], answer: 'run' },
+			{ value: 'getMany', name: 'Get Many', action: 'Get many workflow runs', method: 'GET', path: '/v1/workflow-runs', fields: [
+				{ name: 'state', label: 'State', to: 'query', type: 'options', default: '', options: [{ name: 'Any', value: '' }, ...options('WORKFLOW_RUN_STATE', 'Cancelled', 'Failed', 'Queued', 'Running', 'Succeeded', 'Waiting')] }], list: 'runs' },
+			{ value: 'start', name: 'Start', action: 'Start a workflow for an event', method: 'POST', path: '/v1/workflow-runs', fields: [
+				{ name: 'workflow', label: 'Workflow', to: 'body', isRequired: true, description: 'The name of the workflow in the settings of mailmesh' },
+				{ ...id('eventId', 'Event ID'), to: 'body' }], answer: 'run' },
 		],
 	},
 ];

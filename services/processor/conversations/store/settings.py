@@ -1,12 +1,13 @@
 """The settings of tenants, each with the place in the stream up to which its mail is in conversations."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
+
+TABLE = "processor.conversation_settings"
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,6 @@ async def lock(connection: db.Connection, tenant_id: str) -> TenantSettings | No
             "SELECT content, cursor FROM processor.conversation_settings WHERE tenant_id = $1 FOR UPDATE", tenant_id
         )
     )
-
-
-async def due(connection: db.Connection, limit: int) -> Sequence[str]:
-    """Return tenants with events that were not read yet."""
-    rows = await connection.fetch(
-        """
-        SELECT tenant_id FROM processor.conversation_settings AS s
-        WHERE is_enabled AND EXISTS (
-            SELECT FROM processor.events AS e WHERE e.tenant_id = s.tenant_id AND e.position > s.position
-        ) ORDER BY position LIMIT $1
-        """,
-        limit,
-    )
-    return [str(row["tenant_id"]) for row in rows]
 
 
 async def save(

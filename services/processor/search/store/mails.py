@@ -1,60 +1,10 @@
-"""The indexed mails: which ones have the terms of a query, the newest first. Each statement is of one tenant."""
+"""The rows of indexed mails: stored, and deleted. Each statement is of one tenant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
-
 from services.meshkit import db
-from services.processor.errors import SearchTooSlow
-
-WINDOW = 2000
-"""The newest mails that are tried before the index of terms is asked: it reads all mails with a common word."""
-STATEMENT_SECONDS = 2.0
-
-_BOUNDS = f"""
-    SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)};
-    SET LOCAL plan_cache_mode = force_custom_plan
-"""
-_RANGE = """
-    ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
-    AND ($5::timestamptz IS NULL OR (received_at, position) < ($5, $6))
-"""
-_ORDER = "ORDER BY received_at DESC, position DESC"
-_NEWEST = f"""
-    SELECT message_id, received_at, position FROM (
-        SELECT * FROM processor.search_mails WHERE tenant_id = $1 AND {_RANGE} {_ORDER} LIMIT {WINDOW}
-    ) AS newest WHERE terms @> $2::integer[] {_ORDER} LIMIT $7
-"""  # noqa: S608 - constants
-# Without MATERIALIZED, a wrong estimate reads all mails of the tenant in their order.
-_BY_TERMS = f"""
-    WITH found AS MATERIALIZED (
-        SELECT message_id, received_at, position FROM processor.search_mails
-        WHERE tenant_id = $1 AND terms @> $2::integer[] AND {_RANGE}
-    ) SELECT message_id, received_at, position FROM found {_ORDER} LIMIT $7
-"""  # noqa: S608 - constants
-_ALL = f"""
-    SELECT message_id, received_at, position FROM processor.search_mails
-    WHERE tenant_id = $1 AND $2::integer[] IS NOT NULL AND {_RANGE} {_ORDER} LIMIT $7
-"""  # noqa: S608 - constants
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The mails that a query asks the index for.
-
-    Args:
-        tenant_id: The tenant.
-        digests: The digests of all terms that a mail has.
-        after: The earliest time of receipt; None means any.
-        before: The time that all times of receipt are before; None means any.
-    """
-
-    tenant_id: str
-    digests: Sequence[int]
-    after: datetime | None = None
-    before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -72,39 +22,6 @@ class Entry:
     received_at: datetime
     position: int
     digests: Sequence[int]
-
-
-async def find(
-    connection: db.Connection, wanted: Wanted, behind: tuple[datetime, int] | None, limit: int
-) -> list[asyncpg.Record]:
-    """Read message ids, times and positions of mails, the newest first.
-
-    Args:
-        connection: A connection in a transaction.
-        wanted: The mails.
-        behind: The time and position of the last mail of the page before; None for the first page.
-        limit: The largest number of mails.
-
-    Raises:
-        SearchTooSlow: It took more than `STATEMENT_SECONDS`.
-    """
-    try:
-        return await _find(connection, wanted, behind, limit)
-    except asyncpg.QueryCanceledError as exc:
-        raise SearchTooSlow from exc
-
-
-async def _find(
-    connection: db.Connection, wanted: Wanted, behind: tuple[datetime, int] | None, limit: int
-) -> list[asyncpg.Record]:
-    # A plan for any values would guess the same for rare and for common words.
-    await connection.execute(_BOUNDS)
-    at, position = behind or (None, None)
-    values = (wanted.tenant_id, list(wanted.digests), wanted.after, wanted.before, at, position, limit)
-    if not wanted.digests:
-        return list(await connection.fetch(_ALL, *values))
-    newest = await connection.fetch(_NEWEST, *values)
-    return list(newest if len(newest) == limit else await connection.fetch(_BY_TERMS, *values))
 
 
 async def save(connection: db.Connection, tenant_id: str, entries: Sequence[Entry]) -> int:

@@ -1,10 +1,10 @@
 """The settings of tenants, each with its key and the place in the stream up to which its mail is indexed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.meshkit import db
 
+TABLE = "processor.search_settings"
 _COLUMNS = "is_enabled, is_clearing, key, cursor, mails"
 
 
@@ -34,27 +34,6 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
         tenant_id,
     )
     return None if row is None else Index(**dict(row))
-
-
-async def due(connection: db.Connection, limit: int) -> Sequence[str]:
-    """Return tenants with mails to delete or with events that were not read yet, the least recently tried first."""
-    rows = await connection.fetch(
-        """
-        SELECT tenant_id FROM processor.search_settings AS s
-        WHERE is_clearing OR (is_enabled AND EXISTS (
-            SELECT FROM processor.events AS e WHERE e.tenant_id = s.tenant_id AND e.position > s.position
-        )) ORDER BY tried_at NULLS FIRST, tenant_id LIMIT $1
-        """,
-        limit,
-    )
-    return [str(row["tenant_id"]) for row in rows]
-
-
-async def note_tries(connection: db.Connection, tenant_ids: Sequence[str]) -> None:
-    """Move tenants behind all others that are due. Called before their turn: one that fails has had it, too."""
-    await connection.execute(
-        "UPDATE processor.search_settings SET tried_at = now() WHERE tenant_id = ANY($1::uuid[])", tenant_ids
-    )
 
 
 async def enable(connection: db.Connection, tenant_id: str, key: bytes, cursor: str, position: int) -> None:

@@ -75,11 +75,11 @@ class Indexed:
     async def page(self, query: str = "", size: int = 100, behind: Any = None, **criteria: Any) -> Found:
         return await self.search.find(Criteria(self.tenant, read_query(query), **criteria), behind, size, None)
 
-    async def ids(self, query: str = "", **criteria: Any) -> Sequence[str]:
+    async def ids(self, query: str = "", size: int = 100, **criteria: Any) -> Sequence[str]:
         """Return the ids of all mails that a query finds, read to the end of its pages."""
         found, behind, is_at_end = [], None, False
         while not is_at_end:
-            page = await self.page(query, behind=behind, **criteria)
+            page = await self.page(query, size, behind, **criteria)
             found += [hit.message_id for hit in page.hits]
             behind, is_at_end = page.end, page.end is None
         return found

@@ -1,7 +1,9 @@
 """Finding mail in PostgreSQL: the newest first, page by page, within bounds, and never another tenant's."""
 
 import asyncio
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +14,7 @@ from services.processor.errors import SearchTooSlow, TenantNotFound
 from services.processor.search import requests
 from services.processor.search.query import read_query
 from services.processor.search.requests import Criteria
-from services.processor.search.store import mails as store
+from services.processor.search.store import finding
 from services.processor.search.terms import Digests
 from tests.store.processor.search.indexing import BEGIN, Indexed
 from tests.unit.processor.search.mails import mail
@@ -88,8 +90,8 @@ async def test_times_of_receipt_are_filters(indexed: Indexed) -> None:
 async def test_pages_have_every_mail_once_the_newest_first(
     indexed: Indexed, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(store, "_NEWEST", store._NEWEST.replace("LIMIT 2000", f"LIMIT {window}"))
-    same = mail("all rare" if window == 3 else "all")
+    monkeypatch.setattr(finding, "WINDOW", window)
+    same = mail("all rare")
     same.mail_received_at.FromDatetime(BEGIN)
     await indexed.add(**{f"m{number}": mail("all") for number in range(20)}, a=same, b=same, c=same)
     behind, pages = None, list[list[str]]()
@@ -100,7 +102,93 @@ async def test_pages_have_every_mail_once_the_newest_first(
 
     assert [f"m{number}" for number in reversed(range(20))] + ["c", "b", "a"] == [one for page in pages for one in page]
     assert {4, 3} == set(map(len, pages))
-    assert (["c", "b", "a"] if window == 3 else []) == await indexed.ids("rare")
+    assert ["c", "b", "a"] == await indexed.ids("rare")
+
+
+_WORDS = ("often", "old", "new", "rare", "every")
+
+
+@pytest.mark.parametrize("bounds", [(3, 7, 4, 5), (5, 20, 100, 3), (250, 20_000, 20_000, 400)])
+async def test_any_bounds_and_queries_find_the_same_mails(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch, bounds: Sequence[int]
+) -> None:
+    """The bounds choose the ways to the mails. `old` is frequent in old mails alone, `new` in new ones."""
+    for module, name, value in zip(
+        (finding, finding, finding, requests),
+        ("WINDOW", "MOST_WALKED", "MOST_LISTED", "_MOST_CANDIDATES"),
+        bounds,
+        strict=True,
+    ):
+        monkeypatch.setattr(module, name, value)
+    chance = random.Random(7)
+    mails = dict[str, Any]()
+    for number in range(60):
+        likely = {"often": 0.6, "old": 0.9 if number < 30 else 0.03, "new": 0.9 if number > 50 else 0.03, "rare": 0.04}
+        mails[f"m{number}"] = mail(
+            " ".join(["every", *(word for word in _WORDS if chance.random() < likely.get(word, 0))])
+        )
+    await indexed.add(**mails)
+
+    for query in (
+        "old",
+        "rare",
+        "often new",
+        "old -often",
+        "every -old -new",
+        '"often new"',
+        "every -often*",
+        "absent",
+    ):
+        read = read_query(query)
+        for span in (range(60), range(10, 45)):
+            times = {
+                "after": BEGIN + timedelta(minutes=span[0] + 1),
+                "before": BEGIN + timedelta(minutes=span[-1] + 2),
+            }
+            expected = [f"m{number}" for number in reversed(span) if read.takes(mails[f"m{number}"])]
+            assert expected == await indexed.ids(query, size=7, **(times if len(span) < 60 else {})), query
+
+
+async def test_a_call_reads_a_bounded_number_of_mails_and_leads_on(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "WINDOW", 2)
+    monkeypatch.setattr(finding, "MOST_WALKED", 6)
+    monkeypatch.setattr(finding, "MOST_LISTED", 3)
+    await indexed.add(**{f"m{number}": mail("old" if number < 10 else "new") for number in range(30)})
+    wanted = await wanted_of(indexed, "old")
+    async with db.transaction(indexed.pool) as connection:
+        first = await finding.find(connection, wanted, None, 2)
+        assert ([], BEGIN + timedelta(minutes=25)) == (list(first.rows), first.end and first.end[0])
+        second = await finding.find(connection, wanted, (BEGIN + timedelta(minutes=11), 0), 2)
+
+    assert ["m9", "m8"] == [row["message_id"] for row in second.rows]
+
+
+async def test_mails_with_an_excluded_word_are_left_out_by_the_index(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await indexed.add(**{f"m{number}": mail("all" if number % 10 == 0 else "all common") for number in range(30)})
+    read = list[int]()
+
+    async def count(tenant_id: str, positions: Sequence[int], at: Any = indexed.reader.at) -> Any:
+        read.append(len(positions))
+        return await at(tenant_id, positions)
+
+    monkeypatch.setattr(indexed.reader, "at", count)
+    for query in ("all -common", "all -commo*"):
+        assert ["m20", "m10", "m0"] == await indexed.ids(query)
+        assert 3 == sum(read), query
+        read.clear()
+
+
+async def wanted_of(indexed: Indexed, query: str, owner: str = "") -> finding.Wanted:
+    """Return what a query asks the index of a tenant for, with the key of an owner."""
+    row = await indexed.pool.fetchrow(
+        "SELECT key, mails FROM processor.search_settings WHERE tenant_id = $1", owner or indexed.tenant
+    )
+    assert row is not None
+    return finding.Wanted(indexed.tenant, Digests(row["key"]).of(read_query(query).terms()), mails=row["mails"])
 
 
 async def test_a_page_that_judges_much_ends_early_and_leads_on(
@@ -155,10 +243,10 @@ async def test_the_mail_of_another_tenant_is_never_found(pool: db.Pool, indexed:
 
     assert (["mine"], ["theirs"]) == (await indexed.ids("all"), await other.ids("all"))
     # With the digests of the other tenant as well: the statement names the tenant.
-    key = await pool.fetchval("SELECT key FROM processor.search_settings WHERE tenant_id = $1", other.tenant)
-    wanted = store.Wanted(indexed.tenant, Digests(key).of(read_query("all").terms()))
+    wanted = await wanted_of(indexed, "all", other.tenant)
     async with db.transaction(pool) as connection:
-        assert [] == await store.find(connection, wanted, None, 10)
+        for mails in (1, 1000):
+            assert finding.Part([], None) == await finding.find(connection, replace(wanted, mails=mails), None, 10)
     for asked in (indexed.search.find(Criteria(other.tenant, read_query("all")), None, 10, [indexed.tenant]),):
         with pytest.raises(TenantNotFound):
             await asked
@@ -170,12 +258,10 @@ async def test_a_search_that_takes_too_long_is_refused_by_name(
     indexed: Indexed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await indexed.add(one=mail("all"))
-    slow = "SELECT message_id, received_at, position FROM processor.search_mails, pg_sleep(30) WHERE tenant_id = $1"
-    everything = (
-        " AND $2::int[] IS NOT NULL AND ($3::timestamptz, $4::timestamptz, $5::timestamptz, $6::bigint) IS NULL"
+    monkeypatch.setattr(
+        finding, "_WALK", finding._WALK.replace("search_mails WHERE", "search_mails, pg_sleep(30) WHERE")
     )
-    monkeypatch.setattr(store, "_NEWEST", f"{slow}{everything} LIMIT $7")
-    monkeypatch.setattr(store, "_BOUNDS", store._BOUNDS.replace("2000", "50"))
+    monkeypatch.setattr(finding, "_BOUNDS", finding._BOUNDS.replace("2000", "50"))
 
     with pytest.raises(SearchTooSlow):
         await indexed.page("all")

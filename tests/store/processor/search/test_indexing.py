@@ -20,6 +20,7 @@ from services.processor.search import indexer as indexer_module
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.store import mails as store
 from services.processor.search.store.mails import Entry
+from services.processor.stream import turns
 from services.processor.stream.pages import EventReader
 from services.processor.stream.retention import Retention
 from services.processor.stream.store import tenants
@@ -302,7 +303,7 @@ async def test_a_tenant_whose_mail_cannot_be_indexed_holds_no_other_back(pool: d
 async def test_each_tenant_has_its_turn(
     pool: db.Pool, indexed: Indexed, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    monkeypatch.setattr(indexer_module, "_TENANTS", 1)
+    monkeypatch.setattr(turns, "_TENANTS", 1)
     monkeypatch.setattr(indexer_module, "_PAGE", 1)
     indexer = Stumbling(pool, indexed.reader)
     other = Indexed(pool, indexer)

@@ -51,6 +51,16 @@ def conversation_draft(change_id: str, tenant_id: str = TENANT) -> EventDraft:
     return EventDraft(conversation=event, change_id=change_id)
 
 
+def workflow_draft(
+    change_id: str, run_id: str, subject: str = "", tenant_id: str = TENANT, event_type: str = "workflow.waiting"
+) -> EventDraft:
+    event = processor_pb2.WorkflowEvent(
+        tenant_id=tenant_id, event_type=event_type, run_id=run_id, workflow="triage", subject_event_id=subject
+    )
+    event.received_at.FromDatetime(datetime.now(UTC))
+    return EventDraft(workflow=event, change_id=change_id)
+
+
 def calendar_draft(change_id: str, tenant_id: str = TENANT) -> EventDraft:
     event = calendar_pb2.NormalizedCalendarEvent(
         provider="ms365", tenant_id=tenant_id, event_type="calendar.event.created"

@@ -1,6 +1,7 @@
 """Queries: what they find, what they refuse, and that hostile ones cost little."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.meshkit.errors import InvalidArgument
 from services.processor.errors import SearchQueryInvalid
-from services.processor.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_WORDS, read_query
+from services.processor.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_WORDS, Query, read_query
 from services.processor.search.terms import KEY_BYTES, MAX_TERMS, Digests, fields_of, plain, terms_of
 from tests.unit.processor.search.mails import mail
 
@@ -92,6 +93,27 @@ def test_a_query_without_words_or_with_too_many_is_refused(query: str) -> None:
 
     assert ("SEARCH_QUERY_INVALID", {"field": "query"}) == (caught.value.reason, caught.value.metadata)
     assert isinstance(caught.value, InvalidArgument)
+
+
+@given(st.text(max_size=80), st.text(st.sampled_from("abcdeé東京都 -.*"), max_size=20))
+def test_exactly_the_mails_with_an_excluded_word_have_its_term(text: str, excluded: str) -> None:
+    for given_mail in (mail(text), mail(f"{text} {excluded}")):
+        for piece in excluded.split():
+            try:
+                phrases = read_query(f"{piece} -{piece}").excluded
+            except SearchQueryInvalid:
+                continue
+            for phrase in phrases:
+                if (term := phrase.exact_term()) is not None:
+                    assert (term in terms_of(given_mail)) is Query((replace(phrase, is_excluded=False),)).takes(
+                        given_mail
+                    )
+
+
+def test_a_longer_beginning_and_a_phrase_have_no_exact_term() -> None:
+    excluded = read_query('all -word -beg* -begi* -begin* -"two words" -木 -木曜').excluded
+
+    assert ["wword", "pbeg", None, "pbegin", None, "p木", "w木曜"] == [one.exact_term() for one in excluded]
 
 
 @given(st.text(max_size=MAX_CHARACTERS))

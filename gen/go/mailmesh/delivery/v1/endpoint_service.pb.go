@@ -390,8 +390,9 @@ type EndpointFilter struct {
 	// providers selects events of these providers. Empty means all.
 	Providers []string `protobuf:"bytes,2,rep,name=providers,proto3" json:"providers,omitempty"`
 	// event_types selects events of these types; "mail.*" and the like select all types of a kind. Empty means all types of the kinds
-	// "mail", "send" and "tenant". The kinds "calendar" and "conversation" need a key with the ability "calendar.read" or
-	// "conversation.read"; for other keys such an endpoint does not exist. Types of other kinds are refused.
+	// "mail", "send" and "tenant". The kind "workflow" has to be named. The kinds "calendar" and "conversation" need a key with the
+	// ability "calendar.read" or "conversation.read", too; for other keys such an endpoint does not exist. Types of other kinds are
+	// refused.
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
 	// conditions select mail events by the content of their mail, 10 at most; all of them have to hold. An event that carries no mail,
 	// such as "mail.deleted" or an event of another kind, is not held against them and is delivered.

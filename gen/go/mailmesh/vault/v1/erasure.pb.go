@@ -446,7 +446,7 @@ func (x *ErasureProgress) GetIsDone() bool {
 // ErasedTable is the number of rows that were removed from one table.
 type ErasedTable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// service is "token-vault", "ingest", "processor" or "delivery".
+	// service is "token-vault", "ingest", "processor", "delivery" or, for a tenant, "workflows".
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// table is the table's name in the service's schema.
 	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`

@@ -229,8 +229,9 @@ class EndpointFilter(_message.Message):
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """event_types selects events of these types; "mail.*" and the like select all types of a kind. Empty means all types of the kinds
-        "mail", "send" and "tenant". The kinds "calendar" and "conversation" need a key with the ability "calendar.read" or
-        "conversation.read"; for other keys such an endpoint does not exist. Types of other kinds are refused.
+        "mail", "send" and "tenant". The kind "workflow" has to be named. The kinds "calendar" and "conversation" need a key with the
+        ability "calendar.read" or "conversation.read", too; for other keys such an endpoint does not exist. Types of other kinds are
+        refused.
         """
 
     @_builtins.property

@@ -256,7 +256,7 @@ class ErasedTable(_message.Message):
     TABLE_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     service: _builtins.str
-    """service is "token-vault", "ingest", "processor" or "delivery"."""
+    """service is "token-vault", "ingest", "processor", "delivery" or, for a tenant, "workflows"."""
     table: _builtins.str
     """table is the table's name in the service's schema."""
     rows: _builtins.int

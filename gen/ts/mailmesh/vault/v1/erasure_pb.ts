@@ -258,7 +258,7 @@ export const ErasureProgressSchema: GenMessage<ErasureProgress> = /*@__PURE__*/
  */
 export type ErasedTable = Message<"mailmesh.vault.v1.ErasedTable"> & {
   /**
-   * service is "token-vault", "ingest", "processor" or "delivery".
+   * service is "token-vault", "ingest", "processor", "delivery" or, for a tenant, "workflows".
    *
    * @generated from field: string service = 1;
    */
