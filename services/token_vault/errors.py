@@ -10,6 +10,7 @@ MeshError
 ├── NotFound
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
+│   ├── SessionNotFound           SESSION_NOT_FOUND
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 │   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
 │   └── PersonErasureNotFound     PERSON_ERASURE_NOT_FOUND
@@ -102,6 +103,13 @@ class ApiKeyNotFound(NotFound):
 
     reason = "API_KEY_NOT_FOUND"
     resource_type = "api_key"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session."""
+
+    reason = "SESSION_NOT_FOUND"
+    resource_type = "session"
 
 
 class AuthorizationNotFound(NotFound):

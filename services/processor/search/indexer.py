@@ -16,6 +16,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.errors import CursorEpochChanged, CursorExpired
+from services.processor.search import metrics
 from services.processor.search.store import mails as store
 from services.processor.search.store import settings as settings_store
 from services.processor.search.store.mails import Entry
@@ -65,9 +66,11 @@ class Indexer:
                 advanced += 1
             except MeshError as exc:
                 logger.warning("mail not indexed", tenant_id=tenant_id, error=exc.reason)
+                metrics.INDEX_FAILURES.labels(exc.reason).inc()
             except Exception:  # a mail that cannot be indexed must not hold other tenants' search back
                 logger.exception("mail not indexed", tenant_id=tenant_id)
                 UNEXPECTED.labels("search").inc()
+                metrics.INDEX_FAILURES.labels(metrics.UNFORESEEN).inc()
         return advanced
 
     async def _advance(self, tenant_id: str) -> None:
@@ -105,6 +108,7 @@ class Indexer:
             grown = await store.save(connection, tenant_id, [one for one in entries if one.position in left])
             grown -= await store.delete(connection, tenant_id, gone)
             await settings_store.advance(connection, tenant_id, page.next.write(), page.next.position, grown)
+        metrics.INDEXED.inc(len(left))
 
 
 class SearchRetention:
