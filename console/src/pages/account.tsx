@@ -1,5 +1,5 @@
 // One account: its state and what to do about it, its subscriptions, and its latest events.
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type Subscription, SubscriptionResource, SubscriptionState } from "../../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
 import { TenantService } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { type Tenant, TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
@@ -101,7 +101,14 @@ function Reconnect({ tenant, close }: { tenant: Tenant; close: () => void }) {
 }
 
 function Test({ tenantId, close }: { tenantId: string; close: () => void }) {
-  const test = useQuery({ queryKey: ["test", tenantId], queryFn: () => tenants.testConnection({ tenantId }), gcTime: 0, staleTime: Infinity });
+  const client = useQueryClient();
+  // A test may change the state of the account: it tries a refused token once more.
+  const run = async () => {
+    const result = await tenants.testConnection({ tenantId });
+    await client.invalidateQueries({ queryKey: ["tenant", tenantId] });
+    return result;
+  };
+  const test = useQuery({ queryKey: ["test", tenantId], queryFn: run, gcTime: 0, staleTime: Infinity });
   return (
     <>
       {test.isPending && <p role="status">Asking the provider…</p>}

@@ -1,5 +1,5 @@
 // Waiting for a person at the provider's page.
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { AuthorizationState } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { tenants } from "../api.js";
 import { causeOf, remedyOf } from "../failure.js";
@@ -9,9 +9,16 @@ import { href } from "../route.js";
 
 // The person signs in at the provider in another tab; the outcome is asked for here.
 export function Consent({ url, flowId, close, isOrganisation = false }: { url: string; flowId: string; close: () => void; isOrganisation?: boolean }) {
+  const client = useQueryClient();
+  // Once an account or an organisation is connected, the lists that name it are read again.
+  const ask = async () => {
+    const answer = await tenants.getAuthorization({ flowId });
+    if (answer.state === AuthorizationState.CONNECTED) void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "flow" });
+    return answer;
+  };
   const flow = useQuery({
     queryKey: ["flow", flowId],
-    queryFn: () => tenants.getAuthorization({ flowId }),
+    queryFn: ask,
     refetchInterval: (query) => (query.state.data?.state === AuthorizationState.PENDING || !query.state.data ? 1_500 : false),
   });
   const state = flow.data?.state;

@@ -62,7 +62,7 @@ function RetryAll({ tenantId, reason }: { tenantId: string; reason: string }) {
   );
 }
 
-const AT_ONCE = 100;
+const AT_ONCE = 25;
 
 interface Chosen {
   tenantId: string;
@@ -70,7 +70,7 @@ interface Chosen {
   buriedBefore: Timestamp;
 }
 
-// Counts first, because a retry of very many is a decision, then retries a hundred at a time until a person cancels.
+// Counts first, because a retry of very many is a decision, then retries a few at a time until a person cancels.
 function RetryForm({ filter, close }: { filter: { tenantId: string; reason: string }; close: () => void }) {
   // Items that are buried after the count are not retried unseen.
   const [chosen] = useState((): Chosen => ({ ...filter, buriedBefore: timestampFromDate(new Date()) }));

@@ -72,7 +72,7 @@ function Found({ wanted }: { wanted: Wanted }) {
   return (
     <>
       <p className="faint">
-        {mails.toLocaleString("en")} mails are indexed{waitingEvents > 0n ? `, and ${waitingEvents.toLocaleString("en")} events wait: more may be found later` : ""}.
+        Indexed mails: {mails.toLocaleString("en")}.{waitingEvents > 0n && ` Events that wait: ${waitingEvents.toLocaleString("en")}; more may be found later.`}
       </p>
       <Hits wanted={wanted} />
       <Disable tenantId={tenantId} />

@@ -6,7 +6,7 @@ const { given, browser, page, step, button } = await walk();
 
 await step("the overview is drawn, and names the state of the alerts", async () => {
   await page.goto(given.page);
-  await page.getByRole("img", { name: "Processes that answer" }).locator("polyline").first().waitFor();
+  await page.getByRole("img", { name: "Processes that answer" }).locator("polyline").first().waitFor({ state: "attached" });
   await page.getByRole("status").getByText("read at").waitFor();
   check((await page.getByRole("region", { name: "Firing alerts" }).innerText()).length > "Firing alerts".length, "nothing is said of alerts");
 });

@@ -25,7 +25,8 @@ export async function walk() {
       const faults = me.faults.splice(0);
       check(faults.length === 0, faults.join("\n"));
     } catch (fault) {
-      error = String(fault?.stack ?? fault);
+      const shown = await page.locator("body").innerText({ timeout: 1_000 }).catch(() => "no page");
+      error = `${fault?.stack ?? fault}\n${page.url()}\n${shown.slice(0, 1_500)}`;
       me.faults.splice(0);
     }
     clearTimeout(timer);
