@@ -1,7 +1,7 @@
 """Prometheus with mailmesh's rules, and a page that draws mailmesh's dashboards from its query API.
 
-The page is a console template, which Prometheus itself serves: the page and the API have one origin, and nothing else
-is needed to look at the dashboards. Grafana draws the same files better where it is at hand.
+The page is a console template, which Prometheus itself serves: the page and the API have one origin, and nothing more
+is needed to show the dashboards. Grafana draws the same files better where it is at hand.
 """
 
 import http.client
