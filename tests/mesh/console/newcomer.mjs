@@ -98,7 +98,9 @@ await step("the endpoint that gave up is recovered", async () => {
   await page.locator(".facts div", { hasText: "Exhausted" }).getByText(/^[1-9]/).waitFor({ timeout: 110_000 });
   await table("Attempts").getByText("500").first().waitFor();
   await table("Attempts").getByRole("button", { name: "Show" }).first().click();
-  await dialog().getByLabel("Body of the answer").getByText("out of order").waitFor();
+  const answer = dialog().getByLabel("Body of the answer");
+  await answer.getByText("out of order").waitFor();
+  check((await answer.innerText()).includes("<script>alert(1)") && !/\u202e/.test(await answer.innerText()), "the answer of a stranger is not shown as plain text");
   await button("Close").click();
   await button("Recover").click();
   await dialog().getByText(/^[1-9]\d* deliveries were given up\.$/).waitFor();

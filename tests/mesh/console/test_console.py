@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.mesh.console.walking import CHROMIUM, ENDS_AFTER, TOOLS, newcomer, prepared, walked
+from tests.mesh.console.walking import CHROMIUM, ENDS_AFTER, HOSTILE, TOOLS, newcomer, prepared, walked
 from tests.mesh.delivery.receiver import OK, Receiver, receiving
 from tests.programs.mesh import Mesh
 from tests.programs.toolchains import require
@@ -41,7 +41,7 @@ def walk(program: str, given: dict[str, Any]) -> None:
 def out_of_order() -> Iterator[Receiver]:
     """A receiver that refuses each webhook until its endpoint gives it up, and takes it when it comes once more."""
     with receiving() as receiver:
-        receiver.text = b"out of order"
+        receiver.text = HOSTILE["html"].encode() + "\u202e out of order".encode()
         receiver.answer = lambda _content, earlier: OK if earlier >= ENDS_AFTER else (500, {})
         yield receiver
 

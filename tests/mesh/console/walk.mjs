@@ -84,7 +84,7 @@ await step("an account is tested, disabled, enabled", async () => {
 });
 
 await step("a dead letter is retried after the count", async () => {
-  await visit(page, url, "#/dead-letters");
+  await visit(page, url, `#/dead-letters?reason=${given.dead.reason}`);
   await table("Dead letters").getByText(given.dead.reason).first().waitFor();
   await button("Retry all that fit").click();
   await page.getByText(/[1-9]\d* dead letters fit the filters/).waitFor();
