@@ -15,7 +15,7 @@ import { usePages } from "../parts/list.js";
 import { ACTIONS, Empty, Failed, Outside, Reason, State, Table, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
-import { absolute, enumWord } from "../text.js";
+import { absolute, enumWord, plain } from "../text.js";
 
 const ABILITY = "calendar.read";
 const MOST = 1000;
@@ -45,7 +45,7 @@ function Chosen({ tenantId, state }: { tenantId: string; state: number }) {
   const query = useQuery({ queryKey: ["tenant", tenantId], queryFn: async () => (await tenants.getTenant({ tenantId })).tenant, enabled: isId });
   if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
   if (isId && query.isPending) return <p role="status">Reading…</p>;
-  if (query.data?.grantedAbilities.includes(ABILITY)) return <Calendars tenantId={tenantId} state={state} />;
+  if (query.data?.grantedAbilities.includes(ABILITY)) return <Calendars tenantId={tenantId} name={query.data.address} state={state} />;
   return <Empty><p>{isId ? "This account may not read calendars." : "No account has this id."} <a href={href(["calendars"])}>Show all</a></p></Empty>;
 }
 
@@ -66,7 +66,7 @@ function Accounts({ state }: { state: number }) {
       {able.length === 0 && !pages.hasNextPage && (
         <Empty><p>No account may read calendars. <a href={href(["accounts"])}>Connect one</a> with the ability {ABILITY}.</p></Empty>
       )}
-      {shown.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} state={state} />)}
+      {shown.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} name={one.address} state={state} />)}
       {(from > 0 || hasNext || pages.hasNextPage) && (
         <>
           <p className="faint">
@@ -87,7 +87,7 @@ function Accounts({ state }: { state: number }) {
   );
 }
 
-function Calendars({ tenantId, state }: { tenantId: string; state: number }) {
+function Calendars({ tenantId, name, state }: { tenantId: string; name: string; state: number }) {
   const query = useQuery({ queryKey: ["calendars", tenantId], queryFn: () => calendars.listCalendars({ tenantId, pageSize: MOST }), refetchInterval: 30_000 });
   const pushed = useQuery({
     queryKey: ["calendar subscriptions", tenantId], queryFn: () => subscriptions.listSubscriptions({ tenantId, pageSize: MOST }), refetchInterval: 30_000,
@@ -95,7 +95,7 @@ function Calendars({ tenantId, state }: { tenantId: string; state: number }) {
   const pushes = new Map((pushed.data?.subscriptions ?? []).map((one) => [one.calendarId, one]));
   const listed = (query.data?.calendars ?? []).filter((one) => !state || one.state === state);
   return (
-    <section aria-label="Calendars of an account">
+    <section aria-label={`Calendars of ${plain(name || tenantId, 80)}`}>
       <div className="title"><h2><Account id={tenantId} /></h2><AsCall method={CalendarService.method.listCalendars} request={{ tenantId }} /><span className="faint">listed <Time at={query.data?.readAt} /></span></div>
       {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
       {pushed.isError && <Failed error={pushed.error} retry={() => void pushed.refetch()} />}
@@ -156,7 +156,7 @@ function Today({ calendar }: { calendar: Calendar }) {
     refetchInterval: 30_000,
   });
   return (
-    <section aria-label="Today">
+    <section aria-label={`Today in ${plain(`${calendar.name} of ${calendar.ownerAddress || calendar.calendarId}`, 160)}`}>
       <h2>Today in <Outside text={calendar.name} most={80} /></h2>
       {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
       {query.isPending && <p role="status">Reading…</p>}
