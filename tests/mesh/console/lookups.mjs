@@ -66,7 +66,7 @@ await step("another browser's session is listed and ended", async () => {
 });
 
 await step("a bulk retry shows its progress and is cancelled", async () => {
-  await visit(page, url, `#/dead-letters?reason=${given.many.reason}`);
+  await visit(page, url, `#/dead-letters?reason=${given.many.reason}&tenant=${given.long.tenant}`);
   await table("Dead letters").getByText(given.many.reason).first().waitFor();
   await page.route(/RetryDeadLetters/, async (route) => {
     await new Promise((resolve) => { setTimeout(resolve, 1_500); });
