@@ -70,8 +70,9 @@ gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/, docs/reference and deploy/grafana (N
 	$(BIN)/python -m tools.dashboards
 
 .PHONY: console
-console: $(NODE) ## Build the console from console/src into console/dist
+console: $(VENV) $(NODE) ## Build the console from console/src into console/dist, and pack it as a wheel into .cache/console
 	node console/build.mjs
+	$(BIN)/python -m tools.console_wheel
 
 .PHONY: console-shots
 console-shots: $(VENV) $(NODE) ## Take pictures of each page of the console into .cache/console-shots (needs Chromium)

@@ -6,9 +6,11 @@ there at rendering leaves it nothing to be led astray by.
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 PREFIX = "/console/"
+PACKAGE = "mailmesh_console"
 INDEX = "index.html"
 # All that a build makes; a source map would show paths of the machine that built.
 CONTENT_TYPES = {
@@ -71,12 +73,21 @@ class Console:
 
 
 def console() -> Console | None:
-    """Return the console's files: of the repository, or as they were installed. None when neither place has any."""
+    """Return the console's files: of the repository, of the package mailmesh-console, or as they came with the edge.
+
+    Returns:
+        None when no place has any.
+    """
     repository = Path(__file__).resolve().parent.parent / "console" / "dist"
-    for folder in (repository, Path(__file__).resolve().with_name("console_files")):
+    for folder in (repository, *_package(), Path(__file__).resolve().with_name("console_files")):
         if (folder / INDEX).is_file():
             return read_console(folder)
     return None
+
+
+def _package() -> list[Path]:
+    found = find_spec(PACKAGE)
+    return [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
 
 
 def read_console(folder: Path) -> Console:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.addresses import ENVOY_METRICS, Ports, choose_ports
+from stack.addresses import Ports, choose_ports
 from stack.admin_key import ensure_admin_key
 from stack.backup.restore import is_to_be_settled
 from stack.data_directory import DataDirectory
@@ -16,7 +16,7 @@ from stack.environment import Servers
 from stack.errors import StackError, StartError, StoppedError, describe
 from stack.open_files import raise_open_files
 from stack.options import UpOptions
-from stack.plan import Plan, Planner, edge_url, port_names
+from stack.plan import PROMETHEUS, Plan, Planner, edge_url, metrics_urls, port_names
 from stack.prepare import (
     EdgeRendering,
     admin_url_of,
@@ -30,6 +30,7 @@ from stack.prepare import (
 )
 from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
+from stack.programs.prometheus import page_url
 from stack.programs.redis import RedisServer
 from stack.programs.remains import outlast
 from stack.programs.roles import load_passwords
@@ -249,7 +250,6 @@ class Launcher:
     def _ready(self, planner: Planner, supervisor: Supervisor) -> Ready:
         ports = planner.ports
         simulated = self._options.wants_simulator(self._environment)
-        metrics = [name for name in ports.numbers if name.endswith("-metrics")]
         return Ready(
             http=edge_url(ports),
             grpc=ports.address("edge"),
@@ -257,7 +257,8 @@ class Launcher:
             ca_file=self._data.certificates.authority,
             admin_key_file=self._data.admin_key,
             simulator=_simulator_addresses(ports) if simulated else None,
-            metrics={name.removesuffix("-metrics"): _metrics_url(ports, name) for name in metrics},
+            metrics=metrics_urls(ports),
+            watch_ui=page_url(ports[PROMETHEUS]) if self._options.has_watch_ui else "",
             processes=process_ids(supervisor),
             log_folder=self._data.logs,
             supervisor=supervisor.door,
@@ -268,11 +269,6 @@ def process_ids(supervisor: Supervisor) -> dict[str, int]:
     """Returns the id of each process of the stack that runs."""
     running = {name: state.pid for name, state in supervisor.states().items() if state.pid}
     return {"up": os.getpid(), "supervisor": supervisor.pid, **running}
-
-
-def _metrics_url(ports: Ports, name: str) -> str:
-    path = "stats/prometheus" if name == ENVOY_METRICS else "metrics"
-    return f"http://{ports.address(name)}/{path}"
 
 
 def _simulator_addresses(ports: Ports) -> SimulatorAddresses:

@@ -22,6 +22,7 @@ class UpOptions:
         has_simulator: Whether to simulate the providers; None decides by the environment.
         simulator_options: More arguments for the simulator.
         has_agents: Whether to serve agents at the edge's `/mcp`.
+        has_watch_ui: Whether to run Prometheus with the dashboards.
     """
 
     data: Path = DEFAULT_FOLDER
@@ -31,6 +32,7 @@ class UpOptions:
     has_simulator: bool | None = None
     simulator_options: tuple[str, ...] = ()
     has_agents: bool = False
+    has_watch_ui: bool = False
 
     def wants_simulator(self, environment: Mapping[str, str]) -> bool:
         """Returns the option; without it, true unless real credentials are in the environment."""

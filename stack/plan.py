@@ -22,6 +22,7 @@ from stack.ports import LOOPBACK
 from stack.programs.envoy import EnvoyServer
 from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
+from stack.programs.prometheus import PrometheusServer
 from stack.programs.redis import RedisServer
 from stack.programs.services import (
     agents_program,
@@ -33,6 +34,8 @@ from stack.programs.services import (
 from stack.programs.simulator import simulator_program
 
 AGENTS = "agents"
+PROMETHEUS = "prometheus"
+METRICS = "-metrics"
 PRIMITIVES = "primitives"
 WORKFLOWS = "workflows"
 # Variables that the edge must not have.
@@ -83,8 +86,15 @@ def port_names(options: UpOptions) -> list[str]:
     """Returns the listeners that need a port, without the edge."""
     serving = ["token-vault", *ingest_names(options), "processor", "delivery", PRIMITIVES, WORKFLOWS]
     with_metrics = [*serving, *worker_names(options)]
-    agents = [AGENTS] if options.has_agents else []
-    return [*serving, *(f"{name}-metrics" for name in with_metrics), *agents, "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
+    optional = [*([AGENTS] if options.has_agents else []), *([PROMETHEUS] if options.has_watch_ui else [])]
+    return [
+        *serving,
+        *(f"{name}-metrics" for name in with_metrics),
+        *optional,
+        "redis",
+        ENVOY_METRICS,
+        *SIMULATOR_PORTS,
+    ]
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,7 @@ class Planner:
                 )
             ),
             services=tuple(self._services()),
-            edge=(*self._workers(), *self._agents(), self._envoy()),
+            edge=(*self._workers(), *self._agents(), *self._prometheus(), self._envoy()),
         )
 
     def vault_environment(self) -> dict[str, str]:
@@ -214,6 +224,12 @@ class Planner:
         given = {name: value for name, value in self.environment.items() if name.startswith("MAILMESH_AGENTS_")}
         return [agents_program(self.ports[AGENTS], given | log_level | own)]
 
+    def _prometheus(self) -> Sequence[Program]:
+        if not self.options.has_watch_ui:
+            return []
+        folder = self.data.root / PROMETHEUS
+        return [PrometheusServer(folder, self.ports[PROMETHEUS], metrics_urls(self.ports)).program()]
+
     def _envoy(self) -> Program:
         server = EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin)
         return replace(server.program(), is_ready=server.has_found_services)
@@ -251,6 +267,17 @@ class Planner:
         if not self.options.wants_simulator(self.environment):
             return {}
         return simulated_providers(self.ports, self.data.certificates.identity("simulator"))
+
+
+def metrics_urls(ports: Ports) -> dict[str, str]:
+    """Returns the address of each process's metrics, by the process's name."""
+    names = [name for name in ports.numbers if name.endswith(METRICS)]
+    return {name.removesuffix(METRICS): _metrics_url(ports, name) for name in names}
+
+
+def _metrics_url(ports: Ports, name: str) -> str:
+    path = "/stats/prometheus" if name == ENVOY_METRICS else "/metrics"
+    return f"http://{ports.address(name)}{path}"
 
 
 def edge_url(ports: Ports) -> str:

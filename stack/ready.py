@@ -29,6 +29,7 @@ class Ready(BaseModel):
         admin_key_file: File with an admin key, mode 0600.
         simulator: Absent when the providers are real.
         metrics: Prometheus addresses by process name.
+        watch_ui: The page of the dashboards; empty without `--watch-ui`.
         processes: Process ids by name; "up" is the supervisor's parent.
         log_folder: A log file for each process.
         supervisor: Unix socket of the supervisor, for its owner only.
@@ -43,6 +44,7 @@ class Ready(BaseModel):
     admin_key_file: Path
     simulator: SimulatorAddresses | None = None
     metrics: dict[str, str] = {}
+    watch_ui: str = ""
     processes: dict[str, int] = {}
     log_folder: Path
     supervisor: Path

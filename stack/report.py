@@ -55,6 +55,8 @@ class Report:
             ("Admin key", str(ready.admin_key_file)),
             ("Logs", str(ready.log_folder)),
         ]
+        if ready.watch_ui:
+            rows.append(("Dashboards", ready.watch_ui))
         if ready.public_url != ready.http:
             rows.insert(1, ("Public address", ready.public_url))
         if ready.simulator is not None:

@@ -7,13 +7,16 @@ import { DeadLetterService } from "../../gen/ts/mailmesh/ingest/v1/dead_letter_s
 import { SubscriptionService } from "../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
 import { CalendarService } from "../../gen/ts/mailmesh/processor/v1/calendar_service_pb.js";
 import { EventService } from "../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
+import { SearchService } from "../../gen/ts/mailmesh/processor/v1/search_service_pb.js";
 import { ProcessorService } from "../../gen/ts/mailmesh/processor/v1/processor_service_pb.js";
 import { SendService } from "../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
 import { ApiKeyService } from "../../gen/ts/mailmesh/vault/v1/api_key_service_pb.js";
 import { AuditService } from "../../gen/ts/mailmesh/vault/v1/audit_service_pb.js";
+import { DirectoryService } from "../../gen/ts/mailmesh/vault/v1/directory_service_pb.js";
 import { SessionService } from "../../gen/ts/mailmesh/vault/v1/session_service_pb.js";
 import { SignInService } from "../../gen/ts/mailmesh/vault/v1/sign_in_service_pb.js";
 import { TenantService } from "../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
+import { WorkflowService } from "../../gen/ts/mailmesh/workflow/v1/workflow_service_pb.js";
 
 const transport = createGrpcWebTransport({ baseUrl: window.location.origin, defaultTimeoutMs: 60_000 });
 // A stream lasts as long as its reader.
@@ -33,3 +36,6 @@ export const sends = createClient(SendService, transport);
 export const endpoints = createClient(EndpointService, transport);
 export const calendars = createClient(CalendarService, transport);
 export const conversations = createClient(ConversationService, transport);
+export const directories = createClient(DirectoryService, transport);
+export const search = createClient(SearchService, transport);
+export const workflows = createClient(WorkflowService, transport);

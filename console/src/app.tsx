@@ -18,12 +18,14 @@ import { EventPage } from "./pages/event.js";
 import { EventsPage } from "./pages/events.js";
 import { HealthPage } from "./pages/health.js";
 import { KeysPage } from "./pages/keys.js";
+import { SearchPage } from "./pages/search.js";
 import { SendsPage } from "./pages/sends.js";
+import { WorkflowPage, WorkflowsPage } from "./pages/workflows.js";
 
 const PLACES: [string, string, "reader" | "operator" | "admin"][] = [
-  ["accounts", "Accounts", "reader"], ["events", "Events", "reader"], ["change", "One change", "reader"], ["dead-letters", "Dead letters", "reader"],
+  ["accounts", "Accounts", "reader"], ["events", "Events", "reader"], ["search", "Search", "reader"], ["change", "One change", "reader"], ["dead-letters", "Dead letters", "reader"],
   ["endpoints", "Endpoints", "operator"], ["sends", "Sends", "operator"], ["calendars", "Calendars", "reader"],
-  ["conversations", "Conversations", "reader"], ["keys", "Keys", "admin"], ["audit", "Audit", "admin"],
+  ["conversations", "Conversations", "reader"], ["workflows", "Workflows", "operator"], ["keys", "Keys", "admin"], ["audit", "Audit", "admin"],
   ["health", "Health", "reader"],
 ];
 
@@ -92,7 +94,9 @@ function Place({ place, id }: { place: string; id: string | undefined }) {
     case "conversations": return id ? <ConversationPage key={id} id={id} /> : <ConversationsPage />;
     case "dead-letters": return <DeadLettersPage />;
     case "endpoints": return id ? <EndpointPage key={id} id={id} /> : <EndpointsPage />;
+    case "search": return <SearchPage />;
     case "sends": return <SendsPage />;
+    case "workflows": return id ? <WorkflowPage key={id} id={id} /> : <WorkflowsPage />;
     case "keys": return <KeysPage />;
     case "audit": return <AuditPage />;
     case "health": return <HealthPage />;

@@ -10,6 +10,7 @@ export interface Row {
   position: string;
   head: { eventId: string; tenantId: string; eventType: string; correlationId: string; receivedAt?: Timestamp | undefined };
   about: string;
+  threadId: string;
   content: "fetched" | "missing" | "";
   reason: string;
   detail: string;
@@ -20,7 +21,7 @@ export function rowOf({ kind, position }: Event): Row | undefined {
   const { eventId, tenantId, eventType, correlationId, receivedAt } = kind.value;
   const mail = kind.case === "mail" ? kind.value : undefined;
   return {
-    position, about: about(kind).slice(0, LONGEST), head: { eventId, tenantId, eventType, correlationId, receivedAt },
+    position, about: about(kind).slice(0, LONGEST), threadId: mail?.message?.thread?.threadId ?? "", head: { eventId, tenantId, eventType, correlationId, receivedAt },
     content: mail ? (mail.isEnriched ? "fetched" : "missing") : "", reason: mail?.notEnriched?.reason ?? "", detail: mail?.notEnriched?.detail ?? "",
   };
 }
@@ -32,6 +33,7 @@ function about(kind: Event["kind"]): string {
     case "send": return kind.value.detail || kind.value.idempotencyKey;
     case "calendarEvent": return kind.value.event?.subject ?? "";
     case "conversation": return kind.value.conversation?.subject ?? "";
+    case "workflow": return `${kind.value.workflow} ${kind.value.reason}`.trim();
     case "endpoint": return `${kind.value.endpointId} ${kind.value.reason}`;
     default: return "";
   }

@@ -4,12 +4,14 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Form } from "react-aria-components";
 import { Role } from "../../gen/ts/mailmesh/access/v1/access_pb.js";
 import type { ApiKey } from "../../gen/ts/mailmesh/vault/v1/api_key_service_pb.js";
+import type { Session } from "../../gen/ts/mailmesh/vault/v1/session_service_pb.js";
 import { sessions, signIns } from "./api.js";
 import { failureOf } from "./failure.js";
 import { Field } from "./parts/controls.js";
 import { Failed } from "./parts/show.js";
 
 const KeyContext = createContext<ApiKey | undefined>(undefined);
+const SessionContext = createContext<Session | undefined>(undefined);
 export const SESSION = ["session"];
 
 export function useMayOperate(): boolean {
@@ -18,6 +20,10 @@ export function useMayOperate(): boolean {
 
 export function useKey(): ApiKey | undefined {
   return useContext(KeyContext);
+}
+
+export function useSession(): Session | undefined {
+  return useContext(SessionContext);
 }
 
 export function useMayAdminister(): boolean {
@@ -31,7 +37,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
     if (!failureOf(session.error).isSignedOut) return <main><Failed error={session.error} retry={() => void session.refetch()} /></main>;
     return <SignIn />;
   }
-  return <KeyContext.Provider value={session.data.apiKey}>{children}</KeyContext.Provider>;
+  return <KeyContext value={session.data.apiKey}><SessionContext value={session.data.session}>{children}</SessionContext></KeyContext>;
 }
 
 class CookieRefused extends Error {}

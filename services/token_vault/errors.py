@@ -10,6 +10,7 @@ MeshError
 ├── NotFound
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
+│   ├── SessionNotFound           SESSION_NOT_FOUND
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 │   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
 │   ├── AgentSignInNotOffered     AGENT_SIGN_IN_NOT_OFFERED
@@ -104,6 +105,13 @@ class ApiKeyNotFound(NotFound):
 
     reason = "API_KEY_NOT_FOUND"
     resource_type = "api_key"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session."""
+
+    reason = "SESSION_NOT_FOUND"
+    resource_type = "session"
 
 
 class AuthorizationNotFound(NotFound):

@@ -22,6 +22,7 @@ from stack.cli import (
     primitives,
     search,
     sends,
+    sessions,
     subscriptions,
     tenant_export,
     tenants,
@@ -104,6 +105,7 @@ app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
+app.add_typer(sessions.app, name="sessions", rich_help_panel=USE)
 app.add_typer(vault.app, name="vault", rich_help_panel=USE)
 app.command(rich_help_panel=WATCH)(pipeline.status)
 app.add_typer(pipeline.dead_letters, name="dead-letters", rich_help_panel=WATCH)

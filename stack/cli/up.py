@@ -42,6 +42,9 @@ def up(
     agents: Annotated[
         bool, typer.Option("--agents", help="Serve agents at the edge's /mcp (Model Context Protocol).")
     ] = False,
+    watch_ui: Annotated[
+        bool, typer.Option("--watch-ui", help="Run Prometheus with mailmesh's alerts, and a page of the dashboards.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of all processes.")] = False,
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
@@ -52,13 +55,20 @@ def up(
 
     Examples:
       mailmesh up
+      mailmesh up --watch-ui
       mailmesh up --data /var/lib/mailmesh --http-port 9000 --workers 4
       PUBLIC_URL=https://mesh.example.com MAILMESH_MS365_CLIENT_ID=... mailmesh up
     """
     from stack.launcher import Launcher  # noqa: PLC0415 - other commands start faster without it
 
     options = UpOptions(
-        data or target(context).data, http_port, workers, ingest_processes, simulator, has_agents=agents
+        data or target(context).data,
+        http_port,
+        workers,
+        ingest_processes,
+        simulator,
+        has_agents=agents,
+        has_watch_ui=watch_ui,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

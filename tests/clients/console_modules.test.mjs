@@ -1,5 +1,6 @@
 // Modules of the console without a page: their sources, bundled with a stand-in for the calls of the mesh.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { build } from "esbuild";
@@ -20,6 +21,8 @@ async function load(module) {
   return import(`data:text/javascript;base64,${Buffer.from(made.outputFiles[0].text).toString("base64")}`);
 }
 
+const loadGenerated = (module) => load(join("../../gen/ts/mailmesh", module));
+
 const event = (number) => ({
   position: `p${number}`, kind: { case: "tenant", value: { eventId: `e${number}`, tenantId: "t", eventType: "tenant.connected", correlationId: "c", statusDetail: "" } },
 });
@@ -38,6 +41,7 @@ globalThis.events = {
 };
 const { EARLIEST, rowsFrom, storedRows } = await load("eventrow.ts");
 const { several } = await load("several.ts");
+const { pointsOf } = await load("parts/chart.tsx");
 const { signal } = new AbortController();
 
 test("a long store is read in parts, each of which says where the next begins", async () => {
@@ -102,4 +106,33 @@ test("a certificate's bytes stay as they are, and the space around a secret is n
     clientCertificate: { certificate: " pem\n", key: "key\n" },
     clientCredentials: { tokenUrl: "https://id.example", clientId: "a", clientSecret: "s", scope: "" },
   });
+});
+
+const { commandsOf, quoted } = await load("commands.ts");
+const { EventService } = await loadGenerated("processor/v1/event_service_pb.ts");
+const { DeadLetterService } = await loadGenerated("ingest/v1/dead_letter_service_pb.ts");
+const local = new URL("http://127.0.0.1:8080");
+
+test("a call is a command with its path, its parameters and its body", () => {
+  const read = commandsOf({ method: EventService.method.getEvent, request: { eventId: "a/b" } }, local);
+  const list = commandsOf({ method: EventService.method.listEvents, request: { cursor: "earliest", filter: { tenantIds: ["t", "u"] } } }, local);
+  const retry = commandsOf({ method: DeadLetterService.method.retryDeadLetters, request: { deadLetterIds: ["x"] } }, new URL("https://mesh.example.com"));
+
+  assert.equal(read.curl, `curl -H "Authorization: Bearer $MAILMESH_API_KEY" 'http://127.0.0.1:8080/v1/events/a%2Fb'`);
+  assert.equal(list.curl.split(" ").at(-1), "'http://127.0.0.1:8080/v1/events?cursor=earliest&filter.tenantIds=t&filter.tenantIds=u'");
+  assert.match(retry.curl, / -X POST .* -d '\{"deadLetterIds":\["x"\]\}' 'https:\/\/mesh\.example\.com\/v1\/dead-letters:retry'$/);
+  assert.match(list.grpcurl, /^grpcurl -plaintext .* 127\.0\.0\.1:8080 mailmesh\.processor\.v1\.EventService\/ListEvents$/);
+  assert.match(retry.grpcurl, /^grpcurl -H .* mesh\.example\.com:443 mailmesh\.ingest\.v1\.DeadLetterService\/RetryDeadLetters$/);
+});
+
+test("a value of a filter stays one word of the shell", () => {
+  const hostile = `'; touch /tmp/x #$(id)\``;
+  assert.equal(execFileSync("sh", ["-c", `printf %s ${quoted(hostile)}`]).toString(), hostile);
+  const { curl } = commandsOf({ method: EventService.method.listEvents, request: { cursor: hostile } }, local);
+  assert.ok(!curl.includes("touch /tmp/x #$"), curl);
+});
+
+test("the line of a graph stays in its box", () => {
+  assert.equal(pointsOf([]), "");
+  assert.equal(pointsOf([{ at: 10, value: 0 }, { at: 20, value: 5 }, { at: 30, value: 10 }]), "0.00,40.00 50.00,20.00 100.00,0.00");
 });

@@ -80,6 +80,7 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "ListWorkflowRuns": access_pb2.ROLE_OPERATOR,
         "ListApiKeys": access_pb2.ROLE_ADMIN,
         "ListAuditEntries": access_pb2.ROLE_ADMIN,
+        "ListSessions": access_pb2.ROLE_ADMIN,
     }
 
 
@@ -97,6 +98,8 @@ WITHOUT_ABILITY = {
     "vault.v1.SessionService.CreateSession",
     "vault.v1.SessionService.EndSession",
     "vault.v1.SessionService.GetSession",
+    "vault.v1.SessionService.ListSessions",
+    "vault.v1.SessionService.RevokeSession",
     "vault.v1.TenantService.CancelPersonErasure",
     "vault.v1.TenantService.DisableTenant",
     "vault.v1.TenantService.DisconnectTenant",

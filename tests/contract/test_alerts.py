@@ -78,7 +78,16 @@ def test_each_promise_has_an_alert() -> None:
 
 
 def test_dashboards_have_the_parts_that_operators_look_for() -> None:
-    wanted = {"overview", "ingest", "processing", "providers", "delivery", "vault", "sends-calendars"}
+    wanted = {
+        "overview",
+        "ingest",
+        "processing",
+        "providers",
+        "delivery",
+        "vault",
+        "sends-calendars",
+        "workflows-search",
+    }
 
     assert {f"{name}.json" for name in wanted} == dashboards.files().keys()
     assert alerts.fresh()

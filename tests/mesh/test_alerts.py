@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,15 @@ import httpx
 import pytest
 
 from stack.ports import free_ports
+from stack.programs.prometheus import PAGE, PrometheusServer, job_of
+from stack.programs.running import running
 from tests.mesh.accounts import connect, new_address, subscribe
+from tests.mesh.console.walking import CHROMIUM, walked
 from tests.mesh.delivery.receiver import receiving
 from tests.programs.mesh import Mesh, eventually
-from tests.programs.prometheus import PROMETHEUS, PROMTOOL, Scrape, exposed, firing, job_of, metrics_in, rules, scrape
+from tests.programs.prometheus import PROMETHEUS, PROMTOOL, Scrape, exposed, firing, metrics_in, rules, scrape
 from tests.programs.toolchains import require
 from tools import dashboards
-from tools.check.alerts import CONFIGURATION
 
 pytestmark = pytest.mark.timeout(500)
 GRAPH = "/api/ms365/webhook"
@@ -64,7 +65,8 @@ def test_the_mesh_exports_each_metric_of_rules_and_dashboards(mesh: Mesh) -> Non
 def test_prometheus_reads_all_processes_and_evaluates_rules_and_dashboards(mesh: Mesh, tmp_path: Path) -> None:
     require(PROMETHEUS)
     jobs = {job_of(name) for name in mesh.ready.metrics}
-    with prometheus(mesh, tmp_path) as ask:
+    with prometheus(mesh, tmp_path) as server:
+        ask = asking(server)
         eventually(lambda: {one["metric"]["job"] for one in ask("query", query="up == 1")["result"]} >= jobs)
         groups = eventually(lambda: evaluated(ask("rules")["groups"]))
         answers = {query: ask("query", query=query)["resultType"] for query in QUERIES}
@@ -80,49 +82,34 @@ def evaluated(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def prometheus(mesh: Mesh, folder: Path) -> Iterator[Any]:
-    """Run Prometheus with the shipped configuration on a mesh, and give a function that asks its API."""
-    targets = folder / "targets"
-    targets.mkdir()
-    (folder / "rules").symlink_to(CONFIGURATION.parent / "rules")
-    text = CONFIGURATION.read_text().replace("15s", "1s")
-    (folder / "prometheus.yml").write_text(text)
-    (targets / "mesh.json").write_text(json.dumps([target(*one) for one in mesh.ready.metrics.items()]))
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
-    command = [
-        PROMETHEUS,
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={url.removeprefix('http://')}",
-    ]
-    with (folder / "log").open("wb") as log, httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-
-        def ask(path: str, **parameters: str) -> Any:
-            answer = client.get(f"/api/v1/{path}", params=parameters).json()
-            assert answer["status"] == "success", answer
-            return answer["data"]
-
-        try:
-            eventually(lambda: is_ready(client))
-            yield ask
-        finally:
-            process.terminate()
-            process.wait(30)
+def prometheus(mesh: Mesh, folder: Path) -> Iterator[PrometheusServer]:
+    """Run Prometheus as `mailmesh up --watch-ui` does, on a mesh that runs."""
+    server = PrometheusServer(folder / "prometheus", free_ports(1)[0], mesh.ready.metrics, interval_seconds=1)
+    with running(server.program(), folder):
+        yield server
 
 
-def target(process: str, url: str) -> dict[str, Any]:
-    """Return a process as the configuration's files of targets name it."""
-    address, _, path = url.removeprefix("http://").partition("/")
-    return {"targets": [address], "labels": {"job": job_of(process), "__metrics_path__": f"/{path}"}}
+def asking(server: PrometheusServer) -> Callable[..., Any]:
+    """Return a function that asks the API of Prometheus."""
+
+    def ask(path: str, **parameters: str) -> Any:
+        url = f"{server.url.removesuffix(PAGE)}/api/v1/{path}"
+        answer = httpx.get(url, params=parameters, timeout=20, trust_env=False).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    return ask
 
 
-def is_ready(client: httpx.Client) -> bool:
-    """Return whether Prometheus answers."""
-    try:
-        return client.get("/-/ready").is_success
-    except httpx.TransportError:
-        return False
+def test_the_page_of_the_dashboards_draws_the_panels_in_chromium(mesh: Mesh, tmp_path: Path) -> None:
+    require(PROMETHEUS, "node", "node_modules/playwright-core/cli.js", CHROMIUM)
+    with prometheus(mesh, tmp_path) as server:
+        boards = [one["title"].removeprefix("mailmesh: ") for one in BOARDS]
+        given = {"url": server.url.removesuffix(PAGE), "page": server.url, "boards": boards, "chromium": CHROMIUM}
+        steps = walked("dashboards.mjs", given)
+
+    assert {} == {step["step"]: step["error"] for step in steps if step["error"]}
+    assert 2 + len(BOARDS) == len(steps)
 
 
 def test_real_faults_let_their_alerts_fire(mesh: Mesh, tmp_path: Path) -> None:

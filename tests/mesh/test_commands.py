@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stack.diagnosis.finding import Grade
@@ -147,6 +148,24 @@ def test_keys_have_roles_and_end_when_revoked(mesh: Mesh) -> None:
     assert mesh.run("keys", "revoke", made["apiKey"]["apiKeyId"], "--yes").returncode == 0
     refused = eventually(lambda: _refusal(mesh, reader))
     assert "API_KEY_INVALID" in refused
+
+
+def test_sessions_are_listed_and_ended(mesh: Mesh) -> None:
+    made = json.loads(mesh.run("keys", "create", "browser", "--json").stdout)
+    answer = httpx.post(
+        f"{mesh.ready.http}/v1/sessions",
+        json={},
+        headers={"authorization": f"Bearer {made['secret']}"},
+        timeout=60,
+        trust_env=False,
+    )
+    session = answer.json()["session"]["sessionId"]
+    of_key = ("sessions", "list", "--key", made["apiKey"]["apiKeyId"])
+
+    assert session in mesh.run(*of_key).stdout
+    assert mesh.run("sessions", "end", session, "--yes").stdout == f"session {session} of browser has ended\n"
+    assert "No browser is signed in." in mesh.run(*of_key).stdout
+    assert "SESSION_NOT_FOUND" in mesh.run("sessions", "end", session, "--yes").stderr
 
 
 def _refusal(mesh: Mesh, key: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from stack.programs.prometheus import job_of
 from tests.programs.mesh import Mesh
 from tools.check.alerts import RULES
 from tools.documents import read_yaml
@@ -20,7 +21,6 @@ from tools.prometheus import program
 
 PROMTOOL = str(program("promtool"))
 PROMETHEUS = str(program("prometheus"))
-_JOBS = {"envoy": "edge"}
 _NAME = re.compile(r"\b(?:mailmesh_|envoy_)\w+|\bup\b")
 # Where labels stand: in braces, and behind `by` and `on`.
 _LABELS = re.compile(r"\{[^}]*\}|\b(?:by|on) \([^)]*\)")
@@ -41,11 +41,6 @@ class Scrape:
 
     at: float
     figures: dict[str, float]
-
-
-def job_of(process: str) -> str:
-    """Return the job of a process: `ingest` of `ingest-1`."""
-    return _JOBS.get(process, process.rstrip("0123456789").rstrip("-"))
 
 
 def exposed(mesh: Mesh) -> dict[str, str]:

@@ -27,6 +27,8 @@ from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import export_service_pb2 as exports
+from mailmesh.vault.v1 import session_service_pb2 as sessions
+from mailmesh.vault.v1 import session_service_pb2_grpc as session_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
@@ -70,6 +72,7 @@ class Side:
         modification: The id of its modification.
         endpoint: The id of its endpoint.
         run: The id of its run of a workflow, which waits for a person.
+        session: The id of a session of that key.
         channel: The edge, with that key.
     """
 
@@ -86,6 +89,7 @@ class Side:
     modification: str
     endpoint: str
     run: str
+    session: str
     channel: grpc.Channel
 
     @property
@@ -104,6 +108,7 @@ class Side:
             self.modification,
             self.endpoint,
             self.run,
+            self.session,
         )
 
     def seen_in(self, answer: object) -> list[str]:
@@ -121,6 +126,8 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant], abilities=ABILITIES_OF_KEY
     )
     key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
+    signed_in = with_key(channel, key.secret)
+    browser = session_services.SessionServiceStub(signed_in).CreateSession(sessions.CreateSessionRequest())
     again = tenants.StartAuthorizationRequest(tenant_id=tenant)
     started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
     send_key = f"key-{uuid.uuid4()}"
@@ -139,7 +146,8 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         modified(mesh, tenant, mail["id"]),
         endpoint(mesh, tenant),
         run_of(mesh, event.mail.event_id),
-        with_key(channel, key.secret),
+        browser.session.session_id,
+        signed_in,
     )
 
 
@@ -228,6 +236,7 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/GetAuthorization": tenants.GetAuthorizationRequest(flow_id=other.flow),
         "vault.v1.ApiKeyService/RevokeApiKey": keys.RevokeApiKeyRequest(api_key_id=other.key_id),
+        "vault.v1.SessionService/RevokeSession": sessions.RevokeSessionRequest(session_id=other.session),
         "ingest.v1.SubscriptionService/CreateSubscription": subscriptions.CreateSubscriptionRequest(
             tenant_id=other.tenant
         ),
@@ -391,6 +400,7 @@ def on_calendars(calendar: str, event: str, write: str) -> dict[str, Message]:
 WITH_FILTERS = {
     "vault.v1.DirectoryService/StartConsent", "vault.v1.DirectoryService/SetAllowedMailboxes",
     "vault.v1.DirectoryService/ListMailboxes", "vault.v1.DirectoryService/ConnectMailbox",
+    "vault.v1.SessionService/ListSessions",
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
     "ingest.v1.SubscriptionService/GetSubscriptionHealth",

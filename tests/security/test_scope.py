@@ -22,6 +22,8 @@ from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import audit_service_pb2 as audit
 from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
+from mailmesh.vault.v1 import session_service_pb2 as sessions
+from mailmesh.vault.v1 import session_service_pb2_grpc as session_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
@@ -70,6 +72,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "keys": lambda: key_services.ApiKeyServiceStub(mine.channel).ListApiKeys(
             keys.ListApiKeysRequest(page_size=1000, include_revoked=True), timeout=CALL_SECONDS
         ),
+        "sessions": lambda: session_services.SessionServiceStub(mine.channel).ListSessions(
+            sessions.ListSessionsRequest(page_size=1000), timeout=CALL_SECONDS
+        ),
         "sends": lambda: send_services.SendServiceStub(mine.channel).ListSends(
             sends.ListSendsRequest(page_size=1000, **one), timeout=CALL_SECONDS
         ),
@@ -99,6 +104,7 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
     assert mine.subscription in str(found["subscriptions"])
     assert {"ms365"} == {counts.provider for counts in found["subscription health"].counts}
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
+    assert [mine.session] == [one.session_id for one in found["sessions"].sessions]
     assert [mine.send] == [one.send_id for one in found["sends"].sends]
     assert mine.tenant in str(found["audit"])
     assert {mine.tenant} == {lag.tenant_id for lag in found["pipeline"].tenants}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+from tools.check import pictures
 from tools.check.outcome import CheckError
 from tools.generate.protos import ROOT, venv_program
 
@@ -57,6 +58,7 @@ def build() -> None:
     """
     shutil.rmtree(WORKSHOP, ignore_errors=True)
     shutil.copytree(DOCS, WORKSHOP / "docs")
+    pictures.show(WORKSHOP / "docs")
     configuration = shutil.copy(CONFIGURATION, WORKSHOP)
     command = [venv_program("zensical"), "build", "--strict", "--config-file", str(configuration)]
     environment = {**os.environ, "NO_COLOR": "1"}

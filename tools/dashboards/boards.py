@@ -196,4 +196,25 @@ SENDS_CALENDARS = Dashboard(
         ),
     ],
 )
-DASHBOARDS = (OVERVIEW, INGEST, PROCESSING, PROVIDERS, DELIVERY, VAULT, SENDS_CALENDARS)
+WORKFLOWS_SEARCH = Dashboard(
+    "workflows-search",
+    "workflows and search",
+    [
+        Panel("Runs that ended", [_rate("mailmesh_workflow_runs_ended_total", "workflow, outcome")], "cps"),
+        Panel("Attempts by outcome", [_rate("mailmesh_workflow_attempts_total", "workflow, outcome")], "cps"),
+        Panel("Time of an attempt", _quantiles("mailmesh_workflow_attempt_seconds"), "s"),
+        Panel("Runs in progress", [("sum by (instance) (mailmesh_workflow_runs_running)", "{{instance}}")]),
+        Panel("Lost threads", [("sum by (instance) (mailmesh_workflow_threads_lost)", "{{instance}}")]),
+        Panel("Lost places in the stream", [("sum(rate(mailmesh_workflow_positions_lost_total[5m]))", "lost")], "cps"),
+        Panel("Searches by outcome", [_rate("mailmesh_processor_searches_total", "outcome")], "reqps"),
+        Panel("Time of a search", _quantiles("mailmesh_processor_search_seconds"), "s"),
+        Panel("Share of failed searches", [("mailmesh:search_failures:ratio15m", "failed")], "percentunit"),
+        Panel("Indexed mails", [("sum(rate(mailmesh_processor_search_mails_indexed_total[5m]))", "indexed")], "cps"),
+        Panel(
+            "Failed turns of the indexer",
+            [_rate("mailmesh_processor_follower_turns_total", "outcome", 'follower="search",outcome!="done"')],
+            "cps",
+        ),
+    ],
+)
+DASHBOARDS = (OVERVIEW, INGEST, PROCESSING, PROVIDERS, DELIVERY, VAULT, SENDS_CALENDARS, WORKFLOWS_SEARCH)

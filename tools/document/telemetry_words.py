@@ -76,6 +76,7 @@ LABELS = {
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
+    "mailmesh_processor_searches_total.outcome": "`ok`, or the reason in lower case",
     "mailmesh_workflow_attempts_total.workflow": "the name of the workflow in the settings",
     "mailmesh_workflow_runs_ended_total.workflow": "the name of the workflow in the settings",
     "mailmesh_workflow_attempts_total.outcome": "`succeeded`, `asked`, `failed` or `lease_lost`",
@@ -84,12 +85,10 @@ LABELS = {
         "`read`, `cancelled`, `overloaded`, or the cause of `CONTENT_UNREADABLE`"
     ),
     "mailmesh_delivery_endpoints_ended_total.state": "`disabled` or `gone`",
-    "mailmesh_processor_follower_turns_total.outcome": "`done` or `failed`",
-    "mailmesh_processor_searches_total.outcome": (
-        "`full`, `last`: the end of the result, `at_bound`: shorter, with a next page, or the reason in lower case: "
-        "`overloaded` or `search_too_slow`"
+    "mailmesh_processor_follower_turns_total.outcome": (
+        "`done`, or the reason in lower case; `internal` for an unhandled exception"
     ),
-    "mailmesh_processor_search_seconds.step": (
+    "mailmesh_processor_search_step_seconds.step": (
         "`find` candidates in the index, `read` up to 20 of their events, or `judge` these"
     ),
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",

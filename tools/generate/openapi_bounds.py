@@ -54,6 +54,7 @@ _ID_FIELDS = frozenset(
         "directory_id",
         "mailbox_id",
         "run_id",
+        "session_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -62,6 +63,7 @@ _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"}
 # By the message's name without its package, and the field's name in the contract.
 BOUNDS: dict[str, JSON] = {
     "ListApiKeysRequest.page_size": _PAGE_SIZE,
+    "ListSessionsRequest.page_size": _PAGE_SIZE,
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
     "ListDirectoriesRequest.page_size": _PAGE_SIZE,
     "ListMailboxesRequest.page_size": _PAGE_SIZE,

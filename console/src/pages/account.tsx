@@ -1,8 +1,10 @@
 // One account: its state and what to do about it, its subscriptions, and its latest events.
-import { useQuery } from "@tanstack/react-query";
-import { SubscriptionState } from "../../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type Subscription, SubscriptionResource, SubscriptionState } from "../../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
+import { TenantService } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { type Tenant, TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
 import { pipeline, subscriptions, tenants } from "../api.js";
+import { AsCall } from "../parts/ascall.js";
 import { Act, Button, Confirm, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
 import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
@@ -10,7 +12,7 @@ import { href } from "../route.js";
 import { useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
 import { Timeline } from "../parts/timeline.js";
-import { Consent } from "./accounts.js";
+import { Consent } from "./consent.js";
 
 export function AccountPage({ id }: { id: string }) {
   const query = useQuery({
@@ -31,11 +33,31 @@ export function AccountPage({ id }: { id: string }) {
         ["Last refresh", <Time at={tenant.lastRefreshedAt} />], ["Next refresh", <Time at={tenant.nextRefreshAt} />],
         ["May", tenant.grantedAbilities.join(", ") || "nothing"],
         ["Asked for", tenant.requestedAbilities.join(", ")],
+        ["Behind", <Behind tenantId={id} />],
         ["Scopes", <Outside text={tenant.grantedScopes.join(" ")} most={2000} />],
       ]} />
-      <p><a href={href(["events"], { tenant: id, from: "earliest" })}>Show its events</a></p>
+      <p className="links">
+        <a href={href(["events"], { tenant: id, from: "earliest" })}>Its events</a> <a href={href(["search"], { tenant: id })}>Search its mail</a>{" "}
+        <a href={href(["dead-letters"], { tenant: id })}>Its dead letters</a>
+      </p>
+      <AsCall method={TenantService.method.getTenant} request={{ tenantId: id }} />
       <Subscriptions tenantId={id} />
       <Timeline tenantId={id} />
+    </>
+  );
+}
+
+// How far this mailbox is behind; the state of the pipeline has the slowest first.
+function Behind({ tenantId }: { tenantId: string }) {
+  const query = useQuery({ queryKey: ["lag"], queryFn: () => pipeline.getPipelineStatus({ maxTenants: 1000 }), refetchInterval: 10_000 });
+  if (query.isError) return <Failed error={query.error} />;
+  const lag = query.data?.tenants.find((one) => one.tenantId === tenantId);
+  if (!lag) return query.data ? "not among the 1,000 slowest mailboxes" : "…";
+  if (lag.isWaitingForPerson) return <State word="waits for a person" />;
+  return (
+    <>
+      {lag.lagSeconds.toFixed(1)} s, {String(lag.inboxPending)} notifications wait
+      {lag.throttledUntil && <>; the provider asks to wait until <Time at={lag.throttledUntil} /></>}
     </>
   );
 }
@@ -79,7 +101,14 @@ function Reconnect({ tenant, close }: { tenant: Tenant; close: () => void }) {
 }
 
 function Test({ tenantId, close }: { tenantId: string; close: () => void }) {
-  const test = useQuery({ queryKey: ["test", tenantId], queryFn: () => tenants.testConnection({ tenantId }), gcTime: 0, staleTime: Infinity });
+  const client = useQueryClient();
+  // A test may change the state of the account: it tries a refused token once more.
+  const run = async () => {
+    const result = await tenants.testConnection({ tenantId });
+    await client.invalidateQueries({ queryKey: ["tenant", tenantId] });
+    return result;
+  };
+  const test = useQuery({ queryKey: ["test", tenantId], queryFn: run, gcTime: 0, staleTime: Infinity });
   return (
     <>
       {test.isPending && <p role="status">Asking the provider…</p>}
@@ -93,6 +122,12 @@ function Test({ tenantId, close }: { tenantId: string; close: () => void }) {
   );
 }
 
+function Watched({ subscription: one }: { subscription: Subscription }) {
+  if (one.resource === SubscriptionResource.CALENDAR) return <a href={href(["calendars"], { tenant: one.tenantId })}>a calendar</a>;
+  if (one.resource === SubscriptionResource.CALENDAR_LIST) return "the list of calendars";
+  return <Outside text={one.folderId || one.labelIds.join(", ") || "all mail"} />;
+}
+
 function Subscriptions({ tenantId }: { tenantId: string }) {
   const mayOperate = useMayOperate();
   const pages = usePages(["subscriptions", tenantId], async (pageToken) => {
@@ -103,12 +138,12 @@ function Subscriptions({ tenantId }: { tenantId: string }) {
     <section aria-label="Subscriptions">
       <div className="title"><h2>Subscriptions</h2>{mayOperate && <Act name="Subscribe to the inbox" call={() => subscriptions.createSubscription({ tenantId })} />}</div>
       <List
-        label="Subscriptions" pages={pages} columns={["Folder or labels", "State", "Last notification", "Renewal", ACTIONS]}
+        label="Subscriptions" pages={pages} columns={["Watches", "State", "Last notification", "Renewal", ACTIONS]}
         empty={<p>No subscription yet: changes of this mailbox are not reported. “Subscribe to the inbox” makes one.</p>}
         row={(one) => ({
           key: one.subscriptionId,
           cells: [
-            <Outside text={one.folderId || one.labelIds.join(", ") || "all mail"} />,
+            <Watched subscription={one} />,
             <><State word={enumWord(SubscriptionState, one.state)} /> <Reason reason={one.failureReason} detail={one.failureDetail} /></>,
             <Time at={one.lastNotificationAt} />, <Time at={one.renewAt} />,
             mayOperate ? <Act name="Renew" call={() => subscriptions.renewSubscription({ subscriptionId: one.subscriptionId })} /> : "",

@@ -1,16 +1,17 @@
 // All accounts: their state, why it is so, and connecting another one.
 import { useState } from "react";
-import { useQuery } from "@tanstack/react-query";
-import { AuthorizationState } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
+import { TenantService } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
 import { tenants } from "../api.js";
-import { causeOf, remedyOf } from "../failure.js";
+import { AsCall } from "../parts/ascall.js";
 import { Button, Checks, Choice, Field, FilterChoice, FilterField, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
 import { Failed, Outside, Reason, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
+import { Consent } from "./consent.js";
+import { OrganisationForm } from "./organisation.js";
 
 export const PROVIDERS: [string, string][] = [["ms365", "Microsoft 365"], ["googlews", "Google Workspace"]];
 const ABILITIES = ["mail.read", "mail.mark", "mail.send", "calendar.read", "calendar.write"];
@@ -20,8 +21,8 @@ export function AccountsPage() {
   const { query } = useRoute();
   const [provider, state, address] = [query.get("provider") ?? "", Number(query.get("state") ?? 0), query.get("address") ?? ""];
   const mayOperate = useMayOperate();
+  const statuses = state ? [state as TenantStatus] : [];
   const pages = usePages(["tenants", provider, state, address], async (pageToken) => {
-    const statuses = state ? [state as TenantStatus] : [];
     const page = await tenants.listTenants({ pageSize: 50, pageToken, provider, statuses, address });
     return { items: page.tenants, next: page.nextPageToken };
   });
@@ -33,6 +34,7 @@ export function AccountsPage() {
         <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(TenantStatus, value)])} />
         <FilterChoice name="provider" label="Provider" options={PROVIDERS} />
         <FilterField name="address" label="Address" hint="the whole address" />
+        <AsCall method={TenantService.method.listTenants} request={{ provider, statuses, address }} />
       </div>
       <List
         label="Accounts" pages={pages} columns={["Account", "Provider", "State", "Last refresh", "May"]}
@@ -63,7 +65,20 @@ function Connect() {
   );
 }
 
+const ORGANISATION = "organisation";
+const WAYS: [string, string][] = [["owner", "the owner signs in"], [ORGANISATION, "a mailbox of an organisation, shared ones too"]];
+
 function ConnectForm({ close }: { close: () => void }) {
+  const [way, setWay] = useState("owner");
+  return (
+    <>
+      <div className="way"><Choice label="How" value={way} set={setWay} options={WAYS} /></div>
+      {way === ORGANISATION ? <OrganisationForm close={close} /> : <OwnerForm close={close} />}
+    </>
+  );
+}
+
+function OwnerForm({ close }: { close: () => void }) {
   const [provider, setProvider] = useState("ms365");
   const [displayName, setName] = useState("");
   const [abilities, setAbilities] = useState(["mail.read"]);
@@ -80,45 +95,5 @@ function ConnectForm({ close }: { close: () => void }) {
         <Button className="primary" type="submit" isDisabled={start.isPending}>Continue</Button>
       </div>
     </form>
-  );
-}
-
-// The person signs in at the provider in another tab; the outcome is asked for here.
-export function Consent({ url, flowId, close }: { url: string; flowId: string; close: () => void }) {
-  const flow = useQuery({
-    queryKey: ["flow", flowId],
-    queryFn: () => tenants.getAuthorization({ flowId }),
-    refetchInterval: (query) => (query.state.data?.state === AuthorizationState.PENDING || !query.state.data ? 1_500 : false),
-  });
-  const state = flow.data?.state;
-  if (state === AuthorizationState.CONNECTED) {
-    return (
-      <>
-        <p role="status">The account is connected.</p>
-        {flow.data && flow.data.missingAbilities.length > 0 && <p>Not granted: {flow.data.missingAbilities.join(", ")}. Reconnect the account to ask again.</p>}
-        <div className="buttons">
-          <Button className="plain" onPress={close}>Close</Button>
-          <a className="button" href={href(["accounts", flow.data?.tenantId ?? ""])} onClick={close}>Show the account</a>
-        </div>
-      </>
-    );
-  }
-  if (state === AuthorizationState.FAILED) {
-    const reason = flow.data?.reason ?? "";
-    return (
-      <>
-        <div role="alert" className="failed"><p>{causeOf(reason) || "The account was not connected."} <code>{reason}</code></p><p>{remedyOf(reason)}</p></div>
-        <div className="buttons"><Button className="plain" onPress={close}>Close</Button></div>
-      </>
-    );
-  }
-  return (
-    <>
-      <p>The owner of the account signs in at the provider, here or on another device. The link works once, for ten minutes.</p>
-      <p><a className="button" href={url} target="_blank" rel="noopener noreferrer">Sign in at the provider</a></p>
-      <p role="status">Waiting for the provider…</p>
-      {flow.isError && <Failed error={flow.error} />}
-      <div className="buttons"><Button className="plain" onPress={close}>Cancel</Button></div>
-    </>
   );
 }

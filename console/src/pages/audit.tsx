@@ -1,6 +1,8 @@
 // The audit log, newest first.
+import { AuditService } from "../../../gen/ts/mailmesh/vault/v1/audit_service_pb.js";
 import { audit } from "../api.js";
 import { FilterField } from "../parts/controls.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { Account } from "../parts/account.js";
 import { Id, Outside, State, Time } from "../parts/show.js";
@@ -16,7 +18,7 @@ export function AuditPage() {
   return (
     <>
       <h1>Audit</h1>
-      <div className="filters"><FilterField name="action" label="Action" hint="token.issue" /><FilterField name="tenant" label="Tenant" hint="its id" /></div>
+      <div className="filters"><FilterField name="action" label="Action" hint="token.issue" /><FilterField name="tenant" label="Tenant" hint="its id" /><AsCall method={AuditService.method.listAuditEntries} request={{ action, tenantId }} /></div>
       <List
         label="Audit entries" pages={pages} columns={["Time", "Author", "Action", "Outcome", "Account", "Details"]}
         empty={<p>No entry fits these filters. <a href={href(["audit"])}>Show all</a></p>}

@@ -2,17 +2,20 @@
 import { useState } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Button } from "react-aria-components";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Calendar, CalendarState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_pb.js";
 import { type CalendarEvent, OnlineMeetingState } from "../../../gen/ts/mailmesh/calendar/v1/calendar_event_pb.js";
-import { calendars, tenants } from "../api.js";
+import { CalendarService } from "../../../gen/ts/mailmesh/processor/v1/calendar_service_pb.js";
+import { type Subscription, SubscriptionState } from "../../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
+import { calendars, subscriptions, tenants } from "../api.js";
 import { Act, Confirm, FilterChoice, FilterField } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
+import { AsCall } from "../parts/ascall.js";
 import { usePages } from "../parts/list.js";
 import { ACTIONS, Empty, Failed, Outside, Reason, State, Table, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
-import { enumWord } from "../text.js";
+import { absolute, enumWord, plain } from "../text.js";
 
 const ABILITY = "calendar.read";
 const MOST = 1000;
@@ -42,7 +45,7 @@ function Chosen({ tenantId, state }: { tenantId: string; state: number }) {
   const query = useQuery({ queryKey: ["tenant", tenantId], queryFn: async () => (await tenants.getTenant({ tenantId })).tenant, enabled: isId });
   if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
   if (isId && query.isPending) return <p role="status">Reading…</p>;
-  if (query.data?.grantedAbilities.includes(ABILITY)) return <Calendars tenantId={tenantId} state={state} />;
+  if (query.data?.grantedAbilities.includes(ABILITY)) return <Calendars tenantId={tenantId} name={query.data.address} state={state} />;
   return <Empty><p>{isId ? "This account may not read calendars." : "No account has this id."} <a href={href(["calendars"])}>Show all</a></p></Empty>;
 }
 
@@ -63,7 +66,7 @@ function Accounts({ state }: { state: number }) {
       {able.length === 0 && !pages.hasNextPage && (
         <Empty><p>No account may read calendars. <a href={href(["accounts"])}>Connect one</a> with the ability {ABILITY}.</p></Empty>
       )}
-      {shown.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} state={state} />)}
+      {shown.map((one) => <Calendars key={one.tenantId} tenantId={one.tenantId} name={one.address} state={state} />)}
       {(from > 0 || hasNext || pages.hasNextPage) && (
         <>
           <p className="faint">
@@ -84,27 +87,43 @@ function Accounts({ state }: { state: number }) {
   );
 }
 
-function Calendars({ tenantId, state }: { tenantId: string; state: number }) {
+function Calendars({ tenantId, name, state }: { tenantId: string; name: string; state: number }) {
   const query = useQuery({ queryKey: ["calendars", tenantId], queryFn: () => calendars.listCalendars({ tenantId, pageSize: MOST }), refetchInterval: 30_000 });
+  const pushed = useQuery({
+    queryKey: ["calendar subscriptions", tenantId], queryFn: () => subscriptions.listSubscriptions({ tenantId, pageSize: MOST }), refetchInterval: 30_000,
+  });
+  const pushes = new Map((pushed.data?.subscriptions ?? []).map((one) => [one.calendarId, one]));
   const listed = (query.data?.calendars ?? []).filter((one) => !state || one.state === state);
   return (
-    <section aria-label="Calendars of an account">
-      <div className="title"><h2><Account id={tenantId} /></h2><span className="faint">listed <Time at={query.data?.readAt} /></span></div>
+    <section aria-label={`Calendars of ${plain(name || tenantId, 80)}`}>
+      <div className="title"><h2><Account id={tenantId} /></h2><AsCall method={CalendarService.method.listCalendars} request={{ tenantId }} /><span className="faint">listed <Time at={query.data?.readAt} /></span></div>
       {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
+      {pushed.isError && <Failed error={pushed.error} retry={() => void pushed.refetch()} />}
       {query.isPending && <p role="status">Reading…</p>}
       {query.isSuccess && listed.length === 0 && <Empty><p>No calendar fits. <a href={href(["calendars"])}>Show all</a></p></Empty>}
       {listed.length > 0 && (
-        <Table label="Calendars" columns={["Calendar", "Owner", "State", "Last read", "Unreadable events", ACTIONS]} rows={listed.map((one) => ({
+        <Table label="Calendars" columns={["Calendar", "Owner", "State", "Pushes", "Last read", "Unreadable events", ACTIONS]} rows={listed.map((one) => ({
           key: one.calendarId,
           cells: [
             <Outside text={one.name} />, <Outside text={one.ownerAddress || one.ownerName} />,
             <><State word={enumWord(CalendarState, one.state)} /> <Reason reason={one.reason} detail={one.detail} /></>,
-            <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
+            <Pushes subscription={pushes.get(one.calendarId)} isFollowed={one.state === CalendarState.FOLLOWED} />, <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
           ],
         }))} />
       )}
       {listed.filter((one) => one.state === CalendarState.FOLLOWED).map((one) => <Today key={one.calendarId} calendar={one} />)}
     </section>
+  );
+}
+
+// The health of the subscription by which the provider reports a calendar's changes.
+function Pushes({ subscription, isFollowed }: { subscription: Subscription | undefined; isFollowed: boolean }) {
+  if (!subscription) return isFollowed ? "none: polled alone" : null;
+  return (
+    <>
+      <State word={enumWord(SubscriptionState, subscription.state)} /> <Reason reason={subscription.failureReason} detail={subscription.failureDetail} />{" "}
+      {subscription.expiresAt && <span className="faint">until {absolute(timestampDate(subscription.expiresAt))}</span>}
+    </>
   );
 }
 
@@ -137,7 +156,7 @@ function Today({ calendar }: { calendar: Calendar }) {
     refetchInterval: 30_000,
   });
   return (
-    <section aria-label="Today">
+    <section aria-label={`Today in ${plain(`${calendar.name} of ${calendar.ownerAddress || calendar.calendarId}`, 160)}`}>
       <h2>Today in <Outside text={calendar.name} most={80} /></h2>
       {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
       {query.isPending && <p role="status">Reading…</p>}

@@ -2,10 +2,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Button } from "react-aria-components";
 import { Author, Authenticity, type Conversation, ConversationState, Direction, JoinReason, Side } from "../../../gen/ts/mailmesh/conversation/v1/conversation_pb.js";
+import { ConversationService } from "../../../gen/ts/mailmesh/conversation/v1/conversation_service_pb.js";
 import { conversations, tenants } from "../api.js";
 import { failureOf } from "../failure.js";
 import { Act, FilterChoice } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { Empty, Failed, Facts, Id, Outside, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
@@ -81,6 +83,8 @@ function Conversations({ tenantId, states }: { tenantId: string; states: Convers
     return { items: page.conversations, next: page.nextPageToken };
   });
   return (
+    <>
+    <AsCall method={ConversationService.method.listConversations} request={{ tenantId, states }} />
     <List
       label="Conversations" pages={pages} columns={["Last message", "Customer", "Subject", "State", "Waits for", "Claimed by"]}
       empty={states.length ? <p>No conversation fits. <a href={href(["conversations"], { tenant: tenantId })}>Show all</a></p> : <p>No mail has arrived since conversations are on.</p>}
@@ -94,6 +98,7 @@ function Conversations({ tenantId, states }: { tenantId: string; states: Convers
         ],
       })}
     />
+    </>
   );
 }
 
@@ -112,6 +117,7 @@ export function ConversationPage({ id }: { id: string }) {
         ["Others who may join", <Outside text={one.participants.map((each) => each.address).join(", ") || "none"} />],
         ["Waits for", one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "no side"], ["Claimed by", <Outside text={one.claimedBy} />],
       ]} />
+      <AsCall method={ConversationService.method.getConversation} request={{ conversationId: id }} />
       <Messages id={id} />
     </>
   );

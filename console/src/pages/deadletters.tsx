@@ -1,10 +1,11 @@
 // Items that could not be processed: why, and retrying them.
-import { useState } from "react";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { useEffect, useRef, useState } from "react";
+import { timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { useQuery } from "@tanstack/react-query";
-import type { DeadLetter } from "../../../gen/ts/mailmesh/ingest/v1/dead_letter_service_pb.js";
+import { type DeadLetter, DeadLetterService } from "../../../gen/ts/mailmesh/ingest/v1/dead_letter_service_pb.js";
 import { deadLetters } from "../api.js";
 import { Act, Button, FilterField, Popup, useChange } from "../parts/controls.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { Account } from "../parts/account.js";
 import { ACTIONS, Failed, Reason, Time } from "../parts/show.js";
@@ -22,7 +23,7 @@ export function DeadLettersPage() {
   return (
     <>
       <div className="title"><h1>Dead letters</h1>{mayOperate && <RetryAll tenantId={tenantId} reason={reason} />}</div>
-      <div className="filters"><FilterField name="reason" label="Reason" hint="MESSAGE_UNREADABLE" /><FilterField name="tenant" label="Tenant" hint="its id" /></div>
+      <div className="filters"><FilterField name="reason" label="Reason" hint="MESSAGE_UNREADABLE" /><FilterField name="tenant" label="Tenant" hint="its id" /><AsCall method={DeadLetterService.method.listDeadLetters} request={{ filter: { tenantId, reason } }} /></div>
       <Reasons letters={pages.items} tenant={tenantId} />
       <List
         label="Dead letters" pages={pages} columns={["Buried", "Reason", "Account", "Attempts", ACTIONS]}
@@ -61,27 +62,60 @@ function RetryAll({ tenantId, reason }: { tenantId: string; reason: string }) {
   );
 }
 
-// Counts first: a retry of very many is a decision.
+const AT_ONCE = 25;
+
+interface Chosen {
+  tenantId: string;
+  reason: string;
+  buriedBefore: Timestamp;
+}
+
+// Counts first, because a retry of very many is a decision, then retries a few at a time until a person cancels.
 function RetryForm({ filter, close }: { filter: { tenantId: string; reason: string }; close: () => void }) {
-  const [retried, setRetried] = useState<bigint>();
-  // What is buried after the count is not retried unseen.
-  const [opened] = useState(() => timestampFromDate(new Date()));
-  const chosen = { ...filter, buriedBefore: opened };
+  // Items that are buried after the count are not retried unseen.
+  const [chosen] = useState((): Chosen => ({ ...filter, buriedBefore: timestampFromDate(new Date()) }));
   const count = useQuery({
-    queryKey: ["count", filter.tenantId, filter.reason], queryFn: () => deadLetters.retryDeadLetters({ filter: chosen, dryRun: true }), gcTime: 0, staleTime: Infinity,
+    queryKey: ["count", chosen.tenantId, chosen.reason], queryFn: () => deadLetters.retryDeadLetters({ filter: chosen, dryRun: true }), gcTime: 0, staleTime: Infinity,
   });
-  const retry = useChange(() => deadLetters.retryDeadLetters({ filter: chosen }), (answer) => setRetried(answer.retried));
+  const matched = Number(count.data?.matched ?? 0);
+  const [retried, setRetried] = useState(0);
+  const stop = useRef(new AbortController());
+  useEffect(() => () => stop.current.abort(), []);
+  const retry = useChange(() => retryAll(chosen, stop.current.signal, setRetried));
   return (
     <>
       {count.isError && <Failed error={count.error} />}
-      {retried === undefined
-        ? <p role="status">{count.data ? `${count.data.matched} dead letters fit the filters.` : "Counting…"}</p>
-        : <p role="status">{String(retried)} dead letters are retried.</p>}
+      {retry.isIdle && <p role="status">{count.data ? `${matched} dead letters fit the filters.` : "Counting…"}</p>}
+      {retry.isPending && <progress aria-label="Progress of the retry" max={matched} value={retried} />}
+      {!retry.isIdle && (
+        <p role="status">
+          {retry.isPending ? `${retried} of ${matched} dead letters are retried so far.`
+            : `${retried} dead letters are retried${stop.current.signal.aborted ? "; the others stay" : ""}.`}
+        </p>
+      )}
       {retry.isError && <Failed error={retry.error} />}
       <div className="buttons">
-        <Button className="plain" onPress={close}>Close</Button>
-        {retried === undefined && <Button className="primary" isDisabled={!count.data || retry.isPending} onPress={() => retry.mutate()}>Retry</Button>}
+        {retry.isPending
+          ? <Button className="plain" onPress={() => stop.current.abort()}>Cancel the rest</Button>
+          : <Button className="plain" onPress={close}>Close</Button>}
+        {retry.isIdle && <Button className="primary" isDisabled={matched === 0} onPress={() => retry.mutate()}>Retry</Button>}
       </div>
     </>
   );
+}
+
+// Each round reads the first dead letters that fit: those that were retried are not listed any more.
+async function retryAll(filter: Chosen, signal: AbortSignal, progress: (retried: number) => void): Promise<void> {
+  let retried = 0;
+  let token = "";
+  while (!signal.aborted) {
+    const page = await deadLetters.listDeadLetters({ filter, pageSize: AT_ONCE, pageToken: token });
+    if (page.deadLetters.length === 0 || signal.aborted) return;
+    const answer = await deadLetters.retryDeadLetters({ deadLetterIds: page.deadLetters.map((one) => one.deadLetterId) });
+    retried += Number(answer.retried);
+    progress(retried);
+    // A page of which none could be retried would come back for ever.
+    token = answer.retried === 0n ? page.nextPageToken : "";
+    if (answer.retried === 0n && token === "") return;
+  }
 }

@@ -1,14 +1,15 @@
 // One endpoint: its attempts, and what repairs it.
 import { useState } from "react";
 import { useQuery } from "@tanstack/react-query";
-import { AttemptOutcome, EndpointState, type Endpoint } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
+import { type Attempt, AttemptOutcome, EndpointService, EndpointState, type Endpoint } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { endpoints } from "../api.js";
 import { ChangeAccess } from "../parts/access.js";
 import { Act, Button, Confirm, FilterField, Once, Popup, useChange } from "../parts/controls.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
 import { go, href, useRoute } from "../route.js";
-import { enumWord } from "../text.js";
+import { enumWord, plain } from "../text.js";
 
 export function EndpointPage({ id }: { id: string }) {
   const query = useQuery({
@@ -31,7 +32,8 @@ export function EndpointPage({ id }: { id: string }) {
         ...(endpoint.tokenUrl ? [["Token endpoint", <Outside text={endpoint.tokenUrl} most={2048} />] as [string, React.ReactNode]] : []),
         ...(endpoint.failingSince ? [["Failing since", <Time at={endpoint.failingSince} />] as [string, React.ReactNode]] : []),
       ]} />
-      <Attempts id={id} />
+      <AsCall method={EndpointService.method.getEndpoint} request={{ endpointId: id }} />
+      <Attempts id={id} url={endpoint.url} />
     </>
   );
 }
@@ -95,7 +97,30 @@ function Rotate({ id, close }: { id: string; close: () => void }) {
   );
 }
 
-function Attempts({ id }: { id: string }) {
+// The request of an attempt as it was sent, but for its signature, which only the time of sending can make.
+function Exchange({ url, attempt, close }: { url: string; attempt: Attempt; close: () => void }) {
+  const seconds = attempt.startedAt ? String(attempt.startedAt.seconds) : "";
+  return (
+    <>
+      <h3>Request</h3>
+      <Facts rows={[
+        ["POST", <Outside text={url} most={2048} />], ["webhook-id", <Id value={attempt.eventId} />], ["webhook-timestamp", <code>{seconds}</code>],
+        ["Body", <a href={href(["events", attempt.eventId])} onClick={close}>the event {attempt.eventType}</a>],
+        ["Attempt", String(attempt.number)], ["Sent", <Time at={attempt.startedAt} />],
+      ]} />
+      <h3>Answer</h3>
+      <Facts rows={[
+        ["Outcome", <><State word={enumWord(AttemptOutcome, attempt.outcome)} /> {attempt.status > 0 && `status ${attempt.status}`} <Reason reason={attempt.reason} detail="" /></>],
+        ["After", attempt.duration ? `${Math.round(Number(attempt.duration.seconds) * 1000 + attempt.duration.nanos / 1e6)} ms` : ""],
+        ["Next attempt", attempt.nextAttemptAt ? <Time at={attempt.nextAttemptAt} /> : "none"],
+      ]} />
+      <pre tabIndex={0} aria-label="Body of the answer">{plain(attempt.answer, 2048) || "(no body)"}</pre>
+      <div className="buttons"><Button className="plain" onPress={close} autoFocus>Close</Button></div>
+    </>
+  );
+}
+
+function Attempts({ id, url }: { id: string; url: string }) {
   const eventId = useRoute().query.get("event") ?? "";
   const pages = usePages(["attempts", id, eventId], async (pageToken) => {
     const page = await endpoints.listAttempts({ endpointId: id, pageToken, eventId });
@@ -114,7 +139,10 @@ function Attempts({ id }: { id: string }) {
             <Time at={attempt.startedAt} />, <a href={href(["events", attempt.eventId])}>{attempt.eventType}</a>,
             <><State word={enumWord(AttemptOutcome, attempt.outcome)} /> {attempt.status || ""} <Reason reason={attempt.reason} detail="" /></>,
             <Outside text={attempt.answer} />, attempt.nextAttemptAt ? <Time at={attempt.nextAttemptAt} /> : "",
-            attempt.outcome === AttemptOutcome.FAILED ? <Act name="Retry" call={() => endpoints.retryAttempt({ endpointId: id, attemptId: attempt.attemptId })} /> : "",
+            <>
+              <Popup button="Show" title="Request and answer">{(close) => <Exchange url={url} attempt={attempt} close={close} />}</Popup>{" "}
+              {attempt.outcome === AttemptOutcome.FAILED && <Act name="Retry" call={() => endpoints.retryAttempt({ endpointId: id, attemptId: attempt.attemptId })} />}
+            </>,
           ],
         })}
       />

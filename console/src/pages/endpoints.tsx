@@ -1,10 +1,11 @@
 // Receivers of webhooks.
 import { useState } from "react";
-import { EndpointState } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
+import { EndpointService, EndpointState } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { NO_ACCESS, accessOf } from "../access.js";
 import { endpoints } from "../api.js";
 import { AccessFields, Fault } from "../parts/access.js";
 import { Button, Field, FilterField, Once, Popup, useChange } from "../parts/controls.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { Failed, Outside, Reason, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
@@ -20,7 +21,7 @@ export function EndpointsPage() {
   return (
     <>
       <div className="title"><h1>Endpoints</h1><Popup button="Add an endpoint" title="Add an endpoint">{(close) => <Create close={close} />}</Popup></div>
-      <div className="filters"><FilterField name="url" label="Address" hint="the whole URL" /></div>
+      <div className="filters"><FilterField name="url" label="Address" hint="the whole URL" /><AsCall method={EndpointService.method.listEndpoints} request={{ url }} /></div>
       <List
         label="Endpoints" pages={pages} columns={["Endpoint", "State", "Waiting", "Exhausted", "Last success"]}
         empty={url ? <p>No endpoint has this address. <a href={href(["endpoints"])}>Show all</a></p>

@@ -1,16 +1,20 @@
 // One event: normalized and raw side by side, and its mail.
+import { useState } from "react";
 import { toJsonString } from "@bufbuild/protobuf";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { useQuery } from "@tanstack/react-query";
 import { type NormalizedMailEvent, NormalizedMailEventSchema } from "../../../gen/ts/mailmesh/mail/v1/event_pb.js";
 import { type Event, EventSchema } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { NormalizedCalendarEventSchema } from "../../../gen/ts/mailmesh/calendar/v1/event_pb.js";
+import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
 import { events } from "../api.js";
-import { Copy } from "../parts/controls.js";
+import { EARLIEST, MOST_ROWS, storedRows } from "../eventrow.js";
+import { AsCall } from "../parts/ascall.js";
+import { Button } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
-import { Failed, Facts, Id, Outside, Reason, Time } from "../parts/show.js";
+import { Empty, Failed, Facts, Id, Outside, Reason, Table, Time } from "../parts/show.js";
 import { href } from "../route.js";
 import { plain } from "../text.js";
 
@@ -31,10 +35,7 @@ export function EventPage({ id }: { id: string }) {
         ["Event", <Id value={head.eventId} />], ["Account", <Account id={head.tenantId} />],
         ["Received", <Time at={head.receivedAt} />], ["Correlation id", <a href={href(["change", head.correlationId], { tenant: head.tenantId, event: head.eventId })}><Id value={head.correlationId} /></a>], ["Position", <Id value={event.position} />],
       ]} />
-      <div className="buttons left">
-        <Copy name="Copy as curl" text={`curl -H "Authorization: Bearer $MAILMESH_API_KEY" ${window.location.origin}/v1/events/${encodeURIComponent(id)}`} />
-        <Copy name="Copy as grpcurl" text={`grpcurl -H "authorization: Bearer $MAILMESH_API_KEY" -d '{"event_id": "${id.replace(/[^\w-]/g, "")}"}' ${window.location.host} mailmesh.processor.v1.EventService/GetEvent`} />
-      </div>
+      <AsCall method={EventService.method.getEvent} request={{ eventId: id }} />
       {event.kind.case === "mail" && <Mail mail={event.kind.value} />}
       <Forms event={event} />
     </>
@@ -50,10 +51,39 @@ function Mail({ mail }: { mail: NormalizedMailEvent }) {
       {mail.notEnriched && <Reason reason={mail.notEnriched.reason} detail={mail.notEnriched.detail} />}
       <Facts rows={[
         ["From", <Outside text={named(message?.fromAddress)} />], ["To", <Outside text={message?.to.map(named).join(", ") ?? ""} />],
-        ["Thread", <Id value={message?.thread?.threadId ?? ""} />],
+        ["Thread", message?.thread?.threadId ? <Id value={message.thread.threadId} /> : "none"],
         ["Files", <Outside text={message?.attachments.map((file) => file.name).join(", ") || "none"} />],
       ]} />
       {message?.body && <Body text={message.body.text} html={message.body.html} />}
+      {message?.thread?.threadId && <Thread tenantId={mail.tenantId} threadId={message.thread.threadId} eventId={mail.eventId} />}
+    </section>
+  );
+}
+
+// The stored events of a thread. They are searched for when a person asks: the contract has no list by thread.
+function Thread({ tenantId, threadId, eventId }: { tenantId: string; threadId: string; eventId: string }) {
+  const [from, setFrom] = useState("");
+  const query = useQuery({ queryKey: ["thread", tenantId, threadId, from], queryFn: ({ signal }) => storedRows(tenantId, from, signal), enabled: from !== "" });
+  if (from === "") return <div className="buttons left"><Button className="plain" onPress={() => setFrom(EARLIEST)}>Show the thread</Button></div>;
+  if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  if (!query.data) return <p role="status">Reading…</p>;
+  const { rows, next } = query.data;
+  const found = rows.filter((row) => row.threadId === threadId);
+  return (
+    <section aria-label="Thread">
+      <h2>Thread</h2>
+      {found.length === 0 && <Empty><p>No event of this thread is among the {from === EARLIEST ? "first" : "next"} {MOST_ROWS} stored events of the account.</p></Empty>}
+      {found.length > 0 && (
+        <Table label="Thread" columns={["Received", "Type", "Subject"]} rows={found.map(({ position, head, about }) => ({
+          key: position,
+          cells: [
+            <Time at={head.receivedAt} />,
+            head.eventId === eventId ? <>{head.eventType} <span className="faint">this event</span></> : <a href={href(["events", head.eventId])}>{head.eventType}</a>,
+            <Outside text={about} />,
+          ],
+        }))} />
+      )}
+      {next && <div className="buttons left"><Button className="plain" onPress={() => setFrom(next)}>Search later events</Button></div>}
     </section>
   );
 }

@@ -1,18 +1,24 @@
 // The stream of events, live, newest first.
 import { useEffect, useRef, useState } from "react";
 import { EventView } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
+import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { streams } from "../api.js";
 import { rowOf, type Row } from "../eventrow.js";
 import { failureOf } from "../failure.js";
 import { Button, FilterChoice, FilterField } from "../parts/controls.js";
 import { Account } from "../parts/account.js";
+import { AsCall } from "../parts/ascall.js";
 import { Empty, Failed, Outside, Time } from "../parts/show.js";
 import { WindowTable } from "../parts/window.js";
 import { href, useRoute } from "../route.js";
 import { PROVIDERS } from "./accounts.js";
 
 const KEPT = 10_000;
-const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"], ["conversation.*", "conversations"]];
+const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"], ["conversation.*", "conversations"], ["workflow.*", "workflows"], ["endpoint.*", "endpoints"]];
+
+function filterOf(tenant: string, provider: string, type: string) {
+  return { tenantIds: tenant ? [tenant] : [], providers: provider ? [provider] : [], eventTypes: type ? [type] : [] };
+}
 
 interface Tail {
   rows: Row[];
@@ -43,7 +49,7 @@ function useTail(tenant: string, provider: string, type: string, from: string, i
     const read = async () => {
       const request = {
         cursor: cursor.current, view: EventView.BASIC, heartbeatSeconds: 5,
-        filter: { tenantIds: tenant ? [tenant] : [], providers: provider ? [provider] : [], eventTypes: type ? [type] : [] },
+        filter: filterOf(tenant, provider, type),
       };
       for await (const { step } of streams.streamEvents(request, { signal: stop.signal })) {
         setTail((last) => (last.isLive && last.error === undefined ? last : { ...last, isLive: true, error: undefined }));
@@ -87,6 +93,7 @@ export function EventsPage() {
         <FilterChoice name="provider" label="Provider" options={PROVIDERS} />
         <FilterField name="tenant" label="Tenant" hint="its id" />
         <FilterChoice name="from" label="Begin" usual="with the next event" options={[["earliest", "with the oldest stored event"]]} />
+        <AsCall method={EventService.method.listEvents} request={{ cursor: from || "latest", filter: filterOf(tenant ?? "", provider ?? "", type ?? "") }} />
       </div>
       {tail.error !== undefined && <Failed error={tail.error} />}
       {tail.rows.length === 0

@@ -1,7 +1,8 @@
 // Mail that was sent, or is to be: uncertain outcomes first, which a person decides.
-import { SendResolution, SendState, type Send } from "../../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
+import { SendResolution, SendService, SendState, type Send } from "../../../gen/ts/mailmesh/processor/v1/send_service_pb.js";
 import { sends } from "../api.js";
 import { Act, Confirm, FilterChoice, FilterField } from "../parts/controls.js";
+import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { ACTIONS, Outside, Reason, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
@@ -18,6 +19,7 @@ export function SendsPage() {
       <div className="filters">
         <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(SendState, value)])} />
         <FilterField name="tenant" label="Tenant" hint="its id" />
+        <AsCall method={SendService.method.listSends} request={{ tenantId, states: state ? [state as SendState] : [] }} />
       </div>
       {!state && <Sends label="Uncertain sends" states={[SendState.UNCERTAIN]} tenantId={tenantId} isQuiet />}
       <Sends label="Sends" states={state ? [state as SendState] : []} tenantId={tenantId} />

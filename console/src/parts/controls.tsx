@@ -1,6 +1,6 @@
 // Controls, which are those of react-aria-components: by mouse, touch and keyboard, with names for screen readers.
 import { useState, type ReactNode } from "react";
-import { Button, Checkbox, CheckboxGroup, Dialog, DialogTrigger, Heading, Input, Label, Modal, ModalOverlay, TextField } from "react-aria-components";
+import { Button, Checkbox, CheckboxGroup, Dialog, DialogTrigger, Heading, Input, Label, Modal, ModalOverlay, TextArea, TextField } from "react-aria-components";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useFilter } from "../route.js";
 import { Failed } from "./show.js";
@@ -32,6 +32,15 @@ export function FileField({ label, set, mostBytes }: { label: string; set: (text
       <input type="file" onChange={(event) => void read(event.target.files?.[0])} />
       {fault && <span role="alert" className="failed">{fault}</span>}
     </label>
+  );
+}
+
+export function Area({ label, value, set, hint }: { label: string; value: string; set: (value: string) => void; hint?: string }) {
+  return (
+    <TextField value={value} onChange={set}>
+      <Label>{label}</Label>
+      <TextArea rows={4} spellCheck="false" placeholder={hint ?? ""} />
+    </TextField>
   );
 }
 

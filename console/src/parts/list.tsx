@@ -9,11 +9,12 @@ export interface Page<Item> {
   next: string;
 }
 
-export function usePages<Item>(key: unknown[], read: (token: string) => Promise<Page<Item>>) {
+export function usePages<Item>(key: unknown[], read: (token: string) => Promise<Page<Item>>, refetchInterval: number | false = false) {
   const query = useInfiniteQuery({
     queryKey: key,
     queryFn: ({ pageParam }) => read(pageParam),
     initialPageParam: "",
+    refetchInterval,
     getNextPageParam: (last) => last.next || undefined,
   });
   return { ...query, items: query.data?.pages.flatMap((page) => page.items) ?? [] };

@@ -14,7 +14,7 @@ from services.meshkit import db
 from services.meshkit.erasing import marked
 from services.processor.errors import SearchNotEnabled, TenantNotFound
 from services.processor.search.indexer import TYPES
-from services.processor.search.metrics import SEARCH_SECONDS
+from services.processor.search.metrics import STEP_SECONDS
 from services.processor.search.query import Query
 from services.processor.search.snippet import hit_of
 from services.processor.search.store import finding
@@ -157,11 +157,11 @@ class Search:
         limit = page.size + 1
         while True:
             async with db.transaction(self._pool) as connection:
-                with SEARCH_SECONDS.labels("find").time():
+                with STEP_SECONDS.labels("find").time():
                     part = await finding.find(connection, wanted, page.end, limit)
             for first in range(0, len(part.rows), _JUDGED_AT_ONCE):
                 few = part.rows[first : first + _JUDGED_AT_ONCE]
-                with SEARCH_SECONDS.labels("read").time():
+                with STEP_SECONDS.labels("read").time():
                     events = await self._reader.at(wanted.tenant_id, [row["position"] for row in few])
                 # Judging reads the whole text of each mail: the process goes on serving meanwhile.
                 if await asyncio.to_thread(page.judge, [(row["received_at"], row["position"]) for row in few], events):
@@ -191,7 +191,7 @@ class _Page:
 
         A mail whose event retention or an erasure has taken is no result, whether its row is deleted yet or not.
         """
-        with SEARCH_SECONDS.labels("judge").time():
+        with STEP_SECONDS.labels("judge").time():
             return self._judge(places, events)
 
     def _judge(self, places: Sequence[Place], events: Mapping[int, event_pb2.Event]) -> bool:

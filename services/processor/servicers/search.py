@@ -16,7 +16,7 @@ from services.meshkit.pages import PageTokens, is_time, page_size
 from services.meshkit.shares import Shares
 from services.processor.errors import SearchTooSlow
 from services.processor.search import terms
-from services.processor.search.metrics import SEARCHES
+from services.processor.search.metrics import measured
 from services.processor.search.query import MAX_CHARACTERS, read_query
 from services.processor.search.requests import Criteria, Search
 from services.processor.stream.filter import scope_of
@@ -50,13 +50,8 @@ class SearchServicer(Base):
         place = self._tokens.read(request)
         behind = None if place is None else (datetime.fromisoformat(str(place[0])).astimezone(UTC), int(place[1]))
         caller = current_caller()
-        try:
-            with self._shares.take(caller.key_id):
-                found = await self._search.find(criteria, behind, size, scope_of(caller))
-        except (Overloaded, SearchTooSlow) as exc:
-            SEARCHES.labels(exc.reason.lower()).inc()
-            raise
-        SEARCHES.labels("last" if found.end is None else "full" if len(found.hits) == size else "at_bound").inc()
+        with measured(), self._shares.take(caller.key_id):
+            found = await self._search.find(criteria, behind, size, scope_of(caller))
         end = None if found.end is None else [found.end[0].isoformat(), found.end[1]]
         return pb2.SearchMailResponse(
             hits=found.hits,

@@ -17,6 +17,8 @@ from services.processor.stream.store import turns as store
 
 logger = structlog.get_logger(__name__)
 
+DONE = "done"
+_UNFORESEEN = "internal"
 _TENANTS = 20
 
 
@@ -57,18 +59,18 @@ class Turns:
         return sum([await self._turn(tenant_id) for tenant_id in due.tenant_ids])
 
     async def _turn(self, tenant_id: str) -> bool:
+        outcome = _UNFORESEEN
         try:
             await self.advance(tenant_id)
+            outcome = DONE
         except MeshError as exc:
+            outcome = exc.reason.lower()
             logger.warning("a follower failed", follower=self.follower, tenant_id=tenant_id, error=exc.reason)
         except Exception:  # a mail that cannot be read must not hold other tenants back
             logger.exception("a follower failed", follower=self.follower, tenant_id=tenant_id)
             UNEXPECTED.labels(self.follower).inc()
-        else:
-            FOLLOWER_TURNS.labels(self.follower, "done").inc()
-            return True
-        FOLLOWER_TURNS.labels(self.follower, "failed").inc()
-        return False
+        FOLLOWER_TURNS.labels(self.follower, outcome).inc()
+        return outcome == DONE
 
 
 async def resume(reader: EventReader, cursor: str) -> Cursor:

@@ -13,10 +13,11 @@ from services.meshkit.errors import ApiKeyInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.errors import KeyRequired, KeyRevoked, SessionInvalid, SessionLimitReached
+from services.token_vault.errors import KeyRequired, KeyRevoked, SessionInvalid, SessionLimitReached, SessionNotFound
 from services.token_vault.store import api_keys, audit, sessions
 from services.token_vault.store.api_keys import ApiKeyRow
-from services.token_vault.store.sessions import SessionRow
+from services.token_vault.store.sessions import SessionFilter, SessionRow
+from services.token_vault.store.tenants import Scope
 
 SESSIONS_OF_KEY = 100
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -164,6 +165,32 @@ class Sessions:
         # This process forgets at once; the others within the age of their answers.
         self._cache.clear()
         return ended
+
+    async def page(
+        self, scope: Scope, api_key_id: str, after: tuple[str, str] | None, limit: int
+    ) -> list[tuple[SessionRow, str]]:
+        """List living sessions with the names of their keys, `limit` at most."""
+        wanted = SessionFilter(scope, self._clock.now(), self._life.idle, api_key_id=api_key_id)
+        async with db.connection(self._pool) as connection:
+            return await sessions.list_sessions(connection, wanted, after, limit)
+
+    async def revoke(self, caller: Caller, session_id: str) -> tuple[SessionRow, str]:
+        """End a session that the caller may see.
+
+        Returns:
+            The session that has ended, and the name of its key.
+
+        Raises:
+            SessionNotFound: There is none, it has ended, or its key is wider than the caller.
+        """
+        wanted = SessionFilter(caller.tenants, self._clock.now(), self._life.idle, session_id=session_id)
+        async with db.transaction(self._pool) as connection:
+            found = await sessions.list_sessions(connection, wanted, None, 1)
+            if not found or not await sessions.end_session(connection, session_id):
+                raise SessionNotFound(resource=session_id, metadata={"session_id": session_id})
+            await audit.append(connection, _entry("session.end", caller.key_id, session_id, wanted.now))
+        self._cache.clear()
+        return found[0]
 
     async def note_used(self) -> int:
         """Store the times of last use that have come in since the previous call. For a loop."""

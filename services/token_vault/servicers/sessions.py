@@ -8,6 +8,8 @@ from typing_extensions import override
 from mailmesh.vault.v1 import session_service_pb2 as pb
 from mailmesh.vault.v1.session_service_pb2_grpc import SessionServiceServicer
 from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
 from services.meshkit.secret import Secret
 from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.api_access.sessions import Sessions
@@ -31,6 +33,7 @@ class SessionServicer(SessionServiceServicer):
     def __init__(self, sessions: Sessions, api_keys: ApiKeys) -> None:
         self._sessions = sessions
         self._api_keys = api_keys
+        self._pages = PageTokens(columns=(is_time, is_row_id))
 
     @override
     async def CreateSession(
@@ -39,14 +42,16 @@ class SessionServicer(SessionServiceServicer):
         presented = presented_cookies(context).get(SESSION_COOKIE, "")
         row, key, secret = await self._sessions.create(current_caller(), presented)
         await context.send_initial_metadata((("set-cookie", session_cookie(row, secret)),))
-        return pb.CreateSessionResponse(session=self._message(row), api_key=to_message(key))
+        return pb.CreateSessionResponse(session=self._message(row, key.display_name), api_key=to_message(key))
 
     @override
     async def GetSession(self, request: pb.GetSessionRequest, context: "_Context[Any, Any]") -> pb.GetSessionResponse:
         caller = current_caller()
-        response = pb.GetSessionResponse(api_key=to_message(await self._api_keys.check(caller.key_id)))
+        key = await self._api_keys.check(caller.key_id)
+        response = pb.GetSessionResponse(api_key=to_message(key))
         if caller.session_id:
-            response.session.CopyFrom(self._message(await self._sessions.read(caller.session_id)))
+            row = await self._sessions.read(caller.session_id)
+            response.session.CopyFrom(self._message(row, key.display_name))
         return response
 
     @override
@@ -55,10 +60,39 @@ class SessionServicer(SessionServiceServicer):
         await context.send_initial_metadata((("set-cookie", _COOKIE.format(value="", seconds=0)),))
         return pb.EndSessionResponse(ended=ended)
 
-    def _message(self, row: SessionRow) -> pb.Session:
-        message = pb.Session(session_id=row.session_id, idle_seconds=int(self._sessions.idle.total_seconds()))
-        message.created_at.FromDatetime(row.created_at)
-        message.expires_at.FromDatetime(row.expires_at)
+    @override
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: "_Context[Any, Any]"
+    ) -> pb.ListSessionsResponse:
+        size, position = page_size(request.page_size), self._pages.read(request)
+        after = (str(position[0]), str(position[1])) if position else None
+        key = check_id("api_key_id", request.api_key_id) if request.api_key_id else ""
+        found = await self._sessions.page(current_caller().tenants, key, after, size + 1)
+        given = found[:size]
+        last = given[-1][0] if len(found) > size else None
+        behind: Position | None = [last.created_at.isoformat(), last.session_id] if last else None
+        return pb.ListSessionsResponse(
+            sessions=[self._message(row, name) for row, name in given],
+            next_page_token=self._pages.write(request, behind),
+        )
+
+    @override
+    async def RevokeSession(
+        self, request: pb.RevokeSessionRequest, context: "_Context[Any, Any]"
+    ) -> pb.RevokeSessionResponse:
+        session_id = check_id("session_id", request.session_id)
+        row, name = await self._sessions.revoke(current_caller(), session_id)
+        return pb.RevokeSessionResponse(session=self._message(row, name))
+
+    def _message(self, row: SessionRow, key_display_name: str) -> pb.Session:
+        message = pb.Session(
+            session_id=row.session_id,
+            idle_seconds=int(self._sessions.idle.total_seconds()),
+            api_key_id=row.api_key_id,
+            key_display_name=key_display_name,
+        )
+        for name in ("created_at", "expires_at", "last_used_at"):
+            getattr(message, name).FromDatetime(getattr(row, name))
         return message
 
 

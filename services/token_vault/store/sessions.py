@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from services.meshkit.db import Connection, affected
+from services.token_vault.store.statements import Parameters, where
+from services.token_vault.store.tenants import Scope
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,25 @@ class SessionRow:
     expires_at: datetime
 
 
+@dataclass(frozen=True)
+class SessionFilter:
+    """Which sessions to read.
+
+    Args:
+        scope: Only those of keys that are limited to tenants among these; None means those of all keys.
+        now: Only those that have not ended by this time.
+        idle: The time without a request after which a session ends.
+        api_key_id: Only those of this key; empty means all.
+        session_id: Only this one; empty means all.
+    """
+
+    scope: Scope
+    now: datetime
+    idle: timedelta
+    api_key_id: str = ""
+    session_id: str = ""
+
+
 _FIELDS = tuple(field.name for field in fields(SessionRow))
 _INSERT = """
 INSERT INTO vault.sessions (session_id, digest, api_key_id, created_at, last_used_at, expires_at)
@@ -27,6 +48,11 @@ VALUES ($1, $2, $3, $4, $5, $6)
 _SELECT = """
 SELECT session_id::text AS session_id, digest, api_key_id::text AS api_key_id, created_at, last_used_at, expires_at
 FROM vault.sessions
+"""
+_LIST = """
+SELECT s.session_id::text AS session_id, s.digest, s.api_key_id::text AS api_key_id, s.created_at, s.last_used_at,
+  s.expires_at, k.display_name
+FROM vault.sessions s JOIN vault.api_keys k USING (api_key_id)
 """
 _OF_DIGEST = f"{_SELECT} WHERE digest = $1"
 _GET = f"{_SELECT} WHERE session_id = $1"
@@ -55,6 +81,40 @@ async def get_session(connection: Connection, session_id: str) -> SessionRow | N
     """Read a session by its id."""
     found = await connection.fetchrow(_GET, session_id)
     return None if found is None else SessionRow(**found)
+
+
+async def list_sessions(
+    connection: Connection, wanted: SessionFilter, after: tuple[str, str] | None, limit: int
+) -> list[tuple[SessionRow, str]]:
+    """List living sessions of good keys with the names of their keys, by `created_at`, oldest first.
+
+    Args:
+        connection: A connection to the database.
+        wanted: Which sessions to read.
+        after: `created_at` in ISO form and id of the last session on the page before.
+        limit: The most to return.
+    """
+    parameters = Parameters()
+    now = parameters.add(wanted.now)
+    conditions = [
+        f"s.expires_at > {now} AND s.last_used_at > {parameters.add(wanted.now - wanted.idle)}",
+        f"k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > {now})",
+    ]
+    if wanted.scope is not None:
+        scope = parameters.add(sorted(wanted.scope))
+        conditions.append(f"cardinality(k.tenant_ids) > 0 AND k.tenant_ids <@ {scope}::uuid[]")
+    if wanted.api_key_id:
+        conditions.append(f"s.api_key_id = {parameters.add(wanted.api_key_id)}")
+    if wanted.session_id:
+        conditions.append(f"s.session_id = {parameters.add(wanted.session_id)}")
+    if after is not None:
+        created_at, session_id = parameters.add(datetime.fromisoformat(after[0])), parameters.add(after[1])
+        conditions.append(f"(s.created_at, s.session_id) > ({created_at}::timestamptz, {session_id}::uuid)")
+    text = f"{_LIST}{where(conditions)} ORDER BY s.created_at, s.session_id LIMIT {parameters.add(limit)}"
+    return [
+        (SessionRow(*(found[name] for name in _FIELDS)), found["display_name"])
+        for found in await connection.fetch(text, *parameters.values)
+    ]
 
 
 async def count_sessions(connection: Connection, api_key_id: str, now: datetime, idle: timedelta) -> int:

@@ -23,7 +23,7 @@ await page.goto(`${url}/console/`);
 await page.getByLabel("API key").waitFor();
 await shoot("sign-in");
 await signIn(page, url, key);
-for (const name of ["accounts", "dead-letters", "endpoints", "sends", "calendars", `conversations?tenant=${given.tenant}`, "change", "keys", "audit", "health", `accounts/${given.tenant}`]) {
+for (const name of ["accounts", "dead-letters", "endpoints", "sends", "calendars", "search", "workflows", `conversations?tenant=${given.tenant}`, "change", "keys", "audit", "health", `accounts/${given.tenant}`]) {
   await visit(page, url, `#/${name}`);
   await shoot(name.split("/").length > 1 ? "account" : name.split("?")[0]);
 }
@@ -35,6 +35,17 @@ await visit(page, url, "#/conversations");
 await page.getByRole("link", { name: "Where is my parcel?" }).click();
 await page.getByRole("region", { name: "Messages" }).getByRole("table").waitFor();
 await shoot("conversation");
+await visit(page, url, "#/workflows");
+await page.getByRole("table", { name: "Runs", exact: true }).getByRole("link", { name: "wait" }).first().click();
+await page.getByLabel("Question of the workflow").waitFor();
+await shoot("workflow");
+await visit(page, url, `#/search?tenant=${given.tenant}&query=parcel`);
+const enable = page.getByRole("button", { name: "Enable search" });
+if (await enable.isVisible()) await enable.click();
+await page.waitForFunction(() => /Indexed mails: [1-9]/.test(document.body.textContent));
+await page.reload();
+await page.getByRole("table", { name: "Found mails" }).waitFor();
+await shoot("search");
 await visit(page, url, "#/events?from=earliest");
 await page.getByRole("table", { name: "Events" }).waitFor();
 await shoot("events");

@@ -10,7 +10,10 @@ from tests.programs.mesh import Mesh, running_mesh
 FOLDER = Path(__file__).parents[3] / ".cache/console-shots"
 MAILS = 8
 # A calendar that was just followed is read at once.
-QUICK = {"MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1"}
+QUICK = {
+    "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
+    "MAILMESH_WORKFLOWS_GRAPHS": "wait=tests.mesh.workflows.waiting:graph",
+}
 
 
 def main() -> int:

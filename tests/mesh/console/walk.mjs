@@ -1,57 +1,9 @@
-// Walks through the console of a running mesh, step by step, and prints one line of JSON for each step.
-import { readFileSync } from "node:fs";
-import { NARROW, WIDE, open, person, signIn, violations, visit } from "./browser.mjs";
+// Walks through the pages of the console of a running mesh.
+import { NARROW, WIDE, signIn, violations, visit } from "./browser.mjs";
+import { check, walk } from "./steps.mjs";
 
-const given = JSON.parse(readFileSync(0, "utf8"));
-const { url, key } = given;
-const STEP_MS = 120_000;
-const browser = await open(given.chromium);
-const me = await person(browser, url);
-const { page, context } = me;
-page.setDefaultTimeout(45_000);
-
-function check(isTrue, what) {
-  if (!isTrue) throw new Error(what);
-}
-
-async function step(name, work) {
-  let error = "";
-  let timer;
-  const late = new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`not within ${STEP_MS} ms`)), STEP_MS); });
-  try {
-    await Promise.race([work(), late]);
-    const faults = me.faults.splice(0);
-    check(faults.length === 0, faults.join("\n"));
-  } catch (fault) {
-    error = String(fault?.stack ?? fault);
-    me.faults.splice(0);
-  }
-  clearTimeout(timer);
-  console.log(JSON.stringify({ step: name, error }));
-}
-
-const button = (name) => page.getByRole("button", { name, exact: true });
-const table = (name) => page.getByRole("table", { name });
-
-async function deliver(account, mail) {
-  const answer = await fetch(`${given.control}/control/accounts/${account}/messages`, {
-    method: "POST", body: JSON.stringify(mail), headers: { "content-type": "application/json" },
-  });
-  check(answer.ok, `${answer.status} ${await answer.text()}`);
-}
-
-// The owner of an account, in a tab of their own: our page's button, then the provider's.
-async function consent(link, address) {
-  const theirs = await context.newPage();
-  await theirs.goto(link);
-  await theirs.getByRole("button").click();
-  const choice = theirs.locator(`input[type=radio][value="${address}"]`);
-  await theirs.locator("button[name=action][value=accept]").waitFor();
-  if (await choice.count()) await choice.check();
-  await theirs.locator("button[name=action][value=accept]").click();
-  await theirs.waitForURL(/\/auth\/oauth\/result/);
-  await theirs.close();
-}
+const { given, url, browser, me, page, context, step, deliver, consent, button, table } = await walk();
+const { key } = given;
 
 await step("a wrong key is refused in the catalogue's words", async () => {
   await page.goto(`${url}/console/`);
@@ -132,7 +84,7 @@ await step("an account is tested, disabled, enabled", async () => {
 });
 
 await step("a dead letter is retried after the count", async () => {
-  await visit(page, url, "#/dead-letters");
+  await visit(page, url, `#/dead-letters?reason=${given.dead.reason}`);
   await table("Dead letters").getByText(given.dead.reason).first().waitFor();
   await button("Retry all that fit").click();
   await page.getByText(/[1-9]\d* dead letters fit the filters/).waitFor();
@@ -302,7 +254,7 @@ await step("an uncertain send is decided, and a scheduled one cancelled", async 
 });
 
 const PAGES = ["accounts", "events?from=earliest", "dead-letters", "endpoints", "sends", "calendars", "conversations", "change", "keys", "audit",
-  "health", "nowhere"];
+  "health", "search", "workflows", `workflows/${given.run}`, "nowhere"];
 // A page of 1280 pixels at 200 % has the room of one of 640.
 const ZOOMED = { width: WIDE.width / 2, height: WIDE.height / 2 };
 for (const [look, sizes] of [["light", [WIDE, ZOOMED, NARROW]], ["dark", [NARROW]]]) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,12 +19,19 @@ from services.ingest.store.items import Kind
 from tests.factories.receivers import Authority
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
+from tests.security.sides import run_of
+from tools.generate.protos import ROOT
 
 FOLDER = Path(__file__).parent
+TOOLS = ROOT / ".cache/go/bin"
 CHROMIUM = shutil.which("chromium") or "chromium"
 WALK_SECONDS = 900
 LONG = 200
 DEAD = "MESSAGE_UNREADABLE"
+MANY, MANY_LETTERS = "MESSAGE_TOO_LARGE", 60
+"""The reason and the number of the dead letters of the bulk retry."""
+ENDS_AFTER = 31
+"""An endpoint of the tests' mesh gives up after 30 repetitions."""
 _BURY = """
 INSERT INTO ingest.dead_letters (dead_letter_id, tenant_id, item_id, kind, received_at, content, correlation_id,
   attempts, history, reason, detail, buried_at)
@@ -62,7 +70,10 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
     mesh.run("conversations", "enable", tenant, "--address", address)
     mesh.simulator.deliver(address, subject="Where is my parcel?", text="It was due on Monday.")
     eventually(lambda: created_events(mesh, tenant))
-    asyncio.run(_bury(mesh, tenant))
+    asyncio.run(_bury(mesh, tenant, DEAD))
+    long = _long(mesh)
+    # Of another account: the timeline of the first one stays short.
+    asyncio.run(_bury(mesh, long["tenant"], MANY, MANY_LETTERS))
     return {
         "url": mesh.ready.http,
         "key": mesh.key,
@@ -72,9 +83,14 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
         "tenant": tenant,
         "address": address,
         "dead": {"reason": DEAD},
+        "many": {"reason": MANY, "count": MANY_LETTERS},
+        "run": run_of(mesh, eventually(lambda: created_events(mesh, tenant))[0].mail.event_id),
+        "other": _reader(mesh),
+        "organisation": _organisation(mesh),
+        "tools": str(TOOLS),
         "calendar": _calendar(mesh),
         "sends": _sends(mesh),
-        "long": _long(mesh),
+        "long": long,
         "hostile": HOSTILE,
         "receiver": "https://receiver.example.com/hooks",
         "identity": _identity(),
@@ -150,9 +166,45 @@ async def _execute(mesh: Mesh, service: str, statement: str, *values: object) ->
         await connection.close()
 
 
-async def _bury(mesh: Mesh, tenant: str) -> None:
-    """Bury an item as a worker does that cannot read it; none of the simulated mails is so broken."""
+async def _bury(mesh: Mesh, tenant: str, reason: str, count: int = 1) -> None:
+    """Bury items as a worker does that cannot read them; none of the simulated mails is so broken."""
     content = items.Reconcile(reason=items.RECONCILE_REASON_MANUAL).SerializeToString()
-    ids = [str(uuid.uuid4()) for _ in range(3)]
-    values = (ids[0], tenant, ids[1], Kind.RECONCILE, content, ids[2], DEAD, "It is no mail.")
-    await _execute(mesh, "ingest", _BURY, *values)
+    for _ in range(count):
+        ids = [str(uuid.uuid4()) for _ in range(3)]
+        values = (ids[0], tenant, ids[1], Kind.RECONCILE, content, ids[2], reason, "It is no mail.")
+        await _execute(mesh, "ingest", _BURY, *values)
+
+
+def newcomer(mesh: Mesh, receiver: str) -> dict[str, Any]:
+    """Prepare a mesh for a person who sees it for the first time: two accounts, a receiver, and a dead letter of an
+    account that somebody else has connected.
+    """
+    tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
+    asyncio.run(_bury(mesh, tenant, DEAD))
+    (printed,) = re.findall(r"Console +(\S+)", mesh.log.read_text())
+    return {
+        "url": mesh.ready.http,
+        "printed": printed,
+        "key": mesh.key,
+        "control": mesh.simulator.url,
+        "chromium": CHROMIUM,
+        "accounts": {provider: new_address(mesh, provider) for provider in ("ms365", "googlews")},
+        "tenant": tenant,
+        "dead": {"reason": DEAD},
+        "receiver": receiver,
+    }
+
+
+def _reader(mesh: Mesh) -> dict[str, str]:
+    """Make a key whose browser is signed out by another one."""
+    name = f"Reader {uuid.uuid4().hex[:8]}"
+    return {"name": name, "key": mesh.run("keys", "create", name).stdout.strip()}
+
+
+def _organisation(mesh: Mesh) -> dict[str, str]:
+    """Add an administrator and a mailbox of an organisation that has not admitted the app."""
+    domain = f"o{uuid.uuid4().hex[:8]}.test"
+    administrator, mailbox = f"boss@{domain}", f"desk@{domain}"
+    directory = mesh.simulator.add_account("ms365", administrator)["directory"]
+    mesh.simulator.add_account("ms365", mailbox)
+    return {"directory": directory, "administrator": administrator, "mailbox": mailbox}

@@ -48,6 +48,8 @@ COMMANDS = (
     ("keys", "create", "name"),
     ("keys", "list"),
     ("keys", "revoke", ID, "--yes"),
+    ("sessions", "list"),
+    ("sessions", "end", ID, "--yes"),
     ("audit",),
     ("dead-letters", "list"),
     ("dead-letters", "retry", ID),

@@ -235,3 +235,52 @@ async def test_the_audit_log_tells_of_signing_in_and_out(edge: Edge) -> None:
 
     told = {entry["action"]: entry["detail"] for entry in entries if entry["action"].startswith("session.")}
     assert told == {"session.create": {"session_id": session_id}, "session.end": {"session_id": session_id}}
+
+
+async def test_an_admin_lists_the_sessions_and_ends_one(edge: Edge) -> None:
+    key_id, key = await edge.key(role="ROLE_READER", displayName="Kim")
+    mine, theirs = await sign_in(edge), await sign_in(edge, key)
+    listed = (await edge.call("GET", "/v1/sessions", edge.admin)).json()["sessions"]
+    of_key = (await edge.call("GET", f"/v1/sessions?apiKeyId={key_id}", edge.admin)).json()["sessions"]
+
+    ended = await edge.call("POST", f"/v1/sessions/{of_key[0]['sessionId']}:revoke", edge.admin)
+    again = await edge.call("POST", f"/v1/sessions/{of_key[0]['sessionId']}:revoke", edge.admin)
+
+    assert ["first", "Kim"] == [one["keyDisplayName"] for one in listed]
+    assert [key_id] == [one["apiKeyId"] for one in of_key]
+    assert of_key[0]["sessionId"] == ended.json()["session"]["sessionId"]
+    assert (404, "SESSION_NOT_FOUND") == (again.status_code, reason_of(again))
+    assert reason_of(await own(edge, theirs)) == "SESSION_INVALID"
+    assert (await own(edge, mine)).status_code == 200
+    noted = await edge.ground.fetch(
+        "SELECT detail->>'session_id' AS id FROM vault.audit_entries WHERE action = 'session.end'"
+    )
+    assert [of_key[0]["sessionId"]] == [row["id"] for row in noted]
+
+
+async def test_an_admin_with_limits_neither_sees_nor_ends_a_wider_session(edge: Edge) -> None:
+    await sign_in(edge)
+    key_id, limited = await edge.key(role="ROLE_ADMIN")
+    await edge.ground.fetch(
+        "UPDATE vault.api_keys SET tenant_ids = ARRAY[gen_random_uuid()] WHERE api_key_id = $1", key_id
+    )
+    session = (await edge.call("GET", "/v1/sessions", edge.admin)).json()["sessions"][0]["sessionId"]
+
+    listed = await edge.call("GET", "/v1/sessions", limited)
+    refused = await edge.call("POST", f"/v1/sessions/{session}:revoke", limited)
+
+    assert {"sessions": [], "nextPageToken": ""} == listed.json()
+    assert (404, "SESSION_NOT_FOUND") == (refused.status_code, reason_of(refused))
+
+
+async def test_sessions_are_listed_page_by_page_and_only_while_they_live(edge: Edge) -> None:
+    for _ in range(3):
+        await sign_in(edge)
+    oldest = "SELECT session_id FROM vault.sessions ORDER BY created_at LIMIT 1"
+    await edge.ground.fetch(f"UPDATE vault.sessions SET expires_at = now() WHERE session_id = ({oldest})")  # noqa: S608
+    first = (await edge.call("GET", "/v1/sessions?pageSize=1", edge.admin)).json()
+    second = (await edge.call("GET", f"/v1/sessions?pageSize=1&pageToken={first['nextPageToken']}", edge.admin)).json()
+
+    assert [1, 1] == [len(page["sessions"]) for page in (first, second)]
+    assert first["sessions"] != second["sessions"]
+    assert "" == second["nextPageToken"]

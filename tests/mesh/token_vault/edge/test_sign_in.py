@@ -1,5 +1,6 @@
 """People sign in at the identity provider of the operator's organisation, through the real edge."""
 
+import asyncio
 import re
 import uuid
 from http.cookies import SimpleCookie
@@ -10,7 +11,9 @@ import httpx
 import pytest
 
 from simulator.browser import consent
+from tests.mesh.console.walking import CHROMIUM, walked
 from tests.mesh.token_vault.edge.conftest import ORGANISATION, Edge
+from tests.programs.toolchains import require
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -218,3 +221,13 @@ async def test_the_console_learns_the_offer_without_a_key(edge: Edge) -> None:
 
     assert {"isOffered": True, "name": "Example GmbH"} == answer.json()
     assert "no-store" in answer.headers["cache-control"]
+
+
+async def test_a_person_signs_in_at_the_console_by_the_button(edge: Edge) -> None:
+    require("node", "node_modules/playwright-core/cli.js", CHROMIUM)
+    given = {"url": edge.url, "chromium": CHROMIUM, "offer": "Example GmbH", "person": await person(edge, "support")}
+
+    steps = await asyncio.to_thread(walked, "signin.mjs", given)
+
+    assert {} == {step["step"]: step["error"] for step in steps if step["error"]}
+    assert 3 == len(steps)

@@ -35,7 +35,13 @@ type Session struct {
 	// later than its key.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// idle_seconds is the time without a request after which the session ends, in seconds.
-	IdleSeconds   int32 `protobuf:"varint,4,opt,name=idle_seconds,json=idleSeconds,proto3" json:"idle_seconds,omitempty"`
+	IdleSeconds int32 `protobuf:"varint,4,opt,name=idle_seconds,json=idleSeconds,proto3" json:"idle_seconds,omitempty"`
+	// api_key_id is the UUID of the session's key.
+	ApiKeyId string `protobuf:"bytes,5,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
+	// key_display_name is the name of the session's key for people.
+	KeyDisplayName string `protobuf:"bytes,6,opt,name=key_display_name,json=keyDisplayName,proto3" json:"key_display_name,omitempty"`
+	// last_used_at is the time of the last request, accurate to about a minute.
+	LastUsedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -96,6 +102,27 @@ func (x *Session) GetIdleSeconds() int32 {
 		return x.IdleSeconds
 	}
 	return 0
+}
+
+func (x *Session) GetApiKeyId() string {
+	if x != nil {
+		return x.ApiKeyId
+	}
+	return ""
+}
+
+func (x *Session) GetKeyDisplayName() string {
+	if x != nil {
+		return x.KeyDisplayName
+	}
+	return ""
+}
+
+func (x *Session) GetLastUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUsedAt
+	}
+	return nil
 }
 
 // CreateSessionRequest has no fields: the key is in `Authorization: Bearer`.
@@ -374,11 +401,224 @@ func (x *EndSessionResponse) GetEnded() int32 {
 	return 0
 }
 
+// ListSessionsRequest requests a page of sessions.
+type ListSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// api_key_id selects the sessions of one key. Empty means all.
+	ApiKeyId      string `protobuf:"bytes,3,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionsRequest) Reset() {
+	*x = ListSessionsRequest{}
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionsRequest) ProtoMessage() {}
+
+func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
+func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_session_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListSessionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSessionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSessionsRequest) GetApiKeyId() string {
+	if x != nil {
+		return x.ApiKeyId
+	}
+	return ""
+}
+
+// ListSessionsResponse is a page of sessions.
+type ListSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sessions are the sessions of this page.
+	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionsResponse) Reset() {
+	*x = ListSessionsResponse{}
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionsResponse) ProtoMessage() {}
+
+func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
+func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_session_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListSessionsResponse) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ListSessionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// RevokeSessionRequest identifies a session.
+type RevokeSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// session_id is the session's UUID.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionRequest) Reset() {
+	*x = RevokeSessionRequest{}
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionRequest) ProtoMessage() {}
+
+func (x *RevokeSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionRequest.ProtoReflect.Descriptor instead.
+func (*RevokeSessionRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_session_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RevokeSessionRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// RevokeSessionResponse contains the session.
+type RevokeSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// session is the session that ended by this call.
+	Session       *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionResponse) Reset() {
+	*x = RevokeSessionResponse{}
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionResponse) ProtoMessage() {}
+
+func (x *RevokeSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_session_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionResponse.ProtoReflect.Descriptor instead.
+func (*RevokeSessionResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_session_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RevokeSessionResponse) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_session_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_session_service_proto_rawDesc = "" +
 	"\n" +
-	"'mailmesh/vault/v1/session_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a'mailmesh/vault/v1/api_key_service.proto\"\xc1\x01\n" +
+	"'mailmesh/vault/v1/session_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a'mailmesh/vault/v1/api_key_service.proto\"\xc7\x02\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x129\n" +
@@ -386,7 +626,12 @@ const file_mailmesh_vault_v1_session_service_proto_rawDesc = "" +
 	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12!\n" +
-	"\fidle_seconds\x18\x04 \x01(\x05R\vidleSeconds\"\x16\n" +
+	"\fidle_seconds\x18\x04 \x01(\x05R\vidleSeconds\x12\x1c\n" +
+	"\n" +
+	"api_key_id\x18\x05 \x01(\tR\bapiKeyId\x12(\n" +
+	"\x10key_display_name\x18\x06 \x01(\tR\x0ekeyDisplayName\x12<\n" +
+	"\flast_used_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastUsedAt\"\x16\n" +
 	"\x14CreateSessionRequest\"\x81\x01\n" +
 	"\x15CreateSessionResponse\x124\n" +
 	"\asession\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.SessionR\asession\x122\n" +
@@ -400,13 +645,29 @@ const file_mailmesh_vault_v1_session_service_proto_rawDesc = "" +
 	"everywhere\x18\x01 \x01(\bB\x04\xe2A\x01\x01R\n" +
 	"everywhere\"*\n" +
 	"\x12EndSessionResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\x05R\x05ended2\x99\x03\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended\"\x81\x01\n" +
+	"\x13ListSessionsRequest\x12!\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\x12\"\n" +
+	"\n" +
+	"api_key_id\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\bapiKeyId\"v\n" +
+	"\x14ListSessionsResponse\x126\n" +
+	"\bsessions\x18\x01 \x03(\v2\x1a.mailmesh.vault.v1.SessionR\bsessions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\";\n" +
+	"\x14RevokeSessionRequest\x12#\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tsessionId\"M\n" +
+	"\x15RevokeSessionResponse\x124\n" +
+	"\asession\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.SessionR\asession2\xaa\x05\n" +
 	"\x0eSessionService\x12\x7f\n" +
 	"\rCreateSession\x12'.mailmesh.vault.v1.CreateSessionRequest\x1a(.mailmesh.vault.v1.CreateSessionResponse\"\x1b\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/sessions\x12{\n" +
 	"\n" +
 	"GetSession\x12$.mailmesh.vault.v1.GetSessionRequest\x1a%.mailmesh.vault.v1.GetSessionResponse\" \x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/sessions/current\x12\x82\x01\n" +
 	"\n" +
-	"EndSession\x12$.mailmesh.vault.v1.EndSessionRequest\x1a%.mailmesh.vault.v1.EndSessionResponse\"'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/sessions/current:end\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"EndSession\x12$.mailmesh.vault.v1.EndSessionRequest\x1a%.mailmesh.vault.v1.EndSessionResponse\"'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/sessions/current:end\x12y\n" +
+	"\fListSessions\x12&.mailmesh.vault.v1.ListSessionsRequest\x1a'.mailmesh.vault.v1.ListSessionsResponse\"\x18\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/sessions\x12\x93\x01\n" +
+	"\rRevokeSession\x12'.mailmesh.vault.v1.RevokeSessionRequest\x1a(.mailmesh.vault.v1.RevokeSessionResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/sessions/{session_id}:revoke\x1a\x04\x88\xce\x18\x02B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
@@ -421,7 +682,7 @@ func file_mailmesh_vault_v1_session_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_vault_v1_session_service_proto_rawDescData
 }
 
-var file_mailmesh_vault_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_mailmesh_vault_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_mailmesh_vault_v1_session_service_proto_goTypes = []any{
 	(*Session)(nil),               // 0: mailmesh.vault.v1.Session
 	(*CreateSessionRequest)(nil),  // 1: mailmesh.vault.v1.CreateSessionRequest
@@ -430,27 +691,38 @@ var file_mailmesh_vault_v1_session_service_proto_goTypes = []any{
 	(*GetSessionResponse)(nil),    // 4: mailmesh.vault.v1.GetSessionResponse
 	(*EndSessionRequest)(nil),     // 5: mailmesh.vault.v1.EndSessionRequest
 	(*EndSessionResponse)(nil),    // 6: mailmesh.vault.v1.EndSessionResponse
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*ApiKey)(nil),                // 8: mailmesh.vault.v1.ApiKey
+	(*ListSessionsRequest)(nil),   // 7: mailmesh.vault.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),  // 8: mailmesh.vault.v1.ListSessionsResponse
+	(*RevokeSessionRequest)(nil),  // 9: mailmesh.vault.v1.RevokeSessionRequest
+	(*RevokeSessionResponse)(nil), // 10: mailmesh.vault.v1.RevokeSessionResponse
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*ApiKey)(nil),                // 12: mailmesh.vault.v1.ApiKey
 }
 var file_mailmesh_vault_v1_session_service_proto_depIdxs = []int32{
-	7, // 0: mailmesh.vault.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	7, // 1: mailmesh.vault.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 2: mailmesh.vault.v1.CreateSessionResponse.session:type_name -> mailmesh.vault.v1.Session
-	8, // 3: mailmesh.vault.v1.CreateSessionResponse.api_key:type_name -> mailmesh.vault.v1.ApiKey
-	0, // 4: mailmesh.vault.v1.GetSessionResponse.session:type_name -> mailmesh.vault.v1.Session
-	8, // 5: mailmesh.vault.v1.GetSessionResponse.api_key:type_name -> mailmesh.vault.v1.ApiKey
-	1, // 6: mailmesh.vault.v1.SessionService.CreateSession:input_type -> mailmesh.vault.v1.CreateSessionRequest
-	3, // 7: mailmesh.vault.v1.SessionService.GetSession:input_type -> mailmesh.vault.v1.GetSessionRequest
-	5, // 8: mailmesh.vault.v1.SessionService.EndSession:input_type -> mailmesh.vault.v1.EndSessionRequest
-	2, // 9: mailmesh.vault.v1.SessionService.CreateSession:output_type -> mailmesh.vault.v1.CreateSessionResponse
-	4, // 10: mailmesh.vault.v1.SessionService.GetSession:output_type -> mailmesh.vault.v1.GetSessionResponse
-	6, // 11: mailmesh.vault.v1.SessionService.EndSession:output_type -> mailmesh.vault.v1.EndSessionResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	11, // 0: mailmesh.vault.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	11, // 1: mailmesh.vault.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	11, // 2: mailmesh.vault.v1.Session.last_used_at:type_name -> google.protobuf.Timestamp
+	0,  // 3: mailmesh.vault.v1.CreateSessionResponse.session:type_name -> mailmesh.vault.v1.Session
+	12, // 4: mailmesh.vault.v1.CreateSessionResponse.api_key:type_name -> mailmesh.vault.v1.ApiKey
+	0,  // 5: mailmesh.vault.v1.GetSessionResponse.session:type_name -> mailmesh.vault.v1.Session
+	12, // 6: mailmesh.vault.v1.GetSessionResponse.api_key:type_name -> mailmesh.vault.v1.ApiKey
+	0,  // 7: mailmesh.vault.v1.ListSessionsResponse.sessions:type_name -> mailmesh.vault.v1.Session
+	0,  // 8: mailmesh.vault.v1.RevokeSessionResponse.session:type_name -> mailmesh.vault.v1.Session
+	1,  // 9: mailmesh.vault.v1.SessionService.CreateSession:input_type -> mailmesh.vault.v1.CreateSessionRequest
+	3,  // 10: mailmesh.vault.v1.SessionService.GetSession:input_type -> mailmesh.vault.v1.GetSessionRequest
+	5,  // 11: mailmesh.vault.v1.SessionService.EndSession:input_type -> mailmesh.vault.v1.EndSessionRequest
+	7,  // 12: mailmesh.vault.v1.SessionService.ListSessions:input_type -> mailmesh.vault.v1.ListSessionsRequest
+	9,  // 13: mailmesh.vault.v1.SessionService.RevokeSession:input_type -> mailmesh.vault.v1.RevokeSessionRequest
+	2,  // 14: mailmesh.vault.v1.SessionService.CreateSession:output_type -> mailmesh.vault.v1.CreateSessionResponse
+	4,  // 15: mailmesh.vault.v1.SessionService.GetSession:output_type -> mailmesh.vault.v1.GetSessionResponse
+	6,  // 16: mailmesh.vault.v1.SessionService.EndSession:output_type -> mailmesh.vault.v1.EndSessionResponse
+	8,  // 17: mailmesh.vault.v1.SessionService.ListSessions:output_type -> mailmesh.vault.v1.ListSessionsResponse
+	10, // 18: mailmesh.vault.v1.SessionService.RevokeSession:output_type -> mailmesh.vault.v1.RevokeSessionResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_session_service_proto_init() }
@@ -465,7 +737,7 @@ func file_mailmesh_vault_v1_session_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_session_service_proto_rawDesc), len(file_mailmesh_vault_v1_session_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

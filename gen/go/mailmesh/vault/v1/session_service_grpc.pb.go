@@ -22,6 +22,8 @@ const (
 	SessionService_CreateSession_FullMethodName = "/mailmesh.vault.v1.SessionService/CreateSession"
 	SessionService_GetSession_FullMethodName    = "/mailmesh.vault.v1.SessionService/GetSession"
 	SessionService_EndSession_FullMethodName    = "/mailmesh.vault.v1.SessionService/EndSession"
+	SessionService_ListSessions_FullMethodName  = "/mailmesh.vault.v1.SessionService/ListSessions"
+	SessionService_RevokeSession_FullMethodName = "/mailmesh.vault.v1.SessionService/RevokeSession"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -44,6 +46,13 @@ type SessionServiceClient interface {
 	// EndSession ends the caller's session and clears the cookie; with `everywhere` it ends all sessions of the caller's key. Calls with an
 	// ended session fail within seconds, and its open streams end within a minute. Safe to repeat.
 	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
+	// ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+	// sessions of keys within the same limits.
+	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
+	// RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+	// streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+	// SESSION_NOT_FOUND.
+	RevokeSession(ctx context.Context, in *RevokeSessionRequest, opts ...grpc.CallOption) (*RevokeSessionResponse, error)
 }
 
 type sessionServiceClient struct {
@@ -84,6 +93,26 @@ func (c *sessionServiceClient) EndSession(ctx context.Context, in *EndSessionReq
 	return out, nil
 }
 
+func (c *sessionServiceClient) ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSessionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_ListSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) RevokeSession(ctx context.Context, in *RevokeSessionRequest, opts ...grpc.CallOption) (*RevokeSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeSessionResponse)
+	err := c.cc.Invoke(ctx, SessionService_RevokeSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SessionServiceServer is the server API for SessionService service.
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
@@ -104,6 +133,13 @@ type SessionServiceServer interface {
 	// EndSession ends the caller's session and clears the cookie; with `everywhere` it ends all sessions of the caller's key. Calls with an
 	// ended session fail within seconds, and its open streams end within a minute. Safe to repeat.
 	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
+	// ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+	// sessions of keys within the same limits.
+	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+	// streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+	// SESSION_NOT_FOUND.
+	RevokeSession(context.Context, *RevokeSessionRequest) (*RevokeSessionResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
 }
 
@@ -122,6 +158,12 @@ func (UnimplementedSessionServiceServer) GetSession(context.Context, *GetSession
 }
 func (UnimplementedSessionServiceServer) EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EndSession not implemented")
+}
+func (UnimplementedSessionServiceServer) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSessions not implemented")
+}
+func (UnimplementedSessionServiceServer) RevokeSession(context.Context, *RevokeSessionRequest) (*RevokeSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeSession not implemented")
 }
 func (UnimplementedSessionServiceServer) mustEmbedUnimplementedSessionServiceServer() {}
 func (UnimplementedSessionServiceServer) testEmbeddedByValue()                        {}
@@ -198,6 +240,42 @@ func _SessionService_EndSession_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_ListSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).ListSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_ListSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).ListSessions(ctx, req.(*ListSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_RevokeSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).RevokeSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_RevokeSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).RevokeSession(ctx, req.(*RevokeSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SessionService_ServiceDesc is the grpc.ServiceDesc for SessionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -216,6 +294,14 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "EndSession",
 			Handler:    _SessionService_EndSession_Handler,
+		},
+		{
+			MethodName: "ListSessions",
+			Handler:    _SessionService_ListSessions_Handler,
+		},
+		{
+			MethodName: "RevokeSession",
+			Handler:    _SessionService_RevokeSession_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1050,6 +1050,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Add a rarer word, an address or a span of time, and repeat the call.
     Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 266
+    """SESSION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The session does not exist, has ended, or belongs to a key with wider limits than the caller's.
+    Do: List the sessions that have not ended with `ListSessions`.
+    Sample: {"reason": "SESSION_NOT_FOUND", "domain": "mailmesh", "metadata": {"session_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
     ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
     """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
 
@@ -2086,6 +2093,13 @@ ERROR_REASON_SEARCH_TOO_SLOW: ErrorReason.ValueType  # 238
 When: The database did not answer the query within two seconds, as a rule because most mails have its words.
 Do: Add a rarer word, an address or a span of time, and repeat the call.
 Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 266
+"""SESSION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The session does not exist, has ended, or belongs to a key with wider limits than the caller's.
+Do: List the sessions that have not ended with `ListSessions`.
+Sample: {"reason": "SESSION_NOT_FOUND", "domain": "mailmesh", "metadata": {"session_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
 """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.

@@ -29,7 +29,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.vault.v1 import api_key_service_pb2 as mailmesh_dot_vault_dot_v1_dot_api__key__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/session_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\'mailmesh/vault/v1/api_key_service.proto\"\x93\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cidle_seconds\x18\x04 \x01(\x05\"\x16\n\x14\x43reateSessionRequest\"p\n\x15\x43reateSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Session\x12*\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\"\x13\n\x11GetSessionRequest\"m\n\x12GetSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Session\x12*\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\"-\n\x11\x45ndSessionRequest\x12\x18\n\neverywhere\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\"#\n\x12\x45ndSessionResponse\x12\r\n\x05\x65nded\x18\x01 \x01(\x05\x32\x99\x03\n\x0eSessionService\x12\x7f\n\rCreateSession\x12\'.mailmesh.vault.v1.CreateSessionRequest\x1a(.mailmesh.vault.v1.CreateSessionResponse\"\x1b\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12{\n\nGetSession\x12$.mailmesh.vault.v1.GetSessionRequest\x1a%.mailmesh.vault.v1.GetSessionResponse\" \x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/sessions/current\x12\x82\x01\n\nEndSession\x12$.mailmesh.vault.v1.EndSessionRequest\x1a%.mailmesh.vault.v1.EndSessionResponse\"\'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/sessions/current:end:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/session_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\'mailmesh/vault/v1/api_key_service.proto\"\xf3\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cidle_seconds\x18\x04 \x01(\x05\x12\x12\n\napi_key_id\x18\x05 \x01(\t\x12\x18\n\x10key_display_name\x18\x06 \x01(\t\x12\x30\n\x0clast_used_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x16\n\x14\x43reateSessionRequest\"p\n\x15\x43reateSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Session\x12*\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\"\x13\n\x11GetSessionRequest\"m\n\x12GetSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Session\x12*\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\"-\n\x11\x45ndSessionRequest\x12\x18\n\neverywhere\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\"#\n\x12\x45ndSessionResponse\x12\r\n\x05\x65nded\x18\x01 \x01(\x05\"b\n\x13ListSessionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\napi_key_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"]\n\x14ListSessionsResponse\x12,\n\x08sessions\x18\x01 \x03(\x0b\x32\x1a.mailmesh.vault.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x15RevokeSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Session2\xaa\x05\n\x0eSessionService\x12\x7f\n\rCreateSession\x12\'.mailmesh.vault.v1.CreateSessionRequest\x1a(.mailmesh.vault.v1.CreateSessionResponse\"\x1b\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12{\n\nGetSession\x12$.mailmesh.vault.v1.GetSessionRequest\x1a%.mailmesh.vault.v1.GetSessionResponse\" \x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/sessions/current\x12\x82\x01\n\nEndSession\x12$.mailmesh.vault.v1.EndSessionRequest\x1a%.mailmesh.vault.v1.EndSessionResponse\"\'\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/sessions/current:end:\x01*\x12y\n\x0cListSessions\x12&.mailmesh.vault.v1.ListSessionsRequest\x1a\'.mailmesh.vault.v1.ListSessionsResponse\"\x18\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/sessions\x12\x93\x01\n\rRevokeSession\x12\'.mailmesh.vault.v1.RevokeSessionRequest\x1a(.mailmesh.vault.v1.RevokeSessionResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%\" /v1/sessions/{session_id}:revoke:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\032internal.mailmesh.vault.v1P\001'
   _globals['_ENDSESSIONREQUEST'].fields_by_name['everywhere']._loaded_options = None
   _globals['_ENDSESSIONREQUEST'].fields_by_name['everywhere']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['api_key_id']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['api_key_id']._serialized_options = b'\342A\001\001'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\342A\001\002'
   _globals['_SESSIONSERVICE']._loaded_options = None
   _globals['_SESSIONSERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_SESSIONSERVICE'].methods_by_name['CreateSession']._loaded_options = None
@@ -47,20 +55,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONSERVICE'].methods_by_name['GetSession']._serialized_options = b'\220\316\030\001\202\323\344\223\002\026\022\024/v1/sessions/current'
   _globals['_SESSIONSERVICE'].methods_by_name['EndSession']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['EndSession']._serialized_options = b'\220\316\030\001\202\323\344\223\002\035\"\030/v1/sessions/current:end:\001*'
+  _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\220\316\030\003\202\323\344\223\002\016\022\014/v1/sessions'
+  _globals['_SESSIONSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_SESSIONSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\220\316\030\003\202\323\344\223\002%\" /v1/sessions/{session_id}:revoke:\001*'
   _globals['_SESSION']._serialized_start=233
-  _globals['_SESSION']._serialized_end=380
-  _globals['_CREATESESSIONREQUEST']._serialized_start=382
-  _globals['_CREATESESSIONREQUEST']._serialized_end=404
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=406
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=518
-  _globals['_GETSESSIONREQUEST']._serialized_start=520
-  _globals['_GETSESSIONREQUEST']._serialized_end=539
-  _globals['_GETSESSIONRESPONSE']._serialized_start=541
-  _globals['_GETSESSIONRESPONSE']._serialized_end=650
-  _globals['_ENDSESSIONREQUEST']._serialized_start=652
-  _globals['_ENDSESSIONREQUEST']._serialized_end=697
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=699
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=734
-  _globals['_SESSIONSERVICE']._serialized_start=737
-  _globals['_SESSIONSERVICE']._serialized_end=1146
+  _globals['_SESSION']._serialized_end=476
+  _globals['_CREATESESSIONREQUEST']._serialized_start=478
+  _globals['_CREATESESSIONREQUEST']._serialized_end=500
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=502
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=614
+  _globals['_GETSESSIONREQUEST']._serialized_start=616
+  _globals['_GETSESSIONREQUEST']._serialized_end=635
+  _globals['_GETSESSIONRESPONSE']._serialized_start=637
+  _globals['_GETSESSIONRESPONSE']._serialized_end=746
+  _globals['_ENDSESSIONREQUEST']._serialized_start=748
+  _globals['_ENDSESSIONREQUEST']._serialized_end=793
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=795
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=830
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=832
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=930
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=932
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1025
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1027
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1075
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1077
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1145
+  _globals['_SESSIONSERVICE']._serialized_start=1148
+  _globals['_SESSIONSERVICE']._serialized_end=1830
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,16 @@ class SessionServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/mailmesh.vault.v1.SessionService/ListSessions',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/mailmesh.vault.v1.SessionService/RevokeSession',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionResponse.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer:
@@ -89,6 +99,23 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+        sessions of keys within the same limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+        streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+        SESSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +133,16 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -194,6 +231,60 @@ class SessionService:
             '/mailmesh.vault.v1.SessionService/EndSession',
             mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_session__service__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.SessionService/ListSessions',
+            mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_session__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.SessionService/RevokeSession',
+            mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_session__service__pb2.RevokeSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

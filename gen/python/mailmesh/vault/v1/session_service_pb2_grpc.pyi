@@ -50,6 +50,15 @@ class SessionServiceStub:
     """EndSession ends the caller's session and clears the cookie; with `everywhere` it ends all sessions of the caller's key. Calls with an
     ended session fail within seconds, and its open streams end within a minute. Safe to repeat.
     """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]
+    """ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+    sessions of keys within the same limits.
+    """
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]
+    """RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+    streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+    SESSION_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -72,6 +81,15 @@ class SessionServiceAsyncStub(SessionServiceStub):
     EndSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.EndSessionRequest, _session_service_pb2.EndSessionResponse]  # type: ignore[assignment]
     """EndSession ends the caller's session and clears the cookie; with `everywhere` it ends all sessions of the caller's key. Calls with an
     ended session fail within seconds, and its open streams end within a minute. Safe to repeat.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+    sessions of keys within the same limits.
+    """
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.RevokeSessionRequest, _session_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
+    """RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+    streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+    SESSION_NOT_FOUND.
     """
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -110,6 +128,27 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_session_service_pb2.EndSessionResponse, _abc.Awaitable[_session_service_pb2.EndSessionResponse]]:
         """EndSession ends the caller's session and clears the cookie; with `everywhere` it ends all sessions of the caller's key. Calls with an
         ended session fail within seconds, and its open streams end within a minute. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _session_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.ListSessionsResponse, _abc.Awaitable[_session_service_pb2.ListSessionsResponse]]:
+        """ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+        sessions of keys within the same limits.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _session_service_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.RevokeSessionResponse, _abc.Awaitable[_session_service_pb2.RevokeSessionResponse]]:
+        """RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+        streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+        SESSION_NOT_FOUND.
         """
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

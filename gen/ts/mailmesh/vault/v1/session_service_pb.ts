@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/session_service.proto.
  */
 export const file_mailmesh_vault_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIpMBCgdTZXNzaW9uEhIKCnNlc3Npb25faWQYASABKAkSLgoKY3JlYXRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaWRsZV9zZWNvbmRzGAQgASgFIhYKFENyZWF0ZVNlc3Npb25SZXF1ZXN0InAKFUNyZWF0ZVNlc3Npb25SZXNwb25zZRIrCgdzZXNzaW9uGAEgASgLMhoubWFpbG1lc2gudmF1bHQudjEuU2Vzc2lvbhIqCgdhcGlfa2V5GAIgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5IhMKEUdldFNlc3Npb25SZXF1ZXN0Im0KEkdldFNlc3Npb25SZXNwb25zZRIrCgdzZXNzaW9uGAEgASgLMhoubWFpbG1lc2gudmF1bHQudjEuU2Vzc2lvbhIqCgdhcGlfa2V5GAIgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5Ii0KEUVuZFNlc3Npb25SZXF1ZXN0EhgKCmV2ZXJ5d2hlcmUYASABKAhCBOJBAQEiIwoSRW5kU2Vzc2lvblJlc3BvbnNlEg0KBWVuZGVkGAEgASgFMpkDCg5TZXNzaW9uU2VydmljZRJ/Cg1DcmVhdGVTZXNzaW9uEicubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5DcmVhdGVTZXNzaW9uUmVzcG9uc2UiG5DOGAGC0+STAhEiDC92MS9zZXNzaW9uczoBKhJ7CgpHZXRTZXNzaW9uEiQubWFpbG1lc2gudmF1bHQudjEuR2V0U2Vzc2lvblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5HZXRTZXNzaW9uUmVzcG9uc2UiIJDOGAGC0+STAhYSFC92MS9zZXNzaW9ucy9jdXJyZW50EoIBCgpFbmRTZXNzaW9uEiQubWFpbG1lc2gudmF1bHQudjEuRW5kU2Vzc2lvblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5FbmRTZXNzaW9uUmVzcG9uc2UiJ5DOGAGC0+STAh0iGC92MS9zZXNzaW9ucy9jdXJyZW50OmVuZDoBKhoEiM4YAkIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_api_key_service]);
+  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9zZXNzaW9uX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIvMBCgdTZXNzaW9uEhIKCnNlc3Npb25faWQYASABKAkSLgoKY3JlYXRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaWRsZV9zZWNvbmRzGAQgASgFEhIKCmFwaV9rZXlfaWQYBSABKAkSGAoQa2V5X2Rpc3BsYXlfbmFtZRgGIAEoCRIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhYKFENyZWF0ZVNlc3Npb25SZXF1ZXN0InAKFUNyZWF0ZVNlc3Npb25SZXNwb25zZRIrCgdzZXNzaW9uGAEgASgLMhoubWFpbG1lc2gudmF1bHQudjEuU2Vzc2lvbhIqCgdhcGlfa2V5GAIgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5IhMKEUdldFNlc3Npb25SZXF1ZXN0Im0KEkdldFNlc3Npb25SZXNwb25zZRIrCgdzZXNzaW9uGAEgASgLMhoubWFpbG1lc2gudmF1bHQudjEuU2Vzc2lvbhIqCgdhcGlfa2V5GAIgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5Ii0KEUVuZFNlc3Npb25SZXF1ZXN0EhgKCmV2ZXJ5d2hlcmUYASABKAhCBOJBAQEiIwoSRW5kU2Vzc2lvblJlc3BvbnNlEg0KBWVuZGVkGAEgASgFImIKE0xpc3RTZXNzaW9uc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESGAoKYXBpX2tleV9pZBgDIAEoCUIE4kEBASJdChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIsCghzZXNzaW9ucxgBIAMoCzIaLm1haWxtZXNoLnZhdWx0LnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjAKFFJldm9rZVNlc3Npb25SZXF1ZXN0EhgKCnNlc3Npb25faWQYASABKAlCBOJBAQIiRAoVUmV2b2tlU2Vzc2lvblJlc3BvbnNlEisKB3Nlc3Npb24YASABKAsyGi5tYWlsbWVzaC52YXVsdC52MS5TZXNzaW9uMqoFCg5TZXNzaW9uU2VydmljZRJ/Cg1DcmVhdGVTZXNzaW9uEicubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5DcmVhdGVTZXNzaW9uUmVzcG9uc2UiG5DOGAGC0+STAhEiDC92MS9zZXNzaW9uczoBKhJ7CgpHZXRTZXNzaW9uEiQubWFpbG1lc2gudmF1bHQudjEuR2V0U2Vzc2lvblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5HZXRTZXNzaW9uUmVzcG9uc2UiIJDOGAGC0+STAhYSFC92MS9zZXNzaW9ucy9jdXJyZW50EoIBCgpFbmRTZXNzaW9uEiQubWFpbG1lc2gudmF1bHQudjEuRW5kU2Vzc2lvblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5FbmRTZXNzaW9uUmVzcG9uc2UiJ5DOGAGC0+STAh0iGC92MS9zZXNzaW9ucy9jdXJyZW50OmVuZDoBKhJ5CgxMaXN0U2Vzc2lvbnMSJi5tYWlsbWVzaC52YXVsdC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GicubWFpbG1lc2gudmF1bHQudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiGJDOGAOC0+STAg4SDC92MS9zZXNzaW9ucxKTAQoNUmV2b2tlU2Vzc2lvbhInLm1haWxtZXNoLnZhdWx0LnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GigubWFpbG1lc2gudmF1bHQudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIi+QzhgDgtPkkwIlIiAvdjEvc2Vzc2lvbnMve3Nlc3Npb25faWR9OnJldm9rZToBKhoEiM4YAkIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_api_key_service]);
 
 /**
  * Session is a signed-in browser.
@@ -53,6 +53,27 @@ export type Session = Message<"mailmesh.vault.v1.Session"> & {
    * @generated from field: int32 idle_seconds = 4;
    */
   idleSeconds: number;
+
+  /**
+   * api_key_id is the UUID of the session's key.
+   *
+   * @generated from field: string api_key_id = 5;
+   */
+  apiKeyId: string;
+
+  /**
+   * key_display_name is the name of the session's key for people.
+   *
+   * @generated from field: string key_display_name = 6;
+   */
+  keyDisplayName: string;
+
+  /**
+   * last_used_at is the time of the last request, accurate to about a minute.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 7;
+   */
+  lastUsedAt?: Timestamp | undefined;
 };
 
 /**
@@ -191,6 +212,113 @@ export const EndSessionResponseSchema: GenMessage<EndSessionResponse> = /*@__PUR
   messageDesc(file_mailmesh_vault_v1_session_service, 6);
 
 /**
+ * ListSessionsRequest requests a page of sessions.
+ *
+ * @generated from message mailmesh.vault.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"mailmesh.vault.v1.ListSessionsRequest"> & {
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * api_key_id selects the sessions of one key. Empty means all.
+   *
+   * @generated from field: string api_key_id = 3;
+   */
+  apiKeyId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_session_service, 7);
+
+/**
+ * ListSessionsResponse is a page of sessions.
+ *
+ * @generated from message mailmesh.vault.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"mailmesh.vault.v1.ListSessionsResponse"> & {
+  /**
+   * sessions are the sessions of this page.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_session_service, 8);
+
+/**
+ * RevokeSessionRequest identifies a session.
+ *
+ * @generated from message mailmesh.vault.v1.RevokeSessionRequest
+ */
+export type RevokeSessionRequest = Message<"mailmesh.vault.v1.RevokeSessionRequest"> & {
+  /**
+   * session_id is the session's UUID.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_session_service, 9);
+
+/**
+ * RevokeSessionResponse contains the session.
+ *
+ * @generated from message mailmesh.vault.v1.RevokeSessionResponse
+ */
+export type RevokeSessionResponse = Message<"mailmesh.vault.v1.RevokeSessionResponse"> & {
+  /**
+   * session is the session that ended by this call.
+   *
+   * @generated from field: mailmesh.vault.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_session_service, 10);
+
+/**
  * SessionService signs browsers in and out. A browser trades an API key for a session cookie, `__Host-mailmesh-session`, which scripts cannot
  * read, and which the edge then accepts in place of the key. A session has the rights of its key at every moment.
  *
@@ -233,6 +361,29 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof EndSessionRequestSchema;
     output: typeof EndSessionResponseSchema;
+  },
+  /**
+   * ListSessions lists the sessions that have not ended, by `created_at`, oldest first. A caller whose key is limited to tenants sees only
+   * sessions of keys within the same limits.
+   *
+   * @generated from rpc mailmesh.vault.v1.SessionService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * RevokeSession ends the session of any browser that `ListSessions` shows to the caller. Calls with it fail within seconds, and its open
+   * streams end within a minute. Its key stays: the person can sign in again. Repeating the call fails with SESSION_NOT_FOUND. Reasons:
+   * SESSION_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.SessionService.RevokeSession
+   */
+  revokeSession: {
+    methodKind: "unary";
+    input: typeof RevokeSessionRequestSchema;
+    output: typeof RevokeSessionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_vault_v1_session_service, 0);

@@ -1,0 +1,103 @@
+// Connecting a mailbox of an organisation by the app's own rights: no person signs in for it, so a shared mailbox is connected so, too.
+import { useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { directories } from "../api.js";
+import { Button, Checks, Choice, Field, useChange } from "../parts/controls.js";
+import { usePages } from "../parts/list.js";
+import { Failed, Outside } from "../parts/show.js";
+import { href } from "../route.js";
+import { useMayAdminister } from "../session.js";
+import { plain } from "../text.js";
+import { Consent } from "./consent.js";
+
+// Calendars are not among the rights of an app yet.
+const ABILITIES = ["mail.read", "mail.mark", "mail.send"];
+const MOST = 1000;
+
+export function OrganisationForm({ close }: { close: () => void }) {
+  const mayAdminister = useMayAdminister();
+  const [directoryId, setDirectory] = useState("");
+  const [isNew, setNew] = useState(false);
+  const query = useQuery({ queryKey: ["directories"], queryFn: () => directories.listDirectories({ pageSize: MOST }) });
+  if (query.isError) return <><Failed error={query.error} /><div className="buttons"><Button className="plain" onPress={close}>Close</Button></div></>;
+  if (!query.data) return <p role="status">Reading…</p>;
+  if (isNew) return <ConsentForm close={close} />;
+  const known = query.data.directories.map(({ directoryId: id }): [string, string] => [id, id]);
+  return (
+    <>
+      {known.length === 0
+        ? <p>No organisation has admitted the app yet. {!mayAdminister && "A key of role admin begins with its consent."}</p>
+        : <Choice label="Organisation" value={directoryId} set={setDirectory} options={[["", "choose an organisation"], ...known]} />}
+      {directoryId && <MailboxForm key={directoryId} directoryId={directoryId} close={close} />}
+      {!directoryId && (
+        <div className="buttons">
+          <Button className="plain" onPress={close}>Cancel</Button>
+          {mayAdminister && <Button className="plain" onPress={() => setNew(true)}>Admit another organisation</Button>}
+        </div>
+      )}
+    </>
+  );
+}
+
+function ConsentForm({ close }: { close: () => void }) {
+  const [directoryId, setDirectory] = useState("");
+  const [addresses, setAddresses] = useState("");
+  const allowedAddresses = addresses.split(/[\s,]+/).filter(Boolean);
+  const start = useChange(() => directories.startConsent({ directoryId: directoryId.trim(), allowedAddresses }));
+  if (start.data) return <Consent url={start.data.authorizationUrl} flowId={start.data.flowId} close={close} isOrganisation />;
+  return (
+    <form onSubmit={(event) => { event.preventDefault(); start.mutate(); }}>
+      <p>An administrator of the organisation consents once. The app then reaches the mailboxes of the list, and no others.</p>
+      <Field label="Directory (tenant) id" value={directoryId} set={setDirectory} hint="a UUID, from the organisation" isRequired autoFocus />
+      <Field label="Mailboxes" value={addresses} set={setAddresses} hint="desk@example.com, sales@example.com" />
+      {start.isError && <Failed error={start.error} />}
+      <div className="buttons">
+        <Button className="plain" onPress={close}>Cancel</Button>
+        <Button className="primary" type="submit" isDisabled={start.isPending}>Continue</Button>
+      </div>
+    </form>
+  );
+}
+
+function MailboxForm({ directoryId, close }: { directoryId: string; close: () => void }) {
+  const [mailboxId, setMailbox] = useState("");
+  const [displayName, setName] = useState("");
+  const [abilities, setAbilities] = useState(["mail.read"]);
+  const pages = usePages(["mailboxes", directoryId], async (pageToken) => {
+    const page = await directories.listMailboxes({ directoryId, pageToken });
+    return { items: page.mailboxes, next: page.nextPageToken };
+  });
+  const connect = useChange(() => directories.connectMailbox({ directoryId, mailboxId, displayName, abilities }));
+  const tenant = connect.data?.tenant;
+  if (tenant) {
+    return (
+      <>
+        <p role="status">The mailbox <Outside text={tenant.address} /> is connected.</p>
+        <div className="buttons">
+          <Button className="plain" onPress={close}>Close</Button>
+          <a className="button" href={href(["accounts", tenant.tenantId])} onClick={close}>Show the account</a>
+        </div>
+      </>
+    );
+  }
+  const listed = pages.items.map((one): [string, string] => [one.mailboxId, plain(one.address || one.displayName, 120)]);
+  return (
+    <form onSubmit={(event) => { event.preventDefault(); connect.mutate(); }}>
+      {pages.isError && <Failed error={pages.error} retry={() => void pages.refetch()} />}
+      {pages.isPending && <p role="status">Reading…</p>}
+      {pages.isSuccess && (
+        <>
+          <Choice label="Mailbox" value={mailboxId} set={setMailbox} options={[["", listed.length ? "choose a mailbox" : "the list allows none"], ...listed]} />
+          {pages.hasNextPage && <Button className="plain" isDisabled={pages.isFetchingNextPage} onPress={() => void pages.fetchNextPage()}>Offer more mailboxes</Button>}
+        </>
+      )}
+      <Field label="Name for people" value={displayName} set={setName} hint="the mailbox's own name" />
+      <Checks label="mailmesh may" value={abilities} set={setAbilities} options={ABILITIES} />
+      {connect.isError && <Failed error={connect.error} />}
+      <div className="buttons">
+        <Button className="plain" onPress={close}>Cancel</Button>
+        <Button className="primary" type="submit" isDisabled={!mailboxId || connect.isPending}>Connect</Button>
+      </div>
+    </form>
+  );
+}
