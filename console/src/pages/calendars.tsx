@@ -94,18 +94,24 @@ function Calendars({ tenantId, state }: { tenantId: string; state: number }) {
       {query.isPending && <p role="status">Reading…</p>}
       {query.isSuccess && listed.length === 0 && <Empty><p>No calendar fits. <a href={href(["calendars"])}>Show all</a></p></Empty>}
       {listed.length > 0 && (
-        <Table label="Calendars" columns={["Calendar", "Owner", "State", "Last read", "Unreadable events", ACTIONS]} rows={listed.map((one) => ({
+        <Table label="Calendars" columns={["Calendar", "Owner", "State", "Changes", "Last read", "Unreadable events", ACTIONS]} rows={listed.map((one) => ({
           key: one.calendarId,
           cells: [
             <Outside text={one.name} />, <Outside text={one.ownerAddress || one.ownerName} />,
             <><State word={enumWord(CalendarState, one.state)} /> <Reason reason={one.reason} detail={one.detail} /></>,
-            <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
+            <Arrival calendar={one} />, <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
           ],
         }))} />
       )}
       {listed.filter((one) => one.state === CalendarState.FOLLOWED).map((one) => <Today key={one.calendarId} calendar={one} />)}
     </section>
   );
+}
+
+// How the changes of a followed calendar arrive, and why by polling.
+function Arrival({ calendar }: { calendar: Calendar }) {
+  if (calendar.state !== CalendarState.FOLLOWED && calendar.state !== CalendarState.READING) return null;
+  return calendar.isPushed ? <>pushed</> : <>polled <Reason reason={calendar.pollReason} detail={calendar.pollDetail} /></>;
 }
 
 function Following({ calendar }: { calendar: Calendar }) {
