@@ -45,9 +45,9 @@ async def add(
 async def of_calendar(connection: db.Connection, calendar_id: str, digests: Sequence[bytes]) -> dict[bytes, str]:
     """Read the threads of a calendar's events, by the digests of their UIDs; those without one are left out."""
     rows = await connection.fetch(
-        "SELECT i.uid_digest, i.thread_id FROM processor.calendars c"
-        " JOIN processor.invitations i ON i.tenant_id = c.tenant_id"
-        " WHERE c.calendar_id = $1 AND i.uid_digest = ANY($2::bytea[])",
+        "SELECT uid_digest, thread_id FROM processor.invitations"
+        " WHERE tenant_id = (SELECT tenant_id FROM processor.calendars WHERE calendar_id = $1)"
+        " AND uid_digest = ANY($2::bytea[])",
         calendar_id,
         list(digests),
     )
