@@ -31,10 +31,12 @@ _TOUCH = """
     FROM unnest($1::uuid[], $3::bytea[]) AS same (calendar_event_id, uid_digest)
     WHERE e.calendar_event_id = same.calendar_event_id
 """
+# The index has only rows with a digest, and a statement that may use it says so.
 _LINKED = """
     UPDATE processor.calendar_events e SET revision = revision + 1 WHERE calendar_event_id IN (
         SELECT calendar_event_id FROM processor.calendar_events
-        WHERE calendar_id = $1 AND uid_digest = ANY($2::bytea[]) AND series_id IS NULL AND deleted_at IS NULL
+        WHERE calendar_id = $1 AND uid_digest = ANY($2::bytea[]) AND uid_digest <> ''
+            AND series_id IS NULL AND deleted_at IS NULL
         ORDER BY calendar_event_id LIMIT $3)
     RETURNING content, revision
 """
@@ -138,7 +140,7 @@ async def calendars_of(connection: db.Connection, tenant_id: str, digests: Seque
         return []
     rows = await connection.fetch(
         "SELECT DISTINCT calendar_id FROM processor.calendar_events JOIN processor.calendars c USING (calendar_id)"
-        " WHERE c.tenant_id = $1 AND uid_digest = ANY($2::bytea[]) ORDER BY calendar_id",
+        " WHERE c.tenant_id = $1 AND uid_digest = ANY($2::bytea[]) AND uid_digest <> '' ORDER BY calendar_id",
         tenant_id,
         list(digests),
     )
@@ -160,7 +162,7 @@ async def of_uids(
     rows = await connection.fetch(
         "SELECT e.content FROM processor.calendar_events e JOIN processor.calendars c USING (calendar_id)"
         " WHERE c.tenant_id = $1 AND c.state = ANY($4::smallint[]) AND c.phase <> $5"
-        " AND e.uid_digest = ANY($2::bytea[]) AND e.series_id IS NULL AND e.deleted_at IS NULL"
+        " AND e.uid_digest = ANY($2::bytea[]) AND e.uid_digest <> '' AND e.series_id IS NULL AND e.deleted_at IS NULL"
         " ORDER BY e.starts_at, e.calendar_event_id LIMIT $3",
         tenant_id,
         list(digests),

@@ -14,7 +14,7 @@ _EXPIRE = """
         UPDATE processor.invitations i SET kept_until = $2 FROM due
         WHERE i.tenant_id = due.tenant_id AND i.uid_digest = due.uid_digest AND EXISTS (
             SELECT FROM processor.calendar_events e JOIN processor.calendars c USING (calendar_id)
-            WHERE e.uid_digest = due.uid_digest AND c.tenant_id = due.tenant_id)
+            WHERE e.uid_digest = due.uid_digest AND e.uid_digest <> '' AND c.tenant_id = due.tenant_id)
         RETURNING i.tenant_id, i.uid_digest
     ), gone AS (
         DELETE FROM processor.invitations i USING due
