@@ -895,6 +895,12 @@ const (
 	// Do: Add a rarer word, an address or a span of time, and repeat the call.
 	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
+	// ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+	// Do: Upload the file, or name another mail that has it, and send the mail with another key.
+	// Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+	ErrorReason_ERROR_REASON_ATTACHMENT_GONE ErrorReason = 273
 )
 
 // Enum value maps for ErrorReason.
@@ -1044,6 +1050,7 @@ var (
 		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
 		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
 		238: "ERROR_REASON_SEARCH_TOO_SLOW",
+		273: "ERROR_REASON_ATTACHMENT_GONE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1190,6 +1197,7 @@ var (
 		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
 		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
 		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
+		"ERROR_REASON_ATTACHMENT_GONE":                273,
 	}
 )
 
@@ -1224,7 +1232,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x83+\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa6+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1370,7 +1378,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01\x12$\n" +
 	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
 	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
-	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01B\x1f\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12!\n" +
+	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

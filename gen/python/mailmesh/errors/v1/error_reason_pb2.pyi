@@ -1034,6 +1034,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Add a rarer word, an address or a span of time, and repeat the call.
     Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
+    """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+    When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+    Do: Upload the file, or name another mail that has it, and send the mail with another key.
+    Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2047,5 +2054,12 @@ ERROR_REASON_SEARCH_TOO_SLOW: ErrorReason.ValueType  # 238
 When: The database did not answer the query within two seconds, as a rule because most mails have its words.
 Do: Add a rarer word, an address or a span of time, and repeat the call.
 Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
+"""ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+Do: Upload the file, or name another mail that has it, and send the mail with another key.
+Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
