@@ -25,8 +25,8 @@ QUESTION = "How long does a page of a year's window of a calendar with 50,000 ev
 METHOD = """One calendar has 49,800 single events over ten years and 200 weekly and daily series without an end. A page
 has 50 events. The places in the window are random, so that pages at its beginning, in its middle and at its end count
 alike. The time is that of the reader: the statements, the expansion and the making of the events, without gRPC; the
-garbage collector is set as in every process of the mesh. A page without instances has two statements, one with them
-has four; a statement that reads nothing shows how long a program waits where others use the processors as well."""
+garbage collector is set as in every process of the mesh. A page without instances has three statements, one with them
+has five; a statement that reads nothing shows how long a program waits where others use the processors as well."""
 
 SINGLES, SERIES = 49_800, 200
 QUICK_SINGLES, QUICK_SERIES = 300, 10

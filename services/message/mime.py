@@ -17,6 +17,7 @@ from services.message.fields import clean, items, members, number, text
 from services.message.flowed import unflow
 from services.message.headers import MAX_PART_FIELDS, Headers
 from services.message.html import MAX_SOURCE_CHARACTERS
+from services.message.invitations import MAX_CALENDAR_BYTES, invited_uid
 from services.message.words import base64url, decode_words
 
 MAX_DEPTH = 60
@@ -27,6 +28,7 @@ _MAX_HTML_BYTES = 2 * MAX_SOURCE_CHARACTERS
 _MAX_TEXT_BYTES = 2 * TEXT_BYTES
 _ATTACHED_MAIL = frozenset(("message/rfc822", "message/global"))
 _HTML = "text/html"
+_CALENDAR = "text/calendar"
 _FORMS = frozenset(("text/plain", _HTML))
 # Kinds of text that programs read. A mail that has nothing else shows them as plain text (RFC 2046 4.1.4).
 _DATA = frozenset(
@@ -156,11 +158,26 @@ class MimeTree:
             yield _attachment(leaf, referred_to)
 
     def detached(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The shown parts whose content Gmail holds back: attachment id and the part's `body`."""
+        """The shown parts and the invitation whose content Gmail holds back: attachment id and the part's `body`."""
+        calendar = self._calendar
         for leaf in self._leaves:
-            body = members(leaf.raw, "body")
-            if leaf.is_shown and isinstance(body, dict) and text(body, "attachmentId") and not text(body, "data"):
+            body, is_read = members(leaf.raw, "body"), leaf.is_shown or leaf is calendar
+            if is_read and isinstance(body, dict) and text(body, "attachmentId") and not text(body, "data"):
                 yield text(body, "attachmentId"), body
+
+    def invitation(self) -> str:
+        """The iCalendar UID of the event that the mail invites to; empty when it does not, or its part is missing."""
+        leaf = self._calendar
+        return (
+            "" if leaf is None else invited_uid(base64url(text(members(leaf.raw, "body"), "data"), MAX_CALENDAR_BYTES))
+        )
+
+    @property
+    def _calendar(self) -> "_Leaf | None":
+        """The first part that is a calendar, unless it is too long to be read."""
+        found = next((leaf for leaf in self._leaves if leaf.media_type == _CALENDAR), None)
+        is_short = found is not None and number(members(found.raw, "body"), "size") <= MAX_CALENDAR_BYTES
+        return found if is_short else None
 
     def _read(self, raw: Any, depth: int, parent: str, *, is_first: bool) -> list[_Node]:
         self._visited += 1

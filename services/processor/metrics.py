@@ -52,3 +52,8 @@ MODIFIED = Counter(
     "mailmesh_processor_modified_messages_total", "Mails of modifications, by outcome.", ["provider", "outcome"]
 )
 TOKENS = Counter("mailmesh_processor_tokens_total", "Tokens by origin.", ["source"])
+MEETINGS_TODAY = Gauge(
+    "mailmesh_processor_calendar_meetings_today",
+    "Meetings of all followed calendars that begin on the present day in UTC; counted every 15 minutes by one process.",
+    ["provider", "kind"],
+)

@@ -120,7 +120,8 @@ def _calendar(row: asyncpg.Record, person: Person) -> Change | None:
     """A calendar of the person, whose id is the address, goes with its events."""
     if person.is_in(row["provider_calendar_id"]):
         return {}
-    names = {"info": message(calendar_pb2.Calendar)(row["info"], person), "detail": person.out_of(row["detail"])}
+    names: dict[str, Any] = {name: person.out_of(row[name]) for name in ("detail", "poll_detail")}
+    names["info"] = message(calendar_pb2.Calendar)(row["info"], person)
     return names if _differs(names, row) else None
 
 
@@ -211,7 +212,13 @@ PERSONS = (
         _write,
         then=_end_write,
     ),
-    Rows("calendars", {"calendar_id": "uuid"}, ("provider_calendar_id", "info", "detail"), _calendar, Bound.START),
+    Rows(
+        "calendars",
+        {"calendar_id": "uuid"},
+        ("provider_calendar_id", "info", "detail", "poll_detail"),
+        _calendar,
+        Bound.START,
+    ),
     rewriting("calendar_lists", _OF_TENANT, {"detail": text}, bound=Bound.START),
     rewriting(
         "calendar_events",
@@ -287,8 +294,9 @@ _CALL, _LABELS = "the id of a call", "ids of labels and folders"
 _WORDS = {"provider": _REASON, "reason": _REASON, "correlation_id": _CALL, "digest": _DIGEST, "event_type": _REASON}
 FREE = {
     "calendar_lists": _WORDS,
-    "calendars": {**_WORDS, "cursor": _ID},
-    "calendar_events": {"original_day": "a day"},
+    "calendars": {**_WORDS, "cursor": _ID, "poll_reason": _REASON},
+    "calendar_events": {"original_day": "a day", "uid_digest": _DIGEST},
+    "invitations": {"uid_digest": _DIGEST},
     "calendar_unread": _WORDS,
     "calendar_staged": {"series": _ID, "provider_event_id": _ID},
     "calendar_writes": {

@@ -42,8 +42,12 @@ from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 from services.processor.calendar.clearing import CalendarClearing
 from services.processor.calendar.free_busy.asking import FreeBusy
+from services.processor.calendar.invitations import InvitationRetention
+from services.processor.calendar.meetings import MeetingCounter
+from services.processor.calendar.meetings_today import MeetingsToday
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
+from services.processor.calendar.versions import EventVersions
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
@@ -208,14 +212,18 @@ async def serving(
         MessageServicer(modifying, reads, settings.slow_reader_seconds, ProcessedMails(pool, modifying), reader),
         message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
     )
+    calendar_reader = CalendarReader(pool)
+    meetings = MeetingCounter(pool, calendar_reader)
     server.add(
         add_CalendarServiceServicer_to_server,
         CalendarServicer(
             Calendars(pool, wakes, clock),
-            CalendarReader(pool),
+            calendar_reader,
             CalendarWrites(pool, wakes, settings, clock),
             reads,
             FreeBusy(settings),
+            EventVersions(pool, reader),
+            meetings,
         ),
         calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
     )
@@ -240,15 +248,20 @@ async def serving(
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
-    writes = PeriodicLoop("calendar-writes", _RETENTION_SECONDS, WriteRetention(pool, clock).round)
-    clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
+    calendar_rounds = {
+        "calendars": CalendarClearing(pool).round,
+        "calendar-writes": WriteRetention(pool, clock).round,
+        "invitations": InvitationRetention(pool, clock).round,
+        "meetings-today": MeetingsToday(pool, meetings, clock).round,
+    }
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
     head.call(erasing.rouse)  # the end of a disconnect is an event
     persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
     loops = (
-        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), clearing.run()),
-        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run(), writes.run()),
+        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run()),
+        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run()),
+        *(PeriodicLoop(name, _RETENTION_SECONDS, one).run() for name, one in calendar_rounds.items()),
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):

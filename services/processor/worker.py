@@ -23,6 +23,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
+from services.processor.calendar.invitations import invited
 from services.processor.calendar.pushes import CalendarPushes
 from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
 from services.processor.calendar.work import CalendarWork
@@ -107,13 +108,13 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
         quotas = Quotas(settings.gmail_units_per_minute)
-        mail_sync = MailSync(
-            http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise, matched, quotas
+        committer = MailCommitter(
+            transactions, settings, clock, sends.own_messages, own_changes.recognise, matched, invited
         )
+        mail_sync = MailSync(http, tokens, transactions, settings, clock, committer, quotas)
         modifying = Modifying(http, tokens, transactions, settings, clock, quotas.take, announced_categories)
         outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, quotas.wait)
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
-        committer = MailCommitter(transactions, settings, clock, sends.own_messages, own_changes.recognise, matched)
         backfills = BackfillWork(http, tokens, transactions, committer, settings, clock, quotas)
         writing = CalendarWriting(http, tokens, transactions, settings, clock)
         # First: the items of calendars are settled before mail settles the others.

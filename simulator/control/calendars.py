@@ -61,9 +61,13 @@ class CalendarControl:
         return {"removed": calendars.by_id.pop(calendars.find(str(body["calendar"])).id).id}
 
     def create(self, body: JSON) -> JSON:
-        """Add an event of Graph's fields; ``start`` and ``end`` are a wall clock in UTC, ``body`` is text."""
+        """Add an event of Graph's fields; ``start`` and ``end`` are a wall clock in UTC, ``body`` is text.
+
+        ``iCalUId`` is its UID, as an invitation from elsewhere gives it one.
+        """
+        uid = str(body.pop("iCalUId", ""))
         calendars, calendar = self._found(body)
-        made = calendars.create(calendar, _fields(body))
+        made = calendars.create(calendar, _fields(body), uid)
         invite(self._world, made, account_of(self._world, body).address)
         return _event(made)
 

@@ -35,9 +35,10 @@ class GoogleCalendarControl:
         return {"removed": found.id}
 
     def create(self, body: JSON) -> JSON:
-        """Add an event of Google's fields."""
+        """Add an event of Google's fields; ``iCalUID`` is its UID, as an invitation from elsewhere gives it one."""
+        uid = str(body.pop("iCalUID", ""))
         calendars, calendar = self._found(body)
-        made = calendars.create(calendar, _fields(body))
+        made = calendars.create(calendar, _fields(body), uid=uid)
         invite(self._world, made, calendar.id)
         return _event(made)
 

@@ -91,8 +91,8 @@ class Calendars:
             raise MailboxError("not_found", f"no event {event_id}")
         return occurrence_of(calendar.events[name[0]], name[1])
 
-    def create(self, calendar: Calendar, fields: JSON) -> CalendarEvent:
-        """Add an event.
+    def create(self, calendar: Calendar, fields: JSON, uid: str = "") -> CalendarEvent:
+        """Add an event; without a UID it gets one.
 
         Raises:
             MailboxError: A field is unknown, or the times are missing.
@@ -101,7 +101,7 @@ class Calendars:
         if not {"start", "end"} <= fields.keys():
             raise MailboxError("invalid", "start and end are missing")
         now = self._clock.now()
-        made = CalendarEvent(_new_id("AAMkAGEv"), uuid.uuid4().hex.upper(), {**_DEFAULTS, **fields}, now, now)
+        made = CalendarEvent(_new_id("AAMkAGEv"), uid or uuid.uuid4().hex.upper(), {**_DEFAULTS, **fields}, now, now)
         calendar.events[made.id] = made
         calendar.log.append(made.id)
         self._notify(calendar, made, "created")

@@ -103,8 +103,8 @@ class GoogleCalendars:
             raise MailboxError("not_found", f"no event {event_id}")
         return calendar.events[event_id]
 
-    def create(self, calendar: GoogleCalendar, fields: Mapping[str, Any], event_id: str = "") -> JSON:
-        """Add an event.
+    def create(self, calendar: GoogleCalendar, fields: Mapping[str, Any], event_id: str = "", uid: str = "") -> JSON:
+        """Add an event; without an id or a UID it gets one.
 
         Raises:
             MailboxError: A field is unknown, a time is missing, or the id is taken, also by a deleted event.
@@ -119,7 +119,7 @@ class GoogleCalendars:
             raise MailboxError("conflict", "The requested identifier already exists.")
         own = {"email": calendar.id, "self": True}
         made = {
-            "id": event_id, "iCalUID": f"{event_id}@google.com", "status": "confirmed", "created": self._now(),
+            "id": event_id, "iCalUID": uid or f"{event_id}@google.com", "status": "confirmed", "created": self._now(),
             "creator": {"email": self._address, "self": True}, "organizer": own, "sequence": 0,
             "reminders": {"useDefault": True}, "eventType": "default",
             "htmlLink": f"https://www.google.com/calendar/event?eid={event_id}", **_with_offsets(fields),

@@ -11,10 +11,12 @@ from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.filters import Filter
 from simulator.microsoft.graph import folder_of, mailbox_of
+from simulator.microsoft.meetings import MEETING_ID, meeting_of
 from simulator.microsoft.odata import known_selection
 from simulator.microsoft.render import ATTACHMENT_PROPERTIES, View, rendered
 
 _EXPANDED = re.compile(r"(\w+)(?:\(\$(\w+)=((?:[^()']|'[^']*')*)\))?(?:,|$)")
+_TEXT = re.compile(r"'([^']*)'")
 _SIZE = "integer 0xe08"
 
 
@@ -76,18 +78,20 @@ def _related(name: str, option: str, value: str, view: View) -> Callable[[GraphM
             "attachments": [view.attachment(mail, one, fields) for one in rendered(mail.source).attachments]
         }
     if name == "singleValueExtendedProperties" and option == "filter":
-        condition = Filter.read(value, {"id": str})
-        return lambda mail: _properties(mail, condition)
+        Filter.read(value, {"id": str})
+        names = _TEXT.findall(value)
+        return lambda mail: _properties(mail, names)
     raise NotSimulatedError(f"{name}({option}) in $expand")
 
 
-def _properties(mail: GraphMail, condition: Filter) -> JSON:
+def _properties(mail: GraphMail, names: list[str]) -> JSON:
     """Return the extended properties that a filter over their ids names; the list is absent when there is none."""
-    names = [str(value) for _, _, value in condition.bounds] or list(mail.properties)
     known = {
         _SIZE: str(len(mail.source.raw())),
         **{property_key(name): value for name, value in mail.properties.items()},
     }
+    if meeting := meeting_of(mail.source):
+        known[property_key(MEETING_ID)] = meeting
     found: list[dict[str, Any]] = [
         {"id": name, "value": known[property_key(name)]} for name in names if property_key(name) in known
     ]

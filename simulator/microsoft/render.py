@@ -13,6 +13,7 @@ from simulator.eml import MailSource, Part, addresses, date_ms, parsed
 from simulator.http import JSON
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.graph_mail import GraphMail
+from simulator.microsoft.meetings import REQUEST_TYPE, meeting_of
 
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
@@ -119,6 +120,8 @@ class View:
         """Return a message; ``expand`` gives the related resources that are shown with it."""
         whole = self._whole(mail)
         shown: JSON = {"@odata.etag": self._mailbox.etag(mail), "id": self.id(mail)}
+        if meeting_of(mail.source):
+            shown = {"@odata.type": REQUEST_TYPE, **shown}
         names = (self._select - {"id"}) if self._select else _DEFAULT
         shown |= {name: whole[name]() for name in whole if name in names}
         return {**shown, **expand(mail)} if expand else shown

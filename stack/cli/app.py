@@ -17,6 +17,7 @@ from stack.cli import (
     exits,
     free_busy,
     keys,
+    meetings,
     message_reads,
     pipeline,
     primitives,
@@ -98,6 +99,8 @@ calendars.app.command()(calendar_writes.create)
 calendars.app.command()(calendar_changes.respond)
 calendars.app.command()(calendar_changes.update)
 calendars.app.command()(calendar_changes.cancel)
+calendars.app.command()(meetings.meetings)
+calendars.app.command()(meetings.versions)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(search.search)

@@ -49,6 +49,10 @@ ToOption = Annotated[
     str | None, typer.Option("--to", metavar="TIME", help=f"End of the window. [default: {DAYS} days after --from]")
 ]
 
+TodayOption = Annotated[
+    bool, typer.Option("--today", help="The present day of this machine's time zone, instead of --from and --to.")
+]
+
 
 @app.command("list")
 def list_calendars(
@@ -76,13 +80,14 @@ def list_calendars(
         print_json(found)
         return
     print_table(
-        ("CALENDAR", "NAME", "OWNER", "STATE", "SYNCED", "UNREADABLE", "REASON"),
+        ("CALENDAR", "NAME", "OWNER", "STATE", "CHANGES", "SYNCED", "UNREADABLE", "REASON"),
         [
             (
                 one.calendar_id,
                 one.name,
                 one.owner_address,
                 _state(one),
+                _arrival(one),
                 when(one.synced_at),
                 str(one.unreadable_events or ""),
                 one.reason,
@@ -142,17 +147,22 @@ def list_events(
     category: Annotated[
         list[str] | None, typer.Option("--category", metavar="NAME", help="Only events with this category; repeatable.")
     ] = None,
+    conversation: Annotated[
+        str, typer.Option("--conversation", metavar="THREAD", help="Only events to which this thread of mail invites.")
+    ] = "",
+    today: TodayOption = False,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
     """List the events of a followed calendar that overlap a window.
 
     Examples:
+      mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --today --online --expand
       mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --expand
       mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --from 2026-12-01T00:00:00Z --limit 0
       mailmesh calendars events 019a9f0e-7c1e-7000-8000-00000000000c --online --importance high
     """
-    begins, ends = window_of(start, end)
+    begins, ends = today_of() if today else window_of(start, end)
     wanted = [enum_value(event_messages.EventImportance, IMPORTANCE, one) for one in importance or ()]
     with channel(context) as opened:
         stub = services.CalendarServiceStub(opened)
@@ -168,6 +178,7 @@ def list_events(
                 has_online_meeting=online,
                 importances=wanted,
                 categories=category or (),
+                conversation_id=conversation,
             )
             answer = stub.ListCalendarEvents(request)
             return list(answer.events), answer.next_page_token
@@ -236,6 +247,7 @@ def show(
         ("attendees", ", ".join(attendees)),
         ("locations", ", ".join(found.locations)),
         ("join", found.online_meeting.join_url),
+        ("conversation", found.conversation_id),
     ]
     print_record([(name, value) for name, value in record if value])
 
@@ -253,6 +265,17 @@ def window_of(start: str | None, end: str | None, days: int = DAYS) -> tuple[Tim
     return begins, ends
 
 
+def today_of() -> tuple[Timestamp, Timestamp]:
+    """Return the window of the present day in this machine's time zone."""
+    begins, ends = Timestamp(), Timestamp()
+    midnight = dt.datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    begins.FromDatetime(midnight.astimezone(dt.UTC))
+    # By wall clock: a day of a change of the clocks is longer or shorter.
+    following = (midnight.replace(tzinfo=None) + dt.timedelta(days=1)).astimezone()
+    ends.FromDatetime(following.astimezone(dt.UTC))
+    return begins, ends
+
+
 def _print_calendar(found: calendar_messages.Calendar, *, json: bool) -> None:
     if json:
         print_json(found)
@@ -262,6 +285,7 @@ def _print_calendar(found: calendar_messages.Calendar, *, json: bool) -> None:
         ("name", found.name),
         ("owner", found.owner_address),
         ("state", _state(found)),
+        ("changes", f"{_arrival(found)} {found.poll_detail}".strip()),
         ("reason", f"{found.reason} {found.detail}".strip()),
         ("synced", when(found.synced_at)),
         ("unreadable events", str(found.unreadable_events or "")),
@@ -285,6 +309,13 @@ def _print_events(found: list[event_messages.CalendarEvent], *, json: bool) -> N
 
 def _state(found: calendar_messages.Calendar) -> str:
     return word(calendar_messages.CalendarState.Name(found.state), STATE)
+
+
+def _arrival(found: calendar_messages.Calendar) -> str:
+    """Return how the changes of a followed calendar arrive, and why by polling."""
+    if not found.HasField("followed_at"):
+        return ""
+    return "pushed" if found.is_pushed else f"polled {found.poll_reason}".rstrip()
 
 
 def _kind(found: event_messages.CalendarEvent) -> str:

@@ -34,6 +34,7 @@ MATCHING = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$": "2026-12-01T09:00:00",
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "2026-12-24",
     r"^[A-Za-z0-9/_+-]{1,100}$": "Europe/Berlin",
+    r"^([A-Za-z0-9/_+-]{1,100})?$": "Europe/Berlin",
 }
 # Messages whose fields are required only together.
 WHOLE: dict[str, JSON] = {

@@ -260,6 +260,10 @@ def single(other: Side) -> dict[str, Message]:
             tenant_id=other.tenant, settings=searching.SearchSettings(is_enabled=True)
         ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
+        "processor.v1.CalendarService/ListCalendarEventVersions": calendars.ListCalendarEventVersionsRequest(
+            tenant_id=other.tenant, conversation_id=other.event
+        ),
+        "processor.v1.CalendarService/CountMeetings": calendars.CountMeetingsRequest(tenant_id=other.tenant, **WINDOW),
         "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(
             tenant_id=other.tenant, addresses=["ada@example.com"], **DAY
         ),

@@ -119,7 +119,8 @@ async def _plant_calendars(pool: db.Pool, tenant: str, address: str) -> None:
     calendar, staged = new_id(), json.dumps({"attendees": [{"email": address}]}).encode()
     info = calendar_pb2.Calendar(name=f"Calendar of {address}").SerializeToString()
     detail = f"no {address}"
-    await insert(pool, "processor.calendars", tenant_id=tenant, calendar_id=calendar, detail=detail, info=info)
+    details = {"detail": detail, "poll_detail": detail}
+    await insert(pool, "processor.calendars", tenant_id=tenant, calendar_id=calendar, info=info, **details)
     await insert(pool, "processor.calendars", tenant_id=tenant, provider_calendar_id=address)
     await insert(pool, "processor.calendar_lists", tenant_id=tenant, detail=detail)
     attending = calendar_event_pb2.CalendarEvent(attendees=[{"person": {"address": address}}]).SerializeToString()

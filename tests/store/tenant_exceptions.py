@@ -74,6 +74,7 @@ STATEMENTS = {
         ingest/store/lifecycle:_LOCK_NEXT ingest/store/restored:_WATCHED ingest/store/subscriptions:_PUSHED_TENANTS
         ingest/store/subscription_monitors:_NOTE_SILENT ingest/store/tenants:_RELEASE_DUE
         processor/calendar/store/calendars:DUE
+        processor/calendar/store/calendars:followed_after
         processor/calendar/store/calendars:lock_clearing processor/calendar/store/writes:DUE
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
@@ -91,6 +92,7 @@ STATEMENTS = {
     "Rows of all tenants are removed by their age.": """
         delivery/store/attempts:_OLD delivery/store/attempts:_OLD_EXHAUSTED ingest/store/upkeep:_PARTITIONS
         ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE ingest/store/upkeep:_OLD_CHANNELS
+        processor/calendar/store/invitations:_EXPIRE
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
         processor/outbox/store/waiting_reports:_DELETE_OLD

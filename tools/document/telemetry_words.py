@@ -57,6 +57,9 @@ LABELS = {
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),
+    "mailmesh_processor_calendar_meetings_today.kind": (
+        "the provider's name of the kind of online meeting, `other` for a new one, `none` without an online meeting"
+    ),
     "mailmesh_processor_calendar_writes_total.kind": "`create`, `respond`, `cancel` or `update`",
     "mailmesh_processor_calendar_writes_total.outcome": "`done`, `failed` or `uncertain`",
     "mailmesh_ingest_items_settled_total.outcome": "`done` or `released`",

@@ -74,6 +74,8 @@ BOUNDS: dict[str, JSON] = {
     "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
     "ListCalendarEventsRequest.categories": {"maxItems": 25, "items": {"minLength": 1, "maxLength": 255}},
     "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,
+    "ListCalendarEventVersionsRequest.page_size": _PAGE_SIZE,
+    "CountMeetingsRequest.time_zone": {"pattern": r"^([A-Za-z0-9/_+-]{1,100})?$"},
     **{
         f"{name}CalendarEventRequest.original_start": _ORIGINAL_START
         for name in ("Cancel", "Get", "RespondTo", "Update")

@@ -107,7 +107,7 @@ function Calendars({ tenantId, name, state }: { tenantId: string; name: string; 
           cells: [
             <Outside text={one.name} />, <Outside text={one.ownerAddress || one.ownerName} />,
             <><State word={enumWord(CalendarState, one.state)} /> <Reason reason={one.reason} detail={one.detail} /></>,
-            <Pushes subscription={pushes.get(one.calendarId)} isFollowed={one.state === CalendarState.FOLLOWED} />, <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
+            <Pushes subscription={pushes.get(one.calendarId)} calendar={one} />, <Time at={one.syncedAt} />, one.unreadableEvents || "", <Following calendar={one} />,
           ],
         }))} />
       )}
@@ -116,9 +116,15 @@ function Calendars({ tenantId, name, state }: { tenantId: string; name: string; 
   );
 }
 
+// How the changes of a followed calendar arrive, and why by polling.
+function Arrival({ calendar }: { calendar: Calendar }) {
+  if (calendar.state !== CalendarState.FOLLOWED && calendar.state !== CalendarState.READING) return null;
+  return calendar.isPushed ? <>pushed</> : <>polled <Reason reason={calendar.pollReason} detail={calendar.pollDetail} /></>;
+}
+
 // The health of the subscription by which the provider reports a calendar's changes.
-function Pushes({ subscription, isFollowed }: { subscription: Subscription | undefined; isFollowed: boolean }) {
-  if (!subscription) return isFollowed ? "none: polled alone" : null;
+function Pushes({ subscription, calendar }: { subscription: Subscription | undefined; calendar: Calendar }) {
+  if (!subscription) return <Arrival calendar={calendar} />;
   return (
     <>
       <State word={enumWord(SubscriptionState, subscription.state)} /> <Reason reason={subscription.failureReason} detail={subscription.failureDetail} />{" "}

@@ -143,7 +143,9 @@ class InboxServicer(InboxServiceServicer):
             self._pool, tenant_id, request.fence, calendars, self._clock.now()
         ):
             self._on_followed()
-        return pb2.SetFollowedCalendarsResponse()
+        async with db.connection(self._pool) as connection:
+            deliveries = await calendar_subscriptions.deliveries(connection, tenant_id)
+        return pb2.SetFollowedCalendarsResponse(deliveries=deliveries)
 
     @override
     async def GetInboxStatus(self, request: pb2.GetInboxStatusRequest, context: Context) -> pb2.GetInboxStatusResponse:

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import asyncpg
+
+from mailmesh.ingest.v1.inbox_service_pb2 import CalendarDelivery
 from mailmesh.ingest.v1.subscription_service_pb2 import (
+    DELIVERY_MODE_POLL,
     DELIVERY_MODE_PUSH,
     SUBSCRIPTION_RESOURCE_CALENDAR,
     SUBSCRIPTION_RESOURCE_CALENDAR_LIST,
     SUBSCRIPTION_RESOURCE_MAIL,
+    SUBSCRIPTION_STATE_ACTIVE,
     SUBSCRIPTION_STATE_DELETED,
     SUBSCRIPTION_STATE_DELETING,
     SUBSCRIPTION_STATE_PENDING,
@@ -44,6 +49,17 @@ RETURNING 1
 _PUSH_AGAIN = """
 UPDATE ingest.subscriptions SET delivery_mode = $3, renew_at = $4, reconcile_reason = COALESCE(reconcile_reason, 1)
 WHERE tenant_id = $1 AND subscription_id = $2 AND resource <> $5
+"""
+
+# As in the function of claims: at Google a calendar is pushed only while it has a channel.
+_DELIVERIES = """
+SELECT calendar_id, failure_reason, failure_detail, state = $2 AND delivery_mode <> $3 AND expires_at > now()
+    AND (provider <> $4 OR EXISTS (
+        SELECT FROM ingest.channels WHERE channels.tenant_id = $1
+            AND channels.subscription_id = subscriptions.subscription_id AND channels.expires_at > now())) AS is_pushed
+FROM ingest.subscriptions
+WHERE tenant_id = $1 AND resource = $5 AND calendar_id IS NOT NULL AND state <> ALL ($6::smallint[])
+ORDER BY calendar_id
 """
 
 
@@ -113,6 +129,20 @@ async def set_followed(pool: db.Pool, tenant_id: str, fence: int, calendars: Seq
     return len(ended) + len(revived) + len(begun)
 
 
+async def deliveries(connection: db.Connection, tenant_id: str) -> list[CalendarDelivery]:
+    """Read how the changes of a tenant's followed calendars arrive."""
+    rows = await connection.fetch(
+        _DELIVERIES,
+        tenant_id,
+        SUBSCRIPTION_STATE_ACTIVE,
+        DELIVERY_MODE_POLL,
+        GOOGLEWS,
+        SUBSCRIPTION_RESOURCE_CALENDAR,
+        [SUBSCRIPTION_STATE_DELETING, SUBSCRIPTION_STATE_DELETED],
+    )
+    return [_delivery(row) for row in rows]
+
+
 async def push_again(connection: db.Connection, tenant_id: str, subscription_id: str, now: datetime) -> None:
     """Make a subscription to a calendar due that was polled because pushes did not work. Safe to call again."""
     await connection.execute(
@@ -128,3 +158,11 @@ def _wanted(provider: str, calendars: Sequence[Followed]) -> dict[str, Followed 
 
 def _resource(one: Followed | None) -> int:
     return SUBSCRIPTION_RESOURCE_CALENDAR_LIST if one is None else SUBSCRIPTION_RESOURCE_CALENDAR
+
+
+def _delivery(row: asyncpg.Record) -> CalendarDelivery:
+    if row["is_pushed"]:
+        return CalendarDelivery(calendar_id=str(row["calendar_id"]), is_pushed=True)
+    return CalendarDelivery(
+        calendar_id=str(row["calendar_id"]), reason=row["failure_reason"], detail=row["failure_detail"]
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.ids import check_id
 
 _CATEGORIES = 25
 _CATEGORY_CHARACTERS = 255
@@ -18,11 +19,13 @@ class Choice:
         has_meeting: Whether they have an online meeting; None for both.
         importances: Their importances; none means all.
         categories: Categories, case-folded, of which an event has one at least; none means all events.
+        conversation_id: Their conversation; empty means all events.
     """
 
     has_meeting: bool | None = None
     importances: frozenset[int] = frozenset()
     categories: frozenset[str] = frozenset()
+    conversation_id: str = ""
 
     @property
     def is_all(self) -> bool:
@@ -34,6 +37,7 @@ class Choice:
         has_meeting = event.HasField("online_meeting")
         return (
             self.has_meeting in (None, has_meeting)
+            and self.conversation_id in ("", event.conversation_id)
             and (not self.importances or event.importance in self.importances)
             and (not self.categories or any(one.casefold() in self.categories for one in event.categories))
         )
@@ -54,4 +58,5 @@ def choice_of(request: pb2.ListCalendarEventsRequest) -> Choice:
             "categories", f"must have at most {_CATEGORIES} of 1 to {_CATEGORY_CHARACTERS} characters"
         )
     has_meeting = request.has_online_meeting if request.HasField("has_online_meeting") else None
-    return Choice(has_meeting, importances, frozenset(one.casefold() for one in categories))
+    conversation_id = check_id("conversation_id", request.conversation_id) if request.conversation_id else ""
+    return Choice(has_meeting, importances, frozenset(one.casefold() for one in categories), conversation_id)

@@ -11,6 +11,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
+from services.processor.calendar.conversations import add_conversations
 from services.processor.calendar.decide import Decision, decide
 from services.processor.calendar.mapping.fields import text, timestamp
 from services.processor.calendar.own import OwnWrites, ids_of
@@ -167,14 +168,14 @@ class CalendarLedger:
         known = await events.load(connection, row.calendar_id, [one.event_id for one in seen])
         await self._note_unread(connection, row, seen, now)
         # One that cannot be read stays as it is until it can be.
-        same = [one.event_id for one in seen if one.is_unread]
+        same = {one.event_id: "" for one in seen if one.is_unread}
         decisions = []
         for one in {one.event_id: one for one in seen if not one.is_unread}.values():
             before = known.get(one.event_id)
             decision = decide(before, one)
             is_same = decision is not None and not decision.event_type and before is not None
             if is_same and before is not None and one.event is not None and before.event.version == one.event.version:
-                same.append(one.event_id)
+                same[one.event_id] = one.event.ical_uid
             elif decision is not None:
                 decisions.append(decision)
         await events.touch(connection, same, row.round)
@@ -193,7 +194,11 @@ class CalendarLedger:
     ) -> list[EventDraft]:
         ids = ids_of(decisions)
         own = OwnWrites(await writes.of_events(connection, row.tenant_id, ids) if ids else ())
-        return [self._draft(row, one, now, own.write_of(one)) for one in decisions]
+        drafts = [self._draft(row, one, now, own.write_of(one)) for one in decisions]
+        entries = [one.calendar_event for one in drafts if one.calendar_event is not None]
+        shown = [one.event for one in entries] + [each for one in entries for each in one.change.changed_instances]
+        await add_conversations(connection, row.calendar_id, shown)
+        return drafts
 
     def _draft(self, row: CalendarRow, decision: Decision, now: datetime, write_id: str) -> EventDraft:
         event = self._event(row, decision.event_type, now)

@@ -90,8 +90,8 @@ class StatedCalendars:
     pushed: frozenset[str]
 
 
-async def state_followed(transactions: Transactions, lease: Lease) -> StatedCalendars:
-    """State to Ingest which calendars are followed, unless the lease shows that it knows.
+async def state_followed(transactions: Transactions, lease: Lease, *, is_list_due: bool) -> StatedCalendars:
+    """State to Ingest which calendars are followed, unless the lease shows that it knows, and store its answer.
 
     A failure is logged, and the answer has the calendars that Ingest knew before: the next reading of the list states
     them again. Safe to call again.
@@ -99,12 +99,16 @@ async def state_followed(transactions: Transactions, lease: Lease) -> StatedCale
     Args:
         transactions: The process's transactions.
         lease: The lease on the mailbox.
+        is_list_due: Whether the list of calendars is read now: callers see with it how the changes arrive.
+
+    Raises:
+        FencedError: Another worker holds the mailbox.
     """
     async with transactions.reading() as connection:
         rows = await calendars.followed(connection, lease.tenant_id, MOST_CALENDARS)
     stated = frozenset(watch.calendar_id for watch in lease.calendar_watches)
     wanted = frozenset(row.calendar_id for row in rows)
-    if stated != wanted:
+    if stated != wanted or (is_list_due and wanted):
         followed = [
             FollowedCalendar(
                 calendar_id=row.calendar_id,
@@ -114,8 +118,10 @@ async def state_followed(transactions: Transactions, lease: Lease) -> StatedCale
             for row in rows
         ]
         try:
-            await lease.set_followed_calendars(followed)
+            deliveries = await lease.set_followed_calendars(followed)
             stated = wanted
+            async with transactions.fenced(lease.tenant_id, lease.fence) as connection:
+                await calendars.delivered(connection, lease.tenant_id, deliveries)
         except MeshError as exc:
             logger.warning("followed calendars not stated", tenant_id=lease.tenant_id, reason=exc.reason)
     return StatedCalendars(stated, frozenset(watch.calendar_id for watch in lease.calendar_watches if watch.is_pushed))

@@ -14,6 +14,7 @@ from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.processor.calendar import occurrence
 from services.processor.calendar.choice import Choice
+from services.processor.calendar.conversations import add_conversations
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
 from services.processor.calendar.mapping.series import Slot, slot_key
 from services.processor.calendar.mapping.times import sort_instant
@@ -122,8 +123,9 @@ class CalendarReader:
                 with_series=not is_expanded,
             )
         if not is_expanded:
-            return _page(found, FirstSlots(), limit)
-        return await self._with_instances(found, calendar_id, _wanted(window, after, limit))
+            return await self._with_conversations(calendar_id, _page(found, FirstSlots(), limit))
+        page = await self._with_instances(found, calendar_id, _wanted(window, after, limit))
+        return await self._with_conversations(calendar_id, page)
 
     async def chosen(
         self,
@@ -170,11 +172,20 @@ class CalendarReader:
         wanted, budget = _wanted(window, after, limit), Budget(event.calendar_id)
         async with self._expanding:
             first = await asyncio.to_thread(first_slots, FirstSlots(), [stored[series_id]], wanted, budget)
-        return _page([], first, limit)
+        return await self._with_conversations(event.calendar_id, _page([], first, limit))
 
     async def occurrence(self, series_id: str, original_start: str, scope: list[str] | None) -> pb2.CalendarEvent:
         """Return an occurrence of a series, changed or not. Raises as `occurrence.find`."""
-        return (await occurrence.find(self._pool, series_id, original_start, scope)).event
+        found = (await occurrence.find(self._pool, series_id, original_start, scope)).event
+        async with db.connection(self._pool) as connection:
+            await add_conversations(connection, found.calendar_id, [found])
+        return found
+
+    async def _with_conversations(self, calendar_id: str, page: EventsPage) -> EventsPage:
+        if page.events:
+            async with db.connection(self._pool) as connection:
+                await add_conversations(connection, calendar_id, page.events)
+        return page
 
     async def _with_instances(self, found: list[pb2.CalendarEvent], calendar_id: str, wanted: Wanted) -> EventsPage:
         """Return a page of single events and of instances; the series are read in parts, however many there are."""

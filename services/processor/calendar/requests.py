@@ -8,6 +8,7 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.queue import WakeQueue
+from services.processor.calendar.conversations import add_conversations
 from services.processor.calendar.ledger import WITHDRAWN, about_calendar, event_of
 from services.processor.calendar.rows import CalendarRow, Phase, State
 from services.processor.calendar.store import calendars
@@ -137,7 +138,10 @@ class Calendars:
     async def event(self, event_id: str, scope: list[str] | None) -> event_pb2.CalendarEvent | None:
         """Read an event, series or changed instance in scope; None when there is none."""
         async with db.connection(self._pool) as connection:
-            return await stored_events.by_id(connection, event_id, scope)
+            found = await stored_events.by_id(connection, event_id, scope)
+            if found is not None:
+                await add_conversations(connection, found.calendar_id, [found])
+            return found
 
     async def _read_at(self, tenant_id: str, *, is_first: bool) -> datetime:
         """Return when the list was read, after waiting for a worker when it is old."""
@@ -179,6 +183,9 @@ _FRESH_START = {
     "failures": 0,
     "synced_at": None,
     "rounded_at": None,
+    "is_pushed": False,
+    "poll_reason": "",
+    "poll_detail": "",
 }
 
 

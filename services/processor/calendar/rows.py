@@ -62,6 +62,9 @@ class CalendarRow:
         phase: The step of reading.
         rounded_at: When the last complete round was finished, or None.
         unread: The number of its events that could not be read, at most 1000.
+        is_pushed: Whether the provider pushed its changes when Ingest was last asked.
+        poll_reason: The reason, from the error catalogue, for which it did not; empty without one.
+        poll_detail: A sentence for people about it.
     """
 
     calendar_id: str
@@ -83,6 +86,9 @@ class CalendarRow:
     phase: Phase
     rounded_at: datetime | None
     unread: int
+    is_pushed: bool
+    poll_reason: str
+    poll_detail: str
 
     def message(self) -> pb2.Calendar:
         """Return the calendar in the form of the contract."""
@@ -92,6 +98,8 @@ class CalendarRow:
         made.provider_calendar_id = self.provider_calendar_id
         made.state = int(self.state)  # type: ignore[assignment]
         made.reason, made.detail, made.unreadable_events = self.reason, self.detail, self.unread
+        if self.state in IN_USE:
+            made.is_pushed, made.poll_reason, made.poll_detail = self.is_pushed, self.poll_reason, self.poll_detail
         for name, moment in (("followed_at", self.followed_at), ("synced_at", self.synced_at)):
             if moment is not None:
                 getattr(made, name).CopyFrom(timestamp(moment.astimezone(UTC)))

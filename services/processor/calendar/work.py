@@ -123,7 +123,7 @@ class CalendarWork:
             return
         source = self._source(provider, access)
         ledger = CalendarLedger(self._transactions, lent.tenant, held.lease.fence, self._clock)
-        known = await state_followed(self._transactions, held.lease)
+        known = await state_followed(self._transactions, held.lease, is_list_due=due.is_list_due)
         sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address, known.pushed)
         try:
             if due.is_list_due:

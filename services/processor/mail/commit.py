@@ -42,6 +42,11 @@ Reports: TypeAlias = Callable[
 """Stores the reports, in mails by their ids, that fit sends of a tenant, and the ids of own mails (ids of sends by
 message id) that the sends lack; returns the events to publish."""
 
+Invitations: TypeAlias = Callable[
+    [db.Connection, tenant_pb2.Tenant, Mapping[str, str], datetime], Awaitable[list[EventDraft]]
+]
+"""Stores the threads of mails that invite to calendar events, by the events' UIDs; returns the events to publish."""
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -61,6 +66,7 @@ class MailCommitter:
         own_messages: Recognises the mail of the tenant's own sends.
         own_changes: Recognises the changes that the tenant's own modifications made.
         reports: Matches bounces and complaints with the tenant's own sends.
+        invitations: Gives calendar events the threads of the mails that invite to them.
     """
 
     def __init__(
@@ -71,7 +77,9 @@ class MailCommitter:
         own_messages: OwnMessages,
         own_changes: OwnChanges,
         reports: Reports,
+        invitations: Invitations,
     ) -> None:
+        self._invitations = invitations
         self._transactions = transactions
         self._own_messages = own_messages
         self._own_changes = own_changes
@@ -160,6 +168,9 @@ class MailCommitter:
         }
         if telling:
             drafts += await self._reports(connection, tenant_id, telling, own, self._clock.now())
+        if written.invited:
+            invited = {uid: conversations.assign(message_id).thread_id for message_id, uid in written.invited}
+            drafts += await self._invitations(connection, tenant, invited, self._clock.now())
         write = partial(changes.write, tenant_id, fence, written.states, conversations.additions, self._clock.now())
         published = (await publish(connection, drafts, write))[: len(drafted)]
         await self._note_open(connection, tenant_id, drafted, published)
@@ -218,6 +229,8 @@ class _Written:
             if event_to_publish.mapped is not None
         ]
         self.mails = {message_id: mapped.message for message_id, mapped in found}
+        # Of several mails that invite to one event the first counts.
+        self.invited = [(message_id, mapped.invitation) for message_id, mapped in reversed(found) if mapped.invitation]
         # The marks of sends: nearly all mail has none.
         self.marks = {message_id: mapped.send_mark for message_id, mapped in found if mapped.send_mark}
         self.seen_changes = [
@@ -236,7 +249,7 @@ class _Written:
     @property
     def is_alone(self) -> bool:
         """Whether one statement writes everything."""
-        is_more = self.marks or self.seen_changes or self.later_lookups or self.done_lookups
+        is_more = self.marks or self.invited or self.seen_changes or self.later_lookups or self.done_lookups
         is_open = any(event_to_publish.not_enriched for _, event_to_publish in self.drafted)
         is_report = any(mail.HasField("report") for mail in self.mails.values())
         return bool(self.drafted) and not (is_more or is_open or is_report)

@@ -9,7 +9,7 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mail import gmail_pushes, gmail_reconcile, graph_changes, graph_notifications, graph_reconcile
-from services.processor.mail.commit import MailCommitter, OwnMessages, Reports
+from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
@@ -25,7 +25,6 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
-from services.processor.mailbox.seen_change import OwnChanges
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
@@ -47,9 +46,7 @@ class MailSync:
         transactions: The process's transactions.
         settings: Addresses, bounds and waits.
         clock: The time.
-        own_messages: Recognises the mail of the tenant's own sends.
-        own_changes: Recognises the changes that modifications made.
-        reports: Matches bounces and complaints with the tenant's own sends.
+        committer: Commits observations.
         quotas: The mailboxes' quotas at Google.
     """
 
@@ -62,9 +59,7 @@ class MailSync:
         transactions: Transactions,
         settings: ProcessorSettings,
         clock: Clock,
-        own_messages: OwnMessages,
-        own_changes: OwnChanges,
-        reports: Reports,
+        committer: MailCommitter,
         quotas: Quotas,
     ) -> None:
         self._http = http
@@ -72,7 +67,7 @@ class MailSync:
         self._transactions = transactions
         self._settings = settings
         self._clock = clock
-        self._committer = MailCommitter(transactions, settings, clock, own_messages, own_changes, reports)
+        self._committer = committer
         self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas = quotas
         self._throttled: dict[str, set[str]] = {}

@@ -137,10 +137,10 @@ class InboxClient:
 
     async def set_followed_calendars(
         self, tenant_id: str, fence: int, calendars: Sequence[inbox_pb2.FollowedCalendar]
-    ) -> None:
-        """State which calendars of a tenant are followed. Safe to call again."""
+    ) -> Sequence[inbox_pb2.CalendarDelivery]:
+        """State which calendars of a tenant are followed; return how their changes arrive. Safe to call again."""
         request = inbox_pb2.SetFollowedCalendarsRequest(tenant_id=tenant_id, fence=fence, calendars=calendars)
-        await self._stub.SetFollowedCalendars(request, timeout=_CALL_SECONDS)
+        return (await self._stub.SetFollowedCalendars(request, timeout=_CALL_SECONDS)).deliveries
 
     async def enqueue_reconcile(
         self,

@@ -80,10 +80,16 @@ class Lease:
             self.is_due_again = True
             self._forget(item.item_id for item in items)
 
-    async def set_followed_calendars(self, calendars: Sequence[inbox_pb2.FollowedCalendar]) -> None:
-        """State which calendars are followed, so that the provider pushes their changes. Safe to call again."""
+    async def set_followed_calendars(
+        self, calendars: Sequence[inbox_pb2.FollowedCalendar]
+    ) -> Sequence[inbox_pb2.CalendarDelivery]:
+        """State which calendars are followed, so that the provider pushes their changes. Safe to call again.
+
+        Returns:
+            How the changes of each calendar arrive now.
+        """
         with _losing():
-            await self._inbox.set_followed_calendars(self.tenant_id, self.fence, calendars)
+            return await self._inbox.set_followed_calendars(self.tenant_id, self.fence, calendars)
 
     async def end(self) -> None:
         """Acknowledge the last items and end the lease. Safe to call again."""

@@ -15,13 +15,16 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, pag
 from services.processor.calendar.choice import choice_of
 from services.processor.calendar.free_busy.asking import FreeBusy
 from services.processor.calendar.free_busy.query import query_of
+from services.processor.calendar.meetings import MeetingCounter, days_zone
 from services.processor.calendar.reading import CalendarReader, window_of
 from services.processor.calendar.reading import Place as ListPlace
 from services.processor.calendar.requests import Calendars
+from services.processor.calendar.versions import EventVersions
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.errors import CalendarEventNotFound
 from services.processor.messages.reading.reads import Place, Reads
 from services.processor.servicers.places import scope_within
+from services.processor.stream.cursor import is_cursor
 from services.processor.stream.filter import scope_of
 from services.providers.abilities import CALENDAR_READ
 
@@ -39,11 +42,22 @@ class CalendarServicer(Base):
         writes: The use cases of writes.
         reads: Gives access to accounts for calls that read at the provider.
         free_busy: Asks for free and busy times.
+        versions: Reads the versions of conversations' events.
+        meetings: Counts meetings.
     """
 
     def __init__(
-        self, calendars: Calendars, reader: CalendarReader, writes: CalendarWrites, reads: Reads, free_busy: FreeBusy
+        self,
+        calendars: Calendars,
+        reader: CalendarReader,
+        writes: CalendarWrites,
+        reads: Reads,
+        free_busy: FreeBusy,
+        versions: EventVersions,
+        meetings: MeetingCounter,
     ) -> None:
+        self._versions = versions
+        self._meetings = meetings
         self._calendars = calendars
         self._reader = reader
         self._writes = writes
@@ -52,6 +66,7 @@ class CalendarServicer(Base):
         self._write_tokens = PageTokens(columns=(is_row_id,))
         self._calendar_tokens = PageTokens(columns=(is_row_id,))
         self._event_tokens = PageTokens(columns=(is_time, is_row_id))
+        self._version_tokens = PageTokens(columns=(is_cursor,))
 
     @override
     async def ListCalendars(self, request: pb2.ListCalendarsRequest, context: "Context") -> pb2.ListCalendarsResponse:
@@ -102,6 +117,33 @@ class CalendarServicer(Base):
             )
         token = self._event_tokens.write(request, _position(page.next))
         return pb2.ListCalendarEventsResponse(events=page.events, next_page_token=token)
+
+    @override
+    async def ListCalendarEventVersions(
+        self, request: pb2.ListCalendarEventVersionsRequest, context: "Context"
+    ) -> pb2.ListCalendarEventVersionsResponse:
+        """Return a page of the versions of a conversation's events."""
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        conversation_id, size = check_id("conversation_id", request.conversation_id), page_size(request.page_size)
+        position = self._version_tokens.read(request)
+        cursor, is_in_scope = "" if position is None else str(position[0]), current_caller().may_see(tenant_id)
+        page = await self._versions.page(tenant_id, conversation_id, cursor, size, is_in_scope=is_in_scope)
+        present = await self._versions.present(tenant_id, conversation_id) if position is None else []
+        token = self._version_tokens.write(request, [page.next] if page.next else None)
+        return pb2.ListCalendarEventVersionsResponse(events=present, versions=page.versions, next_page_token=token)
+
+    @override
+    async def CountMeetings(self, request: pb2.CountMeetingsRequest, context: "Context") -> pb2.CountMeetingsResponse:
+        """Count the meetings of a tenant's calendars."""
+        tenant_id, zone = check_id("tenant_id", request.tenant_id), days_zone(request.time_zone)
+        calendar_id = check_id("calendar_id", request.calendar_id) if request.calendar_id else ""
+        window, is_in_scope = window_of(request.window_start, request.window_end), current_caller().may_see(tenant_id)
+        counted = await self._meetings.count(tenant_id, calendar_id, window, zone, is_in_scope=is_in_scope)
+        counts = [
+            pb2.MeetingCount(date=day, online_meeting_provider=kind, meetings=number)
+            for (day, kind), number in sorted(counted.items())
+        ]
+        return pb2.CountMeetingsResponse(counts=counts)
 
     @override
     async def GetCalendarEvent(

@@ -9,12 +9,11 @@ from typing_extensions import override
 
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from mailmesh.processor.v1.search_service_pb2_grpc import SearchServiceServicer as Base
-from services.meshkit.errors import FieldInvalid, Overloaded
+from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, is_time, page_size
 from services.meshkit.shares import Shares
-from services.processor.errors import SearchTooSlow
 from services.processor.search import terms
 from services.processor.search.metrics import measured
 from services.processor.search.query import MAX_CHARACTERS, read_query

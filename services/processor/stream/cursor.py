@@ -65,6 +65,15 @@ def read_cursor(value: str, field: str = "cursor") -> Cursor:
     return Cursor(epoch, position, tag)
 
 
+def is_cursor(value: str | int) -> bool:
+    """Return whether a value is a cursor that mailmesh may have issued."""
+    try:
+        read_cursor(str(value))
+    except CursorInvalid:
+        return False
+    return True
+
+
 def _decoded(value: str, field: str) -> tuple[bytes, bytes]:
     try:
         raw = opaque.decode(value, _CHARACTERS)

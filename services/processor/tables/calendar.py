@@ -6,6 +6,7 @@ calendar_events  the events of followed calendars, and the changed instances of 
 calendar_unread  the events of followed calendars that could not be read
 calendar_staged  the entries of complete rounds of calendars that are still compared
 calendar_writes  the changes of calendars that callers asked for, their progress and their outcome
+invitations      the mail threads that invited tenants to events, by the events' UIDs
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, SmallInteger, Table, Text
@@ -45,6 +46,9 @@ calendars = Table(
     required("round", Integer()),
     required("phase", SmallInteger()),
     Column("rounded_at", TIME),
+    required("is_pushed", Boolean()),
+    required("poll_reason", Text()),
+    required("poll_detail", Text()),
 )
 
 calendar_events = Table(
@@ -61,6 +65,7 @@ calendar_events = Table(
     required("round", Integer()),
     Column("deleted_at", TIME),
     required("content", LargeBinary()),
+    required("uid_digest", LargeBinary()),
 )
 
 calendar_unread = Table(
@@ -120,4 +125,13 @@ calendar_writes = Table(
     required("resolutions", Integer()),
     required("is_resolved", Boolean()),
     Column("key_id", ID),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("uid_digest", LargeBinary(), primary_key=True),
+    required("thread_id", ID),
+    required("kept_until", TIME),
 )

@@ -50,6 +50,28 @@ async def test_a_message_has_the_fields_that_its_bytes_say(graph, control):
     assert mail["etag"] == shown["@odata.etag"]
 
 
+async def test_a_meeting_request_has_its_type_and_the_id_of_its_event(graph, control):
+    from msgraph.generated.models.event_message_request import EventMessageRequest
+
+    meeting = "Binary {6ED8DA90-450B-101B-98DA-00AA003F1305} Id 0x23"
+    lines = ["BEGIN:VCALENDAR", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:a@x.test", "END:VEVENT", "END:VCALENDAR", ""]
+    invite = base64.b64encode("\r\n".join(lines).encode()).decode()
+    mail = await control.deliver(
+        graph.account, attachments=[{"name": "invite.ics", "contentType": "text/calendar", "base64": invite}]
+    )
+    expand = f"singleValueExtendedProperties($filter=id eq 'Integer 0xE08' or id eq '{meeting}')"
+    shown = await graph.get(f"/me/messages/{mail['id']}?$select=subject&$expand={expand}", headers=IMMUTABLE)
+    plain = await control.deliver(graph.account, **RICH)
+    other = await graph.get(f"/me/messages/{plain['id']}?$select=subject&$expand={expand}", headers=IMMUTABLE)
+
+    assert EventMessageRequest().odata_type == shown["@odata.type"]
+    assert "@odata.type" not in other
+    found = {one["id"]: one["value"] for one in shown["singleValueExtendedProperties"]}
+    assert {"Integer 0xE08", meeting} == found.keys()
+    assert base64.b64decode(found[meeting]).endswith(b"vCal-Uid\x01\0\0\0a@x.test\0")
+    assert ["Integer 0xE08"] == [one["id"] for one in other["singleValueExtendedProperties"]]
+
+
 async def test_select_expand_and_preferences_shape_the_answer(graph, control):
     mail = await control.deliver(graph.account, **RICH)
     query = "$select=subject,body,internetMessageHeaders&$expand=attachments($select=id,name,isInline,size)"

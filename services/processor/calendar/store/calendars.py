@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from mailmesh.calendar.v1 import calendar_pb2 as pb2
+from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.calendar.rows import IN_USE, CalendarRow, Phase, State
@@ -17,6 +18,13 @@ _NAMES = tuple(field.name for field in fields(CalendarRow))
 _UNREAD = """(SELECT count(*)::int FROM (SELECT FROM processor.calendar_unread u
     WHERE u.calendar_id = calendars.calendar_id LIMIT 1000) AS rows) AS unread"""
 _COLUMNS = ", ".join(_UNREAD if name == "unread" else name for name in _NAMES)
+_DELIVERED = """
+    UPDATE processor.calendars c
+    SET is_pushed = shown.is_pushed, poll_reason = shown.reason, poll_detail = shown.detail
+    FROM unnest($2::uuid[], $3::boolean[], $4::text[], $5::text[]) AS shown (calendar_id, is_pushed, reason, detail)
+    WHERE c.tenant_id = $1 AND c.calendar_id = shown.calendar_id
+        AND (c.is_pushed, c.poll_reason, c.poll_detail) IS DISTINCT FROM (shown.is_pushed, shown.reason, shown.detail)
+"""
 DUE = DueQueue(
     "calendars",
     """
@@ -83,6 +91,20 @@ async def followed(connection: db.Connection, tenant_id: str, limit: int) -> lis
     return [_row(row) for row in rows]
 
 
+async def followed_after(connection: db.Connection, after: str, limit: int) -> list[CalendarRow]:
+    """Read followed calendars of all tenants behind an id, in the order of their ids; empty reads the first ones."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.calendars"  # noqa: S608
+        " WHERE state = $1 AND phase <> $2 AND ($3 = '' OR calendar_id > NULLIF($3, '')::uuid)"
+        " ORDER BY calendar_id LIMIT $4",
+        int(State.FOLLOWED),
+        int(Phase.CLEAR),
+        after,
+        limit,
+    )
+    return [_row(row) for row in rows]
+
+
 async def make_due(
     connection: db.Connection, tenant_id: str, calendar_ids: Sequence[str], now: datetime, pause: timedelta
 ) -> None:
@@ -102,6 +124,20 @@ async def make_due(
         list(calendar_ids),
         now,
         pause,
+    )
+
+
+async def delivered(
+    connection: db.Connection, tenant_id: str, deliveries: Sequence[inbox_pb2.CalendarDelivery]
+) -> None:
+    """Store how the changes of a tenant's followed calendars arrive. Safe to call again."""
+    await connection.execute(
+        _DELIVERED,
+        tenant_id,
+        [one.calendar_id for one in deliveries],
+        [one.is_pushed for one in deliveries],
+        [one.reason for one in deliveries],
+        [one.detail for one in deliveries],
     )
 
 

@@ -1,12 +1,13 @@
 """The statements over the events of followed calendars. A changed instance of a series is a row beside its series'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
+from services.message.invitations import uid_digest
 from services.processor.calendar.mapping.rules import RuleError, parse_rule
 from services.processor.calendar.mapping.times import sort_instant
 from services.processor.calendar.rows import IN_USE, Phase, StoredEvent
@@ -17,12 +18,27 @@ _ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)
 _TWO_DAYS = timedelta(days=2)
 _INSERT = """
     INSERT INTO processor.calendar_events (calendar_event_id, calendar_id, series_id, original_day, starts_at, ends_at,
-        is_series, revision, round, deleted_at, content)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        is_series, revision, round, deleted_at, content, uid_digest)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (calendar_event_id) DO UPDATE SET series_id = excluded.series_id, original_day = excluded.original_day,
         starts_at = excluded.starts_at, ends_at = excluded.ends_at, is_series = excluded.is_series,
         revision = excluded.revision, round = excluded.round, deleted_at = excluded.deleted_at,
-        content = excluded.content
+        content = excluded.content, uid_digest = excluded.uid_digest
+"""
+_TOUCH = """
+    UPDATE processor.calendar_events e SET round = $2,
+        uid_digest = CASE WHEN same.uid_digest = '' THEN e.uid_digest ELSE same.uid_digest END
+    FROM unnest($1::uuid[], $3::bytea[]) AS same (calendar_event_id, uid_digest)
+    WHERE e.calendar_event_id = same.calendar_event_id
+"""
+# The index has only rows with a digest, and a statement that may use it says so.
+_LINKED = """
+    UPDATE processor.calendar_events e SET revision = revision + 1 WHERE calendar_event_id IN (
+        SELECT calendar_event_id FROM processor.calendar_events
+        WHERE calendar_id = $1 AND uid_digest = ANY($2::bytea[]) AND uid_digest <> ''
+            AND series_id IS NULL AND deleted_at IS NULL
+        ORDER BY calendar_event_id LIMIT $3)
+    RETURNING content, revision
 """
 # One row too many, so that the reader sees that more follow.
 _PAGE = """
@@ -107,11 +123,54 @@ async def save(
     await connection.executemany(_INSERT, rows)
 
 
-async def touch(connection: db.Connection, event_ids: Sequence[str], number: int) -> None:
-    """Note that events were there in a complete round."""
-    await connection.execute(
-        "UPDATE processor.calendar_events SET round = $2 WHERE calendar_event_id = ANY($1::uuid[])", event_ids, number
+async def touch(connection: db.Connection, uids: Mapping[str, str], number: int) -> None:
+    """Note that events were there in a complete round, and their UIDs.
+
+    Args:
+        connection: A connection in a transaction.
+        uids: The iCalendar UIDs by event id; empty where it is not known.
+        number: The number of the round.
+    """
+    await connection.execute(_TOUCH, list(uids), number, [uid_digest(uid) for uid in uids.values()])
+
+
+async def calendars_of(connection: db.Connection, tenant_id: str, digests: Sequence[bytes]) -> list[str]:
+    """Return the ids of a tenant's calendars with events of some UIDs, sorted."""
+    if not digests:
+        return []
+    rows = await connection.fetch(
+        "SELECT DISTINCT calendar_id FROM processor.calendar_events JOIN processor.calendars c USING (calendar_id)"
+        " WHERE c.tenant_id = $1 AND uid_digest = ANY($2::bytea[]) AND uid_digest <> '' ORDER BY calendar_id",
+        tenant_id,
+        list(digests),
     )
+    return [str(row["calendar_id"]) for row in rows]
+
+
+async def linked(
+    connection: db.Connection, calendar_id: str, digests: Sequence[bytes], limit: int
+) -> list[tuple[pb2.CalendarEvent, int]]:
+    """Count a change of the events of some UIDs, which have a conversation now; return them with their revisions."""
+    rows = await connection.fetch(_LINKED, calendar_id, list(digests), limit)
+    return [(_event(row), row["revision"]) for row in rows]
+
+
+async def of_uids(
+    connection: db.Connection, tenant_id: str, digests: Sequence[bytes], limit: int
+) -> list[pb2.CalendarEvent]:
+    """Read the single events and series of some UIDs in a tenant's followed calendars, by start."""
+    rows = await connection.fetch(
+        "SELECT e.content FROM processor.calendar_events e JOIN processor.calendars c USING (calendar_id)"
+        " WHERE c.tenant_id = $1 AND c.state = ANY($4::smallint[]) AND c.phase <> $5"
+        " AND e.uid_digest = ANY($2::bytea[]) AND e.uid_digest <> '' AND e.series_id IS NULL AND e.deleted_at IS NULL"
+        " ORDER BY e.starts_at, e.calendar_event_id LIMIT $3",
+        tenant_id,
+        list(digests),
+        limit,
+        [int(state) for state in IN_USE],
+        int(Phase.CLEAR),
+    )
+    return [_event(row) for row in rows]
 
 
 async def missing(connection: db.Connection, calendar_id: str, number: int, limit: int) -> list[pb2.CalendarEvent]:
@@ -227,7 +286,8 @@ def _values(
     ends = _end_of_series(event) if is_series else max(starts, sort_instant(event.end))
     content = event.SerializeToString(deterministic=True)
     return (
-        event.calendar_event_id, calendar_id, None, "", starts, ends, is_series, revision, number, deleted_at, content
+        event.calendar_event_id, calendar_id, None, "", starts, ends, is_series, revision, number, deleted_at, content,
+        uid_digest(event.ical_uid),
     )  # fmt: skip
 
 

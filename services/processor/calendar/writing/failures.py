@@ -1,5 +1,6 @@
 """The meaning of a provider's answer for a write: whether the change was surely not made, or is in doubt."""
 
+from services.processor.calendar.write_rows import Kind, WriteRow
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.providers.failures import Meaning
 
@@ -41,3 +42,12 @@ def is_refused(error: SourceError) -> bool:
     """Return whether the provider refused a request for good."""
     is_clear = _CLIENT_ERRORS[0] <= error.status < _CLIENT_ERRORS[1] and error.code != "answer_too_large"
     return is_clear and error.meaning in _REFUSALS
+
+
+def may_have_cancelled(row: WriteRow, error: SourceError) -> bool:
+    """Return whether a cancellation that the provider refused because the event is gone may itself have removed it.
+
+    The event was there just before the submission. An HTTP client repeats a DELETE whose connection ends without an
+    answer (RFC 9110, 9.2.2), as a proxy may: the repetition finds no event where the first one took effect.
+    """
+    return row.kind is Kind.CANCEL and error.remedy is Remedy.MISSING

@@ -15,7 +15,13 @@ import structlog
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit.clock import Clock
 from services.processor.calendar.write_rows import Kind, Made, State, WriteRow
-from services.processor.calendar.writing.failures import is_blocked, is_outdated, is_refused, is_unprocessed
+from services.processor.calendar.writing.failures import (
+    is_blocked,
+    is_outdated,
+    is_refused,
+    is_unprocessed,
+    may_have_cancelled,
+)
 from services.processor.calendar.writing.ledger import Ledger
 from services.processor.calendar.writing.outcome import FIRST_POLL, meeting_of
 from services.processor.calendar.writing.target import ImpossibleError, UnprovableError, WritableCalendars
@@ -108,8 +114,8 @@ class Submission:
         elif row.submissions == 1 and is_outdated(error):
             # The event was changed between its reading and this submission: it is read again, and decided again.
             await self._ledger.unprocessed(row, self._clock.now() + _FIRST_LOOK, error.reason, error.detail)
-        elif row.submissions == 1 and is_refused(error):
-            await self._ledger.failed(row, "CALENDAR_WRITE_REFUSED", error.detail)
+        elif row.submissions == 1 and is_refused(error) and not may_have_cancelled(row, error):
+            await self._ledger.failed(row, _reason_of(row, error), error.detail)
         else:
             logger.warning(
                 "calendar write without an answer", calendar_write_id=row.calendar_write_id, error=error.detail
@@ -211,6 +217,12 @@ class Submission:
         if is_blocked(error):
             grown = max(grown, policy.now + _BLOCKED_WAIT)
         return grown if error.retry_after is None else policy.now + error.retry_after
+
+
+def _reason_of(row: WriteRow, error: SourceError) -> str:
+    """Return the reason of a refused submission: an event that is gone has its own, as before the submission."""
+    is_gone = row.kind is not Kind.CREATE and error.remedy is Remedy.MISSING
+    return "CALENDAR_EVENT_NOT_FOUND" if is_gone else "CALENDAR_WRITE_REFUSED"
 
 
 def _failed(row: WriteRow) -> event_pb2.OnlineMeeting:

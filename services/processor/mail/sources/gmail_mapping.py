@@ -56,6 +56,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
         raw=struct,
         send_mark=_send_mark(headers, labels),
+        invitation=tree.invitation(),
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from services.message.fields import iso_time
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import LONG_MAILS, Fetched, Finding, mapped_by
-from services.processor.mail.sources.graph_mapping import map_message
+from services.processor.mail.sources.graph_mapping import MEETING_ID, map_message
 from services.processor.mail.sources.mapping_pool import MappingError
 from services.processor.mail.sources.reports import with_report
 from services.processor.mailbox.access import MailboxAccess
@@ -36,7 +36,7 @@ _FIELDS = (
 )
 _EXPAND = (
     "attachments($select=id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId),"
-    f"singleValueExtendedProperties($filter=id eq 'Integer 0xE08' or id eq '{GRAPH_SEND}')"
+    f"singleValueExtendedProperties($filter=id eq 'Integer 0xE08' or id eq '{GRAPH_SEND}' or id eq '{MEETING_ID}')"
 )
 _IMMUTABLE = 'IdType="ImmutableId"'
 _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"

@@ -20,6 +20,7 @@ from services.message.fields import clean, flag, iso_time, items, members, numbe
 from services.message.flowed import unflow
 from services.message.headers import Headers, automation
 from services.message.ids import message_ids
+from services.message.invitations import global_object_uid
 from services.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
 from services.providers.marks import GMAIL_SEND, GRAPH_SEND
@@ -35,6 +36,9 @@ _KINDS = {
     "referenceattachment": message_pb2.ATTACHMENT_KIND_REFERENCE,
 }
 _MESSAGE_SIZE = re.compile(r"(integer|long)\s+0x0*e08", re.IGNORECASE)
+MEETING_ID = "Binary {6ED8DA90-450B-101B-98DA-00AA003F1305} Id 0x23"
+"""PidLidCleanGlobalObjectId, the property by which meeting messages name their event (MS-OXOCAL 2.2.1.28)."""
+_REQUEST, _REQUESTED = "eventmessagerequest", "meetingrequest"
 _ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
 
 
@@ -81,6 +85,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
         raw=struct,
         send_mark=_send_mark(raw, headers),
+        invitation=_invitation(raw),
     )
 
 
@@ -166,6 +171,15 @@ def _send_mark(raw: dict[str, Any], headers: Headers) -> str:
             return mark.lower()
     mark = headers.first(GMAIL_SEND).strip()
     return mark.lower() if flag(raw, "isDraft") and is_id(mark) else ""
+
+
+def _invitation(raw: dict[str, Any]) -> str:
+    """The UID of the event that a meeting request is about (learn.microsoft.com, eventMessageRequest)."""
+    kind = text(raw, "@odata.type").rpartition(".")[2].lower()
+    if kind != _REQUEST and text(raw, "meetingMessageType").lower() != _REQUESTED:
+        return ""
+    properties = {text(one, "id").casefold(): text(one, "value") for one in items(raw, "singleValueExtendedProperties")}
+    return global_object_uid(properties.get(MEETING_ID.casefold(), ""))
 
 
 def _size(raw: dict[str, Any]) -> int:

@@ -27,6 +27,7 @@ class MappedMessage:
         truncation: The parts that were cut because of the bounds, or None when the message is complete.
         raw: The provider's object within its bounds, for `NormalizedMailEvent.raw`.
         send_mark: The mark that mailmesh put on a mail that it sent itself, unproven; empty on others.
+        invitation: The iCalendar UID of the calendar event that the mail invites to, unproven; empty on others.
     """
 
     message: message_pb2.MailMessage
@@ -38,6 +39,7 @@ class MappedMessage:
     truncation: event_pb2.Truncation | None
     raw: Struct = field(default_factory=Struct)
     send_mark: str = ""
+    invitation: str = ""
 
     def to_bytes(self) -> bytes:
         """Write the mail for another process. Unlike a pickle, the form makes nothing but a mail when it is read."""
@@ -49,6 +51,7 @@ class MappedMessage:
             "received_at": self.received_at,
             "is_cut": self.truncation is not None,
             "send_mark": self.send_mark,
+            "invitation": self.invitation,
         }
         truncation = self.truncation or event_pb2.Truncation()
         parts = [orjson.dumps(facts), *(part.SerializeToString() for part in (self.message, truncation, self.raw))]
@@ -85,4 +88,5 @@ class MappedMessage:
             truncation=truncation,
             raw=Struct.FromString(parts[3]),
             send_mark=str(facts["send_mark"]),
+            invitation=str(facts["invitation"]),
         )

@@ -62,6 +62,37 @@ async def test_a_fault_of_the_provider_makes_no_second_cancellation(ground: Grou
 
 
 @pytest.mark.parametrize("provider", CANCEL)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_of_the_provider_makes_no_failed_cancellation_of_an_event_without_attendees(
+    ground: Ground, fault: str, provider: str
+) -> None:
+    """Such an event is deleted, and an HTTP client repeats a DELETE without an answer: the second one is refused."""
+    writer = await Writer.of(ground, provider)
+    kind, facts = FAULTS[fault]
+    endpoint = {"ms365": "graph.events.delete", "googlews": "calendar.events.delete"}[provider]
+    async with running(ground.worker_settings(**QUICK)):
+        event_id = await organized(writer, provider, attendees=[])
+        account = writer.followed.tenant.address
+        await ground.control.add_fault(kind, endpoint=endpoint, account=account, **facts)
+        done = await writer.ended(await cancel(writer, event_id))
+        await ground.until(lambda: _is_empty(writer), PATIENCE)
+
+    assert (State.DONE, "") == (done.state, done.reason)
+
+
+async def test_a_cancellation_of_an_event_that_is_gone_is_refused_by_name(ground: Ground) -> None:
+    writer = await Writer.of(ground, "ms365")
+    async with running(ground.worker_settings(**QUICK | {"calendar_poll_seconds": 86_400})):
+        event_id = await organized(writer, "ms365")
+        account, calendar = writer.followed.tenant.address, writer.followed.provider_id
+        (provider_id,) = await writer.events()
+        await ground.control.delete_event(account, calendar, provider_id)
+        ended = await writer.ended(await cancel(writer, event_id))
+
+    assert (State.FAILED, "CALENDAR_EVENT_NOT_FOUND") == (ended.state, ended.reason)
+
+
+@pytest.mark.parametrize("provider", CANCEL)
 @pytest.mark.parametrize("phase", ["before", "after"])
 async def test_a_cancellation_is_made_once_wherever_its_worker_dies(
     ground: Ground, tmp_path: Path, phase: str, provider: str

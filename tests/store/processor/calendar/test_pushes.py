@@ -214,11 +214,11 @@ async def test_an_unfollowed_calendar_that_could_not_be_stated_is_stated_later(
     followed = await FollowedCalendar.of(ground)
     state, refused = Lease.set_followed_calendars, list[int]()
 
-    async def refuse_once(lease: Lease, rows: Sequence[Any]) -> None:
+    async def refuse_once(lease: Lease, rows: Sequence[Any]) -> Any:
         if not refused:
             refused.append(len(rows))
             raise ServiceUnavailable
-        await state(lease, rows)
+        return await state(lease, rows)
 
     async def is_read_soon() -> bool:
         """Returns whether the list was read and is read once more, not at once."""
@@ -239,3 +239,31 @@ async def test_an_unfollowed_calendar_that_could_not_be_stated_is_stated_later(
         assert ([0], False) == (refused, await is_ending())
         await ground.processor.execute("UPDATE processor.calendar_lists SET due_at = now()")
         await ground.until(is_ending, what="the subscription is being deleted")
+
+
+async def test_a_calendar_shows_whether_it_is_pushed_and_why_not(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    tenant_id = followed.tenant.tenant_id
+
+    async def shows(expected: str) -> None:
+        async def is_shown() -> bool:
+            found = await followed.calendars.page(tenant_id, None, 10, is_in_scope=True)
+            (one,) = [row.message() for row in found.rows if row.calendar_id == followed.row.calendar_id]
+            return f"{one.is_pushed} {one.poll_reason} {one.poll_detail}".strip() == expected
+
+        await until(followed, is_shown, f"the calendar shows {expected}")
+
+    async with running(ground.worker_settings(**HASTE)):
+        await followed.follow()
+        await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+        await shows("False")
+        await ground.ingest.execute(
+            "UPDATE ingest.subscriptions SET failure_reason = 'CALENDAR_NOT_PUSHED', failure_detail = 'It is polled.'"
+            " WHERE tenant_id = $1 AND resource = 2",
+            tenant_id,
+        )
+        await shows("False CALENDAR_NOT_PUSHED It is polled.")
+        await open_channels(followed)
+        await shows("True")
+        await followed.calendars.unfollow(followed.row.calendar_id, None)
+        await shows("False")

@@ -127,7 +127,15 @@ type Calendar struct {
 	// read, when it last asked; at most 1000. They are missing in lists and in the stream until a later reading succeeds.
 	UnreadableEvents int32 `protobuf:"varint,18,opt,name=unreadable_events,json=unreadableEvents,proto3" json:"unreadable_events,omitempty"`
 	// time_zone is the IANA time zone of the calendar. Empty when the provider does not state it; Microsoft does not.
-	TimeZone      string `protobuf:"bytes,19,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	TimeZone string `protobuf:"bytes,19,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// is_pushed is true while the provider pushes the changes of the followed calendar. A followed calendar without pushes is polled. It
+	// is as old as the list that `ListCalendars` returns.
+	IsPushed bool `protobuf:"varint,20,opt,name=is_pushed,json=isPushed,proto3" json:"is_pushed,omitempty"`
+	// poll_reason is the `ErrorReason` without prefix for which a followed calendar is polled. Empty while it is pushed, and before the
+	// first attempt.
+	PollReason string `protobuf:"bytes,21,opt,name=poll_reason,json=pollReason,proto3" json:"poll_reason,omitempty"`
+	// poll_detail is a sentence that a person can act on. Empty without a poll reason.
+	PollDetail    string `protobuf:"bytes,22,opt,name=poll_detail,json=pollDetail,proto3" json:"poll_detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,11 +303,32 @@ func (x *Calendar) GetTimeZone() string {
 	return ""
 }
 
+func (x *Calendar) GetIsPushed() bool {
+	if x != nil {
+		return x.IsPushed
+	}
+	return false
+}
+
+func (x *Calendar) GetPollReason() string {
+	if x != nil {
+		return x.PollReason
+	}
+	return ""
+}
+
+func (x *Calendar) GetPollDetail() string {
+	if x != nil {
+		return x.PollDetail
+	}
+	return ""
+}
+
 var File_mailmesh_calendar_v1_calendar_proto protoreflect.FileDescriptor
 
 const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"\n" +
-	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x05\n" +
+	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x06\n" +
 	"\bCalendar\x12\x1f\n" +
 	"\vcalendar_id\x18\x01 \x01(\tR\n" +
 	"calendarId\x12\x1b\n" +
@@ -324,7 +353,12 @@ const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"followedAt\x127\n" +
 	"\tsynced_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt\x12+\n" +
 	"\x11unreadable_events\x18\x12 \x01(\x05R\x10unreadableEvents\x12\x1b\n" +
-	"\ttime_zone\x18\x13 \x01(\tR\btimeZone*\xa4\x01\n" +
+	"\ttime_zone\x18\x13 \x01(\tR\btimeZone\x12\x1b\n" +
+	"\tis_pushed\x18\x14 \x01(\bR\bisPushed\x12\x1f\n" +
+	"\vpoll_reason\x18\x15 \x01(\tR\n" +
+	"pollReason\x12\x1f\n" +
+	"\vpoll_detail\x18\x16 \x01(\tR\n" +
+	"pollDetail*\xa4\x01\n" +
 	"\rCalendarState\x12\x1e\n" +
 	"\x1aCALENDAR_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18CALENDAR_STATE_AVAILABLE\x10\x01\x12\x1a\n" +

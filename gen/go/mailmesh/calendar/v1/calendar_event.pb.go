@@ -1092,9 +1092,12 @@ type CalendarEvent struct {
 	Truncation *EventTruncation `protobuf:"bytes,34,opt,name=truncation,proto3" json:"truncation,omitempty"`
 	// event_type is Google's kind of the event: "default", "outOfOffice", "focusTime", "workingLocation", "birthday", "fromGmail";
 	// Google may add kinds. Empty at Microsoft.
-	EventType     string `protobuf:"bytes,35,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	EventType string `protobuf:"bytes,35,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// conversation_id is mailmesh's UUID of the thread of the invitation mail: `message.thread.thread_id` of its mail event. Empty
+	// where mailmesh has published no mail that invites to the event. It comes once, with the first invitation, and never changes.
+	ConversationId string `protobuf:"bytes,36,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CalendarEvent) Reset() {
@@ -1372,6 +1375,13 @@ func (x *CalendarEvent) GetEventType() string {
 	return ""
 }
 
+func (x *CalendarEvent) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
 // EventTruncation lists the parts of a calendar event that are cut because of size limits.
 type EventTruncation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1498,7 +1508,7 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2(.mailmesh.calendar.v1.OnlineMeetingStateR\x05state\x12\x19\n" +
 	"\bjoin_url\x18\x03 \x01(\tR\ajoinUrl\x12#\n" +
 	"\rconference_id\x18\x04 \x01(\tR\fconferenceId\x12\x19\n" +
-	"\bdial_ins\x18\x05 \x03(\tR\adialIns\"\x87\r\n" +
+	"\bdial_ins\x18\x05 \x03(\tR\adialIns\"\xb0\r\n" +
 	"\rCalendarEvent\x12*\n" +
 	"\x11calendar_event_id\x18\x01 \x01(\tR\x0fcalendarEventId\x12\x1f\n" +
 	"\vcalendar_id\x18\x02 \x01(\tR\n" +
@@ -1551,7 +1561,8 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"truncation\x18\" \x01(\v2%.mailmesh.calendar.v1.EventTruncationR\n" +
 	"truncation\x12\x1d\n" +
 	"\n" +
-	"event_type\x18# \x01(\tR\teventType\"\xe9\x01\n" +
+	"event_type\x18# \x01(\tR\teventType\x12'\n" +
+	"\x0fconversation_id\x18$ \x01(\tR\x0econversationId\"\xe9\x01\n" +
 	"\x0fEventTruncation\x12\x1e\n" +
 	"\vis_body_cut\x18\x01 \x01(\bR\tisBodyCut\x12*\n" +
 	"\x11are_attendees_cut\x18\x02 \x01(\bR\x0fareAttendeesCut\x12\"\n" +

@@ -1181,9 +1181,11 @@ func (x *FollowedCalendar) GetIsDefault() bool {
 	return false
 }
 
-// SetFollowedCalendarsResponse is empty.
+// SetFollowedCalendarsResponse says how the changes of the followed calendars arrive.
 type SetFollowedCalendarsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// deliveries are the present states, one for each followed calendar.
+	Deliveries    []*CalendarDelivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1218,6 +1220,86 @@ func (*SetFollowedCalendarsResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{18}
 }
 
+func (x *SetFollowedCalendarsResponse) GetDeliveries() []*CalendarDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+// CalendarDelivery is the way in which the changes of a followed calendar arrive.
+type CalendarDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calendar_id is mailmesh's UUID of the calendar.
+	CalendarId string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// is_pushed is true while the provider pushes the changes.
+	IsPushed bool `protobuf:"varint,2,opt,name=is_pushed,json=isPushed,proto3" json:"is_pushed,omitempty"`
+	// reason is the `ErrorReason` without prefix for which they are not pushed. Empty while they are, and before the first attempt.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// detail is a sentence that a person can act on. Empty without a reason.
+	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarDelivery) Reset() {
+	*x = CalendarDelivery{}
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarDelivery) ProtoMessage() {}
+
+func (x *CalendarDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarDelivery.ProtoReflect.Descriptor instead.
+func (*CalendarDelivery) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CalendarDelivery) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *CalendarDelivery) GetIsPushed() bool {
+	if x != nil {
+		return x.IsPushed
+	}
+	return false
+}
+
+func (x *CalendarDelivery) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CalendarDelivery) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
 type GetInboxStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1231,7 +1313,7 @@ type GetInboxStatusRequest struct {
 
 func (x *GetInboxStatusRequest) Reset() {
 	*x = GetInboxStatusRequest{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1325,7 @@ func (x *GetInboxStatusRequest) String() string {
 func (*GetInboxStatusRequest) ProtoMessage() {}
 
 func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[19]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1338,7 @@ func (x *GetInboxStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetInboxStatusRequest) GetTenantIds() []string {
@@ -1294,7 +1376,7 @@ type GetInboxStatusResponse struct {
 
 func (x *GetInboxStatusResponse) Reset() {
 	*x = GetInboxStatusResponse{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1388,7 @@ func (x *GetInboxStatusResponse) String() string {
 func (*GetInboxStatusResponse) ProtoMessage() {}
 
 func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[20]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1401,7 @@ func (x *GetInboxStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInboxStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetInboxStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetInboxStatusResponse) GetPendingItems() int64 {
@@ -1383,7 +1465,7 @@ type TenantBacklog struct {
 
 func (x *TenantBacklog) Reset() {
 	*x = TenantBacklog{}
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1477,7 @@ func (x *TenantBacklog) String() string {
 func (*TenantBacklog) ProtoMessage() {}
 
 func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[21]
+	mi := &file_mailmesh_ingest_v1_inbox_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1490,7 @@ func (x *TenantBacklog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantBacklog.ProtoReflect.Descriptor instead.
 func (*TenantBacklog) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TenantBacklog) GetTenantId() string {
@@ -1530,8 +1612,17 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"calendarId\x126\n" +
 	"\x14provider_calendar_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x12providerCalendarId\x12#\n" +
 	"\n" +
-	"is_default\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\tisDefault\"\x1e\n" +
-	"\x1cSetFollowedCalendarsResponse\"c\n" +
+	"is_default\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\tisDefault\"d\n" +
+	"\x1cSetFollowedCalendarsResponse\x12D\n" +
+	"\n" +
+	"deliveries\x18\x01 \x03(\v2$.mailmesh.ingest.v1.CalendarDeliveryR\n" +
+	"deliveries\"\x80\x01\n" +
+	"\x10CalendarDelivery\x12\x1f\n" +
+	"\vcalendar_id\x18\x01 \x01(\tR\n" +
+	"calendarId\x12\x1b\n" +
+	"\tis_pushed\x18\x02 \x01(\bR\bisPushed\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"c\n" +
 	"\x15GetInboxStatusRequest\x12#\n" +
 	"\n" +
 	"tenant_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\ttenantIds\x12%\n" +
@@ -1577,7 +1668,7 @@ func file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_mailmesh_ingest_v1_inbox_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_mailmesh_ingest_v1_inbox_service_proto_goTypes = []any{
 	(*ClaimItemsRequest)(nil),            // 0: mailmesh.ingest.v1.ClaimItemsRequest
 	(*LeaseEnding)(nil),                  // 1: mailmesh.ingest.v1.LeaseEnding
@@ -1598,59 +1689,61 @@ var file_mailmesh_ingest_v1_inbox_service_proto_goTypes = []any{
 	(*SetFollowedCalendarsRequest)(nil),  // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest
 	(*FollowedCalendar)(nil),             // 17: mailmesh.ingest.v1.FollowedCalendar
 	(*SetFollowedCalendarsResponse)(nil), // 18: mailmesh.ingest.v1.SetFollowedCalendarsResponse
-	(*GetInboxStatusRequest)(nil),        // 19: mailmesh.ingest.v1.GetInboxStatusRequest
-	(*GetInboxStatusResponse)(nil),       // 20: mailmesh.ingest.v1.GetInboxStatusResponse
-	(*TenantBacklog)(nil),                // 21: mailmesh.ingest.v1.TenantBacklog
-	nil,                                  // 22: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	(*durationpb.Duration)(nil),          // 23: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
-	(*InboxItem)(nil),                    // 25: mailmesh.ingest.v1.InboxItem
-	(*Watch)(nil),                        // 26: mailmesh.ingest.v1.Watch
-	(*CalendarWatch)(nil),                // 27: mailmesh.ingest.v1.CalendarWatch
-	(ReconcileReason)(0),                 // 28: mailmesh.ingest.v1.ReconcileReason
+	(*CalendarDelivery)(nil),             // 19: mailmesh.ingest.v1.CalendarDelivery
+	(*GetInboxStatusRequest)(nil),        // 20: mailmesh.ingest.v1.GetInboxStatusRequest
+	(*GetInboxStatusResponse)(nil),       // 21: mailmesh.ingest.v1.GetInboxStatusResponse
+	(*TenantBacklog)(nil),                // 22: mailmesh.ingest.v1.TenantBacklog
+	nil,                                  // 23: mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	(*durationpb.Duration)(nil),          // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
+	(*InboxItem)(nil),                    // 26: mailmesh.ingest.v1.InboxItem
+	(*Watch)(nil),                        // 27: mailmesh.ingest.v1.Watch
+	(*CalendarWatch)(nil),                // 28: mailmesh.ingest.v1.CalendarWatch
+	(ReconcileReason)(0),                 // 29: mailmesh.ingest.v1.ReconcileReason
 }
 var file_mailmesh_ingest_v1_inbox_service_proto_depIdxs = []int32{
-	23, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
+	24, // 0: mailmesh.ingest.v1.ClaimItemsRequest.lease:type_name -> google.protobuf.Duration
 	1,  // 1: mailmesh.ingest.v1.ClaimItemsRequest.endings:type_name -> mailmesh.ingest.v1.LeaseEnding
 	4,  // 2: mailmesh.ingest.v1.ClaimItemsResponse.leases:type_name -> mailmesh.ingest.v1.TenantLease
 	3,  // 3: mailmesh.ingest.v1.ClaimItemsResponse.endings:type_name -> mailmesh.ingest.v1.LeaseEnded
-	24, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	25, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
-	26, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
-	27, // 7: mailmesh.ingest.v1.TenantLease.calendar_watches:type_name -> mailmesh.ingest.v1.CalendarWatch
-	23, // 8: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
-	24, // 9: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 4: mailmesh.ingest.v1.TenantLease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	26, // 5: mailmesh.ingest.v1.TenantLease.items:type_name -> mailmesh.ingest.v1.InboxItem
+	27, // 6: mailmesh.ingest.v1.TenantLease.watches:type_name -> mailmesh.ingest.v1.Watch
+	28, // 7: mailmesh.ingest.v1.TenantLease.calendar_watches:type_name -> mailmesh.ingest.v1.CalendarWatch
+	24, // 8: mailmesh.ingest.v1.ExtendLeaseRequest.lease:type_name -> google.protobuf.Duration
+	25, // 9: mailmesh.ingest.v1.ExtendLeaseResponse.lease_expires_at:type_name -> google.protobuf.Timestamp
 	10, // 10: mailmesh.ingest.v1.ReleaseItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	24, // 11: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
+	25, // 11: mailmesh.ingest.v1.ReleasedItem.not_before:type_name -> google.protobuf.Timestamp
 	10, // 12: mailmesh.ingest.v1.BuryItemsRequest.items:type_name -> mailmesh.ingest.v1.ReleasedItem
-	28, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
-	24, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
-	24, // 15: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
+	29, // 13: mailmesh.ingest.v1.EnqueueReconcileRequest.reason:type_name -> mailmesh.ingest.v1.ReconcileReason
+	25, // 14: mailmesh.ingest.v1.EnqueueReconcileRequest.since:type_name -> google.protobuf.Timestamp
+	25, // 15: mailmesh.ingest.v1.EnqueueReconcileRequest.not_before:type_name -> google.protobuf.Timestamp
 	17, // 16: mailmesh.ingest.v1.SetFollowedCalendarsRequest.calendars:type_name -> mailmesh.ingest.v1.FollowedCalendar
-	22, // 17: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
-	21, // 18: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
-	24, // 19: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
-	0,  // 20: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
-	5,  // 21: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
-	7,  // 22: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
-	9,  // 23: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
-	12, // 24: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
-	14, // 25: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
-	16, // 26: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:input_type -> mailmesh.ingest.v1.SetFollowedCalendarsRequest
-	19, // 27: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
-	2,  // 28: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
-	6,  // 29: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
-	8,  // 30: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
-	11, // 31: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
-	13, // 32: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
-	15, // 33: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
-	18, // 34: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:output_type -> mailmesh.ingest.v1.SetFollowedCalendarsResponse
-	20, // 35: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
-	28, // [28:36] is the sub-list for method output_type
-	20, // [20:28] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	19, // 17: mailmesh.ingest.v1.SetFollowedCalendarsResponse.deliveries:type_name -> mailmesh.ingest.v1.CalendarDelivery
+	23, // 18: mailmesh.ingest.v1.GetInboxStatusResponse.subscriptions_by_state:type_name -> mailmesh.ingest.v1.GetInboxStatusResponse.SubscriptionsByStateEntry
+	22, // 19: mailmesh.ingest.v1.GetInboxStatusResponse.tenants:type_name -> mailmesh.ingest.v1.TenantBacklog
+	25, // 20: mailmesh.ingest.v1.TenantBacklog.last_notification_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: mailmesh.ingest.v1.InboxService.ClaimItems:input_type -> mailmesh.ingest.v1.ClaimItemsRequest
+	5,  // 22: mailmesh.ingest.v1.InboxService.ExtendLease:input_type -> mailmesh.ingest.v1.ExtendLeaseRequest
+	7,  // 23: mailmesh.ingest.v1.InboxService.AckItems:input_type -> mailmesh.ingest.v1.AckItemsRequest
+	9,  // 24: mailmesh.ingest.v1.InboxService.ReleaseItems:input_type -> mailmesh.ingest.v1.ReleaseItemsRequest
+	12, // 25: mailmesh.ingest.v1.InboxService.BuryItems:input_type -> mailmesh.ingest.v1.BuryItemsRequest
+	14, // 26: mailmesh.ingest.v1.InboxService.EnqueueReconcile:input_type -> mailmesh.ingest.v1.EnqueueReconcileRequest
+	16, // 27: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:input_type -> mailmesh.ingest.v1.SetFollowedCalendarsRequest
+	20, // 28: mailmesh.ingest.v1.InboxService.GetInboxStatus:input_type -> mailmesh.ingest.v1.GetInboxStatusRequest
+	2,  // 29: mailmesh.ingest.v1.InboxService.ClaimItems:output_type -> mailmesh.ingest.v1.ClaimItemsResponse
+	6,  // 30: mailmesh.ingest.v1.InboxService.ExtendLease:output_type -> mailmesh.ingest.v1.ExtendLeaseResponse
+	8,  // 31: mailmesh.ingest.v1.InboxService.AckItems:output_type -> mailmesh.ingest.v1.AckItemsResponse
+	11, // 32: mailmesh.ingest.v1.InboxService.ReleaseItems:output_type -> mailmesh.ingest.v1.ReleaseItemsResponse
+	13, // 33: mailmesh.ingest.v1.InboxService.BuryItems:output_type -> mailmesh.ingest.v1.BuryItemsResponse
+	15, // 34: mailmesh.ingest.v1.InboxService.EnqueueReconcile:output_type -> mailmesh.ingest.v1.EnqueueReconcileResponse
+	18, // 35: mailmesh.ingest.v1.InboxService.SetFollowedCalendars:output_type -> mailmesh.ingest.v1.SetFollowedCalendarsResponse
+	21, // 36: mailmesh.ingest.v1.InboxService.GetInboxStatus:output_type -> mailmesh.ingest.v1.GetInboxStatusResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_inbox_service_proto_init() }
@@ -1665,7 +1758,7 @@ func file_mailmesh_ingest_v1_inbox_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc), len(file_mailmesh_ingest_v1_inbox_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -2196,9 +2196,11 @@ type ListCalendarEventsRequest struct {
 	Importances []v1.EventImportance `protobuf:"varint,8,rep,packed,name=importances,proto3,enum=mailmesh.calendar.v1.EventImportance" json:"importances,omitempty"`
 	// categories select events with one of these categories at least, in any case; at most 25. Empty selects all. Microsoft only: events
 	// of Google have none.
-	Categories    []string `protobuf:"bytes,9,rep,name=categories,proto3" json:"categories,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Categories []string `protobuf:"bytes,9,rep,name=categories,proto3" json:"categories,omitempty"`
+	// conversation_id selects the events of one conversation: `conversation_id` of an event, or `thread_id` of a mail. Empty selects all.
+	ConversationId string `protobuf:"bytes,10,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListCalendarEventsRequest) Reset() {
@@ -2294,6 +2296,13 @@ func (x *ListCalendarEventsRequest) GetCategories() []string {
 	return nil
 }
 
+func (x *ListCalendarEventsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
 // ListCalendarEventsResponse is a page of events.
 type ListCalendarEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2349,6 +2358,340 @@ func (x *ListCalendarEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ListCalendarEventVersionsRequest identifies a conversation.
+type ListCalendarEventVersionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose account has the conversation.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// conversation_id is the conversation: `conversation_id` of a calendar event, or `thread_id` of a mail.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCalendarEventVersionsRequest) Reset() {
+	*x = ListCalendarEventVersionsRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCalendarEventVersionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCalendarEventVersionsRequest) ProtoMessage() {}
+
+func (x *ListCalendarEventVersionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCalendarEventVersionsRequest.ProtoReflect.Descriptor instead.
+func (*ListCalendarEventVersionsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListCalendarEventVersionsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListCalendarEventVersionsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListCalendarEventVersionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCalendarEventVersionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListCalendarEventVersionsResponse is a page of versions.
+type ListCalendarEventVersionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// events are the present events of the conversation in the tenant's followed calendars, without bodies, at most 100. Only on the first
+	// page.
+	Events []*v1.CalendarEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// versions are the versions of this page, in the order of the RPC, without bodies. Replays are left out.
+	Versions []*v1.NormalizedCalendarEvent `protobuf:"bytes,2,rep,name=versions,proto3" json:"versions,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCalendarEventVersionsResponse) Reset() {
+	*x = ListCalendarEventVersionsResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCalendarEventVersionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCalendarEventVersionsResponse) ProtoMessage() {}
+
+func (x *ListCalendarEventVersionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCalendarEventVersionsResponse.ProtoReflect.Descriptor instead.
+func (*ListCalendarEventVersionsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListCalendarEventVersionsResponse) GetEvents() []*v1.CalendarEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListCalendarEventVersionsResponse) GetVersions() []*v1.NormalizedCalendarEvent {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *ListCalendarEventVersionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// CountMeetingsRequest specifies calendars and a window.
+type CountMeetingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// calendar_id counts the meetings of one calendar. Empty counts those of all followed calendars of the tenant: a meeting that
+	// several of them have counts in each.
+	CalendarId string `protobuf:"bytes,2,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// window_start is the beginning of the window.
+	WindowStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
+	// window_end is the end of the window, at most 400 days after its beginning.
+	WindowEnd *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
+	// time_zone is the IANA time zone of the days. Empty means UTC. An all-day event has the day that it names.
+	TimeZone      string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountMeetingsRequest) Reset() {
+	*x = CountMeetingsRequest{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountMeetingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountMeetingsRequest) ProtoMessage() {}
+
+func (x *CountMeetingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountMeetingsRequest.ProtoReflect.Descriptor instead.
+func (*CountMeetingsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CountMeetingsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *CountMeetingsRequest) GetCalendarId() string {
+	if x != nil {
+		return x.CalendarId
+	}
+	return ""
+}
+
+func (x *CountMeetingsRequest) GetWindowStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowStart
+	}
+	return nil
+}
+
+func (x *CountMeetingsRequest) GetWindowEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowEnd
+	}
+	return nil
+}
+
+func (x *CountMeetingsRequest) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// CountMeetingsResponse contains the counts.
+type CountMeetingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// counts are the counts by day and kind, sorted; a combination without a meeting is left out.
+	Counts        []*MeetingCount `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountMeetingsResponse) Reset() {
+	*x = CountMeetingsResponse{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountMeetingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountMeetingsResponse) ProtoMessage() {}
+
+func (x *CountMeetingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountMeetingsResponse.ProtoReflect.Descriptor instead.
+func (*CountMeetingsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CountMeetingsResponse) GetCounts() []*MeetingCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// MeetingCount is the number of meetings of a day and a kind.
+type MeetingCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// date is the local day on which the meetings begin, "2026-12-31".
+	Date string `protobuf:"bytes,1,opt,name=date,proto3" json:"date,omitempty"`
+	// online_meeting_provider is the provider's name of the kind of online meeting, such as "teamsForBusiness". Empty for meetings
+	// without an online meeting.
+	OnlineMeetingProvider string `protobuf:"bytes,2,opt,name=online_meeting_provider,json=onlineMeetingProvider,proto3" json:"online_meeting_provider,omitempty"`
+	// meetings is the number.
+	Meetings      int64 `protobuf:"varint,3,opt,name=meetings,proto3" json:"meetings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeetingCount) Reset() {
+	*x = MeetingCount{}
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeetingCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeetingCount) ProtoMessage() {}
+
+func (x *MeetingCount) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeetingCount.ProtoReflect.Descriptor instead.
+func (*MeetingCount) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *MeetingCount) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *MeetingCount) GetOnlineMeetingProvider() string {
+	if x != nil {
+		return x.OnlineMeetingProvider
+	}
+	return ""
+}
+
+func (x *MeetingCount) GetMeetings() int64 {
+	if x != nil {
+		return x.Meetings
+	}
+	return 0
+}
+
 // GetCalendarEventRequest identifies a calendar event.
 type GetCalendarEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2363,7 +2706,7 @@ type GetCalendarEventRequest struct {
 
 func (x *GetCalendarEventRequest) Reset() {
 	*x = GetCalendarEventRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2718,7 @@ func (x *GetCalendarEventRequest) String() string {
 func (*GetCalendarEventRequest) ProtoMessage() {}
 
 func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[27]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2731,7 @@ func (x *GetCalendarEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventRequest.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{27}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetCalendarEventRequest) GetCalendarEventId() string {
@@ -2416,7 +2759,7 @@ type GetCalendarEventResponse struct {
 
 func (x *GetCalendarEventResponse) Reset() {
 	*x = GetCalendarEventResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2771,7 @@ func (x *GetCalendarEventResponse) String() string {
 func (*GetCalendarEventResponse) ProtoMessage() {}
 
 func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[28]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2784,7 @@ func (x *GetCalendarEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCalendarEventResponse.ProtoReflect.Descriptor instead.
 func (*GetCalendarEventResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{28}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetCalendarEventResponse) GetEvent() *v1.CalendarEvent {
@@ -2472,7 +2815,7 @@ type ListCalendarInstancesRequest struct {
 
 func (x *ListCalendarInstancesRequest) Reset() {
 	*x = ListCalendarInstancesRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2484,7 +2827,7 @@ func (x *ListCalendarInstancesRequest) String() string {
 func (*ListCalendarInstancesRequest) ProtoMessage() {}
 
 func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[29]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2497,7 +2840,7 @@ func (x *ListCalendarInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesRequest.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{29}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListCalendarInstancesRequest) GetCalendarEventId() string {
@@ -2548,7 +2891,7 @@ type ListCalendarInstancesResponse struct {
 
 func (x *ListCalendarInstancesResponse) Reset() {
 	*x = ListCalendarInstancesResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2903,7 @@ func (x *ListCalendarInstancesResponse) String() string {
 func (*ListCalendarInstancesResponse) ProtoMessage() {}
 
 func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[30]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2916,7 @@ func (x *ListCalendarInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCalendarInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ListCalendarInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{30}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListCalendarInstancesResponse) GetEvents() []*v1.CalendarEvent {
@@ -2605,7 +2948,7 @@ type BusyTime struct {
 
 func (x *BusyTime) Reset() {
 	*x = BusyTime{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2617,7 +2960,7 @@ func (x *BusyTime) String() string {
 func (*BusyTime) ProtoMessage() {}
 
 func (x *BusyTime) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[31]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2630,7 +2973,7 @@ func (x *BusyTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusyTime.ProtoReflect.Descriptor instead.
 func (*BusyTime) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{31}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BusyTime) GetStart() *timestamppb.Timestamp {
@@ -2673,7 +3016,7 @@ type WorkingHours struct {
 
 func (x *WorkingHours) Reset() {
 	*x = WorkingHours{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +3028,7 @@ func (x *WorkingHours) String() string {
 func (*WorkingHours) ProtoMessage() {}
 
 func (x *WorkingHours) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[32]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +3041,7 @@ func (x *WorkingHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkingHours.ProtoReflect.Descriptor instead.
 func (*WorkingHours) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{32}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WorkingHours) GetDaysOfWeek() []string {
@@ -2757,7 +3100,7 @@ type FreeBusySchedule struct {
 
 func (x *FreeBusySchedule) Reset() {
 	*x = FreeBusySchedule{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +3112,7 @@ func (x *FreeBusySchedule) String() string {
 func (*FreeBusySchedule) ProtoMessage() {}
 
 func (x *FreeBusySchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[33]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +3125,7 @@ func (x *FreeBusySchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreeBusySchedule.ProtoReflect.Descriptor instead.
 func (*FreeBusySchedule) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{33}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FreeBusySchedule) GetAddress() string {
@@ -2845,7 +3188,7 @@ type QueryFreeBusyRequest struct {
 
 func (x *QueryFreeBusyRequest) Reset() {
 	*x = QueryFreeBusyRequest{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3200,7 @@ func (x *QueryFreeBusyRequest) String() string {
 func (*QueryFreeBusyRequest) ProtoMessage() {}
 
 func (x *QueryFreeBusyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[34]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3213,7 @@ func (x *QueryFreeBusyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryFreeBusyRequest.ProtoReflect.Descriptor instead.
 func (*QueryFreeBusyRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{34}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *QueryFreeBusyRequest) GetTenantId() string {
@@ -2912,7 +3255,7 @@ type QueryFreeBusyResponse struct {
 
 func (x *QueryFreeBusyResponse) Reset() {
 	*x = QueryFreeBusyResponse{}
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2924,7 +3267,7 @@ func (x *QueryFreeBusyResponse) String() string {
 func (*QueryFreeBusyResponse) ProtoMessage() {}
 
 func (x *QueryFreeBusyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[35]
+	mi := &file_mailmesh_processor_v1_calendar_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2937,7 +3280,7 @@ func (x *QueryFreeBusyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryFreeBusyResponse.ProtoReflect.Descriptor instead.
 func (*QueryFreeBusyResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{35}
+	return file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *QueryFreeBusyResponse) GetSchedules() []*FreeBusySchedule {
@@ -2951,7 +3294,7 @@ var File_mailmesh_processor_v1_calendar_service_proto protoreflect.FileDescripto
 
 const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\n" +
-	",mailmesh/processor/v1/calendar_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\"g\n" +
+	",mailmesh/processor/v1/calendar_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a#mailmesh/calendar/v1/calendar.proto\x1a)mailmesh/calendar/v1/calendar_event.proto\x1a mailmesh/calendar/v1/event.proto\"g\n" +
 	"\fNewEventTime\x12\x1a\n" +
 	"\x05local\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x05local\x12\x18\n" +
 	"\x04date\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04date\x12!\n" +
@@ -3096,7 +3439,7 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"calendarId\"V\n" +
 	"\x18UnfollowCalendarResponse\x12:\n" +
-	"\bcalendar\x18\x01 \x01(\v2\x1e.mailmesh.calendar.v1.CalendarR\bcalendar\"\xfc\x03\n" +
+	"\bcalendar\x18\x01 \x01(\v2\x1e.mailmesh.calendar.v1.CalendarR\bcalendar\"\xab\x04\n" +
 	"\x19ListCalendarEventsRequest\x12%\n" +
 	"\vcalendar_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"calendarId\x12!\n" +
@@ -3112,11 +3455,37 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\vimportances\x18\b \x03(\x0e2%.mailmesh.calendar.v1.EventImportanceB\x04\xe2A\x01\x01R\vimportances\x12$\n" +
 	"\n" +
 	"categories\x18\t \x03(\tB\x04\xe2A\x01\x01R\n" +
-	"categoriesB\x15\n" +
+	"categories\x12-\n" +
+	"\x0fconversation_id\x18\n" +
+	" \x01(\tB\x04\xe2A\x01\x01R\x0econversationIdB\x15\n" +
 	"\x13_has_online_meeting\"\x81\x01\n" +
 	"\x1aListCalendarEventsResponse\x12;\n" +
 	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"x\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n" +
+	" ListCalendarEventVersionsRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12-\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12!\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"\xd3\x01\n" +
+	"!ListCalendarEventVersionsResponse\x12;\n" +
+	"\x06events\x18\x01 \x03(\v2#.mailmesh.calendar.v1.CalendarEventR\x06events\x12I\n" +
+	"\bversions\x18\x02 \x03(\v2-.mailmesh.calendar.v1.NormalizedCalendarEventR\bversions\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\x89\x02\n" +
+	"\x14CountMeetingsRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12%\n" +
+	"\vcalendar_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\n" +
+	"calendarId\x12C\n" +
+	"\fwindow_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\vwindowStart\x12?\n" +
+	"\n" +
+	"window_end\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x02R\twindowEnd\x12!\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\btimeZone\"T\n" +
+	"\x15CountMeetingsResponse\x12;\n" +
+	"\x06counts\x18\x01 \x03(\v2#.mailmesh.processor.v1.MeetingCountR\x06counts\"v\n" +
+	"\fMeetingCount\x12\x12\n" +
+	"\x04date\x18\x01 \x01(\tR\x04date\x126\n" +
+	"\x17online_meeting_provider\x18\x02 \x01(\tR\x15onlineMeetingProvider\x12\x1a\n" +
+	"\bmeetings\x18\x03 \x01(\x03R\bmeetings\"x\n" +
 	"\x17GetCalendarEventRequest\x120\n" +
 	"\x11calendar_event_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0fcalendarEventId\x12+\n" +
 	"\x0eoriginal_start\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\roriginalStart\"U\n" +
@@ -3192,12 +3561,14 @@ const file_mailmesh_processor_v1_calendar_service_proto_rawDesc = "" +
 	"\x1bFREE_BUSY_FAILURE_NOT_FOUND\x10\x01\x12\x1f\n" +
 	"\x1bFREE_BUSY_FAILURE_FORBIDDEN\x10\x02\x12\x1b\n" +
 	"\x17FREE_BUSY_FAILURE_GROUP\x10\x03\x12!\n" +
-	"\x1dFREE_BUSY_FAILURE_UNAVAILABLE\x10\x042\x8f\x15\n" +
+	"\x1dFREE_BUSY_FAILURE_UNAVAILABLE\x10\x042\x81\x18\n" +
 	"\x0fCalendarService\x12\x96\x01\n" +
 	"\rListCalendars\x12+.mailmesh.processor.v1.ListCalendarsRequest\x1a,.mailmesh.processor.v1.ListCalendarsResponse\"*\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/calendars\x12\xb1\x01\n" +
 	"\x0eFollowCalendar\x12,.mailmesh.processor.v1.FollowCalendarRequest\x1a-.mailmesh.processor.v1.FollowCalendarResponse\"B\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/calendars/{calendar_id}:follow\x12\xb9\x01\n" +
 	"\x10UnfollowCalendar\x12..mailmesh.processor.v1.UnfollowCalendarRequest\x1a/.mailmesh.processor.v1.UnfollowCalendarResponse\"D\x90\xce\x18\x02\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02):\x01*\"$/v1/calendars/{calendar_id}:unfollow\x12\xba\x01\n" +
-	"\x12ListCalendarEvents\x120.mailmesh.processor.v1.ListCalendarEventsRequest\x1a1.mailmesh.processor.v1.ListCalendarEventsResponse\"?\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02$\x12\"/v1/calendars/{calendar_id}/events\x12\xb9\x01\n" +
+	"\x12ListCalendarEvents\x120.mailmesh.processor.v1.ListCalendarEventsRequest\x1a1.mailmesh.processor.v1.ListCalendarEventsResponse\"?\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02$\x12\"/v1/calendars/{calendar_id}/events\x12\xc8\x01\n" +
+	"\x19ListCalendarEventVersions\x127.mailmesh.processor.v1.ListCalendarEventVersionsRequest\x1a8.mailmesh.processor.v1.ListCalendarEventVersionsResponse\"8\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/calendar-event-versions\x12\xa4\x01\n" +
+	"\rCountMeetings\x12+.mailmesh.processor.v1.CountMeetingsRequest\x1a,.mailmesh.processor.v1.CountMeetingsResponse\"8\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/calendars:countMeetings\x12\xb9\x01\n" +
 	"\x10GetCalendarEvent\x12..mailmesh.processor.v1.GetCalendarEventRequest\x1a/.mailmesh.processor.v1.GetCalendarEventResponse\"D\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02)\x12'/v1/calendar-events/{calendar_event_id}\x12\xd2\x01\n" +
 	"\x15ListCalendarInstances\x123.mailmesh.processor.v1.ListCalendarInstancesRequest\x1a4.mailmesh.processor.v1.ListCalendarInstancesResponse\"N\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x023\x121/v1/calendar-events/{calendar_event_id}/instances\x12\xa7\x01\n" +
 	"\rQueryFreeBusy\x12+.mailmesh.processor.v1.QueryFreeBusyRequest\x1a,.mailmesh.processor.v1.QueryFreeBusyResponse\";\x90\xce\x18\x01\xa2\xce\x18\rcalendar.read\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/calendars:queryFreeBusy\x12\xc1\x01\n" +
@@ -3223,72 +3594,78 @@ func file_mailmesh_processor_v1_calendar_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_calendar_service_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_mailmesh_processor_v1_calendar_service_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_mailmesh_processor_v1_calendar_service_proto_goTypes = []any{
-	(CalendarNotify)(0),                    // 0: mailmesh.processor.v1.CalendarNotify
-	(CalendarAnswer)(0),                    // 1: mailmesh.processor.v1.CalendarAnswer
-	(CalendarWriteKind)(0),                 // 2: mailmesh.processor.v1.CalendarWriteKind
-	(CalendarWriteState)(0),                // 3: mailmesh.processor.v1.CalendarWriteState
-	(CalendarWriteResolution)(0),           // 4: mailmesh.processor.v1.CalendarWriteResolution
-	(FreeBusyFailure)(0),                   // 5: mailmesh.processor.v1.FreeBusyFailure
-	(*NewEventTime)(nil),                   // 6: mailmesh.processor.v1.NewEventTime
-	(*NewAttendee)(nil),                    // 7: mailmesh.processor.v1.NewAttendee
-	(*NewCalendarEvent)(nil),               // 8: mailmesh.processor.v1.NewCalendarEvent
-	(*CalendarWrite)(nil),                  // 9: mailmesh.processor.v1.CalendarWrite
-	(*CreateCalendarEventRequest)(nil),     // 10: mailmesh.processor.v1.CreateCalendarEventRequest
-	(*CreateCalendarEventResponse)(nil),    // 11: mailmesh.processor.v1.CreateCalendarEventResponse
-	(*RespondToCalendarEventRequest)(nil),  // 12: mailmesh.processor.v1.RespondToCalendarEventRequest
-	(*RespondToCalendarEventResponse)(nil), // 13: mailmesh.processor.v1.RespondToCalendarEventResponse
-	(*CalendarEventChanges)(nil),           // 14: mailmesh.processor.v1.CalendarEventChanges
-	(*UpdateCalendarEventRequest)(nil),     // 15: mailmesh.processor.v1.UpdateCalendarEventRequest
-	(*UpdateCalendarEventResponse)(nil),    // 16: mailmesh.processor.v1.UpdateCalendarEventResponse
-	(*CancelCalendarEventRequest)(nil),     // 17: mailmesh.processor.v1.CancelCalendarEventRequest
-	(*CancelCalendarEventResponse)(nil),    // 18: mailmesh.processor.v1.CancelCalendarEventResponse
-	(*GetCalendarWriteRequest)(nil),        // 19: mailmesh.processor.v1.GetCalendarWriteRequest
-	(*GetCalendarWriteResponse)(nil),       // 20: mailmesh.processor.v1.GetCalendarWriteResponse
-	(*ListCalendarWritesRequest)(nil),      // 21: mailmesh.processor.v1.ListCalendarWritesRequest
-	(*ListCalendarWritesResponse)(nil),     // 22: mailmesh.processor.v1.ListCalendarWritesResponse
-	(*ResolveCalendarWriteRequest)(nil),    // 23: mailmesh.processor.v1.ResolveCalendarWriteRequest
-	(*ResolveCalendarWriteResponse)(nil),   // 24: mailmesh.processor.v1.ResolveCalendarWriteResponse
-	(*ListCalendarsRequest)(nil),           // 25: mailmesh.processor.v1.ListCalendarsRequest
-	(*ListCalendarsResponse)(nil),          // 26: mailmesh.processor.v1.ListCalendarsResponse
-	(*FollowCalendarRequest)(nil),          // 27: mailmesh.processor.v1.FollowCalendarRequest
-	(*FollowCalendarResponse)(nil),         // 28: mailmesh.processor.v1.FollowCalendarResponse
-	(*UnfollowCalendarRequest)(nil),        // 29: mailmesh.processor.v1.UnfollowCalendarRequest
-	(*UnfollowCalendarResponse)(nil),       // 30: mailmesh.processor.v1.UnfollowCalendarResponse
-	(*ListCalendarEventsRequest)(nil),      // 31: mailmesh.processor.v1.ListCalendarEventsRequest
-	(*ListCalendarEventsResponse)(nil),     // 32: mailmesh.processor.v1.ListCalendarEventsResponse
-	(*GetCalendarEventRequest)(nil),        // 33: mailmesh.processor.v1.GetCalendarEventRequest
-	(*GetCalendarEventResponse)(nil),       // 34: mailmesh.processor.v1.GetCalendarEventResponse
-	(*ListCalendarInstancesRequest)(nil),   // 35: mailmesh.processor.v1.ListCalendarInstancesRequest
-	(*ListCalendarInstancesResponse)(nil),  // 36: mailmesh.processor.v1.ListCalendarInstancesResponse
-	(*BusyTime)(nil),                       // 37: mailmesh.processor.v1.BusyTime
-	(*WorkingHours)(nil),                   // 38: mailmesh.processor.v1.WorkingHours
-	(*FreeBusySchedule)(nil),               // 39: mailmesh.processor.v1.FreeBusySchedule
-	(*QueryFreeBusyRequest)(nil),           // 40: mailmesh.processor.v1.QueryFreeBusyRequest
-	(*QueryFreeBusyResponse)(nil),          // 41: mailmesh.processor.v1.QueryFreeBusyResponse
-	(v1.AttendeeRole)(0),                   // 42: mailmesh.calendar.v1.AttendeeRole
-	(v1.EventImportance)(0),                // 43: mailmesh.calendar.v1.EventImportance
-	(v1.EventVisibility)(0),                // 44: mailmesh.calendar.v1.EventVisibility
-	(v1.EventBusy)(0),                      // 45: mailmesh.calendar.v1.EventBusy
-	(*timestamppb.Timestamp)(nil),          // 46: google.protobuf.Timestamp
-	(*v1.OnlineMeeting)(nil),               // 47: mailmesh.calendar.v1.OnlineMeeting
-	(*v1.Calendar)(nil),                    // 48: mailmesh.calendar.v1.Calendar
-	(*v1.CalendarEvent)(nil),               // 49: mailmesh.calendar.v1.CalendarEvent
+	(CalendarNotify)(0),                       // 0: mailmesh.processor.v1.CalendarNotify
+	(CalendarAnswer)(0),                       // 1: mailmesh.processor.v1.CalendarAnswer
+	(CalendarWriteKind)(0),                    // 2: mailmesh.processor.v1.CalendarWriteKind
+	(CalendarWriteState)(0),                   // 3: mailmesh.processor.v1.CalendarWriteState
+	(CalendarWriteResolution)(0),              // 4: mailmesh.processor.v1.CalendarWriteResolution
+	(FreeBusyFailure)(0),                      // 5: mailmesh.processor.v1.FreeBusyFailure
+	(*NewEventTime)(nil),                      // 6: mailmesh.processor.v1.NewEventTime
+	(*NewAttendee)(nil),                       // 7: mailmesh.processor.v1.NewAttendee
+	(*NewCalendarEvent)(nil),                  // 8: mailmesh.processor.v1.NewCalendarEvent
+	(*CalendarWrite)(nil),                     // 9: mailmesh.processor.v1.CalendarWrite
+	(*CreateCalendarEventRequest)(nil),        // 10: mailmesh.processor.v1.CreateCalendarEventRequest
+	(*CreateCalendarEventResponse)(nil),       // 11: mailmesh.processor.v1.CreateCalendarEventResponse
+	(*RespondToCalendarEventRequest)(nil),     // 12: mailmesh.processor.v1.RespondToCalendarEventRequest
+	(*RespondToCalendarEventResponse)(nil),    // 13: mailmesh.processor.v1.RespondToCalendarEventResponse
+	(*CalendarEventChanges)(nil),              // 14: mailmesh.processor.v1.CalendarEventChanges
+	(*UpdateCalendarEventRequest)(nil),        // 15: mailmesh.processor.v1.UpdateCalendarEventRequest
+	(*UpdateCalendarEventResponse)(nil),       // 16: mailmesh.processor.v1.UpdateCalendarEventResponse
+	(*CancelCalendarEventRequest)(nil),        // 17: mailmesh.processor.v1.CancelCalendarEventRequest
+	(*CancelCalendarEventResponse)(nil),       // 18: mailmesh.processor.v1.CancelCalendarEventResponse
+	(*GetCalendarWriteRequest)(nil),           // 19: mailmesh.processor.v1.GetCalendarWriteRequest
+	(*GetCalendarWriteResponse)(nil),          // 20: mailmesh.processor.v1.GetCalendarWriteResponse
+	(*ListCalendarWritesRequest)(nil),         // 21: mailmesh.processor.v1.ListCalendarWritesRequest
+	(*ListCalendarWritesResponse)(nil),        // 22: mailmesh.processor.v1.ListCalendarWritesResponse
+	(*ResolveCalendarWriteRequest)(nil),       // 23: mailmesh.processor.v1.ResolveCalendarWriteRequest
+	(*ResolveCalendarWriteResponse)(nil),      // 24: mailmesh.processor.v1.ResolveCalendarWriteResponse
+	(*ListCalendarsRequest)(nil),              // 25: mailmesh.processor.v1.ListCalendarsRequest
+	(*ListCalendarsResponse)(nil),             // 26: mailmesh.processor.v1.ListCalendarsResponse
+	(*FollowCalendarRequest)(nil),             // 27: mailmesh.processor.v1.FollowCalendarRequest
+	(*FollowCalendarResponse)(nil),            // 28: mailmesh.processor.v1.FollowCalendarResponse
+	(*UnfollowCalendarRequest)(nil),           // 29: mailmesh.processor.v1.UnfollowCalendarRequest
+	(*UnfollowCalendarResponse)(nil),          // 30: mailmesh.processor.v1.UnfollowCalendarResponse
+	(*ListCalendarEventsRequest)(nil),         // 31: mailmesh.processor.v1.ListCalendarEventsRequest
+	(*ListCalendarEventsResponse)(nil),        // 32: mailmesh.processor.v1.ListCalendarEventsResponse
+	(*ListCalendarEventVersionsRequest)(nil),  // 33: mailmesh.processor.v1.ListCalendarEventVersionsRequest
+	(*ListCalendarEventVersionsResponse)(nil), // 34: mailmesh.processor.v1.ListCalendarEventVersionsResponse
+	(*CountMeetingsRequest)(nil),              // 35: mailmesh.processor.v1.CountMeetingsRequest
+	(*CountMeetingsResponse)(nil),             // 36: mailmesh.processor.v1.CountMeetingsResponse
+	(*MeetingCount)(nil),                      // 37: mailmesh.processor.v1.MeetingCount
+	(*GetCalendarEventRequest)(nil),           // 38: mailmesh.processor.v1.GetCalendarEventRequest
+	(*GetCalendarEventResponse)(nil),          // 39: mailmesh.processor.v1.GetCalendarEventResponse
+	(*ListCalendarInstancesRequest)(nil),      // 40: mailmesh.processor.v1.ListCalendarInstancesRequest
+	(*ListCalendarInstancesResponse)(nil),     // 41: mailmesh.processor.v1.ListCalendarInstancesResponse
+	(*BusyTime)(nil),                          // 42: mailmesh.processor.v1.BusyTime
+	(*WorkingHours)(nil),                      // 43: mailmesh.processor.v1.WorkingHours
+	(*FreeBusySchedule)(nil),                  // 44: mailmesh.processor.v1.FreeBusySchedule
+	(*QueryFreeBusyRequest)(nil),              // 45: mailmesh.processor.v1.QueryFreeBusyRequest
+	(*QueryFreeBusyResponse)(nil),             // 46: mailmesh.processor.v1.QueryFreeBusyResponse
+	(v1.AttendeeRole)(0),                      // 47: mailmesh.calendar.v1.AttendeeRole
+	(v1.EventImportance)(0),                   // 48: mailmesh.calendar.v1.EventImportance
+	(v1.EventVisibility)(0),                   // 49: mailmesh.calendar.v1.EventVisibility
+	(v1.EventBusy)(0),                         // 50: mailmesh.calendar.v1.EventBusy
+	(*timestamppb.Timestamp)(nil),             // 51: google.protobuf.Timestamp
+	(*v1.OnlineMeeting)(nil),                  // 52: mailmesh.calendar.v1.OnlineMeeting
+	(*v1.Calendar)(nil),                       // 53: mailmesh.calendar.v1.Calendar
+	(*v1.CalendarEvent)(nil),                  // 54: mailmesh.calendar.v1.CalendarEvent
+	(*v1.NormalizedCalendarEvent)(nil),        // 55: mailmesh.calendar.v1.NormalizedCalendarEvent
 }
 var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
-	42, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
+	47, // 0: mailmesh.processor.v1.NewAttendee.role:type_name -> mailmesh.calendar.v1.AttendeeRole
 	6,  // 1: mailmesh.processor.v1.NewCalendarEvent.start:type_name -> mailmesh.processor.v1.NewEventTime
 	6,  // 2: mailmesh.processor.v1.NewCalendarEvent.end:type_name -> mailmesh.processor.v1.NewEventTime
 	7,  // 3: mailmesh.processor.v1.NewCalendarEvent.attendees:type_name -> mailmesh.processor.v1.NewAttendee
-	43, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
-	44, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
-	45, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	48, // 4: mailmesh.processor.v1.NewCalendarEvent.importance:type_name -> mailmesh.calendar.v1.EventImportance
+	49, // 5: mailmesh.processor.v1.NewCalendarEvent.visibility:type_name -> mailmesh.calendar.v1.EventVisibility
+	50, // 6: mailmesh.processor.v1.NewCalendarEvent.busy:type_name -> mailmesh.calendar.v1.EventBusy
 	2,  // 7: mailmesh.processor.v1.CalendarWrite.kind:type_name -> mailmesh.processor.v1.CalendarWriteKind
 	3,  // 8: mailmesh.processor.v1.CalendarWrite.state:type_name -> mailmesh.processor.v1.CalendarWriteState
-	46, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
-	46, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
-	47, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
+	51, // 9: mailmesh.processor.v1.CalendarWrite.created_at:type_name -> google.protobuf.Timestamp
+	51, // 10: mailmesh.processor.v1.CalendarWrite.finished_at:type_name -> google.protobuf.Timestamp
+	52, // 11: mailmesh.processor.v1.CalendarWrite.online_meeting:type_name -> mailmesh.calendar.v1.OnlineMeeting
 	8,  // 12: mailmesh.processor.v1.CreateCalendarEventRequest.event:type_name -> mailmesh.processor.v1.NewCalendarEvent
 	0,  // 13: mailmesh.processor.v1.CreateCalendarEventRequest.notify:type_name -> mailmesh.processor.v1.CalendarNotify
 	9,  // 14: mailmesh.processor.v1.CreateCalendarEventResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
@@ -3308,60 +3685,69 @@ var file_mailmesh_processor_v1_calendar_service_proto_depIdxs = []int32{
 	9,  // 28: mailmesh.processor.v1.ListCalendarWritesResponse.writes:type_name -> mailmesh.processor.v1.CalendarWrite
 	4,  // 29: mailmesh.processor.v1.ResolveCalendarWriteRequest.resolution:type_name -> mailmesh.processor.v1.CalendarWriteResolution
 	9,  // 30: mailmesh.processor.v1.ResolveCalendarWriteResponse.write:type_name -> mailmesh.processor.v1.CalendarWrite
-	48, // 31: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
-	46, // 32: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
-	48, // 33: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	48, // 34: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
-	46, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 36: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
-	43, // 37: mailmesh.processor.v1.ListCalendarEventsRequest.importances:type_name -> mailmesh.calendar.v1.EventImportance
-	49, // 38: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	49, // 39: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
-	46, // 40: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 41: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
-	49, // 42: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
-	46, // 43: mailmesh.processor.v1.BusyTime.start:type_name -> google.protobuf.Timestamp
-	46, // 44: mailmesh.processor.v1.BusyTime.end:type_name -> google.protobuf.Timestamp
-	45, // 45: mailmesh.processor.v1.BusyTime.busy:type_name -> mailmesh.calendar.v1.EventBusy
-	37, // 46: mailmesh.processor.v1.FreeBusySchedule.busy_times:type_name -> mailmesh.processor.v1.BusyTime
-	38, // 47: mailmesh.processor.v1.FreeBusySchedule.working_hours:type_name -> mailmesh.processor.v1.WorkingHours
-	5,  // 48: mailmesh.processor.v1.FreeBusySchedule.failure:type_name -> mailmesh.processor.v1.FreeBusyFailure
-	46, // 49: mailmesh.processor.v1.QueryFreeBusyRequest.window_start:type_name -> google.protobuf.Timestamp
-	46, // 50: mailmesh.processor.v1.QueryFreeBusyRequest.window_end:type_name -> google.protobuf.Timestamp
-	39, // 51: mailmesh.processor.v1.QueryFreeBusyResponse.schedules:type_name -> mailmesh.processor.v1.FreeBusySchedule
-	25, // 52: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
-	27, // 53: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
-	29, // 54: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
-	31, // 55: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
-	33, // 56: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
-	35, // 57: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
-	40, // 58: mailmesh.processor.v1.CalendarService.QueryFreeBusy:input_type -> mailmesh.processor.v1.QueryFreeBusyRequest
-	10, // 59: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
-	12, // 60: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
-	15, // 61: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
-	17, // 62: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
-	19, // 63: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
-	21, // 64: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
-	23, // 65: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
-	26, // 66: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
-	28, // 67: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
-	30, // 68: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
-	32, // 69: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
-	34, // 70: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
-	36, // 71: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
-	41, // 72: mailmesh.processor.v1.CalendarService.QueryFreeBusy:output_type -> mailmesh.processor.v1.QueryFreeBusyResponse
-	11, // 73: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
-	13, // 74: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
-	16, // 75: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
-	18, // 76: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
-	20, // 77: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
-	22, // 78: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
-	24, // 79: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
-	66, // [66:80] is the sub-list for method output_type
-	52, // [52:66] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	53, // 31: mailmesh.processor.v1.ListCalendarsResponse.calendars:type_name -> mailmesh.calendar.v1.Calendar
+	51, // 32: mailmesh.processor.v1.ListCalendarsResponse.read_at:type_name -> google.protobuf.Timestamp
+	53, // 33: mailmesh.processor.v1.FollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	53, // 34: mailmesh.processor.v1.UnfollowCalendarResponse.calendar:type_name -> mailmesh.calendar.v1.Calendar
+	51, // 35: mailmesh.processor.v1.ListCalendarEventsRequest.window_start:type_name -> google.protobuf.Timestamp
+	51, // 36: mailmesh.processor.v1.ListCalendarEventsRequest.window_end:type_name -> google.protobuf.Timestamp
+	48, // 37: mailmesh.processor.v1.ListCalendarEventsRequest.importances:type_name -> mailmesh.calendar.v1.EventImportance
+	54, // 38: mailmesh.processor.v1.ListCalendarEventsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	54, // 39: mailmesh.processor.v1.ListCalendarEventVersionsResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	55, // 40: mailmesh.processor.v1.ListCalendarEventVersionsResponse.versions:type_name -> mailmesh.calendar.v1.NormalizedCalendarEvent
+	51, // 41: mailmesh.processor.v1.CountMeetingsRequest.window_start:type_name -> google.protobuf.Timestamp
+	51, // 42: mailmesh.processor.v1.CountMeetingsRequest.window_end:type_name -> google.protobuf.Timestamp
+	37, // 43: mailmesh.processor.v1.CountMeetingsResponse.counts:type_name -> mailmesh.processor.v1.MeetingCount
+	54, // 44: mailmesh.processor.v1.GetCalendarEventResponse.event:type_name -> mailmesh.calendar.v1.CalendarEvent
+	51, // 45: mailmesh.processor.v1.ListCalendarInstancesRequest.window_start:type_name -> google.protobuf.Timestamp
+	51, // 46: mailmesh.processor.v1.ListCalendarInstancesRequest.window_end:type_name -> google.protobuf.Timestamp
+	54, // 47: mailmesh.processor.v1.ListCalendarInstancesResponse.events:type_name -> mailmesh.calendar.v1.CalendarEvent
+	51, // 48: mailmesh.processor.v1.BusyTime.start:type_name -> google.protobuf.Timestamp
+	51, // 49: mailmesh.processor.v1.BusyTime.end:type_name -> google.protobuf.Timestamp
+	50, // 50: mailmesh.processor.v1.BusyTime.busy:type_name -> mailmesh.calendar.v1.EventBusy
+	42, // 51: mailmesh.processor.v1.FreeBusySchedule.busy_times:type_name -> mailmesh.processor.v1.BusyTime
+	43, // 52: mailmesh.processor.v1.FreeBusySchedule.working_hours:type_name -> mailmesh.processor.v1.WorkingHours
+	5,  // 53: mailmesh.processor.v1.FreeBusySchedule.failure:type_name -> mailmesh.processor.v1.FreeBusyFailure
+	51, // 54: mailmesh.processor.v1.QueryFreeBusyRequest.window_start:type_name -> google.protobuf.Timestamp
+	51, // 55: mailmesh.processor.v1.QueryFreeBusyRequest.window_end:type_name -> google.protobuf.Timestamp
+	44, // 56: mailmesh.processor.v1.QueryFreeBusyResponse.schedules:type_name -> mailmesh.processor.v1.FreeBusySchedule
+	25, // 57: mailmesh.processor.v1.CalendarService.ListCalendars:input_type -> mailmesh.processor.v1.ListCalendarsRequest
+	27, // 58: mailmesh.processor.v1.CalendarService.FollowCalendar:input_type -> mailmesh.processor.v1.FollowCalendarRequest
+	29, // 59: mailmesh.processor.v1.CalendarService.UnfollowCalendar:input_type -> mailmesh.processor.v1.UnfollowCalendarRequest
+	31, // 60: mailmesh.processor.v1.CalendarService.ListCalendarEvents:input_type -> mailmesh.processor.v1.ListCalendarEventsRequest
+	33, // 61: mailmesh.processor.v1.CalendarService.ListCalendarEventVersions:input_type -> mailmesh.processor.v1.ListCalendarEventVersionsRequest
+	35, // 62: mailmesh.processor.v1.CalendarService.CountMeetings:input_type -> mailmesh.processor.v1.CountMeetingsRequest
+	38, // 63: mailmesh.processor.v1.CalendarService.GetCalendarEvent:input_type -> mailmesh.processor.v1.GetCalendarEventRequest
+	40, // 64: mailmesh.processor.v1.CalendarService.ListCalendarInstances:input_type -> mailmesh.processor.v1.ListCalendarInstancesRequest
+	45, // 65: mailmesh.processor.v1.CalendarService.QueryFreeBusy:input_type -> mailmesh.processor.v1.QueryFreeBusyRequest
+	10, // 66: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:input_type -> mailmesh.processor.v1.CreateCalendarEventRequest
+	12, // 67: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:input_type -> mailmesh.processor.v1.RespondToCalendarEventRequest
+	15, // 68: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:input_type -> mailmesh.processor.v1.UpdateCalendarEventRequest
+	17, // 69: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:input_type -> mailmesh.processor.v1.CancelCalendarEventRequest
+	19, // 70: mailmesh.processor.v1.CalendarService.GetCalendarWrite:input_type -> mailmesh.processor.v1.GetCalendarWriteRequest
+	21, // 71: mailmesh.processor.v1.CalendarService.ListCalendarWrites:input_type -> mailmesh.processor.v1.ListCalendarWritesRequest
+	23, // 72: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:input_type -> mailmesh.processor.v1.ResolveCalendarWriteRequest
+	26, // 73: mailmesh.processor.v1.CalendarService.ListCalendars:output_type -> mailmesh.processor.v1.ListCalendarsResponse
+	28, // 74: mailmesh.processor.v1.CalendarService.FollowCalendar:output_type -> mailmesh.processor.v1.FollowCalendarResponse
+	30, // 75: mailmesh.processor.v1.CalendarService.UnfollowCalendar:output_type -> mailmesh.processor.v1.UnfollowCalendarResponse
+	32, // 76: mailmesh.processor.v1.CalendarService.ListCalendarEvents:output_type -> mailmesh.processor.v1.ListCalendarEventsResponse
+	34, // 77: mailmesh.processor.v1.CalendarService.ListCalendarEventVersions:output_type -> mailmesh.processor.v1.ListCalendarEventVersionsResponse
+	36, // 78: mailmesh.processor.v1.CalendarService.CountMeetings:output_type -> mailmesh.processor.v1.CountMeetingsResponse
+	39, // 79: mailmesh.processor.v1.CalendarService.GetCalendarEvent:output_type -> mailmesh.processor.v1.GetCalendarEventResponse
+	41, // 80: mailmesh.processor.v1.CalendarService.ListCalendarInstances:output_type -> mailmesh.processor.v1.ListCalendarInstancesResponse
+	46, // 81: mailmesh.processor.v1.CalendarService.QueryFreeBusy:output_type -> mailmesh.processor.v1.QueryFreeBusyResponse
+	11, // 82: mailmesh.processor.v1.CalendarService.CreateCalendarEvent:output_type -> mailmesh.processor.v1.CreateCalendarEventResponse
+	13, // 83: mailmesh.processor.v1.CalendarService.RespondToCalendarEvent:output_type -> mailmesh.processor.v1.RespondToCalendarEventResponse
+	16, // 84: mailmesh.processor.v1.CalendarService.UpdateCalendarEvent:output_type -> mailmesh.processor.v1.UpdateCalendarEventResponse
+	18, // 85: mailmesh.processor.v1.CalendarService.CancelCalendarEvent:output_type -> mailmesh.processor.v1.CancelCalendarEventResponse
+	20, // 86: mailmesh.processor.v1.CalendarService.GetCalendarWrite:output_type -> mailmesh.processor.v1.GetCalendarWriteResponse
+	22, // 87: mailmesh.processor.v1.CalendarService.ListCalendarWrites:output_type -> mailmesh.processor.v1.ListCalendarWritesResponse
+	24, // 88: mailmesh.processor.v1.CalendarService.ResolveCalendarWrite:output_type -> mailmesh.processor.v1.ResolveCalendarWriteResponse
+	73, // [73:89] is the sub-list for method output_type
+	57, // [57:73] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_calendar_service_proto_init() }
@@ -3378,7 +3764,7 @@ func file_mailmesh_processor_v1_calendar_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_calendar_service_proto_rawDesc), len(file_mailmesh_processor_v1_calendar_service_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   36,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,20 +19,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CalendarService_ListCalendars_FullMethodName          = "/mailmesh.processor.v1.CalendarService/ListCalendars"
-	CalendarService_FollowCalendar_FullMethodName         = "/mailmesh.processor.v1.CalendarService/FollowCalendar"
-	CalendarService_UnfollowCalendar_FullMethodName       = "/mailmesh.processor.v1.CalendarService/UnfollowCalendar"
-	CalendarService_ListCalendarEvents_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
-	CalendarService_GetCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
-	CalendarService_ListCalendarInstances_FullMethodName  = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
-	CalendarService_QueryFreeBusy_FullMethodName          = "/mailmesh.processor.v1.CalendarService/QueryFreeBusy"
-	CalendarService_CreateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
-	CalendarService_RespondToCalendarEvent_FullMethodName = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
-	CalendarService_UpdateCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent"
-	CalendarService_CancelCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/CancelCalendarEvent"
-	CalendarService_GetCalendarWrite_FullMethodName       = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
-	CalendarService_ListCalendarWrites_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
-	CalendarService_ResolveCalendarWrite_FullMethodName   = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
+	CalendarService_ListCalendars_FullMethodName             = "/mailmesh.processor.v1.CalendarService/ListCalendars"
+	CalendarService_FollowCalendar_FullMethodName            = "/mailmesh.processor.v1.CalendarService/FollowCalendar"
+	CalendarService_UnfollowCalendar_FullMethodName          = "/mailmesh.processor.v1.CalendarService/UnfollowCalendar"
+	CalendarService_ListCalendarEvents_FullMethodName        = "/mailmesh.processor.v1.CalendarService/ListCalendarEvents"
+	CalendarService_ListCalendarEventVersions_FullMethodName = "/mailmesh.processor.v1.CalendarService/ListCalendarEventVersions"
+	CalendarService_CountMeetings_FullMethodName             = "/mailmesh.processor.v1.CalendarService/CountMeetings"
+	CalendarService_GetCalendarEvent_FullMethodName          = "/mailmesh.processor.v1.CalendarService/GetCalendarEvent"
+	CalendarService_ListCalendarInstances_FullMethodName     = "/mailmesh.processor.v1.CalendarService/ListCalendarInstances"
+	CalendarService_QueryFreeBusy_FullMethodName             = "/mailmesh.processor.v1.CalendarService/QueryFreeBusy"
+	CalendarService_CreateCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/CreateCalendarEvent"
+	CalendarService_RespondToCalendarEvent_FullMethodName    = "/mailmesh.processor.v1.CalendarService/RespondToCalendarEvent"
+	CalendarService_UpdateCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/UpdateCalendarEvent"
+	CalendarService_CancelCalendarEvent_FullMethodName       = "/mailmesh.processor.v1.CalendarService/CancelCalendarEvent"
+	CalendarService_GetCalendarWrite_FullMethodName          = "/mailmesh.processor.v1.CalendarService/GetCalendarWrite"
+	CalendarService_ListCalendarWrites_FullMethodName        = "/mailmesh.processor.v1.CalendarService/ListCalendarWrites"
+	CalendarService_ResolveCalendarWrite_FullMethodName      = "/mailmesh.processor.v1.CalendarService/ResolveCalendarWrite"
 )
 
 // CalendarServiceClient is the client API for CalendarService service.
@@ -57,6 +59,15 @@ type CalendarServiceClient interface {
 	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(ctx context.Context, in *ListCalendarEventsRequest, opts ...grpc.CallOption) (*ListCalendarEventsResponse, error)
+	// ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+	// first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+	// thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+	// and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+	ListCalendarEventVersions(ctx context.Context, in *ListCalendarEventVersionsRequest, opts ...grpc.CallOption) (*ListCalendarEventVersionsResponse, error)
+	// CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+	// Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+	// CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
+	CountMeetings(ctx context.Context, in *CountMeetingsRequest, opts ...grpc.CallOption) (*CountMeetingsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
 	// of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
 	GetCalendarEvent(ctx context.Context, in *GetCalendarEventRequest, opts ...grpc.CallOption) (*GetCalendarEventResponse, error)
@@ -144,6 +155,26 @@ func (c *calendarServiceClient) ListCalendarEvents(ctx context.Context, in *List
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListCalendarEventsResponse)
 	err := c.cc.Invoke(ctx, CalendarService_ListCalendarEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) ListCalendarEventVersions(ctx context.Context, in *ListCalendarEventVersionsRequest, opts ...grpc.CallOption) (*ListCalendarEventVersionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCalendarEventVersionsResponse)
+	err := c.cc.Invoke(ctx, CalendarService_ListCalendarEventVersions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *calendarServiceClient) CountMeetings(ctx context.Context, in *CountMeetingsRequest, opts ...grpc.CallOption) (*CountMeetingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountMeetingsResponse)
+	err := c.cc.Invoke(ctx, CalendarService_CountMeetings_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +303,15 @@ type CalendarServiceServer interface {
 	// have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
 	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(context.Context, *ListCalendarEventsRequest) (*ListCalendarEventsResponse, error)
+	// ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+	// first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+	// thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+	// and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+	ListCalendarEventVersions(context.Context, *ListCalendarEventVersionsRequest) (*ListCalendarEventVersionsResponse, error)
+	// CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+	// Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+	// CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
+	CountMeetings(context.Context, *CountMeetingsRequest) (*CountMeetingsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
 	// of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
 	GetCalendarEvent(context.Context, *GetCalendarEventRequest) (*GetCalendarEventResponse, error)
@@ -336,6 +376,12 @@ func (UnimplementedCalendarServiceServer) UnfollowCalendar(context.Context, *Unf
 }
 func (UnimplementedCalendarServiceServer) ListCalendarEvents(context.Context, *ListCalendarEventsRequest) (*ListCalendarEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCalendarEvents not implemented")
+}
+func (UnimplementedCalendarServiceServer) ListCalendarEventVersions(context.Context, *ListCalendarEventVersionsRequest) (*ListCalendarEventVersionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCalendarEventVersions not implemented")
+}
+func (UnimplementedCalendarServiceServer) CountMeetings(context.Context, *CountMeetingsRequest) (*CountMeetingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountMeetings not implemented")
 }
 func (UnimplementedCalendarServiceServer) GetCalendarEvent(context.Context, *GetCalendarEventRequest) (*GetCalendarEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCalendarEvent not implemented")
@@ -456,6 +502,42 @@ func _CalendarService_ListCalendarEvents_Handler(srv interface{}, ctx context.Co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CalendarServiceServer).ListCalendarEvents(ctx, req.(*ListCalendarEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_ListCalendarEventVersions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCalendarEventVersionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).ListCalendarEventVersions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_ListCalendarEventVersions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).ListCalendarEventVersions(ctx, req.(*ListCalendarEventVersionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CalendarService_CountMeetings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountMeetingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CalendarServiceServer).CountMeetings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CalendarService_CountMeetings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CalendarServiceServer).CountMeetings(ctx, req.(*CountMeetingsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -662,6 +744,14 @@ var CalendarService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCalendarEvents",
 			Handler:    _CalendarService_ListCalendarEvents_Handler,
+		},
+		{
+			MethodName: "ListCalendarEventVersions",
+			Handler:    _CalendarService_ListCalendarEventVersions_Handler,
+		},
+		{
+			MethodName: "CountMeetings",
+			Handler:    _CalendarService_CountMeetings_Handler,
 		},
 		{
 			MethodName: "GetCalendarEvent",

@@ -564,6 +564,7 @@ class CalendarEvent(_message.Message):
     DELEGATE_EMAIL_FIELD_NUMBER: _builtins.int
     TRUNCATION_FIELD_NUMBER: _builtins.int
     EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     calendar_event_id: _builtins.str
     """calendar_event_id is mailmesh's UUID of the event. An event keeps it when its calendar is followed again."""
     calendar_id: _builtins.str
@@ -607,6 +608,10 @@ class CalendarEvent(_message.Message):
     event_type: _builtins.str
     """event_type is Google's kind of the event: "default", "outOfOffice", "focusTime", "workingLocation", "birthday", "fromGmail";
     Google may add kinds. Empty at Microsoft.
+    """
+    conversation_id: _builtins.str
+    """conversation_id is mailmesh's UUID of the thread of the invitation mail: `message.thread.thread_id` of its mail event. Empty
+    where mailmesh has published no mail that invites to the event. It comes once, with the first invitation, and never changes.
     """
     @_builtins.property
     def original_start(self) -> Global___EventTime:
@@ -704,10 +709,11 @@ class CalendarEvent(_message.Message):
         delegate_email: _builtins.str = ...,
         truncation: Global___EventTruncation | None = ...,
         event_type: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "end", b"end", "modified_at", b"modified_at", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "recurrence", b"recurrence", "start", b"start", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attendees", b"attendees", "body_text", b"body_text", "busy", b"busy", "calendar_event_id", b"calendar_event_id", "calendar_id", b"calendar_id", "cancelled_dates", b"cancelled_dates", "categories", b"categories", "created_at", b"created_at", "delegate_email", b"delegate_email", "end", b"end", "event_type", b"event_type", "has_attachments", b"has_attachments", "ical_uid", b"ical_uid", "importance", b"importance", "is_all_day", b"is_all_day", "is_draft", b"is_draft", "is_organizer", b"is_organizer", "kind", b"kind", "locations", b"locations", "modified_at", b"modified_at", "my_response", b"my_response", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "provider_event_id", b"provider_event_id", "recurrence", b"recurrence", "reminder_minutes", b"reminder_minutes", "series_master_id", b"series_master_id", "start", b"start", "status", b"status", "subject", b"subject", "truncation", b"truncation", "version", b"version", "visibility", b"visibility", "web_url", b"web_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attendees", b"attendees", "body_text", b"body_text", "busy", b"busy", "calendar_event_id", b"calendar_event_id", "calendar_id", b"calendar_id", "cancelled_dates", b"cancelled_dates", "categories", b"categories", "conversation_id", b"conversation_id", "created_at", b"created_at", "delegate_email", b"delegate_email", "end", b"end", "event_type", b"event_type", "has_attachments", b"has_attachments", "ical_uid", b"ical_uid", "importance", b"importance", "is_all_day", b"is_all_day", "is_draft", b"is_draft", "is_organizer", b"is_organizer", "kind", b"kind", "locations", b"locations", "modified_at", b"modified_at", "my_response", b"my_response", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "provider_event_id", b"provider_event_id", "recurrence", b"recurrence", "reminder_minutes", b"reminder_minutes", "series_master_id", b"series_master_id", "start", b"start", "status", b"status", "subject", b"subject", "truncation", b"truncation", "version", b"version", "visibility", b"visibility", "web_url", b"web_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x03\n\x08\x43\x61lendar\x12\x13\n\x0b\x63\x61lendar_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x1c\n\x14provider_calendar_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x15\n\rowner_address\x18\x06 \x01(\t\x12\x12\n\nowner_name\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x11\n\tis_shared\x18\t \x01(\x08\x12\x11\n\tcan_write\x18\n \x01(\x08\x12 \n\x18online_meeting_providers\x18\x0b \x03(\t\x12\r\n\x05\x63olor\x18\x0c \x01(\t\x12\x32\n\x05state\x18\r \x01(\x0e\x32#.mailmesh.calendar.v1.CalendarState\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0f \x01(\t\x12/\n\x0b\x66ollowed_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsynced_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11unreadable_events\x18\x12 \x01(\x05\x12\x11\n\ttime_zone\x18\x13 \x01(\t*\xa4\x01\n\rCalendarState\x12\x1e\n\x1a\x43\x41LENDAR_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41LENDAR_STATE_AVAILABLE\x10\x01\x12\x1a\n\x16\x43\x41LENDAR_STATE_READING\x10\x02\x12\x1b\n\x17\x43\x41LENDAR_STATE_FOLLOWED\x10\x03\x12\x1c\n\x18\x43\x41LENDAR_STATE_WITHDRAWN\x10\x04\x42!\n\x1dinternal.mailmesh.calendar.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x04\n\x08\x43\x61lendar\x12\x13\n\x0b\x63\x61lendar_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x1c\n\x14provider_calendar_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x15\n\rowner_address\x18\x06 \x01(\t\x12\x12\n\nowner_name\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x11\n\tis_shared\x18\t \x01(\x08\x12\x11\n\tcan_write\x18\n \x01(\x08\x12 \n\x18online_meeting_providers\x18\x0b \x03(\t\x12\r\n\x05\x63olor\x18\x0c \x01(\t\x12\x32\n\x05state\x18\r \x01(\x0e\x32#.mailmesh.calendar.v1.CalendarState\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0f \x01(\t\x12/\n\x0b\x66ollowed_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsynced_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11unreadable_events\x18\x12 \x01(\x05\x12\x11\n\ttime_zone\x18\x13 \x01(\t\x12\x11\n\tis_pushed\x18\x14 \x01(\x08\x12\x13\n\x0bpoll_reason\x18\x15 \x01(\t\x12\x13\n\x0bpoll_detail\x18\x16 \x01(\t*\xa4\x01\n\rCalendarState\x12\x1e\n\x1a\x43\x41LENDAR_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41LENDAR_STATE_AVAILABLE\x10\x01\x12\x1a\n\x16\x43\x41LENDAR_STATE_READING\x10\x02\x12\x1b\n\x17\x43\x41LENDAR_STATE_FOLLOWED\x10\x03\x12\x1c\n\x18\x43\x41LENDAR_STATE_WITHDRAWN\x10\x04\x42!\n\x1dinternal.mailmesh.calendar.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.calendar.v1.calend
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\035internal.mailmesh.calendar.v1P\001'
-  _globals['_CALENDARSTATE']._serialized_start=586
-  _globals['_CALENDARSTATE']._serialized_end=750
+  _globals['_CALENDARSTATE']._serialized_start=647
+  _globals['_CALENDARSTATE']._serialized_end=811
   _globals['_CALENDAR']._serialized_start=95
-  _globals['_CALENDAR']._serialized_end=583
+  _globals['_CALENDAR']._serialized_end=644
 # @@protoc_insertion_point(module_scope)

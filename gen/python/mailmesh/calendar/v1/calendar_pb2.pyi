@@ -77,6 +77,9 @@ class Calendar(_message.Message):
     SYNCED_AT_FIELD_NUMBER: _builtins.int
     UNREADABLE_EVENTS_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
+    IS_PUSHED_FIELD_NUMBER: _builtins.int
+    POLL_REASON_FIELD_NUMBER: _builtins.int
+    POLL_DETAIL_FIELD_NUMBER: _builtins.int
     calendar_id: _builtins.str
     """calendar_id is mailmesh's UUID of the calendar."""
     tenant_id: _builtins.str
@@ -111,6 +114,16 @@ class Calendar(_message.Message):
     """
     time_zone: _builtins.str
     """time_zone is the IANA time zone of the calendar. Empty when the provider does not state it; Microsoft does not."""
+    is_pushed: _builtins.bool
+    """is_pushed is true while the provider pushes the changes of the followed calendar. A followed calendar without pushes is polled. It
+    is as old as the list that `ListCalendars` returns.
+    """
+    poll_reason: _builtins.str
+    """poll_reason is the `ErrorReason` without prefix for which a followed calendar is polled. Empty while it is pushed, and before the
+    first attempt.
+    """
+    poll_detail: _builtins.str
+    """poll_detail is a sentence that a person can act on. Empty without a poll reason."""
     @_builtins.property
     def online_meeting_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """online_meeting_providers are the provider's names of the online meetings that the calendar permits:
@@ -147,10 +160,13 @@ class Calendar(_message.Message):
         synced_at: _timestamp_pb2.Timestamp | None = ...,
         unreadable_events: _builtins.int = ...,
         time_zone: _builtins.str = ...,
+        is_pushed: _builtins.bool = ...,
+        poll_reason: _builtins.str = ...,
+        poll_detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["followed_at", b"followed_at", "synced_at", b"synced_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "can_write", b"can_write", "color", b"color", "detail", b"detail", "followed_at", b"followed_at", "is_default", b"is_default", "is_shared", b"is_shared", "name", b"name", "online_meeting_providers", b"online_meeting_providers", "owner_address", b"owner_address", "owner_name", b"owner_name", "provider", b"provider", "provider_calendar_id", b"provider_calendar_id", "reason", b"reason", "state", b"state", "synced_at", b"synced_at", "tenant_id", b"tenant_id", "time_zone", b"time_zone", "unreadable_events", b"unreadable_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "can_write", b"can_write", "color", b"color", "detail", b"detail", "followed_at", b"followed_at", "is_default", b"is_default", "is_pushed", b"is_pushed", "is_shared", b"is_shared", "name", b"name", "online_meeting_providers", b"online_meeting_providers", "owner_address", b"owner_address", "owner_name", b"owner_name", "poll_detail", b"poll_detail", "poll_reason", b"poll_reason", "provider", b"provider", "provider_calendar_id", b"provider_calendar_id", "reason", b"reason", "state", b"state", "synced_at", b"synced_at", "tenant_id", b"tenant_id", "time_zone", b"time_zone", "unreadable_events", b"unreadable_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -607,20 +607,61 @@ Global___FollowedCalendar: _TypeAlias = FollowedCalendar  # noqa: Y015
 
 @_typing.final
 class SetFollowedCalendarsResponse(_message.Message):
-    """SetFollowedCalendarsResponse is empty."""
+    """SetFollowedCalendarsResponse says how the changes of the followed calendars arrive."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalendarDelivery]:
+        """deliveries are the present states, one for each followed calendar."""
+
     def __init__(
         self,
+        *,
+        deliveries: _abc.Iterable[Global___CalendarDelivery] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetFollowedCalendarsResponse: _TypeAlias = SetFollowedCalendarsResponse  # noqa: Y015
+
+@_typing.final
+class CalendarDelivery(_message.Message):
+    """CalendarDelivery is the way in which the changes of a followed calendar arrive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    IS_PUSHED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    calendar_id: _builtins.str
+    """calendar_id is mailmesh's UUID of the calendar."""
+    is_pushed: _builtins.bool
+    """is_pushed is true while the provider pushes the changes."""
+    reason: _builtins.str
+    """reason is the `ErrorReason` without prefix for which they are not pushed. Empty while they are, and before the first attempt."""
+    detail: _builtins.str
+    """detail is a sentence that a person can act on. Empty without a reason."""
+    def __init__(
+        self,
+        *,
+        calendar_id: _builtins.str = ...,
+        is_pushed: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "detail", b"detail", "is_pushed", b"is_pushed", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalendarDelivery: _TypeAlias = CalendarDelivery  # noqa: Y015
 
 @_typing.final
 class GetInboxStatusRequest(_message.Message):

@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.calendar.v1 import calendar_event_pb2 as _calendar_event_pb2
 from mailmesh.calendar.v1 import calendar_pb2 as _calendar_pb2
+from mailmesh.calendar.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -1163,6 +1164,7 @@ class ListCalendarEventsRequest(_message.Message):
     HAS_ONLINE_MEETING_FIELD_NUMBER: _builtins.int
     IMPORTANCES_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     calendar_id: _builtins.str
     """calendar_id is the calendar's UUID."""
     page_size: _builtins.int
@@ -1177,6 +1179,8 @@ class ListCalendarEventsRequest(_message.Message):
     """is_expanded replaces each series by its instances in the window."""
     has_online_meeting: _builtins.bool
     """has_online_meeting selects the events with an online meeting, or those without one. Absent selects both."""
+    conversation_id: _builtins.str
+    """conversation_id selects the events of one conversation: `conversation_id` of an event, or `thread_id` of a mail. Empty selects all."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """window_start is the beginning of the window. An all-day event counts in UTC."""
@@ -1207,10 +1211,11 @@ class ListCalendarEventsRequest(_message.Message):
         has_online_meeting: _builtins.bool | None = ...,
         importances: _abc.Iterable[_calendar_event_pb2.EventImportance.ValueType] | None = ...,
         categories: _abc.Iterable[_builtins.str] | None = ...,
+        conversation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting", "has_online_meeting", b"has_online_meeting", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting", "calendar_id", b"calendar_id", "categories", b"categories", "has_online_meeting", b"has_online_meeting", "importances", b"importances", "is_expanded", b"is_expanded", "page_size", b"page_size", "page_token", b"page_token", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting", "calendar_id", b"calendar_id", "categories", b"categories", "conversation_id", b"conversation_id", "has_online_meeting", b"has_online_meeting", "importances", b"importances", "is_expanded", b"is_expanded", "page_size", b"page_size", "page_token", b"page_token", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__has_online_meeting: _TypeAlias = _typing.Literal["has_online_meeting"]  # noqa: Y015
     _WhichOneofArgType__has_online_meeting: _TypeAlias = _typing.Literal["_has_online_meeting", b"_has_online_meeting"]  # noqa: Y015
@@ -1245,6 +1250,180 @@ class ListCalendarEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCalendarEventsResponse: _TypeAlias = ListCalendarEventsResponse  # noqa: Y015
+
+@_typing.final
+class ListCalendarEventVersionsRequest(_message.Message):
+    """ListCalendarEventVersionsRequest identifies a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose account has the conversation."""
+    conversation_id: _builtins.str
+    """conversation_id is the conversation: `conversation_id` of a calendar event, or `thread_id` of a mail."""
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCalendarEventVersionsRequest: _TypeAlias = ListCalendarEventVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListCalendarEventVersionsResponse(_message.Message):
+    """ListCalendarEventVersionsResponse is a page of versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_calendar_event_pb2.CalendarEvent]:
+        """events are the present events of the conversation in the tenant's followed calendars, without bodies, at most 100. Only on the first
+        page.
+        """
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.NormalizedCalendarEvent]:
+        """versions are the versions of this page, in the order of the RPC, without bodies. Replays are left out."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_calendar_event_pb2.CalendarEvent] | None = ...,
+        versions: _abc.Iterable[_event_pb2.NormalizedCalendarEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCalendarEventVersionsResponse: _TypeAlias = ListCalendarEventVersionsResponse  # noqa: Y015
+
+@_typing.final
+class CountMeetingsRequest(_message.Message):
+    """CountMeetingsRequest specifies calendars and a window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    WINDOW_START_FIELD_NUMBER: _builtins.int
+    WINDOW_END_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    calendar_id: _builtins.str
+    """calendar_id counts the meetings of one calendar. Empty counts those of all followed calendars of the tenant: a meeting that
+    several of them have counts in each.
+    """
+    time_zone: _builtins.str
+    """time_zone is the IANA time zone of the days. Empty means UTC. An all-day event has the day that it names."""
+    @_builtins.property
+    def window_start(self) -> _timestamp_pb2.Timestamp:
+        """window_start is the beginning of the window."""
+
+    @_builtins.property
+    def window_end(self) -> _timestamp_pb2.Timestamp:
+        """window_end is the end of the window, at most 400 days after its beginning."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        calendar_id: _builtins.str = ...,
+        window_start: _timestamp_pb2.Timestamp | None = ...,
+        window_end: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "tenant_id", b"tenant_id", "time_zone", b"time_zone", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountMeetingsRequest: _TypeAlias = CountMeetingsRequest  # noqa: Y015
+
+@_typing.final
+class CountMeetingsResponse(_message.Message):
+    """CountMeetingsResponse contains the counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeetingCount]:
+        """counts are the counts by day and kind, sorted; a combination without a meeting is left out."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___MeetingCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountMeetingsResponse: _TypeAlias = CountMeetingsResponse  # noqa: Y015
+
+@_typing.final
+class MeetingCount(_message.Message):
+    """MeetingCount is the number of meetings of a day and a kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    ONLINE_MEETING_PROVIDER_FIELD_NUMBER: _builtins.int
+    MEETINGS_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """date is the local day on which the meetings begin, "2026-12-31"."""
+    online_meeting_provider: _builtins.str
+    """online_meeting_provider is the provider's name of the kind of online meeting, such as "teamsForBusiness". Empty for meetings
+    without an online meeting.
+    """
+    meetings: _builtins.int
+    """meetings is the number."""
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        online_meeting_provider: _builtins.str = ...,
+        meetings: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "meetings", b"meetings", "online_meeting_provider", b"online_meeting_provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeetingCount: _TypeAlias = MeetingCount  # noqa: Y015
 
 @_typing.final
 class GetCalendarEventRequest(_message.Message):

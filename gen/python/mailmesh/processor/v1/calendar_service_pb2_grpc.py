@@ -57,6 +57,16 @@ class CalendarServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsResponse.FromString,
                 _registered_method=True)
+        self.ListCalendarEventVersions = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/ListCalendarEventVersions',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsResponse.FromString,
+                _registered_method=True)
+        self.CountMeetings = channel.unary_unary(
+                '/mailmesh.processor.v1.CalendarService/CountMeetings',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsResponse.FromString,
+                _registered_method=True)
         self.GetCalendarEvent = channel.unary_unary(
                 '/mailmesh.processor.v1.CalendarService/GetCalendarEvent',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.GetCalendarEventRequest.SerializeToString,
@@ -144,6 +154,25 @@ class CalendarServiceServicer:
         its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
         have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
         CALENDAR_WINDOW_TOO_LARGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCalendarEventVersions(self, request, context):
+        """ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+        first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+        thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+        and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountMeetings(self, request, context):
+        """CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+        Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+        CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -264,6 +293,16 @@ def add_CalendarServiceServicer_to_server(servicer, server):
                     servicer.ListCalendarEvents,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsResponse.SerializeToString,
+            ),
+            'ListCalendarEventVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCalendarEventVersions,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsResponse.SerializeToString,
+            ),
+            'CountMeetings': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountMeetings,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsResponse.SerializeToString,
             ),
             'GetCalendarEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCalendarEvent,
@@ -427,6 +466,60 @@ class CalendarService:
             '/mailmesh.processor.v1.CalendarService/ListCalendarEvents',
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCalendarEventVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/ListCalendarEventVersions',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.ListCalendarEventVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountMeetings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.CalendarService/CountMeetings',
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_calendar__service__pb2.CountMeetingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,17 @@ class CalendarServiceStub:
     have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
     CALENDAR_WINDOW_TOO_LARGE.
     """
+    ListCalendarEventVersions: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventVersionsRequest, _calendar_service_pb2.ListCalendarEventVersionsResponse]
+    """ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+    first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+    thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+    and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+    """
+    CountMeetings: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.CountMeetingsRequest, _calendar_service_pb2.CountMeetingsResponse]
+    """CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+    Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+    CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
+    """
     GetCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]
     """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
     of a series, changed or not. Reasons: CALENDAR_EVENT_NOT_FOUND, CALENDAR_OCCURRENCE_NOT_FOUND.
@@ -129,6 +140,17 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
     have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
     CALENDAR_WINDOW_TOO_LARGE.
+    """
+    ListCalendarEventVersions: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventVersionsRequest, _calendar_service_pb2.ListCalendarEventVersionsResponse]  # type: ignore[assignment]
+    """ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+    first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+    thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+    and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+    """
+    CountMeetings: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.CountMeetingsRequest, _calendar_service_pb2.CountMeetingsResponse]  # type: ignore[assignment]
+    """CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+    Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+    CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]  # type: ignore[assignment]
     """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance; or, with `original_start`, an occurrence
@@ -227,6 +249,29 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         its first start, or, expanded, one entry for each instance. With a filter, a page may have fewer events than its size, or none, and
         have a next page all the same. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
         CALENDAR_WINDOW_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCalendarEventVersions(
+        self,
+        request: _calendar_service_pb2.ListCalendarEventVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.ListCalendarEventVersionsResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarEventVersionsResponse]]:
+        """ListCalendarEventVersions lists every version of the calendar events of one conversation that the stream still has, oldest
+        first: the entries "calendar.event.created", "calendar.event.updated" and "calendar.event.deleted" of a tenant's events that the
+        thread's mail invites to. The first page has the present events as well. A page may have fewer versions than its size, or none,
+        and have a next page all the same. Reasons: TENANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CountMeetings(
+        self,
+        request: _calendar_service_pb2.CountMeetingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_calendar_service_pb2.CountMeetingsResponse, _abc.Awaitable[_calendar_service_pb2.CountMeetingsResponse]]:
+        """CountMeetings counts the meetings of a tenant's followed calendars that begin in a window, by day and by kind of online meeting.
+        Each instance of a series is one; cancelled events are none. Reasons: TENANT_NOT_FOUND, CALENDAR_NOT_FOUND,
+        CALENDAR_NOT_FOLLOWED, CALENDAR_WINDOW_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/calendar/v1/calendar.proto.
  */
 export const file_mailmesh_calendar_v1_calendar: GenFile = /*@__PURE__*/
-  fileDesc("CiNtYWlsbWVzaC9jYWxlbmRhci92MS9jYWxlbmRhci5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEi6AMKCENhbGVuZGFyEhMKC2NhbGVuZGFyX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIcChRwcm92aWRlcl9jYWxlbmRhcl9pZBgEIAEoCRIMCgRuYW1lGAUgASgJEhUKDW93bmVyX2FkZHJlc3MYBiABKAkSEgoKb3duZXJfbmFtZRgHIAEoCRISCgppc19kZWZhdWx0GAggASgIEhEKCWlzX3NoYXJlZBgJIAEoCBIRCgljYW5fd3JpdGUYCiABKAgSIAoYb25saW5lX21lZXRpbmdfcHJvdmlkZXJzGAsgAygJEg0KBWNvbG9yGAwgASgJEjIKBXN0YXRlGA0gASgOMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJTdGF0ZRIOCgZyZWFzb24YDiABKAkSDgoGZGV0YWlsGA8gASgJEi8KC2ZvbGxvd2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzeW5jZWRfYXQYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXVucmVhZGFibGVfZXZlbnRzGBIgASgFEhEKCXRpbWVfem9uZRgTIAEoCSqkAQoNQ2FsZW5kYXJTdGF0ZRIeChpDQUxFTkRBUl9TVEFURV9VTlNQRUNJRklFRBAAEhwKGENBTEVOREFSX1NUQVRFX0FWQUlMQUJMRRABEhoKFkNBTEVOREFSX1NUQVRFX1JFQURJTkcQAhIbChdDQUxFTkRBUl9TVEFURV9GT0xMT1dFRBADEhwKGENBTEVOREFSX1NUQVRFX1dJVEhEUkFXThAEQiEKHWludGVybmFsLm1haWxtZXNoLmNhbGVuZGFyLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiNtYWlsbWVzaC9jYWxlbmRhci92MS9jYWxlbmRhci5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEipQQKCENhbGVuZGFyEhMKC2NhbGVuZGFyX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIcChRwcm92aWRlcl9jYWxlbmRhcl9pZBgEIAEoCRIMCgRuYW1lGAUgASgJEhUKDW93bmVyX2FkZHJlc3MYBiABKAkSEgoKb3duZXJfbmFtZRgHIAEoCRISCgppc19kZWZhdWx0GAggASgIEhEKCWlzX3NoYXJlZBgJIAEoCBIRCgljYW5fd3JpdGUYCiABKAgSIAoYb25saW5lX21lZXRpbmdfcHJvdmlkZXJzGAsgAygJEg0KBWNvbG9yGAwgASgJEjIKBXN0YXRlGA0gASgOMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJTdGF0ZRIOCgZyZWFzb24YDiABKAkSDgoGZGV0YWlsGA8gASgJEi8KC2ZvbGxvd2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzeW5jZWRfYXQYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXVucmVhZGFibGVfZXZlbnRzGBIgASgFEhEKCXRpbWVfem9uZRgTIAEoCRIRCglpc19wdXNoZWQYFCABKAgSEwoLcG9sbF9yZWFzb24YFSABKAkSEwoLcG9sbF9kZXRhaWwYFiABKAkqpAEKDUNhbGVuZGFyU3RhdGUSHgoaQ0FMRU5EQVJfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhDQUxFTkRBUl9TVEFURV9BVkFJTEFCTEUQARIaChZDQUxFTkRBUl9TVEFURV9SRUFESU5HEAISGwoXQ0FMRU5EQVJfU1RBVEVfRk9MTE9XRUQQAxIcChhDQUxFTkRBUl9TVEFURV9XSVRIRFJBV04QBEIhCh1pbnRlcm5hbC5tYWlsbWVzaC5jYWxlbmRhci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Calendar is one calendar of a connected account.
@@ -156,6 +156,29 @@ export type Calendar = Message<"mailmesh.calendar.v1.Calendar"> & {
    * @generated from field: string time_zone = 19;
    */
   timeZone: string;
+
+  /**
+   * is_pushed is true while the provider pushes the changes of the followed calendar. A followed calendar without pushes is polled. It
+   * is as old as the list that `ListCalendars` returns.
+   *
+   * @generated from field: bool is_pushed = 20;
+   */
+  isPushed: boolean;
+
+  /**
+   * poll_reason is the `ErrorReason` without prefix for which a followed calendar is polled. Empty while it is pushed, and before the
+   * first attempt.
+   *
+   * @generated from field: string poll_reason = 21;
+   */
+  pollReason: string;
+
+  /**
+   * poll_detail is a sentence that a person can act on. Empty without a poll reason.
+   *
+   * @generated from field: string poll_detail = 22;
+   */
+  pollDetail: string;
 };
 
 /**
