@@ -347,3 +347,9 @@ class SearchTooSlow(DeadlineExceeded):
     """The search took too long. Add a rarer word, an address or a span of time."""
 
     reason = "SEARCH_TOO_SLOW"
+
+
+class ClassificationNotAvailable(FailedPrecondition):
+    """Processor has no address of Primitives, which classifies mail. The operator sets it."""
+
+    reason = "CLASSIFICATION_NOT_AVAILABLE"

@@ -30,6 +30,12 @@ class ProcessorSettings(MeshSettings):
         pattern=r"^https://.+[^/]$",
     )
 
+    primitives_address: str = env(
+        "MAILMESH_PRIMITIVES_ADDRESS",
+        "",
+        description="Primitives' mesh port, host:port, for labels on arrival. Without it nothing is classified.",
+    )
+
     connections: int = Field(
         16,
         ge=2,

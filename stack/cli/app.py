@@ -11,6 +11,7 @@ from stack.cli import (
     calendar_changes,
     calendar_writes,
     calendars,
+    classification,
     conversations,
     directories,
     events,
@@ -99,6 +100,7 @@ app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
+app.add_typer(classification.app, name="classification", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

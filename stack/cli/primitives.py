@@ -94,9 +94,7 @@ def classify(
       mailmesh primitives classify - --subject "Your offer" --label offer --label complaint --json
     """
     request = messages.ClassifyMessageRequest(subject=subject, text=_read(file).decode(errors="replace"))
-    request.labels.extend(
-        messages.ClassifyLabel(name=name, examples=examples) for name, examples in _labels(label).items()
-    )
+    request.labels.extend(labels_of(label))
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ClassifyMessage(request)
     if json:
@@ -139,12 +137,13 @@ def _pair(option: str) -> tuple[str, str, str]:
     return option.partition("=")
 
 
-def _labels(options: list[str]) -> dict[str, list[str]]:
+def labels_of(options: list[str]) -> list[messages.ClassifyLabel]:
+    """Returns the labels of options such as "bill=The amount is wrong.", with the examples of equal names together."""
     labels: dict[str, list[str]] = {}
     for option in options:
         name, has_example, example = option.partition("=")
         labels.setdefault(name, []).extend([example] if has_example else [])
-    return labels
+    return [messages.ClassifyLabel(name=name, examples=examples) for name, examples in labels.items()]
 
 
 def _address(address: message_pb2.Address) -> str:

@@ -17,6 +17,7 @@ from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.processor.v1 import calendar_service_pb2 as calendars
 from mailmesh.processor.v1 import calendar_service_pb2_grpc as calendar_services
+from mailmesh.processor.v1 import classification_service_pb2 as labelling
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
@@ -247,6 +248,14 @@ def single(other: Side) -> dict[str, Message]:
         "processor.v1.SearchService/GetSearchSettings": searching.GetSearchSettingsRequest(tenant_id=other.tenant),
         "processor.v1.SearchService/UpdateSearchSettings": searching.UpdateSearchSettingsRequest(
             tenant_id=other.tenant, settings=searching.SearchSettings(is_enabled=True)
+        ),
+        "processor.v1.ClassificationService/GetClassificationSettings": labelling.GetClassificationSettingsRequest(
+            tenant_id=other.tenant
+        ),
+        "processor.v1.ClassificationService/UpdateClassificationSettings": (
+            labelling.UpdateClassificationSettingsRequest(
+                tenant_id=other.tenant, settings=labelling.ClassificationSettings()
+            )
         ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(

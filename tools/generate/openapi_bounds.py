@@ -214,6 +214,8 @@ BOUNDS: dict[str, JSON] = {
         "maxItems": 100,
         "items": {"minLength": 1, "maxLength": 500},
     },
+    "ClassificationSettings.labels": {"maxItems": 32},
+    "ClassificationSettings.minimum_margin": {"minimum": 0, "maximum": 1},
     "ConversationSettings.own_addresses": _ADDRESSES,
     "ConversationSettings.own_domains": {"maxItems": 50, "items": {"minLength": 1}},
     "ConversationSettings.carriers": _ADDRESSES,

@@ -7,3 +7,6 @@ STREAM_ENDS = Counter("mailmesh_processor_stream_ends_total", "Streams that the 
 REPLAYED = Counter("mailmesh_processor_replayed_events_total", "Events that were appended again.")
 DROPPED_PARTITIONS = Counter("mailmesh_processor_dropped_partitions_total", "Days of events that retention dropped.")
 STRAY_DAYS = Gauge("mailmesh_processor_days_without_partition", "Days ahead whose partition could not be made.")
+CLASSIFIED = Counter(
+    "mailmesh_processor_classified_total", "Arriving mails that a label was asked for, by outcome.", ["outcome"]
+)

@@ -128,6 +128,9 @@ COMMANDS = (
     ("search-settings", "show", ID),
     ("search-settings", "enable", ID),
     ("search-settings", "disable", ID),
+    ("classification", "show", ID),
+    ("classification", "enable", ID, "--label", "a", "--label", "b=c"),
+    ("classification", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}

@@ -895,6 +895,12 @@ const (
 	// Do: Add a rarer word, an address or a span of time, and repeat the call.
 	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
+	// CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: Processor has no address of Primitives, which classifies mail.
+	// Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+	// Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE ErrorReason = 280
 )
 
 // Enum value maps for ErrorReason.
@@ -1044,6 +1050,7 @@ var (
 		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
 		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
 		238: "ERROR_REASON_SEARCH_TOO_SLOW",
+		280: "ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1190,6 +1197,7 @@ var (
 		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
 		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
 		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
+		"ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE":   280,
 	}
 )
 
@@ -1224,7 +1232,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x83+\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1370,7 +1378,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01\x12$\n" +
 	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
 	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
-	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01B\x1f\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12.\n" +
+	")ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE\x10\x98\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -1034,6 +1034,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Add a rarer word, an address or a span of time, and repeat the call.
     Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE: _ErrorReason.ValueType  # 280
+    """CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+
+    When: Processor has no address of Primitives, which classifies mail.
+    Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+    Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2047,5 +2054,12 @@ ERROR_REASON_SEARCH_TOO_SLOW: ErrorReason.ValueType  # 238
 When: The database did not answer the query within two seconds, as a rule because most mails have its words.
 Do: Add a rarer word, an address or a span of time, and repeat the call.
 Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE: ErrorReason.ValueType  # 280
+"""CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+
+When: Processor has no address of Primitives, which classifies mail.
+Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
