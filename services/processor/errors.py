@@ -349,7 +349,13 @@ class SearchTooSlow(DeadlineExceeded):
     reason = "SEARCH_TOO_SLOW"
 
 
-class ClassificationNotAvailable(FailedPrecondition):
-    """Processor has no address of Primitives, which classifies mail. The operator sets it."""
+class PrimitivesNotAvailable(FailedPrecondition):
+    """Processor has no address of Primitives, which classifies mail and reads contents. The operator sets it."""
 
-    reason = "CLASSIFICATION_NOT_AVAILABLE"
+    reason = "PRIMITIVES_NOT_AVAILABLE"
+
+
+class ContentTooLarge(FailedPrecondition):
+    """The content at the provider is larger than what is handed to Primitives. Download it instead."""
+
+    reason = "CONTENT_TOO_LARGE"

@@ -10,10 +10,8 @@ import grpc
 from mailmesh.conversation.v1 import conversation_service_pb2
 from mailmesh.conversation.v1.conversation_service_pb2_grpc import add_ConversationServiceServicer_to_server
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
-from mailmesh.primitives.v1.arrival_service_pb2_grpc import ArrivalServiceAsyncStub
 from mailmesh.processor.v1 import (
     calendar_service_pb2,
-    classification_service_pb2,
     event_feed_service_pb2,
     event_service_pb2,
     message_service_pb2,
@@ -22,7 +20,6 @@ from mailmesh.processor.v1 import (
     send_service_pb2,
 )
 from mailmesh.processor.v1.calendar_service_pb2_grpc import add_CalendarServiceServicer_to_server
-from mailmesh.processor.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
@@ -48,8 +45,6 @@ from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
-from services.processor.classification.arrivals import ArrivalClassifier
-from services.processor.classification.requests import Classification
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
 from services.processor.erasing import erasers
@@ -70,10 +65,10 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
+from services.processor.primitives import with_primitives
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.requests import Search
 from services.processor.servicers.calendars import CalendarServicer
-from services.processor.servicers.classification import ClassificationServicer
 from services.processor.servicers.conversations import ConversationServicer
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.feed import EventFeedServicer
@@ -232,11 +227,6 @@ async def serving(
         SearchServicer(Search(pool, reader), Shares("searches", settings.searches, settings.searches_per_key)),
         search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],
     )
-    server.add(
-        add_ClassificationServiceServicer_to_server,
-        ClassificationServicer(Classification(pool, reader, is_available=bool(settings.primitives_address))),
-        classification_service_pb2.DESCRIPTOR.services_by_name["ClassificationService"],
-    )
     await retention.prepare()
     followed = PeriodicLoop(
         "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
@@ -260,29 +250,13 @@ async def serving(
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with (
+        with_primitives(server, settings, pool, reader, head, reads),
         background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)),
-        _classifying(settings, pool, reader, head),
     ):
         try:
             yield
         finally:
             LONG_MAILS.end()
-
-
-@asynccontextmanager
-async def _classifying(
-    settings: ProcessorSettings, pool: db.Pool, reader: EventReader, head: HeadWatch
-) -> AsyncIterator[None]:
-    """Let Primitives classify the mail that arrives while the block runs; nothing without its address."""
-    if not settings.primitives_address:
-        yield
-        return
-    async with mesh_channel(settings.primitives_address, "primitives", TlsFiles.of(settings)) as primitives:
-        classifier = ArrivalClassifier(pool, reader, ArrivalServiceAsyncStub(primitives), SystemClock())
-        loop = PeriodicLoop("classification", _FOLLOW_SECONDS, classifier.round, idle_factor=_FOLLOW_IDLE_FACTOR)
-        head.call(loop.rouse)
-        async with background(loop.run()):
-            yield
 
 
 async def _wake_at_the_end(stopping: asyncio.Event, tail: Tail) -> None:

@@ -36,6 +36,20 @@ class ProcessorSettings(MeshSettings):
         description="Primitives' mesh port, host:port, for labels on arrival. Without it nothing is classified.",
     )
 
+    content_bytes: int = Field(
+        25 * 1024 * 1024,
+        ge=4096,
+        le=60 * 1024 * 1024,
+        description="The largest mail or attachment that is fetched for Primitives, bytes.",
+    )
+    contents: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Mails and attachments in memory for Primitives, in one process; further calls get `OVERLOADED`.",
+    )
+    contents_per_key: int = Field(2, ge=1, le=64, description="Those of one API key in one process.")
+
     connections: int = Field(
         16,
         ge=2,

@@ -18,7 +18,7 @@ from stack.cli import (
     exits,
     free_busy,
     keys,
-    message_reads,
+    message_contents,
     pipeline,
     primitives,
     search,
@@ -88,7 +88,7 @@ app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
-app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
+app.add_typer(message_contents.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 calendars.app.command("free-busy")(free_busy.free_busy)

@@ -28,6 +28,11 @@ def parse(context: typer.Context, file: FileArgument, *, json: JsonOption = Fals
     content = _read(file)
     with channel(context) as opened:
         parsed = services.PrimitiveServiceStub(opened).ParseMail(messages.ParseMailRequest(content=content))
+    show_mail(parsed, json=json)
+
+
+def show_mail(parsed: messages.ParseMailResponse, *, json: bool) -> None:
+    """Prints a parsed mail."""
     if json:
         print_json(parsed)
         return
@@ -59,6 +64,11 @@ def extract(context: typer.Context, file: FileArgument, *, json: JsonOption = Fa
     request = messages.ExtractDocumentRequest(content=_read(file), file_name=Path(file).name)
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ExtractDocument(request)
+    show_document(found, json=json)
+
+
+def show_document(found: messages.ExtractDocumentResponse, *, json: bool) -> None:
+    """Prints what was read of a document."""
     if json:
         print_json(found)
         return

@@ -18,6 +18,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.processor.v1 import calendar_service_pb2 as calendars
 from mailmesh.processor.v1 import calendar_service_pb2_grpc as calendar_services
 from mailmesh.processor.v1 import classification_service_pb2 as labelling
+from mailmesh.processor.v1 import content_service_pb2 as contents
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
@@ -256,6 +257,12 @@ def single(other: Side) -> dict[str, Message]:
             labelling.UpdateClassificationSettingsRequest(
                 tenant_id=other.tenant, settings=labelling.ClassificationSettings()
             )
+        ),
+        "processor.v1.ContentService/ParseMessage": contents.ParseMessageRequest(
+            tenant_id=other.tenant, message_id="m"
+        ),
+        "processor.v1.ContentService/ExtractAttachment": contents.ExtractAttachmentRequest(
+            tenant_id=other.tenant, message_id="m", attachment_id="a"
         ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.CalendarService/QueryFreeBusy": calendars.QueryFreeBusyRequest(

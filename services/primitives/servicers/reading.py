@@ -18,7 +18,7 @@ async def read_content(sandbox: Sandbox, operation: str, content: bytes, *, is_a
 
     Args:
         sandbox: The processes without rights.
-        operation: What one of them does with the content.
+        operation: The operation of one of them on the content.
         content: The content.
         is_alone: Whether the process ends afterwards.
 

@@ -111,7 +111,7 @@ class ArrivalClassifier:
             await self._take(event.mail, turn)
             if turn.failure is not None or time.monotonic() > ends_at:
                 break
-        else:  # behind what the page has passed over, too
+        else:  # behind the events of other types, too
             turn.place = page.next
         return await self._commit(tenant_id, before, turn)
 
@@ -172,7 +172,7 @@ class ArrivalClassifier:
 
 @dataclass
 class _Turn:
-    """What became of a page.
+    """The outcome of a page.
 
     Args:
         before: The tenant at the start.

@@ -6,7 +6,7 @@ from services.meshkit.erasing import marked
 from services.meshkit.errors import FieldInvalid
 from services.message.labels import label_fault
 from services.processor.classification.store import settings as store
-from services.processor.errors import ClassificationNotAvailable, TenantNotFound
+from services.processor.errors import PrimitivesNotAvailable, TenantNotFound
 from services.processor.stream.pages import LATEST, EventReader
 from services.processor.stream.store import tenants
 
@@ -49,7 +49,7 @@ class Classification:
 
         Raises:
             TenantNotFound: There is no such tenant in scope.
-            ClassificationNotAvailable: Nothing can classify its mail.
+            PrimitivesNotAvailable: Nothing can classify its mail.
         """
         start = await self._reader.start(LATEST, LATEST)
         async with db.transaction(self._pool) as connection:
@@ -57,7 +57,7 @@ class Classification:
             if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
                 raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
             if settings.is_enabled and not self._is_available:
-                raise ClassificationNotAvailable(subject=tenant_id, metadata={"tenant_id": tenant_id})
+                raise PrimitivesNotAvailable(subject=tenant_id)
             await store.save(connection, tenant_id, settings, start.write(), start.position)
         return await self.settings(tenant_id, scope)
 

@@ -128,6 +128,8 @@ COMMANDS = (
     ("search-settings", "show", ID),
     ("search-settings", "enable", ID),
     ("search-settings", "disable", ID),
+    ("messages", "parse", "m", "--tenant", ID),
+    ("messages", "extract", "m", "a", "--tenant", ID),
     ("classification", "show", ID),
     ("classification", "enable", ID, "--label", "a", "--label", "b=c"),
     ("classification", "disable", ID),

@@ -17,7 +17,7 @@ from services.primitives.errors import ContentUnreadable, ModelBudgetSpent
 from services.processor.classification.arrivals import MAX_ATTEMPTS
 from services.processor.classification.requests import Classification, checked_settings
 from services.processor.erasing import PLAN
-from services.processor.errors import ClassificationNotAvailable, TenantNotFound
+from services.processor.errors import PrimitivesNotAvailable, TenantNotFound
 from services.processor.stream.retention import Retention
 from services.processor.stream.store import tenants
 from tests.store.processor.classification.labelling import (
@@ -273,7 +273,7 @@ async def test_only_tenants_in_scope_and_only_with_primitives(labelled: Labelled
         await labelled.requests.settings(labelled.tenant, [])
     with pytest.raises(TenantNotFound):
         await labelled.requests.update_settings(labelled.tenant, SETTINGS, [])
-    with pytest.raises(ClassificationNotAvailable):
+    with pytest.raises(PrimitivesNotAvailable):
         await without.update_settings(labelled.tenant, SETTINGS, None)
     assert not (await without.update_settings(labelled.tenant, pb2.ClassificationSettings(), None))[0].is_enabled
 

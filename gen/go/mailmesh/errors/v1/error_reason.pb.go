@@ -895,12 +895,18 @@ const (
 	// Do: Add a rarer word, an address or a span of time, and repeat the call.
 	// Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_SEARCH_TOO_SLOW ErrorReason = 238
-	// CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+	// PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: Processor has no address of Primitives, which classifies mail.
+	// When: Processor has no address of Primitives, which classifies mail and reads contents.
 	// Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
-	// Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
-	ErrorReason_ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE ErrorReason = 280
+	// Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_PRIMITIVES_NOT_AVAILABLE ErrorReason = 280
+	// CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+	// Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+	// Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+	ErrorReason_ERROR_REASON_CONTENT_TOO_LARGE ErrorReason = 281
 )
 
 // Enum value maps for ErrorReason.
@@ -1050,7 +1056,8 @@ var (
 		236: "ERROR_REASON_SEARCH_NOT_ENABLED",
 		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
 		238: "ERROR_REASON_SEARCH_TOO_SLOW",
-		280: "ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE",
+		280: "ERROR_REASON_PRIMITIVES_NOT_AVAILABLE",
+		281: "ERROR_REASON_CONTENT_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1197,7 +1204,8 @@ var (
 		"ERROR_REASON_SEARCH_NOT_ENABLED":             236,
 		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
 		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
-		"ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE":   280,
+		"ERROR_REASON_PRIMITIVES_NOT_AVAILABLE":       280,
+		"ERROR_REASON_CONTENT_TOO_LARGE":              281,
 	}
 )
 
@@ -1232,7 +1240,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3+\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd4+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1378,8 +1386,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_WORKFLOW_QUEUE_FULL\x10\xf3\x01\x12$\n" +
 	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
 	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
-	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12.\n" +
-	")ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE\x10\x98\x02B\x1f\n" +
+	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12*\n" +
+	"%ERROR_REASON_PRIMITIVES_NOT_AVAILABLE\x10\x98\x02\x12#\n" +
+	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

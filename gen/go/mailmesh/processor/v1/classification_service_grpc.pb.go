@@ -33,7 +33,7 @@ type ClassificationServiceClient interface {
 	// GetClassificationSettings returns a tenant's settings, and how far its mail is classified. Reasons: TENANT_NOT_FOUND.
 	GetClassificationSettings(ctx context.Context, in *GetClassificationSettingsRequest, opts ...grpc.CallOption) (*GetClassificationSettingsResponse, error)
 	// UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-	// for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+	// for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
 	// for labels beyond the bounds of `ClassifyMessage`.
 	UpdateClassificationSettings(ctx context.Context, in *UpdateClassificationSettingsRequest, opts ...grpc.CallOption) (*UpdateClassificationSettingsResponse, error)
 }
@@ -76,7 +76,7 @@ type ClassificationServiceServer interface {
 	// GetClassificationSettings returns a tenant's settings, and how far its mail is classified. Reasons: TENANT_NOT_FOUND.
 	GetClassificationSettings(context.Context, *GetClassificationSettingsRequest) (*GetClassificationSettingsResponse, error)
 	// UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-	// for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+	// for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
 	// for labels beyond the bounds of `ClassifyMessage`.
 	UpdateClassificationSettings(context.Context, *UpdateClassificationSettingsRequest) (*UpdateClassificationSettingsResponse, error)
 	mustEmbedUnimplementedClassificationServiceServer()

@@ -1034,12 +1034,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Add a rarer word, an address or a span of time, and repeat the call.
     Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
     """
-    ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE: _ErrorReason.ValueType  # 280
-    """CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+    ERROR_REASON_PRIMITIVES_NOT_AVAILABLE: _ErrorReason.ValueType  # 280
+    """PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
 
-    When: Processor has no address of Primitives, which classifies mail.
+    When: Processor has no address of Primitives, which classifies mail and reads contents.
     Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
-    Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 281
+    """CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+    When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+    Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+    Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -2055,11 +2062,18 @@ When: The database did not answer the query within two seconds, as a rule becaus
 Do: Add a rarer word, an address or a span of time, and repeat the call.
 Sample: {"reason": "SEARCH_TOO_SLOW", "domain": "mailmesh", "metadata": {}}
 """
-ERROR_REASON_CLASSIFICATION_NOT_AVAILABLE: ErrorReason.ValueType  # 280
-"""CLASSIFICATION_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+ERROR_REASON_PRIMITIVES_NOT_AVAILABLE: ErrorReason.ValueType  # 280
+"""PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
 
-When: Processor has no address of Primitives, which classifies mail.
+When: Processor has no address of Primitives, which classifies mail and reads contents.
 Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
-Sample: {"reason": "CLASSIFICATION_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 281
+"""CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

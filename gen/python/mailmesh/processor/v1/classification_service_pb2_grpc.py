@@ -62,7 +62,7 @@ class ClassificationServiceServicer:
 
     def UpdateClassificationSettings(self, request, context):
         """UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-        for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+        for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
         for labels beyond the bounds of `ClassifyMessage`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

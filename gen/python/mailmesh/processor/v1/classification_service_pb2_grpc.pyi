@@ -39,7 +39,7 @@ class ClassificationServiceStub:
     """GetClassificationSettings returns a tenant's settings, and how far its mail is classified. Reasons: TENANT_NOT_FOUND."""
     UpdateClassificationSettings: _grpc.UnaryUnaryMultiCallable[_classification_service_pb2.UpdateClassificationSettingsRequest, _classification_service_pb2.UpdateClassificationSettingsResponse]
     """UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-    for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+    for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
     for labels beyond the bounds of `ClassifyMessage`.
     """
 
@@ -54,7 +54,7 @@ class ClassificationServiceAsyncStub(ClassificationServiceStub):
     """GetClassificationSettings returns a tenant's settings, and how far its mail is classified. Reasons: TENANT_NOT_FOUND."""
     UpdateClassificationSettings: _aio.UnaryUnaryMultiCallable[_classification_service_pb2.UpdateClassificationSettingsRequest, _classification_service_pb2.UpdateClassificationSettingsResponse]  # type: ignore[assignment]
     """UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-    for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+    for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
     for labels beyond the bounds of `ClassifyMessage`.
     """
 
@@ -78,7 +78,7 @@ class ClassificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_classification_service_pb2.UpdateClassificationSettingsResponse, _abc.Awaitable[_classification_service_pb2.UpdateClassificationSettingsResponse]]:
         """UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-        for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+        for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
         for labels beyond the bounds of `ClassifyMessage`.
         """
 

@@ -221,7 +221,7 @@ export const ClassificationService: GenService<{
   },
   /**
    * UpdateClassificationSettings stores a tenant's settings. Enabling begins with the mail that arrives afterwards; other settings hold
-   * for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, CLASSIFICATION_NOT_AVAILABLE; FIELD_INVALID
+   * for the mails that are not classified yet. Safe to repeat. Reasons: TENANT_NOT_FOUND, PRIMITIVES_NOT_AVAILABLE; FIELD_INVALID
    * for labels beyond the bounds of `ClassifyMessage`.
    *
    * @generated from rpc mailmesh.processor.v1.ClassificationService.UpdateClassificationSettings
