@@ -299,6 +299,7 @@ FREE = {
     "conversations": {},
     "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
     "conversation_links": _WORDS,
+    "conversation_timers": {"name": "a name of the operator's program, which has no @"},
     "folder_cursors": {"folder_id": _ID, "alias": _REASON, "link": _ID},
     "messages": {"message_id": _ID, "version": _ID, "folder_id": _ID, "label_ids": _LABELS, "field_digests": _DIGEST},
     "lookups": {**_WORDS, "message_id": _ID, "kinds": _REASON, "subscription_ids": "our ids", "version": _ID},

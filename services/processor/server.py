@@ -47,6 +47,7 @@ from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
+from services.processor.conversations.timers import Timers
 from services.processor.erasing import erasers
 from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.fresh import FreshMail
@@ -189,7 +190,7 @@ async def serving(
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()
-    conversations = Conversations(pool, reader, clock)
+    conversations, timers = Conversations(pool, reader, clock), Timers(pool, clock)
     stub = TokenVaultServiceAsyncStub(vault)
     tenant_eraser, person_eraser = erasers(stub, pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
@@ -219,7 +220,7 @@ async def serving(
     )
     server.add(
         add_ConversationServiceServicer_to_server,
-        ConversationServicer(conversations),
+        ConversationServicer(conversations, timers),
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
     server.add(
@@ -232,6 +233,7 @@ async def serving(
         "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
     )
     head.call(followed.rouse)
+    timed = PeriodicLoop("timers", _FOLLOW_SECONDS, timers.round)
     indexed = PeriodicLoop("search", _FOLLOW_SECONDS, Indexer(pool, reader).round, idle_factor=_FOLLOW_IDLE_FACTOR)
     head.call(indexed.rouse)
     unindexed = PeriodicLoop("search-retention", _RETENTION_SECONDS, SearchRetention(pool).round)
@@ -246,7 +248,7 @@ async def serving(
     persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
     loops = (
         *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), clearing.run()),
-        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run(), writes.run()),
+        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run(), writes.run(), timed.run()),
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with (

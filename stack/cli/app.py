@@ -12,7 +12,7 @@ from stack.cli import (
     calendar_writes,
     calendars,
     classification,
-    conversations,
+    conversation_timers,
     directories,
     events,
     exits,
@@ -97,7 +97,7 @@ calendars.app.command()(calendar_changes.respond)
 calendars.app.command()(calendar_changes.update)
 calendars.app.command()(calendar_changes.cancel)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
-app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
+app.add_typer(conversation_timers.app, name="conversations", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
 app.add_typer(classification.app, name="classification", rich_help_panel=USE)

@@ -356,6 +356,8 @@ def on_conversations(other: Side) -> dict[str, Message]:
         "MergeConversation": conversations.MergeConversationRequest(**changed, into_conversation_id=other.event),
         "SplitConversation": conversations.SplitConversationRequest(**changed, message_ids=[other.message]),
         "ClaimConversation": conversations.ClaimConversationRequest(**one, name="Eve"),
+        "AssignConversation": conversations.AssignConversationRequest(**changed, assignee="Eve"),
+        "SetConversationTimer": conversations.SetConversationTimerRequest(**one, name="eve"),
         "ReleaseConversation": conversations.ReleaseConversationRequest(**one, name="Eve"),
         "SetOriginalSender": conversations.SetOriginalSenderRequest(**changed, address="eve@e.example"),
         "GetConversationSettings": conversations.GetConversationSettingsRequest(tenant_id=other.tenant),

@@ -78,6 +78,7 @@ STATEMENTS = {
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
         processor/calendar/store/writes:_OVERDUE processor/conversations/store/settings:due
+        processor/conversations/store/timers:take_due
         processor/search/store/settings:due processor/classification/store/settings:due
         processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE

@@ -111,6 +111,8 @@ COMMANDS = (
     ("conversations", "merge", ID, ID, "--version", "1", "--yes"),
     ("conversations", "split", ID, "--message", "m", "--version", "1"),
     ("conversations", "claim", ID, "--name", "Kim"),
+    ("conversations", "assign", ID, "Kim", "--version", "1"),
+    ("conversations", "timer", ID, "--name", "first"),
     ("conversations", "release", ID, "--name", "Kim"),
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),

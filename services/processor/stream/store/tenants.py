@@ -106,6 +106,9 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
     )
 
 
+_OF_CONVERSATIONS = ("conversation_links", "conversation_messages", "conversation_timers", "conversations")
+
+
 async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
     """Delete the lookups, calendars, conversations, settings of mail and search index of a disconnected tenant.
 
@@ -129,5 +132,5 @@ async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
         tenant_id,
     )
     # The settings come first: who puts mail into conversations holds their row.
-    for table in ("conversation_settings", "conversation_links", "conversation_messages", "conversations"):
+    for table in ("conversation_settings", *_OF_CONVERSATIONS):
         await connection.execute(f"DELETE FROM processor.{table} WHERE tenant_id = $1", tenant_id)  # noqa: S608
