@@ -17,7 +17,7 @@ __all__ = ["app"]
 def assign(
     context: typer.Context,
     conversation: ConversationArgument,
-    assignee: Annotated[str, typer.Argument(metavar="NAME", help="Person or team; empty means nobody.")],
+    assignee: Annotated[str, typer.Argument(metavar="NAME", help="Person or team; empty means none.")],
     *,
     version: VersionOption,
     json: JsonOption = False,

@@ -487,7 +487,7 @@ type Conversation struct {
 	// reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
 	// conversation. It gives no sender the right to join.
 	ReplyToken string `protobuf:"bytes,21,opt,name=reply_token,json=replyToken,proto3" json:"reply_token,omitempty"`
-	// assignee is the caller's name of the person or team that has the conversation. Empty when nobody has it.
+	// assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none.
 	Assignee      string `protobuf:"bytes,22,opt,name=assignee,proto3" json:"assignee,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -630,7 +630,7 @@ type AssignConversationRequest struct {
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// expected_version is the version that the caller has seen.
 	ExpectedVersion int64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	// assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means nobody.
+	// assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none.
 	Assignee      string `protobuf:"bytes,3,opt,name=assignee,proto3" json:"assignee,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

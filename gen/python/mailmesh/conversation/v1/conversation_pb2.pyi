@@ -295,7 +295,7 @@ class Conversation(_message.Message):
     conversation. It gives no sender the right to join.
     """
     assignee: _builtins.str
-    """assignee is the caller's name of the person or team that has the conversation. Empty when nobody has it."""
+    """assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none."""
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Participant]:
         """participants are the other addresses that may join by a reply."""

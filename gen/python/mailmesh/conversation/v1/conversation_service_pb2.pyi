@@ -334,7 +334,7 @@ class AssignConversationRequest(_message.Message):
     expected_version: _builtins.int
     """expected_version is the version that the caller has seen."""
     assignee: _builtins.str
-    """assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means nobody."""
+    """assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none."""
     def __init__(
         self,
         *,

@@ -199,7 +199,7 @@ export type Conversation = Message<"mailmesh.conversation.v1.Conversation"> & {
   replyToken: string;
 
   /**
-   * assignee is the caller's name of the person or team that has the conversation. Empty when nobody has it.
+   * assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none.
    *
    * @generated from field: string assignee = 22;
    */

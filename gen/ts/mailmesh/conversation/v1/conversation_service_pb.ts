@@ -359,7 +359,7 @@ export type AssignConversationRequest = Message<"mailmesh.conversation.v1.Assign
   expectedVersion: bigint;
 
   /**
-   * assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means nobody.
+   * assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none.
    *
    * @generated from field: string assignee = 3;
    */
