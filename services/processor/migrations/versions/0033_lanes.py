@@ -1,13 +1,13 @@
 """Lanes of the stream: publishers that do not wait for each other.
 
 Revision ID: 0033
-Revises: 0026
+Revises: 0030
 """
 
 from alembic import op
 
 revision = "0033"
-down_revision = "0026"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -246,7 +246,10 @@ async def test_the_budget_of_a_tenant_is_its_own(pool: db.Pool) -> None:
 async def test_retention_that_passes_the_place_loses_no_later_mail(labelled: Labelled) -> None:
     await labelled.enable()
     await labelled.publish(labelled.mail(PARCEL))
-    await labelled.pool.execute("UPDATE processor.stream SET floor = head, floor_event_id = head_event_id")
+    await labelled.pool.execute(
+        "UPDATE processor.stream SET floor = last.head, floor_event_id = last.head_event_id FROM"
+        " (SELECT head, head_event_id FROM processor.stream ORDER BY head DESC LIMIT 1) AS last WHERE id = 1"
+    )
     await labelled.publish(labelled.mail(INVOICE))
     await labelled.classify()
 
