@@ -9,6 +9,7 @@ from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.google.accounts import ISSUER, LONG
 from simulator.google.errors import oauth_error
+from simulator.google.service_accounts import GRANT, ServiceAccounts
 from simulator.http import JSON, Call, Operations, Reply
 from simulator.keys import SigningKeys
 from simulator.state import World
@@ -18,9 +19,10 @@ from simulator.tokens import Code, Grant, Refresh, opaque
 class TokenEndpoint:
     """Issues tokens; a refresh token comes with the first consent and is never returned again."""
 
-    def __init__(self, world: World, keys: SigningKeys) -> None:
+    def __init__(self, world: World, keys: SigningKeys, service_accounts: ServiceAccounts) -> None:
         self._world = world
         self._keys = keys
+        self._service_accounts = service_accounts
         self._tokens = world.tokens["googlews"]
 
     def register(self, operations: Operations) -> None:
@@ -32,8 +34,10 @@ class TokenEndpoint:
     def token(self, call: Call) -> Reply:
         """Answer one request."""
         form = call.form()
-        client = self._client(call, form)
         kind = form.get("grant_type", "")
+        if kind == GRANT:
+            return self._answer(self._service_accounts.token(form))
+        client = self._client(call, form)
         if kind == "authorization_code":
             return self._answer(self._by_code(call, form, client))
         if kind == "refresh_token":

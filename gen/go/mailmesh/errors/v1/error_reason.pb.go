@@ -907,6 +907,12 @@ const (
 	// Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 	// Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
 	ErrorReason_ERROR_REASON_CONTENT_TOO_LARGE ErrorReason = 281
+	// ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+	// Do: Upload the file, or name another mail that has it, and send the mail with another key.
+	// Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+	ErrorReason_ERROR_REASON_ATTACHMENT_GONE ErrorReason = 273
 )
 
 // Enum value maps for ErrorReason.
@@ -1058,6 +1064,7 @@ var (
 		238: "ERROR_REASON_SEARCH_TOO_SLOW",
 		280: "ERROR_REASON_PRIMITIVES_NOT_AVAILABLE",
 		281: "ERROR_REASON_CONTENT_TOO_LARGE",
+		273: "ERROR_REASON_ATTACHMENT_GONE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1206,6 +1213,7 @@ var (
 		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
 		"ERROR_REASON_PRIMITIVES_NOT_AVAILABLE":       280,
 		"ERROR_REASON_CONTENT_TOO_LARGE":              281,
+		"ERROR_REASON_ATTACHMENT_GONE":                273,
 	}
 )
 
@@ -1240,7 +1248,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd4+\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf7+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1388,7 +1396,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
 	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12*\n" +
 	"%ERROR_REASON_PRIMITIVES_NOT_AVAILABLE\x10\x98\x02\x12#\n" +
-	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02B\x1f\n" +
+	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12!\n" +
+	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -1048,6 +1048,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
     Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
     """
+    ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
+    """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+    When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+    Do: Upload the file, or name another mail that has it, and send the mail with another key.
+    Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2075,5 +2082,12 @@ ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 281
 When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
 Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+"""
+ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
+"""ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+Do: Upload the file, or name another mail that has it, and send the mail with another key.
+Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
