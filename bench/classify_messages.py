@@ -12,9 +12,9 @@ from bench import measure
 from bench.labelled_mails import EXAMPLES, MAILS, OTHERS
 from bench.measure import Figure, Options
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
+from services.message.labels import UNKNOWN
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
-from services.primitives.texts.classify import UNKNOWN
 
 LIMITS = SandboxLimits(1, 50, Confinement(1024 * 1024 * 1024, 50.0, 65534, has_model=True))
 LABELS = [pb2.ClassifyLabel(name=name, examples=examples) for name, examples in EXAMPLES.items()]

@@ -32,7 +32,7 @@ from services.meshkit.status import from_rpc_error
 UNARY_SECONDS = 10.0
 STREAM_SECONDS = 3600.0
 _ATTEMPTS, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.05, 1.0
-_MESSAGE_BYTES = 16 * 1024 * 1024
+MESSAGE_BYTES = 16 * 1024 * 1024
 _BALANCED = '{"loadBalancingConfig": [{"round_robin": {}}]}'
 
 
@@ -57,6 +57,7 @@ async def mesh_channel(
     *,
     retry_safe: Iterable[str] = (),
     caps: CallCaps | None = None,
+    message_bytes: int = MESSAGE_BYTES,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Open a channel; the connection itself is made, and made again, as it is needed. It follows changed certificates.
 
@@ -67,6 +68,7 @@ async def mesh_channel(
         retry_safe: Full names of methods (`/package.Service/Method`) that may be repeated when the peer is UNAVAILABLE:
             reads, and writes that are safe to call again.
         caps: Bounds of time.
+        message_bytes: The largest message in either direction.
 
     Yields:
         A channel for generated stubs.
@@ -76,7 +78,7 @@ async def mesh_channel(
     def make() -> grpc.aio.Channel:
         interceptors = _interceptors(peer, bounds, repeated)
         return grpc.aio.secure_channel(
-            address, channel_credentials(tls), options=_options(peer), interceptors=interceptors
+            address, channel_credentials(tls), options=_options(peer, message_bytes), interceptors=interceptors
         )
 
     longest_call_seconds = max(bounds.unary_seconds, bounds.stream_seconds)
@@ -84,7 +86,7 @@ async def mesh_channel(
         yield channel
 
 
-def _options(peer: str) -> list[tuple[str, Any]]:
+def _options(peer: str, message_bytes: int) -> list[tuple[str, Any]]:
     return [
         *METADATA_OPTIONS,
         ("grpc.ssl_target_name_override", host_name(peer)),
@@ -94,8 +96,8 @@ def _options(peer: str) -> list[tuple[str, Any]]:
         # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.
         ("grpc.enable_retries", 0),
         ("grpc.enable_http_proxy", 0),
-        ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-        ("grpc.max_send_message_length", _MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", message_bytes),
+        ("grpc.max_send_message_length", message_bytes),
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

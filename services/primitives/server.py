@@ -7,7 +7,9 @@ from functools import partial
 
 import structlog
 
-from mailmesh.primitives.v1 import primitive_service_pb2
+from mailmesh.primitives.v1 import arrival_service_pb2, fetched_service_pb2, primitive_service_pb2
+from mailmesh.primitives.v1.arrival_service_pb2_grpc import add_ArrivalServiceServicer_to_server
+from mailmesh.primitives.v1.fetched_service_pb2_grpc import add_FetchedServiceServicer_to_server
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import add_PrimitiveServiceServicer_to_server
 from services.meshkit.errors import ServiceUnavailable
 from services.meshkit.identity.certificates import TlsFiles
@@ -18,6 +20,9 @@ from services.primitives.failure import ContentError
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
 from services.primitives.sandbox.syscalls import refuse_inspection
+from services.primitives.servicers.arrivals import ArrivalServicer
+from services.primitives.servicers.classifying import Classifier
+from services.primitives.servicers.fetched import FetchedServicer
 from services.primitives.servicers.primitives import PrimitiveServicer, Readers
 from services.primitives.settings import PrimitivesSettings
 from services.primitives.texts.budget import ModelBudget
@@ -53,12 +58,22 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
         Sandbox.open(text_limits) as texts,
     ):
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), server_limits(settings))
+        classifier = Classifier(texts, ModelBudget(settings.model_characters))
+        servicer = PrimitiveServicer(Readers(mails, documents), settings.content_bytes, classifier)
         server.add(
             add_PrimitiveServiceServicer_to_server,
-            PrimitiveServicer(
-                Readers(mails, documents, texts), settings.content_bytes, ModelBudget(settings.model_characters)
-            ),
+            servicer,
             primitive_service_pb2.DESCRIPTOR.services_by_name["PrimitiveService"],
+        )
+        server.add(
+            add_FetchedServiceServicer_to_server,
+            FetchedServicer(servicer),
+            fetched_service_pb2.DESCRIPTOR.services_by_name["FetchedService"],
+        )
+        server.add(
+            add_ArrivalServiceServicer_to_server,
+            ArrivalServicer(classifier),
+            arrival_service_pb2.DESCRIPTOR.services_by_name["ArrivalService"],
         )
         await probe(mails, documents, texts)
         async with server.running():

@@ -58,7 +58,8 @@ class PrimitivesSettings(ServerSettings):
         60_000,
         ge=6000,
         le=1_000_000_000,
-        description="Characters that the model reads for one API key in a minute, in one process.",
+        description="Characters that the model reads in a minute for one API key, and for the arriving mail of one "
+        "tenant, in one process.",
     )
     sandbox_uid: int = Field(
         65534,

@@ -347,3 +347,15 @@ class SearchTooSlow(DeadlineExceeded):
     """The search took too long. Add a rarer word, an address or a span of time."""
 
     reason = "SEARCH_TOO_SLOW"
+
+
+class PrimitivesNotAvailable(FailedPrecondition):
+    """Processor has no address of Primitives, which classifies mail and reads contents. The operator sets it."""
+
+    reason = "PRIMITIVES_NOT_AVAILABLE"
+
+
+class ContentTooLarge(FailedPrecondition):
+    """The content at the provider is larger than what is handed to Primitives. Download it instead."""
+
+    reason = "CONTENT_TOO_LARGE"

@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from mailmesh.calendar.v1 import calendar_event_pb2, calendar_pb2
 from mailmesh.conversation.v1 import conversation_pb2
 from mailmesh.mail.v1 import message_pb2
-from mailmesh.processor.v1 import message_service_pb2, send_service_pb2
+from mailmesh.processor.v1 import classification_service_pb2, message_service_pb2, send_service_pb2
 from services.meshkit.exporting import Export, Form, Written
 from services.meshkit.exporting_forms import DIGEST, SECRET, base64_json, document_json, form, message_json, word
 from services.processor.calendar import rows as calendar_rows
@@ -81,6 +81,7 @@ FORMS = {
     "calendars": form({"info": calendar_pb2.Calendar}, {"state": calendar_rows.State, "phase": calendar_rows.Phase}),
     "conversation_links": form(left_out=_DIGEST),
     "conversation_messages": form({"content": conversation_pb2.ConversationMessage}, left_out={"own_id": DIGEST}),
+    "classification_settings": form({"content": classification_service_pb2.ClassificationSettings}),
     "conversation_settings": form({"content": conversation_pb2.ConversationSettings}),
     "conversations": form({"content": conversation_pb2.Conversation}),
     "erasure_secrets": form(left_out={"inner_pad": SECRET, "outer_pad": SECRET}),

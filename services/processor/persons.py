@@ -14,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from mailmesh.calendar.v1 import calendar_event_pb2, calendar_pb2
 from mailmesh.conversation.v1 import conversation_pb2
 from mailmesh.mail.v1 import message_pb2
-from mailmesh.processor.v1 import message_service_pb2, send_service_pb2
+from mailmesh.processor.v1 import classification_service_pb2, message_service_pb2, send_service_pb2
 from services.meshkit import db
 from services.meshkit.erasing_marks import Mark, PersonToErase
 from services.meshkit.erasing_persons import Bound, Change, Rows, rewriting
@@ -62,6 +62,8 @@ _CLEARING = timedelta(hours=1)
 _BY_POSITION, _PARTS = {"position": "bigint"}, ("kind", "basic", "body", "raw")
 _REQUEST = message(send_service_pb2.SendRequest)
 _ADDRESSED = message(send_service_pb2.NewMail)
+_CONVERSATIONS = message(conversation_pb2.ConversationSettings)
+_LABELLING = message(classification_service_pb2.ClassificationSettings)
 
 
 def _event(row: asyncpg.Record, person: Person) -> Change | None:
@@ -268,12 +270,8 @@ PERSONS = (
         bound=Bound.TURN,
         stored=_STORED,
     ),
-    rewriting(
-        "conversation_settings",
-        _OF_TENANT,
-        {"content": message(conversation_pb2.ConversationSettings)},
-        bound=Bound.START,
-    ),
+    rewriting("conversation_settings", _OF_TENANT, {"content": _CONVERSATIONS}, bound=Bound.START),
+    rewriting("classification_settings", _OF_TENANT, {"content": _LABELLING}, bound=Bound.START),
     # Later events about rows that named the person until now; later mail is new data, and stays.
     Rows(
         "events",
@@ -305,9 +303,11 @@ FREE = {
         "original_start": "a time",
     },
     "conversation_settings": {"cursor": "a position of the stream"},
+    "classification_settings": {**_WORDS, "cursor": "a position of the stream"},
     "conversations": {},
     "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
     "conversation_links": _WORDS,
+    "conversation_timers": {"name": "a name of the operator's program, which has no @"},
     "folder_cursors": {"folder_id": _ID, "alias": _REASON, "link": _ID},
     "messages": {"message_id": _ID, "version": _ID, "folder_id": _ID, "label_ids": _LABELS, "field_digests": _DIGEST},
     "lookups": {**_WORDS, "message_id": _ID, "kinds": _REASON, "subscription_ids": "our ids", "version": _ID},

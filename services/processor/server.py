@@ -52,6 +52,7 @@ from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
+from services.processor.conversations.timers import Timers
 from services.processor.erasing import erasers
 from services.processor.exporting import EXPORT
 from services.processor.mail.backfill.requests import Backfills
@@ -71,6 +72,7 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
+from services.processor.primitives import with_primitives
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.requests import Search
 from services.processor.servicers.calendars import CalendarServicer
@@ -195,7 +197,7 @@ async def serving(
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()
-    conversations = Conversations(pool, reader, clock)
+    conversations, timers = Conversations(pool, reader, clock), Timers(pool, clock)
     stub = TokenVaultServiceAsyncStub(vault)
     tenant_eraser, person_eraser = erasers(stub, pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
@@ -229,7 +231,7 @@ async def serving(
     )
     server.add(
         add_ConversationServiceServicer_to_server,
-        ConversationServicer(conversations),
+        ConversationServicer(conversations, timers),
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
     server.add(
@@ -242,6 +244,7 @@ async def serving(
         "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
     )
     head.call(followed.rouse)
+    timed = PeriodicLoop("timers", _FOLLOW_SECONDS, timers.round)
     indexed = PeriodicLoop("search", _FOLLOW_SECONDS, Indexer(pool, reader).round, idle_factor=_FOLLOW_IDLE_FACTOR)
     head.call(indexed.rouse)
     unindexed = PeriodicLoop("search-retention", _RETENTION_SECONDS, SearchRetention(pool).round)
@@ -259,12 +262,15 @@ async def serving(
     head.call(erasing.rouse)  # the end of a disconnect is an event
     persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
     loops = (
-        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run()),
+        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), timed.run()),
         *(indexed.run(), unindexed.run(), long_mails.run(), followed.run()),
         *(PeriodicLoop(name, _RETENTION_SECONDS, one).run() for name, one in calendar_rounds.items()),
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
-    async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
+    async with (
+        with_primitives(server, settings, pool, reader, head, reads),
+        background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)),
+    ):
         try:
             yield
         finally:

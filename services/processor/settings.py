@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.meshkit.settings import env
 from services.processor.mailbox_settings import MailboxSettings
 
 
@@ -10,6 +11,26 @@ class ProcessorSettings(MailboxSettings):
     """Settings of Processor. Server and workers read the same ones."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_PROCESSOR_")
+
+    primitives_address: str = env(
+        "MAILMESH_PRIMITIVES_ADDRESS",
+        "",
+        description="Primitives' mesh port, host:port, for labels on arrival. Without it nothing is classified.",
+    )
+
+    content_bytes: int = Field(
+        25 * 1024 * 1024,
+        ge=4096,
+        le=60 * 1024 * 1024,
+        description="The largest mail or attachment that is fetched for Primitives, bytes.",
+    )
+    contents: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Mails and attachments in memory for Primitives, in one process; further calls get `OVERLOADED`.",
+    )
+    contents_per_key: int = Field(2, ge=1, le=64, description="Those of one API key in one process.")
 
     sends_per_minute: int = Field(
         30, ge=1, le=10_000, description="Mails that one account sends in a minute; Exchange Online permits 30."

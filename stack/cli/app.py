@@ -11,14 +11,15 @@ from stack.cli import (
     calendar_changes,
     calendar_writes,
     calendars,
-    conversations,
+    classification,
+    conversation_timers,
     directories,
     events,
     exits,
     free_busy,
     keys,
     meetings,
-    message_reads,
+    message_contents,
     pipeline,
     primitives,
     search,
@@ -91,7 +92,7 @@ app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
-app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
+app.add_typer(message_contents.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 calendars.app.command("free-busy")(free_busy.free_busy)
@@ -102,9 +103,10 @@ calendars.app.command()(calendar_changes.cancel)
 calendars.app.command()(meetings.meetings)
 calendars.app.command()(meetings.versions)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
-app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
+app.add_typer(conversation_timers.app, name="conversations", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
+app.add_typer(classification.app, name="classification", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

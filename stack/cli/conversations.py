@@ -73,7 +73,7 @@ def show(context: typer.Context, conversation: ConversationArgument, *, json: Js
     with channel(context) as opened:
         request = messages.GetConversationRequest(conversation_id=conversation)
         found = services.ConversationServiceStub(opened).GetConversation(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command("messages")
@@ -130,7 +130,7 @@ def set_state(
             state=wanted,
         )
         found = services.ConversationServiceStub(opened).SetConversationState(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command()
@@ -154,7 +154,7 @@ def merge(
             conversation_id=conversation, expected_version=version, into_conversation_id=into
         )
         found = services.ConversationServiceStub(opened).MergeConversation(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command()
@@ -176,7 +176,7 @@ def split(
             conversation_id=conversation, expected_version=version, message_ids=message
         )
         found = services.ConversationServiceStub(opened).SplitConversation(request).new_conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command()
@@ -191,7 +191,7 @@ def claim(
     with channel(context) as opened:
         request = messages.ClaimConversationRequest(conversation_id=conversation, name=name)
         found = services.ConversationServiceStub(opened).ClaimConversation(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command()
@@ -206,7 +206,7 @@ def release(
     with channel(context) as opened:
         request = messages.ReleaseConversationRequest(conversation_id=conversation, name=name)
         found = services.ConversationServiceStub(opened).ReleaseConversation(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command("original-sender")
@@ -228,7 +228,7 @@ def original_sender(
             conversation_id=conversation, expected_version=version, address=address
         )
         found = services.ConversationServiceStub(opened).SetOriginalSender(request).conversation
-    _print(found, json=json)
+    show_conversation(found, json=json)
 
 
 @app.command()
@@ -294,7 +294,8 @@ def _update(
     )
 
 
-def _print(one: conversation_pb2.Conversation, *, json: bool) -> None:
+def show_conversation(one: conversation_pb2.Conversation, *, json: bool) -> None:
+    """Prints a conversation."""
     if json:
         print_json(one)
         return
@@ -307,6 +308,7 @@ def _print(one: conversation_pb2.Conversation, *, json: bool) -> None:
             ("State", _state(one)),
             ("Version", str(one.version)),
             ("Waiting on", _side(one)),
+            ("Assignee", one.assignee),
             ("Last message", f"{when(one.last_message_at)} {one.last_message_id}"),
             ("Merged into", one.merged_into),
             ("Follow-up of", one.follow_up_of),

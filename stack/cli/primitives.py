@@ -28,6 +28,11 @@ def parse(context: typer.Context, file: FileArgument, *, json: JsonOption = Fals
     content = _read(file)
     with channel(context) as opened:
         parsed = services.PrimitiveServiceStub(opened).ParseMail(messages.ParseMailRequest(content=content))
+    show_mail(parsed, json=json)
+
+
+def show_mail(parsed: messages.ParseMailResponse, *, json: bool) -> None:
+    """Prints a parsed mail."""
     if json:
         print_json(parsed)
         return
@@ -59,6 +64,11 @@ def extract(context: typer.Context, file: FileArgument, *, json: JsonOption = Fa
     request = messages.ExtractDocumentRequest(content=_read(file), file_name=Path(file).name)
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ExtractDocument(request)
+    show_document(found, json=json)
+
+
+def show_document(found: messages.ExtractDocumentResponse, *, json: bool) -> None:
+    """Prints what was read of a document."""
     if json:
         print_json(found)
         return
@@ -94,9 +104,7 @@ def classify(
       mailmesh primitives classify - --subject "Your offer" --label offer --label complaint --json
     """
     request = messages.ClassifyMessageRequest(subject=subject, text=_read(file).decode(errors="replace"))
-    request.labels.extend(
-        messages.ClassifyLabel(name=name, examples=examples) for name, examples in _labels(label).items()
-    )
+    request.labels.extend(labels_of(label))
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ClassifyMessage(request)
     if json:
@@ -139,12 +147,13 @@ def _pair(option: str) -> tuple[str, str, str]:
     return option.partition("=")
 
 
-def _labels(options: list[str]) -> dict[str, list[str]]:
+def labels_of(options: list[str]) -> list[messages.ClassifyLabel]:
+    """Returns the labels of options such as "bill=The amount is wrong.", with the examples of equal names together."""
     labels: dict[str, list[str]] = {}
     for option in options:
         name, has_example, example = option.partition("=")
         labels.setdefault(name, []).extend([example] if has_example else [])
-    return labels
+    return [messages.ClassifyLabel(name=name, examples=examples) for name, examples in labels.items()]
 
 
 def _address(address: message_pb2.Address) -> str:

@@ -166,6 +166,8 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.ListLabels",
         "processor.v1.MessageService.SearchMessages",
         *(f"processor.v1.SearchService.{name}" for name in ("SearchMail", "GetSearchSettings", "UpdateSearchSettings")),
+        *(f"processor.v1.ClassificationService.{verb}ClassificationSettings" for verb in ("Get", "Update")),
+        *(f"processor.v1.ContentService.{name}" for name in ("ParseMessage", "ExtractAttachment")),
         "processor.v1.ProcessorService.BackfillMailbox",
         "processor.v1.ProcessorService.GetBackfill",
         "processor.v1.ProcessorService.CancelBackfill",

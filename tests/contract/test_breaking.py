@@ -35,7 +35,7 @@ def test_the_current_contract_breaks_no_user(workspace: Path) -> None:
 
 def test_a_new_field_breaks_no_user(workspace: Path) -> None:
     old = "  EventSource source = 24;\n"
-    spoil(workspace, "mail/v1/event.proto", old, f"{old}  // weight is new.\n  int32 weight = 27;\n")
+    spoil(workspace, "mail/v1/event.proto", old, f"{old}  // weight is new.\n  int32 weight = 1000;\n")
 
     contract.compare(workspace, contract.last_release())
 
@@ -66,7 +66,7 @@ def test_a_removed_rpc_is_caught(workspace: Path) -> None:
 
 def test_lint_catches_a_field_without_a_comment(workspace: Path) -> None:
     old = "  EventSource source = 24;\n"
-    spoil(workspace, "mail/v1/event.proto", old, f"{old}  int32 weight = 27;\n")
+    spoil(workspace, "mail/v1/event.proto", old, f"{old}  int32 weight = 1000;\n")
 
     with pytest.raises(CheckError, match='Field "weight" should have a non-empty comment'):
         contract.buf(["lint"], workspace)

@@ -90,6 +90,9 @@ WITH: dict[str, JSON] = {
     },
     "PrimitiveService_ExtractFields": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
     "PrimitiveService_ClassifyMessage": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
+    "ClassificationService_UpdateClassificationSettings": {
+        "settings": {"labels": [{"name": "offer"}, {"name": "bill"}]}
+    },
     "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},
     "MessageService_SearchMessages": {"query": {"text": "offer"}},
     "MessageService_ModifyMessages": {"change": {"isRead": True}},

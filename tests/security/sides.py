@@ -17,6 +17,8 @@ from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.processor.v1 import calendar_service_pb2 as calendars
 from mailmesh.processor.v1 import calendar_service_pb2_grpc as calendar_services
+from mailmesh.processor.v1 import classification_service_pb2 as labelling
+from mailmesh.processor.v1 import content_service_pb2 as contents
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
@@ -259,6 +261,20 @@ def single(other: Side) -> dict[str, Message]:
         "processor.v1.SearchService/UpdateSearchSettings": searching.UpdateSearchSettingsRequest(
             tenant_id=other.tenant, settings=searching.SearchSettings(is_enabled=True)
         ),
+        "processor.v1.ClassificationService/GetClassificationSettings": labelling.GetClassificationSettingsRequest(
+            tenant_id=other.tenant
+        ),
+        "processor.v1.ClassificationService/UpdateClassificationSettings": (
+            labelling.UpdateClassificationSettingsRequest(
+                tenant_id=other.tenant, settings=labelling.ClassificationSettings()
+            )
+        ),
+        "processor.v1.ContentService/ParseMessage": contents.ParseMessageRequest(
+            tenant_id=other.tenant, message_id="m"
+        ),
+        "processor.v1.ContentService/ExtractAttachment": contents.ExtractAttachmentRequest(
+            tenant_id=other.tenant, message_id="m", attachment_id="a"
+        ),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.CalendarService/ListCalendarEventVersions": calendars.ListCalendarEventVersionsRequest(
             tenant_id=other.tenant, conversation_id=other.event
@@ -355,6 +371,8 @@ def on_conversations(other: Side) -> dict[str, Message]:
         "MergeConversation": conversations.MergeConversationRequest(**changed, into_conversation_id=other.event),
         "SplitConversation": conversations.SplitConversationRequest(**changed, message_ids=[other.message]),
         "ClaimConversation": conversations.ClaimConversationRequest(**one, name="Eve"),
+        "AssignConversation": conversations.AssignConversationRequest(**changed, assignee="Eve"),
+        "SetConversationTimer": conversations.SetConversationTimerRequest(**one, name="eve"),
         "ReleaseConversation": conversations.ReleaseConversationRequest(**one, name="Eve"),
         "SetOriginalSender": conversations.SetOriginalSenderRequest(**changed, address="eve@e.example"),
         "GetConversationSettings": conversations.GetConversationSettingsRequest(tenant_id=other.tenant),

@@ -9,7 +9,9 @@ from mailmesh.calendar.v1 import calendar_event_pb2, calendar_pb2
 from mailmesh.conversation.v1 import conversation_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.mail.v1 import message_pb2
+from mailmesh.primitives.v1.primitive_service_pb2 import ClassifyLabel
 from mailmesh.processor.v1 import calendar_service_pb2, message_service_pb2, send_service_pb2
+from mailmesh.processor.v1.classification_service_pb2 import ClassificationSettings
 from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store.items import Kind as ItemKind
 from services.meshkit import db
@@ -140,6 +142,8 @@ async def _plant_mail(pool: db.Pool, tenant: str, address: str) -> None:
     await insert(pool, "processor.conversation_messages", tenant_id=tenant, content=said.SerializeToString())
     settings = conversation_pb2.ConversationSettings(own_addresses=[address])
     await insert(pool, "processor.conversation_settings", tenant_id=tenant, content=settings.SerializeToString())
+    labelling = ClassificationSettings(labels=[ClassifyLabel(name=f"of {address}", examples=[f"I am {address}"])])
+    await insert(pool, "processor.classification_settings", tenant_id=tenant, content=labelling.SerializeToString())
 
 
 async def _plant_events(pool: db.Pool, tenant: str, address: str, position: int) -> None:

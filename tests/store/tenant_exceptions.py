@@ -79,6 +79,7 @@ STATEMENTS = {
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
         processor/calendar/store/writes:_OVERDUE processor/stream/store/turns:_DUE
+        processor/conversations/store/timers:take_due processor/classification/store/settings:due
         processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
         processor/outbox/store/sends:DUE processor/outbox/store/sends:_OVERDUE ingest/store/subscription_leases:_DUE

@@ -77,6 +77,9 @@ LABELS = {
         " `refused` (the listing of changes)"
     ),
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
+    "mailmesh_processor_classified_total.outcome": (
+        "`labelled`, `unknown`, `failed` (published as unknown with a reason), or `waiting` for a later attempt"
+    ),
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
     "mailmesh_processor_searches_total.outcome": "`ok`, or the reason in lower case",

@@ -115,7 +115,7 @@ export function ConversationPage({ id }: { id: string }) {
       <Facts rows={[
         ["Customer", <Outside text={one.requester} />], ["Mailbox", <Account id={one.tenantId} />], ["Conversation", <Id value={one.conversationId} />],
         ["Others who may join", <Outside text={one.participants.map((each) => each.address).join(", ") || "none"} />],
-        ["Waits for", one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "no side"], ["Claimed by", <Outside text={one.claimedBy} />],
+        ["Waits for", one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "no side"], ["Claimed by", <Outside text={one.claimedBy} />], ["Assignee", <Outside text={one.assignee} />],
       ]} />
       <AsCall method={ConversationService.method.getConversation} request={{ conversationId: id }} />
       <Messages id={id} />

@@ -3,10 +3,10 @@
 from itertools import pairwise
 
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
+from services.message.labels import UNKNOWN
 from services.primitives.failure import ContentError
 from services.primitives.texts.model import MAX_TEXT, MODEL, TextModel, product, readable
 
-UNKNOWN = "unknown"
 METHOD = f"centroids/{MODEL}"
 DEFAULT_MARGIN = 0.01
 """The median margin of right answers is 0.027; below 0.01 half of the answers are wrong (`bench.classify_messages`)."""

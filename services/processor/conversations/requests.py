@@ -109,7 +109,7 @@ class Conversations:
             requester = conversation.requester
             if not requester or target.conversation.requester != requester:  # two erased ones may be two persons
                 raise ConversationRequestersDiffer(subject=identity, metadata={"conversation_id": identity})
-            _check_open(target)
+            check_open(target)
             if await store.depth(connection, identity) >= MAX_HOPS:
                 raise ConversationFinal(subject=identity, metadata={"conversation_id": identity})
             conversation.state, conversation.merged_into = pb2.CONVERSATION_STATE_MERGED, into
@@ -167,6 +167,14 @@ class Conversations:
                 await store.save(connection, card)
             return card.conversation
 
+    async def assign(self, identity: str, version: int, assignee: str, actor: Actor) -> pb2.Conversation:
+        """Name who has a conversation. Safe to call again: the same assignee is no change."""
+        async with self._changing(identity, actor, version) as (connection, card):
+            if card.conversation.assignee != assignee:
+                card.conversation.assignee = assignee
+                await self._write(connection, card, [change(card.conversation, "assigned")], actor)
+            return card.conversation
+
     async def set_original_sender(self, identity: str, version: int, address: str, actor: Actor) -> pb2.Conversation:
         """Name the customer of a conversation that an agent's mail began, before the first answer."""
         sender = plain(address)
@@ -199,7 +207,7 @@ class Conversations:
         if not reply.conversation_id:
             return
         actor = Actor(key_id, [send.tenant_id])
-        card = await _locked(connection, reply.conversation_id, actor, reply.expected_version)
+        card = await locked(connection, reply.conversation_id, actor, reply.expected_version)
         within = await store.of_message(connection, send.tenant_id, reply.message_id)
         if within is None or not await store.leads_to(connection, send.tenant_id, within, reply.conversation_id):
             raise FieldInvalid.of("reply.message_id", "must be a mail of the conversation")
@@ -230,7 +238,7 @@ class Conversations:
     ) -> AsyncIterator[tuple[db.Connection, Card]]:
         """Lock a conversation's tenant, and check the version that the caller has seen."""
         async with db.transaction(self._pool) as connection:
-            yield connection, await _locked(connection, identity, actor, version)
+            yield connection, await locked(connection, identity, actor, version)
 
     async def _write(self, connection: db.Connection, card: Card, changes: Sequence[Change], actor: Actor) -> None:
         await store.save(connection, card)
@@ -255,14 +263,20 @@ async def _found(connection: db.Connection, identity: str, actor: Actor) -> Card
     return card
 
 
-async def _locked(connection: db.Connection, identity: str, actor: Actor, version: int | None) -> Card:
-    """Lock the conversations of a tenant until the transaction ends, and check the version that the caller has seen."""
+async def locked(connection: db.Connection, identity: str, actor: Actor, version: int | None = None) -> Card:
+    """Lock the conversations of a tenant until the transaction ends, and check the version that the caller has seen.
+
+    Raises:
+        ConversationNotFound: There is no such conversation in scope.
+        ConversationChanged: It has changed since the caller read it.
+        ConversationFinal: A version was given, and it is closed or merged.
+    """
     tenant_id = (await _found(connection, identity, actor)).conversation.tenant_id
     await settings_store.lock(connection, tenant_id)
     card = await _found(connection, identity, actor)
     if version is not None:
         _check_version(card.conversation, version)
-        _check_open(card)
+        check_open(card)
     return card
 
 
@@ -283,7 +297,8 @@ def _check_version(conversation: pb2.Conversation, version: int) -> None:
         )
 
 
-def _check_open(card: Card) -> None:
+def check_open(card: Card) -> None:
+    """Let a conversation through that is not final. Raises `ConversationFinal`."""
     if card.conversation.state in FINAL:
         identity = card.conversation.conversation_id
         raise ConversationFinal(subject=identity, metadata={"conversation_id": identity})

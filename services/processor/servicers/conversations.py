@@ -1,5 +1,6 @@
 """ConversationService: callers read and change conversations here."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, pag
 from services.meshkit.text import check_name
 from services.processor.conversations.kinship import moment
 from services.processor.conversations.requests import Actor, Conversations, checked_settings
+from services.processor.conversations.timers import Timers, time_of
 from services.processor.stream.filter import scope_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _SETTABLE = (
     conversation_pb2.CONVERSATION_STATE_CLOSED,
 )
 _NAME_CHARACTERS = 200
+_TIMER = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _ID_CHARACTERS = 500
 _MAX_STATES = 10
 _MAX_MOVED = 100
@@ -38,10 +41,12 @@ class ConversationServicer(Base):
 
     Args:
         conversations: The use cases.
+        timers: The use cases of timers.
     """
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: Conversations, timers: Timers) -> None:
         self._conversations = conversations
+        self._timers = timers
         self._tokens = PageTokens(columns=(is_time, is_row_id))
         self._message_tokens = PageTokens(columns=(is_time, _is_message_id))
 
@@ -50,7 +55,8 @@ class ConversationServicer(Base):
         self, request: pb2.GetConversationRequest, context: "Context"
     ) -> pb2.GetConversationResponse:
         """Return a conversation."""
-        return pb2.GetConversationResponse(conversation=await self._conversations.get(_id(request), _actor()))
+        found = await self._conversations.get(_id(request), _actor())
+        return pb2.GetConversationResponse(conversation=found, timers=await self._timers.of(found))
 
     @override
     async def ListConversations(
@@ -127,6 +133,26 @@ class ConversationServicer(Base):
         check_name("name", request.name, _NAME_CHARACTERS, least=1)
         made = await self._conversations.release(_id(request), request.name, _actor())
         return pb2.ReleaseConversationResponse(conversation=made)
+
+    @override
+    async def AssignConversation(
+        self, request: pb2.AssignConversationRequest, context: "Context"
+    ) -> pb2.AssignConversationResponse:
+        """Name who has a conversation."""
+        check_name("assignee", request.assignee, _NAME_CHARACTERS)
+        made = await self._conversations.assign(_id(request), _version(request), request.assignee, _actor())
+        return pb2.AssignConversationResponse(conversation=made)
+
+    @override
+    async def SetConversationTimer(
+        self, request: pb2.SetConversationTimerRequest, context: "Context"
+    ) -> pb2.SetConversationTimerResponse:
+        """Set or delete a timer."""
+        if not _TIMER.fullmatch(request.name):
+            raise FieldInvalid.of("name", "must have 1 to 100 of the characters A-Z a-z 0-9 . _ : -")
+        due_at = time_of(request.due_at) if request.HasField("due_at") else None
+        timers = await self._timers.set(_id(request), request.name, due_at, _actor())
+        return pb2.SetConversationTimerResponse(timers=timers)
 
     @override
     async def SetOriginalSender(

@@ -16,7 +16,7 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, page_size
 from services.message.reply_text import set_reply_text
 from services.processor.errors import EventNotFound, ReaderTooSlow, TenantNotFound
-from services.processor.messages.content import ID_CHARACTERS, check_text
+from services.processor.messages.content import ATTACHMENT_CHARACTERS, ID_CHARACTERS, check_text
 from services.processor.messages.processed import ProcessedMails
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import disposition
@@ -30,7 +30,6 @@ from services.processor.stream.pages import EventReader
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
-_ATTACHMENT_CHARACTERS = 1000
 _RESULTS_MAX = 200
 _TOKEN_CHARACTERS = 2000
 
@@ -136,7 +135,7 @@ class MessageServicer(Base):
     async def GetAttachment(self, request: pb2.GetAttachmentRequest, context: "Context") -> None:  # type: ignore[override]
         """Stream the content of one attachment."""
         place, offset = _place(request), _offset(request.offset)
-        check_text("attachment_id", request.attachment_id, _ATTACHMENT_CHARACTERS)
+        check_text("attachment_id", request.attachment_id, ATTACHMENT_CHARACTERS)
         async with self._reads.attachment(place, request.attachment_id, offset) as download:
             await send(download, context, self._write_seconds)
 

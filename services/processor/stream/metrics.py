@@ -15,3 +15,6 @@ FOLLOWER_LAG_SECONDS = Gauge(
 FOLLOWER_TURNS = Counter(
     "mailmesh_processor_follower_turns_total", "Turns of tenants in a follower of the stream.", ["follower", "outcome"]
 )
+CLASSIFIED = Counter(
+    "mailmesh_processor_classified_total", "Arriving mails that a label was asked for, by outcome.", ["outcome"]
+)

@@ -29,6 +29,7 @@ from services.processor.stream.store.event_log import STEP, Appended, EventRow, 
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
+MAIL_CLASSIFIED = "mail.classified"
 _SENDS = "send."
 _CALENDARS = "calendar."
 _CONVERSATIONS = "conversation."
@@ -70,11 +71,16 @@ class EventDraft:
     def key(self) -> bytes:
         """Return the digest of the values that must not be published twice.
 
-        For a mail event: tenant, message, generation, type; for updates also the version, for enrichments the event.
+        For a mail event: tenant, message, generation, type; for updates also the version, for enrichments and labels
+        the earlier event.
         """
         if self.mail is not None:
             event = self.mail
-            last = {MAIL_UPDATED: event.version, MAIL_ENRICHED: event.enriched_event_id or event.version}
+            last = {
+                MAIL_UPDATED: event.version,
+                MAIL_ENRICHED: event.enriched_event_id or event.version,
+                MAIL_CLASSIFIED: event.classification.classified_event_id,
+            }
             parts = [event.message_id, str(event.generation), event.event_type, last.get(event.event_type, "")]
         else:
             parts = ["", "0", self._content().event_type, self.change_id]
@@ -89,10 +95,11 @@ class EventDraft:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
         The outcome of a send and the change of a calendar or of a conversation are committed with their state, which
-        keeps them from happening again. Delivery and Workflows repeat what they publish until it is confirmed.
+        keeps them from happening again, and so is the label of a mail. Delivery and Workflows repeat what they publish
+        until it is confirmed.
         """
         event_type = self._content().event_type
-        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(
+        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED, MAIL_CLASSIFIED) and not event_type.startswith(
             (_SENDS, _CALENDARS, _CONVERSATIONS, _ENDPOINTS, _WORKFLOWS)
         )
 

@@ -1,6 +1,27 @@
 """The tables of Processor at the head of its migrations, by wing; a test compares the two."""
 
-from services.processor.tables import calendar, conversations, mail, mailbox, messages, outbox, search, stream
+from services.processor.tables import (
+    calendar,
+    classification,
+    conversations,
+    mail,
+    mailbox,
+    messages,
+    outbox,
+    search,
+    stream,
+)
 from services.processor.tables.schema import metadata
 
-__all__ = ["calendar", "conversations", "mail", "mailbox", "messages", "metadata", "outbox", "search", "stream"]
+__all__ = [
+    "calendar",
+    "classification",
+    "conversations",
+    "mail",
+    "mailbox",
+    "messages",
+    "metadata",
+    "outbox",
+    "search",
+    "stream",
+]

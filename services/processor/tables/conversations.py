@@ -4,6 +4,7 @@ conversation_settings  whether and how mail of a tenant is put into conversation
 conversations          the conversations
 conversation_messages  the mails of conversations
 conversation_links     the ids by which a mail finds its conversation
+conversation_timers    the times at which the stream reminds of conversations
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, SmallInteger, Table, Text
@@ -57,4 +58,13 @@ conversation_links = Table(
     required("digest", LargeBinary(), primary_key=True),
     required("conversation_id", ID, primary_key=True),
     required("is_own", Boolean()),
+)
+
+conversation_timers = Table(
+    "conversation_timers",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("conversation_id", ID, primary_key=True),
+    required("name", Text(), primary_key=True),
+    required("due_at", TIME),
 )

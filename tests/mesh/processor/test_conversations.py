@@ -1,6 +1,7 @@
 """Conversations on the running mesh: enabled for a tenant, fed by its mail, changed by version."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -52,6 +53,29 @@ def test_mail_becomes_a_conversation_that_callers_change_by_its_version(mesh: Me
     with grpc.insecure_channel(mesh.ready.grpc, CHANNEL_OPTIONS) as opened_channel:
         assert [] == told(mesh, tenant, with_key(opened_channel, secret))
         assert 2 == len(told(mesh, tenant))
+
+
+def test_a_timer_falls_due_although_processor_is_killed(mesh: Mesh) -> None:
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    mesh.run("conversations", "enable", tenant, "--address", address)
+    mesh.simulator.deliver(address, subject="Question", text="Where is my parcel?")
+    (opened,) = eventually(lambda: told(mesh, tenant), 200, what="the conversation is opened")
+    identity = opened.conversation.conversation_id
+    at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat(timespec="seconds")
+    timer = json.loads(mesh.run("conversations", "timer", identity, "--name", "first", "--at", at, "--json").stdout)
+    mesh.kill("processor")
+    eventually(lambda: len(told(mesh, tenant)) > 1, 200, what="the timer is due")
+    assigned = json.loads(mesh.run("conversations", "assign", identity, "Kim", "--version", "1", "--json").stdout)
+    found = eventually(lambda: told(mesh, tenant)[2:], what="the conversation is assigned")
+
+    assert ["first"] == [one["name"] for one in timer["timers"]]
+    assert ("conversation.timer_due", "first", 1) == (
+        (due := told(mesh, tenant)[1]).event_type, due.timer.name, due.conversation.version
+    )  # fmt: skip
+    assert "Kim" == assigned["assignee"]
+    assert ["conversation.assigned"] == [one.event_type for one in found]
 
 
 def test_an_answer_to_a_version_that_has_passed_sends_no_mail(mesh: Mesh) -> None:

@@ -21,6 +21,7 @@ from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from tests.mesh.accounts import PROVIDERS, all_events, connect, created_events, new_address
 from tests.programs.mesh import Mesh, eventually
+from tests.unit.primitives import samples
 
 pytestmark = pytest.mark.timeout(400)
 COMMAND = mail_pb2.EVENT_SOURCE_COMMAND
@@ -170,6 +171,36 @@ def test_a_mail_its_mime_and_its_attachment_are_read_fresh_and_resumed(mesh: Mes
     assert ["FIELD_INVALID", "ATTACHMENT_NOT_FOUND"] == reasons
     (part,) = email.message_from_bytes(mime.content, policy=email.policy.default).iter_attachments()
     assert content == part.get_payload(decode=True)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_mail_and_an_attachment_are_read_by_reference_as_those_that_are_handed_in(mesh: Mesh, provider: str) -> None:
+    address, tenant = marker(mesh, provider)
+    offer = samples.word(samples.paragraph("Thirty euros."))
+    file = {"name": "offer.docx", "contentType": "application/msword", "base64": base64.b64encode(offer).decode()}
+    mesh.simulator.deliver(address, subject="With a file", text="See below", attachments=[file])
+    eventually(lambda: created_events(mesh, tenant))
+    base = f"/v1/tenants/{tenant}/messages/{created_events(mesh, tenant)[0].mail.message_id}"
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=90, trust_env=False) as client:
+        (named,) = client.get(base).json()["message"]["attachments"]
+        attachment = named["partId"] or named["attachmentId"]
+        parsed, mime = client.get(f"{base}:parse"), client.get(f"{base}:raw").content
+        handed_in = client.post("/v1/primitives:parseMail", json={"content": base64.b64encode(mime).decode()})
+        extracted = client.get(f"{base}/attachments/{attachment}:extract")
+        missing = client.get(f"{base}/attachments/99:extract")
+        none = client.get(f"/v1/tenants/{tenant}/messages/no-such-mail:parse")
+    shown = mesh.run("messages", "extract", base.rpartition("/")[2], attachment, "--tenant", tenant)
+
+    assert 200 == parsed.status_code, parsed.text
+    assert handed_in.json() == parsed.json()["mail"]
+    assert "See below" == parsed.json()["mail"]["message"]["body"]["replyText"]
+    assert ("docx", "Thirty euros.\n") == (
+        extracted.json()["document"]["format"], extracted.json()["document"]["text"],
+    ), extracted.text  # fmt: skip
+    assert "Thirty euros." in shown.stdout, shown.stderr
+    reasons = [answer.json()["details"][0]["reason"] for answer in (missing, none)]
+    assert ["ATTACHMENT_NOT_FOUND", "MESSAGE_NOT_FOUND"] == reasons
 
 
 def test_the_command_line_reads_and_downloads(mesh: Mesh, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ OURS_HERE = frozenset(
         "mailmesh.processor.v1.MessageChange.remove_categories",
         "mailmesh.mail.v1.MailChange.label_ids_added",
         "mailmesh.mail.v1.MailChange.label_ids_removed",
+        "mailmesh.mail.v1.MailClassification.label",
+        "mailmesh.mail.v1.MailClassification.method",
         "mailmesh.processor.v1.WorkflowEvent.workflow",
         "mailmesh.vault.v1.Tenant.address",
         "mailmesh.vault.v1.Tenant.display_name",

@@ -7,10 +7,10 @@ import pytest_asyncio
 
 from bench.labelled_mails import EXAMPLES, MAILS, OTHERS
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
+from services.message.labels import UNKNOWN
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
 from services.primitives.servicers.label_checks import check_classify, is_closed
-from services.primitives.texts.classify import UNKNOWN
 from tests.unit.primitives.attacks import ATTACKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

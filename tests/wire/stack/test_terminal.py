@@ -117,6 +117,8 @@ COMMANDS = (
     ("conversations", "merge", ID, ID, "--version", "1", "--yes"),
     ("conversations", "split", ID, "--message", "m", "--version", "1"),
     ("conversations", "claim", ID, "--name", "Kim"),
+    ("conversations", "assign", ID, "Kim", "--version", "1"),
+    ("conversations", "timer", ID, "--name", "first"),
     ("conversations", "release", ID, "--name", "Kim"),
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),
@@ -134,6 +136,11 @@ COMMANDS = (
     ("search-settings", "show", ID),
     ("search-settings", "enable", ID),
     ("search-settings", "disable", ID),
+    ("messages", "parse", "m", "--tenant", ID),
+    ("messages", "extract", "m", "a", "--tenant", ID),
+    ("classification", "show", ID),
+    ("classification", "enable", ID, "--label", "a", "--label", "b=c"),
+    ("classification", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}

@@ -1,13 +1,13 @@
 """The time of a tenant's last turn in conversations, and a shorter list of unsorted entries in the index of search.
 
 Revision ID: 0031
-Revises: 0027
+Revises: 0030
 """
 
 from alembic import op
 
 revision = "0031"
-down_revision = "0027"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

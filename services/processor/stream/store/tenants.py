@@ -106,8 +106,11 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
     )
 
 
+_OF_CONVERSATIONS = ("conversation_links", "conversation_messages", "conversation_timers", "conversations")
+
+
 async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
-    """Delete the lookups, calendars, conversations, mark of processed mails and search index of a disconnected tenant.
+    """Delete the lookups, calendars, conversations, settings of mail and search index of a disconnected tenant.
 
     Cursors and messages stay for a reconnect. The deletion of a calendar waits for a worker that is committing its
     events, and takes those events too. A worker that commits later finds the calendar gone and commits nothing.
@@ -122,11 +125,12 @@ async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
     )
     await connection.execute("DELETE FROM processor.calendar_lists WHERE tenant_id = $1", tenant_id)
     await connection.execute("DELETE FROM processor.processed_marks WHERE tenant_id = $1", tenant_id)
+    await connection.execute("DELETE FROM processor.classification_settings WHERE tenant_id = $1", tenant_id)
     await connection.execute(
         "UPDATE processor.search_settings SET is_enabled = false, is_clearing = true, key = '', cursor = '',"
         " position = 0 WHERE tenant_id = $1",
         tenant_id,
     )
     # The settings come first: who puts mail into conversations holds their row.
-    for table in ("conversation_settings", "conversation_links", "conversation_messages", "conversations"):
+    for table in ("conversation_settings", *_OF_CONVERSATIONS):
         await connection.execute(f"DELETE FROM processor.{table} WHERE tenant_id = $1", tenant_id)  # noqa: S608

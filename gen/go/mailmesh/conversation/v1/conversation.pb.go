@@ -486,7 +486,9 @@ type Conversation struct {
 	ClaimedUntil *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=claimed_until,json=claimedUntil,proto3" json:"claimed_until,omitempty"`
 	// reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
 	// conversation. It gives no sender the right to join.
-	ReplyToken    string `protobuf:"bytes,21,opt,name=reply_token,json=replyToken,proto3" json:"reply_token,omitempty"`
+	ReplyToken string `protobuf:"bytes,21,opt,name=reply_token,json=replyToken,proto3" json:"reply_token,omitempty"`
+	// assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none.
+	Assignee      string `protobuf:"bytes,22,opt,name=assignee,proto3" json:"assignee,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -668,6 +670,68 @@ func (x *Conversation) GetReplyToken() string {
 	return ""
 }
 
+func (x *Conversation) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+// ConversationTimer is a time at which the stream reminds of a conversation. Its setter knows the purpose.
+type ConversationTimer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -. A conversation has one timer of a name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// due_at is its time. One in the past is due at once.
+	DueAt         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConversationTimer) Reset() {
+	*x = ConversationTimer{}
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConversationTimer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConversationTimer) ProtoMessage() {}
+
+func (x *ConversationTimer) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConversationTimer.ProtoReflect.Descriptor instead.
+func (*ConversationTimer) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConversationTimer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConversationTimer) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
 // JoinAttempt is a conversation that a message is related to, and the decision about it.
 type JoinAttempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -684,7 +748,7 @@ type JoinAttempt struct {
 
 func (x *JoinAttempt) Reset() {
 	*x = JoinAttempt{}
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[2]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +760,7 @@ func (x *JoinAttempt) String() string {
 func (*JoinAttempt) ProtoMessage() {}
 
 func (x *JoinAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[2]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +773,7 @@ func (x *JoinAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinAttempt.ProtoReflect.Descriptor instead.
 func (*JoinAttempt) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *JoinAttempt) GetConversationId() string {
@@ -764,7 +828,7 @@ type ConversationMessage struct {
 
 func (x *ConversationMessage) Reset() {
 	*x = ConversationMessage{}
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[3]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +840,7 @@ func (x *ConversationMessage) String() string {
 func (*ConversationMessage) ProtoMessage() {}
 
 func (x *ConversationMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[3]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +853,7 @@ func (x *ConversationMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConversationMessage.ProtoReflect.Descriptor instead.
 func (*ConversationMessage) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConversationMessage) GetMessageId() string {
@@ -891,7 +955,7 @@ type ConversationSettings struct {
 
 func (x *ConversationSettings) Reset() {
 	*x = ConversationSettings{}
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[4]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +967,7 @@ func (x *ConversationSettings) String() string {
 func (*ConversationSettings) ProtoMessage() {}
 
 func (x *ConversationSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[4]
+	mi := &file_mailmesh_conversation_v1_conversation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +980,7 @@ func (x *ConversationSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConversationSettings.ProtoReflect.Descriptor instead.
 func (*ConversationSettings) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ConversationSettings) GetIsEnabled() bool {
@@ -968,7 +1032,7 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"+mailmesh/conversation/v1/conversation.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n" +
 	"\vParticipant\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12(\n" +
-	"\x10since_message_id\x18\x02 \x01(\tR\x0esinceMessageId\"\xcf\a\n" +
+	"\x10since_message_id\x18\x02 \x01(\tR\x0esinceMessageId\"\xeb\a\n" +
 	"\fConversation\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1c\n" +
@@ -997,7 +1061,11 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"claimed_by\x18\x13 \x01(\tR\tclaimedBy\x12?\n" +
 	"\rclaimed_until\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\fclaimedUntil\x12\x1f\n" +
 	"\vreply_token\x18\x15 \x01(\tR\n" +
-	"replyToken\"\x90\x01\n" +
+	"replyToken\x12\x1a\n" +
+	"\bassignee\x18\x16 \x01(\tR\bassignee\"Z\n" +
+	"\x11ConversationTimer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
+	"\x06due_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"\x90\x01\n" +
 	"\vJoinAttempt\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12>\n" +
 	"\akinship\x18\x02 \x01(\x0e2$.mailmesh.conversation.v1.JoinReasonR\akinship\x12\x18\n" +
@@ -1077,7 +1145,7 @@ func file_mailmesh_conversation_v1_conversation_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_conversation_v1_conversation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_mailmesh_conversation_v1_conversation_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mailmesh_conversation_v1_conversation_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_mailmesh_conversation_v1_conversation_proto_goTypes = []any{
 	(ConversationState)(0),        // 0: mailmesh.conversation.v1.ConversationState
 	(Side)(0),                     // 1: mailmesh.conversation.v1.Side
@@ -1087,32 +1155,34 @@ var file_mailmesh_conversation_v1_conversation_proto_goTypes = []any{
 	(Authenticity)(0),             // 5: mailmesh.conversation.v1.Authenticity
 	(*Participant)(nil),           // 6: mailmesh.conversation.v1.Participant
 	(*Conversation)(nil),          // 7: mailmesh.conversation.v1.Conversation
-	(*JoinAttempt)(nil),           // 8: mailmesh.conversation.v1.JoinAttempt
-	(*ConversationMessage)(nil),   // 9: mailmesh.conversation.v1.ConversationMessage
-	(*ConversationSettings)(nil),  // 10: mailmesh.conversation.v1.ConversationSettings
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*ConversationTimer)(nil),     // 8: mailmesh.conversation.v1.ConversationTimer
+	(*JoinAttempt)(nil),           // 9: mailmesh.conversation.v1.JoinAttempt
+	(*ConversationMessage)(nil),   // 10: mailmesh.conversation.v1.ConversationMessage
+	(*ConversationSettings)(nil),  // 11: mailmesh.conversation.v1.ConversationSettings
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_mailmesh_conversation_v1_conversation_proto_depIdxs = []int32{
 	6,  // 0: mailmesh.conversation.v1.Conversation.participants:type_name -> mailmesh.conversation.v1.Participant
 	0,  // 1: mailmesh.conversation.v1.Conversation.state:type_name -> mailmesh.conversation.v1.ConversationState
 	1,  // 2: mailmesh.conversation.v1.Conversation.waiting_on:type_name -> mailmesh.conversation.v1.Side
-	11, // 3: mailmesh.conversation.v1.Conversation.waiting_since:type_name -> google.protobuf.Timestamp
-	11, // 4: mailmesh.conversation.v1.Conversation.first_inbound_at:type_name -> google.protobuf.Timestamp
-	11, // 5: mailmesh.conversation.v1.Conversation.first_reply_at:type_name -> google.protobuf.Timestamp
-	11, // 6: mailmesh.conversation.v1.Conversation.last_message_at:type_name -> google.protobuf.Timestamp
-	11, // 7: mailmesh.conversation.v1.Conversation.claimed_until:type_name -> google.protobuf.Timestamp
-	4,  // 8: mailmesh.conversation.v1.JoinAttempt.kinship:type_name -> mailmesh.conversation.v1.JoinReason
-	2,  // 9: mailmesh.conversation.v1.ConversationMessage.direction:type_name -> mailmesh.conversation.v1.Direction
-	3,  // 10: mailmesh.conversation.v1.ConversationMessage.author:type_name -> mailmesh.conversation.v1.Author
-	4,  // 11: mailmesh.conversation.v1.ConversationMessage.joined_by:type_name -> mailmesh.conversation.v1.JoinReason
-	5,  // 12: mailmesh.conversation.v1.ConversationMessage.sender_authenticated:type_name -> mailmesh.conversation.v1.Authenticity
-	8,  // 13: mailmesh.conversation.v1.ConversationMessage.attempts:type_name -> mailmesh.conversation.v1.JoinAttempt
-	11, // 14: mailmesh.conversation.v1.ConversationMessage.at:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 3: mailmesh.conversation.v1.Conversation.waiting_since:type_name -> google.protobuf.Timestamp
+	12, // 4: mailmesh.conversation.v1.Conversation.first_inbound_at:type_name -> google.protobuf.Timestamp
+	12, // 5: mailmesh.conversation.v1.Conversation.first_reply_at:type_name -> google.protobuf.Timestamp
+	12, // 6: mailmesh.conversation.v1.Conversation.last_message_at:type_name -> google.protobuf.Timestamp
+	12, // 7: mailmesh.conversation.v1.Conversation.claimed_until:type_name -> google.protobuf.Timestamp
+	12, // 8: mailmesh.conversation.v1.ConversationTimer.due_at:type_name -> google.protobuf.Timestamp
+	4,  // 9: mailmesh.conversation.v1.JoinAttempt.kinship:type_name -> mailmesh.conversation.v1.JoinReason
+	2,  // 10: mailmesh.conversation.v1.ConversationMessage.direction:type_name -> mailmesh.conversation.v1.Direction
+	3,  // 11: mailmesh.conversation.v1.ConversationMessage.author:type_name -> mailmesh.conversation.v1.Author
+	4,  // 12: mailmesh.conversation.v1.ConversationMessage.joined_by:type_name -> mailmesh.conversation.v1.JoinReason
+	5,  // 13: mailmesh.conversation.v1.ConversationMessage.sender_authenticated:type_name -> mailmesh.conversation.v1.Authenticity
+	9,  // 14: mailmesh.conversation.v1.ConversationMessage.attempts:type_name -> mailmesh.conversation.v1.JoinAttempt
+	12, // 15: mailmesh.conversation.v1.ConversationMessage.at:type_name -> google.protobuf.Timestamp
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_conversation_proto_init() }
@@ -1126,7 +1196,7 @@ func file_mailmesh_conversation_v1_conversation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_conversation_v1_conversation_proto_rawDesc), len(file_mailmesh_conversation_v1_conversation_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

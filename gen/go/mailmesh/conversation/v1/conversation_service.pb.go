@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
 	reflect "reflect"
 	sync "sync"
@@ -73,7 +74,9 @@ func (x *GetConversationRequest) GetConversationId() string {
 type GetConversationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// conversation is the conversation.
-	Conversation  *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Conversation *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	// timers are its timers, the next one first.
+	Timers        []*ConversationTimer `protobuf:"bytes,2,rep,name=timers,proto3" json:"timers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -111,6 +114,13 @@ func (*GetConversationResponse) Descriptor() ([]byte, []int) {
 func (x *GetConversationResponse) GetConversation() *Conversation {
 	if x != nil {
 		return x.Conversation
+	}
+	return nil
+}
+
+func (x *GetConversationResponse) GetTimers() []*ConversationTimer {
+	if x != nil {
+		return x.Timers
 	}
 	return nil
 }
@@ -613,6 +623,226 @@ func (x *ClaimConversationRequest) GetName() string {
 	return ""
 }
 
+// AssignConversationRequest names an assignee.
+type AssignConversationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conversation_id is the conversation's UUID.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// expected_version is the version that the caller has seen.
+	ExpectedVersion int64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	// assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none.
+	Assignee      string `protobuf:"bytes,3,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignConversationRequest) Reset() {
+	*x = AssignConversationRequest{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignConversationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignConversationRequest) ProtoMessage() {}
+
+func (x *AssignConversationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignConversationRequest.ProtoReflect.Descriptor instead.
+func (*AssignConversationRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AssignConversationRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *AssignConversationRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
+func (x *AssignConversationRequest) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+// AssignConversationResponse contains the conversation.
+type AssignConversationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conversation is the conversation after the change.
+	Conversation  *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignConversationResponse) Reset() {
+	*x = AssignConversationResponse{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignConversationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignConversationResponse) ProtoMessage() {}
+
+func (x *AssignConversationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignConversationResponse.ProtoReflect.Descriptor instead.
+func (*AssignConversationResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AssignConversationResponse) GetConversation() *Conversation {
+	if x != nil {
+		return x.Conversation
+	}
+	return nil
+}
+
+// SetConversationTimerRequest specifies a timer.
+type SetConversationTimerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conversation_id is the conversation's UUID.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// due_at is its time, at most five years ahead. Absent deletes the timer.
+	DueAt         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConversationTimerRequest) Reset() {
+	*x = SetConversationTimerRequest{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConversationTimerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConversationTimerRequest) ProtoMessage() {}
+
+func (x *SetConversationTimerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConversationTimerRequest.ProtoReflect.Descriptor instead.
+func (*SetConversationTimerRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetConversationTimerRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *SetConversationTimerRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetConversationTimerRequest) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+// SetConversationTimerResponse contains the timers.
+type SetConversationTimerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// timers are all timers of the conversation, the next one first.
+	Timers        []*ConversationTimer `protobuf:"bytes,1,rep,name=timers,proto3" json:"timers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConversationTimerResponse) Reset() {
+	*x = SetConversationTimerResponse{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConversationTimerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConversationTimerResponse) ProtoMessage() {}
+
+func (x *SetConversationTimerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConversationTimerResponse.ProtoReflect.Descriptor instead.
+func (*SetConversationTimerResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetConversationTimerResponse) GetTimers() []*ConversationTimer {
+	if x != nil {
+		return x.Timers
+	}
+	return nil
+}
+
 // ReleaseConversationRequest specifies a claim.
 type ReleaseConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -626,7 +856,7 @@ type ReleaseConversationRequest struct {
 
 func (x *ReleaseConversationRequest) Reset() {
 	*x = ReleaseConversationRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +868,7 @@ func (x *ReleaseConversationRequest) String() string {
 func (*ReleaseConversationRequest) ProtoMessage() {}
 
 func (x *ReleaseConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +881,7 @@ func (x *ReleaseConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseConversationRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseConversationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReleaseConversationRequest) GetConversationId() string {
@@ -683,7 +913,7 @@ type SetOriginalSenderRequest struct {
 
 func (x *SetOriginalSenderRequest) Reset() {
 	*x = SetOriginalSenderRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +925,7 @@ func (x *SetOriginalSenderRequest) String() string {
 func (*SetOriginalSenderRequest) ProtoMessage() {}
 
 func (x *SetOriginalSenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +938,7 @@ func (x *SetOriginalSenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOriginalSenderRequest.ProtoReflect.Descriptor instead.
 func (*SetOriginalSenderRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetOriginalSenderRequest) GetConversationId() string {
@@ -743,7 +973,7 @@ type SetConversationStateResponse struct {
 
 func (x *SetConversationStateResponse) Reset() {
 	*x = SetConversationStateResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +985,7 @@ func (x *SetConversationStateResponse) String() string {
 func (*SetConversationStateResponse) ProtoMessage() {}
 
 func (x *SetConversationStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +998,7 @@ func (x *SetConversationStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConversationStateResponse.ProtoReflect.Descriptor instead.
 func (*SetConversationStateResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetConversationStateResponse) GetConversation() *Conversation {
@@ -789,7 +1019,7 @@ type MergeConversationResponse struct {
 
 func (x *MergeConversationResponse) Reset() {
 	*x = MergeConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +1031,7 @@ func (x *MergeConversationResponse) String() string {
 func (*MergeConversationResponse) ProtoMessage() {}
 
 func (x *MergeConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +1044,7 @@ func (x *MergeConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeConversationResponse.ProtoReflect.Descriptor instead.
 func (*MergeConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MergeConversationResponse) GetConversation() *Conversation {
@@ -835,7 +1065,7 @@ type ClaimConversationResponse struct {
 
 func (x *ClaimConversationResponse) Reset() {
 	*x = ClaimConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +1077,7 @@ func (x *ClaimConversationResponse) String() string {
 func (*ClaimConversationResponse) ProtoMessage() {}
 
 func (x *ClaimConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +1090,7 @@ func (x *ClaimConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimConversationResponse.ProtoReflect.Descriptor instead.
 func (*ClaimConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClaimConversationResponse) GetConversation() *Conversation {
@@ -881,7 +1111,7 @@ type ReleaseConversationResponse struct {
 
 func (x *ReleaseConversationResponse) Reset() {
 	*x = ReleaseConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1123,7 @@ func (x *ReleaseConversationResponse) String() string {
 func (*ReleaseConversationResponse) ProtoMessage() {}
 
 func (x *ReleaseConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1136,7 @@ func (x *ReleaseConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseConversationResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReleaseConversationResponse) GetConversation() *Conversation {
@@ -927,7 +1157,7 @@ type SetOriginalSenderResponse struct {
 
 func (x *SetOriginalSenderResponse) Reset() {
 	*x = SetOriginalSenderResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1169,7 @@ func (x *SetOriginalSenderResponse) String() string {
 func (*SetOriginalSenderResponse) ProtoMessage() {}
 
 func (x *SetOriginalSenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1182,7 @@ func (x *SetOriginalSenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOriginalSenderResponse.ProtoReflect.Descriptor instead.
 func (*SetOriginalSenderResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetOriginalSenderResponse) GetConversation() *Conversation {
@@ -975,7 +1205,7 @@ type SplitConversationResponse struct {
 
 func (x *SplitConversationResponse) Reset() {
 	*x = SplitConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1217,7 @@ func (x *SplitConversationResponse) String() string {
 func (*SplitConversationResponse) ProtoMessage() {}
 
 func (x *SplitConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1230,7 @@ func (x *SplitConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitConversationResponse.ProtoReflect.Descriptor instead.
 func (*SplitConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SplitConversationResponse) GetConversation() *Conversation {
@@ -1028,7 +1258,7 @@ type GetConversationSettingsRequest struct {
 
 func (x *GetConversationSettingsRequest) Reset() {
 	*x = GetConversationSettingsRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1270,7 @@ func (x *GetConversationSettingsRequest) String() string {
 func (*GetConversationSettingsRequest) ProtoMessage() {}
 
 func (x *GetConversationSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1283,7 @@ func (x *GetConversationSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConversationSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetConversationSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetConversationSettingsRequest) GetTenantId() string {
@@ -1074,7 +1304,7 @@ type GetConversationSettingsResponse struct {
 
 func (x *GetConversationSettingsResponse) Reset() {
 	*x = GetConversationSettingsResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1316,7 @@ func (x *GetConversationSettingsResponse) String() string {
 func (*GetConversationSettingsResponse) ProtoMessage() {}
 
 func (x *GetConversationSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1329,7 @@ func (x *GetConversationSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConversationSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetConversationSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetConversationSettingsResponse) GetSettings() *ConversationSettings {
@@ -1122,7 +1352,7 @@ type UpdateConversationSettingsRequest struct {
 
 func (x *UpdateConversationSettingsRequest) Reset() {
 	*x = UpdateConversationSettingsRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1364,7 @@ func (x *UpdateConversationSettingsRequest) String() string {
 func (*UpdateConversationSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateConversationSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1377,7 @@ func (x *UpdateConversationSettingsRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use UpdateConversationSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConversationSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpdateConversationSettingsRequest) GetTenantId() string {
@@ -1175,7 +1405,7 @@ type UpdateConversationSettingsResponse struct {
 
 func (x *UpdateConversationSettingsResponse) Reset() {
 	*x = UpdateConversationSettingsResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1417,7 @@ func (x *UpdateConversationSettingsResponse) String() string {
 func (*UpdateConversationSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateConversationSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1430,7 @@ func (x *UpdateConversationSettingsResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use UpdateConversationSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConversationSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateConversationSettingsResponse) GetSettings() *ConversationSettings {
@@ -1214,11 +1444,12 @@ var File_mailmesh_conversation_v1_conversation_service_proto protoreflect.FileDe
 
 const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"\n" +
-	"3mailmesh/conversation/v1/conversation_service.proto\x12\x18mailmesh.conversation.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a+mailmesh/conversation/v1/conversation.proto\"G\n" +
+	"3mailmesh/conversation/v1/conversation_service.proto\x12\x18mailmesh.conversation.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a+mailmesh/conversation/v1/conversation.proto\"G\n" +
 	"\x16GetConversationRequest\x12-\n" +
-	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\"e\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\"\xaa\x01\n" +
 	"\x17GetConversationResponse\x12J\n" +
-	"\fconversation\x18\x01 \x01(\v2&.mailmesh.conversation.v1.ConversationR\fconversation\"\xd0\x01\n" +
+	"\fconversation\x18\x01 \x01(\v2&.mailmesh.conversation.v1.ConversationR\fconversation\x12C\n" +
+	"\x06timers\x18\x02 \x03(\v2+.mailmesh.conversation.v1.ConversationTimerR\x06timers\"\xd0\x01\n" +
 	"\x18ListConversationsRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12I\n" +
 	"\x06states\x18\x02 \x03(\x0e2+.mailmesh.conversation.v1.ConversationStateB\x04\xe2A\x01\x01R\x06states\x12!\n" +
@@ -1251,7 +1482,19 @@ const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"messageIds\"c\n" +
 	"\x18ClaimConversationRequest\x12-\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12\x18\n" +
-	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x04name\"e\n" +
+	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x04name\"\x9d\x01\n" +
+	"\x19AssignConversationRequest\x12-\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12/\n" +
+	"\x10expected_version\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x0fexpectedVersion\x12 \n" +
+	"\bassignee\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\bassignee\"h\n" +
+	"\x1aAssignConversationResponse\x12J\n" +
+	"\fconversation\x18\x01 \x01(\v2&.mailmesh.conversation.v1.ConversationR\fconversation\"\x9f\x01\n" +
+	"\x1bSetConversationTimerRequest\x12-\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12\x18\n" +
+	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x04name\x127\n" +
+	"\x06due_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x05dueAt\"c\n" +
+	"\x1cSetConversationTimerResponse\x12C\n" +
+	"\x06timers\x18\x01 \x03(\v2+.mailmesh.conversation.v1.ConversationTimerR\x06timers\"e\n" +
 	"\x1aReleaseConversationRequest\x12-\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12\x18\n" +
 	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x04name\"\x9a\x01\n" +
@@ -1280,7 +1523,7 @@ const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12P\n" +
 	"\bsettings\x18\x02 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsB\x04\xe2A\x01\x02R\bsettings\"p\n" +
 	"\"UpdateConversationSettingsResponse\x12J\n" +
-	"\bsettings\x18\x01 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsR\bsettings2\xa9\x12\n" +
+	"\bsettings\x18\x01 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsR\bsettings2\xd7\x15\n" +
 	"\x13ConversationService\x12\xbc\x01\n" +
 	"\x0fGetConversation\x120.mailmesh.conversation.v1.GetConversationRequest\x1a1.mailmesh.conversation.v1.GetConversationResponse\"D\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\xb0\x01\n" +
 	"\x11ListConversations\x122.mailmesh.conversation.v1.ListConversationsRequest\x1a3.mailmesh.conversation.v1.ListConversationsResponse\"2\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\xe0\x01\n" +
@@ -1289,7 +1532,9 @@ const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"\x11MergeConversation\x122.mailmesh.conversation.v1.MergeConversationRequest\x1a3.mailmesh.conversation.v1.MergeConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:merge\x12\xcc\x01\n" +
 	"\x11SplitConversation\x122.mailmesh.conversation.v1.SplitConversationRequest\x1a3.mailmesh.conversation.v1.SplitConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:split\x12\xcc\x01\n" +
 	"\x11ClaimConversation\x122.mailmesh.conversation.v1.ClaimConversationRequest\x1a3.mailmesh.conversation.v1.ClaimConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:claim\x12\xd4\x01\n" +
-	"\x13ReleaseConversation\x124.mailmesh.conversation.v1.ReleaseConversationRequest\x1a5.mailmesh.conversation.v1.ReleaseConversationResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x020:\x01*\"+/v1/conversations/{conversation_id}:release\x12\xd8\x01\n" +
+	"\x13ReleaseConversation\x124.mailmesh.conversation.v1.ReleaseConversationRequest\x1a5.mailmesh.conversation.v1.ReleaseConversationResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x020:\x01*\"+/v1/conversations/{conversation_id}:release\x12\xd0\x01\n" +
+	"\x12AssignConversation\x123.mailmesh.conversation.v1.AssignConversationRequest\x1a4.mailmesh.conversation.v1.AssignConversationResponse\"O\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/conversations/{conversation_id}:assign\x12\xd8\x01\n" +
+	"\x14SetConversationTimer\x125.mailmesh.conversation.v1.SetConversationTimerRequest\x1a6.mailmesh.conversation.v1.SetConversationTimerResponse\"Q\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x021:\x01*\",/v1/conversations/{conversation_id}:setTimer\x12\xd8\x01\n" +
 	"\x11SetOriginalSender\x122.mailmesh.conversation.v1.SetOriginalSenderRequest\x1a3.mailmesh.conversation.v1.SetOriginalSenderResponse\"Z\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02::\x01*\"5/v1/conversations/{conversation_id}:setOriginalSender\x12\xd6\x01\n" +
 	"\x17GetConversationSettings\x128.mailmesh.conversation.v1.GetConversationSettingsRequest\x1a9.mailmesh.conversation.v1.GetConversationSettingsResponse\"F\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02'\x12%/v1/conversation-settings/{tenant_id}\x12\xe3\x01\n" +
 	"\x1aUpdateConversationSettings\x12;.mailmesh.conversation.v1.UpdateConversationSettingsRequest\x1a<.mailmesh.conversation.v1.UpdateConversationSettingsResponse\"J\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/conversation-settings/{tenant_id}\x1a\x04\x88\xce\x18\x02B%\n" +
@@ -1307,7 +1552,7 @@ func file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP() []by
 	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescData
 }
 
-var file_mailmesh_conversation_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_mailmesh_conversation_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_mailmesh_conversation_v1_conversation_service_proto_goTypes = []any{
 	(*GetConversationRequest)(nil),             // 0: mailmesh.conversation.v1.GetConversationRequest
 	(*GetConversationResponse)(nil),            // 1: mailmesh.conversation.v1.GetConversationResponse
@@ -1319,66 +1564,80 @@ var file_mailmesh_conversation_v1_conversation_service_proto_goTypes = []any{
 	(*MergeConversationRequest)(nil),           // 7: mailmesh.conversation.v1.MergeConversationRequest
 	(*SplitConversationRequest)(nil),           // 8: mailmesh.conversation.v1.SplitConversationRequest
 	(*ClaimConversationRequest)(nil),           // 9: mailmesh.conversation.v1.ClaimConversationRequest
-	(*ReleaseConversationRequest)(nil),         // 10: mailmesh.conversation.v1.ReleaseConversationRequest
-	(*SetOriginalSenderRequest)(nil),           // 11: mailmesh.conversation.v1.SetOriginalSenderRequest
-	(*SetConversationStateResponse)(nil),       // 12: mailmesh.conversation.v1.SetConversationStateResponse
-	(*MergeConversationResponse)(nil),          // 13: mailmesh.conversation.v1.MergeConversationResponse
-	(*ClaimConversationResponse)(nil),          // 14: mailmesh.conversation.v1.ClaimConversationResponse
-	(*ReleaseConversationResponse)(nil),        // 15: mailmesh.conversation.v1.ReleaseConversationResponse
-	(*SetOriginalSenderResponse)(nil),          // 16: mailmesh.conversation.v1.SetOriginalSenderResponse
-	(*SplitConversationResponse)(nil),          // 17: mailmesh.conversation.v1.SplitConversationResponse
-	(*GetConversationSettingsRequest)(nil),     // 18: mailmesh.conversation.v1.GetConversationSettingsRequest
-	(*GetConversationSettingsResponse)(nil),    // 19: mailmesh.conversation.v1.GetConversationSettingsResponse
-	(*UpdateConversationSettingsRequest)(nil),  // 20: mailmesh.conversation.v1.UpdateConversationSettingsRequest
-	(*UpdateConversationSettingsResponse)(nil), // 21: mailmesh.conversation.v1.UpdateConversationSettingsResponse
-	(*Conversation)(nil),                       // 22: mailmesh.conversation.v1.Conversation
-	(ConversationState)(0),                     // 23: mailmesh.conversation.v1.ConversationState
-	(*ConversationMessage)(nil),                // 24: mailmesh.conversation.v1.ConversationMessage
-	(*ConversationSettings)(nil),               // 25: mailmesh.conversation.v1.ConversationSettings
+	(*AssignConversationRequest)(nil),          // 10: mailmesh.conversation.v1.AssignConversationRequest
+	(*AssignConversationResponse)(nil),         // 11: mailmesh.conversation.v1.AssignConversationResponse
+	(*SetConversationTimerRequest)(nil),        // 12: mailmesh.conversation.v1.SetConversationTimerRequest
+	(*SetConversationTimerResponse)(nil),       // 13: mailmesh.conversation.v1.SetConversationTimerResponse
+	(*ReleaseConversationRequest)(nil),         // 14: mailmesh.conversation.v1.ReleaseConversationRequest
+	(*SetOriginalSenderRequest)(nil),           // 15: mailmesh.conversation.v1.SetOriginalSenderRequest
+	(*SetConversationStateResponse)(nil),       // 16: mailmesh.conversation.v1.SetConversationStateResponse
+	(*MergeConversationResponse)(nil),          // 17: mailmesh.conversation.v1.MergeConversationResponse
+	(*ClaimConversationResponse)(nil),          // 18: mailmesh.conversation.v1.ClaimConversationResponse
+	(*ReleaseConversationResponse)(nil),        // 19: mailmesh.conversation.v1.ReleaseConversationResponse
+	(*SetOriginalSenderResponse)(nil),          // 20: mailmesh.conversation.v1.SetOriginalSenderResponse
+	(*SplitConversationResponse)(nil),          // 21: mailmesh.conversation.v1.SplitConversationResponse
+	(*GetConversationSettingsRequest)(nil),     // 22: mailmesh.conversation.v1.GetConversationSettingsRequest
+	(*GetConversationSettingsResponse)(nil),    // 23: mailmesh.conversation.v1.GetConversationSettingsResponse
+	(*UpdateConversationSettingsRequest)(nil),  // 24: mailmesh.conversation.v1.UpdateConversationSettingsRequest
+	(*UpdateConversationSettingsResponse)(nil), // 25: mailmesh.conversation.v1.UpdateConversationSettingsResponse
+	(*Conversation)(nil),                       // 26: mailmesh.conversation.v1.Conversation
+	(*ConversationTimer)(nil),                  // 27: mailmesh.conversation.v1.ConversationTimer
+	(ConversationState)(0),                     // 28: mailmesh.conversation.v1.ConversationState
+	(*ConversationMessage)(nil),                // 29: mailmesh.conversation.v1.ConversationMessage
+	(*timestamppb.Timestamp)(nil),              // 30: google.protobuf.Timestamp
+	(*ConversationSettings)(nil),               // 31: mailmesh.conversation.v1.ConversationSettings
 }
 var file_mailmesh_conversation_v1_conversation_service_proto_depIdxs = []int32{
-	22, // 0: mailmesh.conversation.v1.GetConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	23, // 1: mailmesh.conversation.v1.ListConversationsRequest.states:type_name -> mailmesh.conversation.v1.ConversationState
-	22, // 2: mailmesh.conversation.v1.ListConversationsResponse.conversations:type_name -> mailmesh.conversation.v1.Conversation
-	24, // 3: mailmesh.conversation.v1.ListConversationMessagesResponse.messages:type_name -> mailmesh.conversation.v1.ConversationMessage
-	23, // 4: mailmesh.conversation.v1.SetConversationStateRequest.state:type_name -> mailmesh.conversation.v1.ConversationState
-	22, // 5: mailmesh.conversation.v1.SetConversationStateResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 6: mailmesh.conversation.v1.MergeConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 7: mailmesh.conversation.v1.ClaimConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 8: mailmesh.conversation.v1.ReleaseConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 9: mailmesh.conversation.v1.SetOriginalSenderResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 10: mailmesh.conversation.v1.SplitConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	22, // 11: mailmesh.conversation.v1.SplitConversationResponse.new_conversation:type_name -> mailmesh.conversation.v1.Conversation
-	25, // 12: mailmesh.conversation.v1.GetConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	25, // 13: mailmesh.conversation.v1.UpdateConversationSettingsRequest.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	25, // 14: mailmesh.conversation.v1.UpdateConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	0,  // 15: mailmesh.conversation.v1.ConversationService.GetConversation:input_type -> mailmesh.conversation.v1.GetConversationRequest
-	2,  // 16: mailmesh.conversation.v1.ConversationService.ListConversations:input_type -> mailmesh.conversation.v1.ListConversationsRequest
-	4,  // 17: mailmesh.conversation.v1.ConversationService.ListConversationMessages:input_type -> mailmesh.conversation.v1.ListConversationMessagesRequest
-	6,  // 18: mailmesh.conversation.v1.ConversationService.SetConversationState:input_type -> mailmesh.conversation.v1.SetConversationStateRequest
-	7,  // 19: mailmesh.conversation.v1.ConversationService.MergeConversation:input_type -> mailmesh.conversation.v1.MergeConversationRequest
-	8,  // 20: mailmesh.conversation.v1.ConversationService.SplitConversation:input_type -> mailmesh.conversation.v1.SplitConversationRequest
-	9,  // 21: mailmesh.conversation.v1.ConversationService.ClaimConversation:input_type -> mailmesh.conversation.v1.ClaimConversationRequest
-	10, // 22: mailmesh.conversation.v1.ConversationService.ReleaseConversation:input_type -> mailmesh.conversation.v1.ReleaseConversationRequest
-	11, // 23: mailmesh.conversation.v1.ConversationService.SetOriginalSender:input_type -> mailmesh.conversation.v1.SetOriginalSenderRequest
-	18, // 24: mailmesh.conversation.v1.ConversationService.GetConversationSettings:input_type -> mailmesh.conversation.v1.GetConversationSettingsRequest
-	20, // 25: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:input_type -> mailmesh.conversation.v1.UpdateConversationSettingsRequest
-	1,  // 26: mailmesh.conversation.v1.ConversationService.GetConversation:output_type -> mailmesh.conversation.v1.GetConversationResponse
-	3,  // 27: mailmesh.conversation.v1.ConversationService.ListConversations:output_type -> mailmesh.conversation.v1.ListConversationsResponse
-	5,  // 28: mailmesh.conversation.v1.ConversationService.ListConversationMessages:output_type -> mailmesh.conversation.v1.ListConversationMessagesResponse
-	12, // 29: mailmesh.conversation.v1.ConversationService.SetConversationState:output_type -> mailmesh.conversation.v1.SetConversationStateResponse
-	13, // 30: mailmesh.conversation.v1.ConversationService.MergeConversation:output_type -> mailmesh.conversation.v1.MergeConversationResponse
-	17, // 31: mailmesh.conversation.v1.ConversationService.SplitConversation:output_type -> mailmesh.conversation.v1.SplitConversationResponse
-	14, // 32: mailmesh.conversation.v1.ConversationService.ClaimConversation:output_type -> mailmesh.conversation.v1.ClaimConversationResponse
-	15, // 33: mailmesh.conversation.v1.ConversationService.ReleaseConversation:output_type -> mailmesh.conversation.v1.ReleaseConversationResponse
-	16, // 34: mailmesh.conversation.v1.ConversationService.SetOriginalSender:output_type -> mailmesh.conversation.v1.SetOriginalSenderResponse
-	19, // 35: mailmesh.conversation.v1.ConversationService.GetConversationSettings:output_type -> mailmesh.conversation.v1.GetConversationSettingsResponse
-	21, // 36: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:output_type -> mailmesh.conversation.v1.UpdateConversationSettingsResponse
-	26, // [26:37] is the sub-list for method output_type
-	15, // [15:26] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	26, // 0: mailmesh.conversation.v1.GetConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	27, // 1: mailmesh.conversation.v1.GetConversationResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
+	28, // 2: mailmesh.conversation.v1.ListConversationsRequest.states:type_name -> mailmesh.conversation.v1.ConversationState
+	26, // 3: mailmesh.conversation.v1.ListConversationsResponse.conversations:type_name -> mailmesh.conversation.v1.Conversation
+	29, // 4: mailmesh.conversation.v1.ListConversationMessagesResponse.messages:type_name -> mailmesh.conversation.v1.ConversationMessage
+	28, // 5: mailmesh.conversation.v1.SetConversationStateRequest.state:type_name -> mailmesh.conversation.v1.ConversationState
+	26, // 6: mailmesh.conversation.v1.AssignConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	30, // 7: mailmesh.conversation.v1.SetConversationTimerRequest.due_at:type_name -> google.protobuf.Timestamp
+	27, // 8: mailmesh.conversation.v1.SetConversationTimerResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
+	26, // 9: mailmesh.conversation.v1.SetConversationStateResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 10: mailmesh.conversation.v1.MergeConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 11: mailmesh.conversation.v1.ClaimConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 12: mailmesh.conversation.v1.ReleaseConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 13: mailmesh.conversation.v1.SetOriginalSenderResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 14: mailmesh.conversation.v1.SplitConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	26, // 15: mailmesh.conversation.v1.SplitConversationResponse.new_conversation:type_name -> mailmesh.conversation.v1.Conversation
+	31, // 16: mailmesh.conversation.v1.GetConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	31, // 17: mailmesh.conversation.v1.UpdateConversationSettingsRequest.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	31, // 18: mailmesh.conversation.v1.UpdateConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	0,  // 19: mailmesh.conversation.v1.ConversationService.GetConversation:input_type -> mailmesh.conversation.v1.GetConversationRequest
+	2,  // 20: mailmesh.conversation.v1.ConversationService.ListConversations:input_type -> mailmesh.conversation.v1.ListConversationsRequest
+	4,  // 21: mailmesh.conversation.v1.ConversationService.ListConversationMessages:input_type -> mailmesh.conversation.v1.ListConversationMessagesRequest
+	6,  // 22: mailmesh.conversation.v1.ConversationService.SetConversationState:input_type -> mailmesh.conversation.v1.SetConversationStateRequest
+	7,  // 23: mailmesh.conversation.v1.ConversationService.MergeConversation:input_type -> mailmesh.conversation.v1.MergeConversationRequest
+	8,  // 24: mailmesh.conversation.v1.ConversationService.SplitConversation:input_type -> mailmesh.conversation.v1.SplitConversationRequest
+	9,  // 25: mailmesh.conversation.v1.ConversationService.ClaimConversation:input_type -> mailmesh.conversation.v1.ClaimConversationRequest
+	14, // 26: mailmesh.conversation.v1.ConversationService.ReleaseConversation:input_type -> mailmesh.conversation.v1.ReleaseConversationRequest
+	10, // 27: mailmesh.conversation.v1.ConversationService.AssignConversation:input_type -> mailmesh.conversation.v1.AssignConversationRequest
+	12, // 28: mailmesh.conversation.v1.ConversationService.SetConversationTimer:input_type -> mailmesh.conversation.v1.SetConversationTimerRequest
+	15, // 29: mailmesh.conversation.v1.ConversationService.SetOriginalSender:input_type -> mailmesh.conversation.v1.SetOriginalSenderRequest
+	22, // 30: mailmesh.conversation.v1.ConversationService.GetConversationSettings:input_type -> mailmesh.conversation.v1.GetConversationSettingsRequest
+	24, // 31: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:input_type -> mailmesh.conversation.v1.UpdateConversationSettingsRequest
+	1,  // 32: mailmesh.conversation.v1.ConversationService.GetConversation:output_type -> mailmesh.conversation.v1.GetConversationResponse
+	3,  // 33: mailmesh.conversation.v1.ConversationService.ListConversations:output_type -> mailmesh.conversation.v1.ListConversationsResponse
+	5,  // 34: mailmesh.conversation.v1.ConversationService.ListConversationMessages:output_type -> mailmesh.conversation.v1.ListConversationMessagesResponse
+	16, // 35: mailmesh.conversation.v1.ConversationService.SetConversationState:output_type -> mailmesh.conversation.v1.SetConversationStateResponse
+	17, // 36: mailmesh.conversation.v1.ConversationService.MergeConversation:output_type -> mailmesh.conversation.v1.MergeConversationResponse
+	21, // 37: mailmesh.conversation.v1.ConversationService.SplitConversation:output_type -> mailmesh.conversation.v1.SplitConversationResponse
+	18, // 38: mailmesh.conversation.v1.ConversationService.ClaimConversation:output_type -> mailmesh.conversation.v1.ClaimConversationResponse
+	19, // 39: mailmesh.conversation.v1.ConversationService.ReleaseConversation:output_type -> mailmesh.conversation.v1.ReleaseConversationResponse
+	11, // 40: mailmesh.conversation.v1.ConversationService.AssignConversation:output_type -> mailmesh.conversation.v1.AssignConversationResponse
+	13, // 41: mailmesh.conversation.v1.ConversationService.SetConversationTimer:output_type -> mailmesh.conversation.v1.SetConversationTimerResponse
+	20, // 42: mailmesh.conversation.v1.ConversationService.SetOriginalSender:output_type -> mailmesh.conversation.v1.SetOriginalSenderResponse
+	23, // 43: mailmesh.conversation.v1.ConversationService.GetConversationSettings:output_type -> mailmesh.conversation.v1.GetConversationSettingsResponse
+	25, // 44: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:output_type -> mailmesh.conversation.v1.UpdateConversationSettingsResponse
+	32, // [32:45] is the sub-list for method output_type
+	19, // [19:32] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_conversation_service_proto_init() }
@@ -1393,7 +1652,7 @@ func file_mailmesh_conversation_v1_conversation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_conversation_v1_conversation_service_proto_rawDesc), len(file_mailmesh_conversation_v1_conversation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	ConversationService_SplitConversation_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/SplitConversation"
 	ConversationService_ClaimConversation_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/ClaimConversation"
 	ConversationService_ReleaseConversation_FullMethodName        = "/mailmesh.conversation.v1.ConversationService/ReleaseConversation"
+	ConversationService_AssignConversation_FullMethodName         = "/mailmesh.conversation.v1.ConversationService/AssignConversation"
+	ConversationService_SetConversationTimer_FullMethodName       = "/mailmesh.conversation.v1.ConversationService/SetConversationTimer"
 	ConversationService_SetOriginalSender_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/SetOriginalSender"
 	ConversationService_GetConversationSettings_FullMethodName    = "/mailmesh.conversation.v1.ConversationService/GetConversationSettings"
 	ConversationService_UpdateConversationSettings_FullMethodName = "/mailmesh.conversation.v1.ConversationService/UpdateConversationSettings"
@@ -59,6 +61,13 @@ type ConversationServiceClient interface {
 	ClaimConversation(ctx context.Context, in *ClaimConversationRequest, opts ...grpc.CallOption) (*ClaimConversationResponse, error)
 	// ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND.
 	ReleaseConversation(ctx context.Context, in *ReleaseConversationRequest, opts ...grpc.CallOption) (*ReleaseConversationResponse, error)
+	// AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+	// the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+	AssignConversation(ctx context.Context, in *AssignConversationRequest, opts ...grpc.CallOption) (*AssignConversationResponse, error)
+	// SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+	// "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+	// CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+	SetConversationTimer(ctx context.Context, in *SetConversationTimerRequest, opts ...grpc.CallOption) (*SetConversationTimerResponse, error)
 	// SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SetOriginalSender(ctx context.Context, in *SetOriginalSenderRequest, opts ...grpc.CallOption) (*SetOriginalSenderResponse, error)
@@ -157,6 +166,26 @@ func (c *conversationServiceClient) ReleaseConversation(ctx context.Context, in 
 	return out, nil
 }
 
+func (c *conversationServiceClient) AssignConversation(ctx context.Context, in *AssignConversationRequest, opts ...grpc.CallOption) (*AssignConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssignConversationResponse)
+	err := c.cc.Invoke(ctx, ConversationService_AssignConversation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *conversationServiceClient) SetConversationTimer(ctx context.Context, in *SetConversationTimerRequest, opts ...grpc.CallOption) (*SetConversationTimerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetConversationTimerResponse)
+	err := c.cc.Invoke(ctx, ConversationService_SetConversationTimer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *conversationServiceClient) SetOriginalSender(ctx context.Context, in *SetOriginalSenderRequest, opts ...grpc.CallOption) (*SetOriginalSenderResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetOriginalSenderResponse)
@@ -214,6 +243,13 @@ type ConversationServiceServer interface {
 	ClaimConversation(context.Context, *ClaimConversationRequest) (*ClaimConversationResponse, error)
 	// ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND.
 	ReleaseConversation(context.Context, *ReleaseConversationRequest) (*ReleaseConversationResponse, error)
+	// AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+	// the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+	AssignConversation(context.Context, *AssignConversationRequest) (*AssignConversationResponse, error)
+	// SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+	// "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+	// CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+	SetConversationTimer(context.Context, *SetConversationTimerRequest) (*SetConversationTimerResponse, error)
 	// SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SetOriginalSender(context.Context, *SetOriginalSenderRequest) (*SetOriginalSenderResponse, error)
@@ -255,6 +291,12 @@ func (UnimplementedConversationServiceServer) ClaimConversation(context.Context,
 }
 func (UnimplementedConversationServiceServer) ReleaseConversation(context.Context, *ReleaseConversationRequest) (*ReleaseConversationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseConversation not implemented")
+}
+func (UnimplementedConversationServiceServer) AssignConversation(context.Context, *AssignConversationRequest) (*AssignConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssignConversation not implemented")
+}
+func (UnimplementedConversationServiceServer) SetConversationTimer(context.Context, *SetConversationTimerRequest) (*SetConversationTimerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetConversationTimer not implemented")
 }
 func (UnimplementedConversationServiceServer) SetOriginalSender(context.Context, *SetOriginalSenderRequest) (*SetOriginalSenderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetOriginalSender not implemented")
@@ -430,6 +472,42 @@ func _ConversationService_ReleaseConversation_Handler(srv interface{}, ctx conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConversationService_AssignConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssignConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConversationServiceServer).AssignConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConversationService_AssignConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConversationServiceServer).AssignConversation(ctx, req.(*AssignConversationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConversationService_SetConversationTimer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetConversationTimerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConversationServiceServer).SetConversationTimer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConversationService_SetConversationTimer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConversationServiceServer).SetConversationTimer(ctx, req.(*SetConversationTimerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ConversationService_SetOriginalSender_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetOriginalSenderRequest)
 	if err := dec(in); err != nil {
@@ -522,6 +600,14 @@ var ConversationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReleaseConversation",
 			Handler:    _ConversationService_ReleaseConversation_Handler,
+		},
+		{
+			MethodName: "AssignConversation",
+			Handler:    _ConversationService_AssignConversation_Handler,
+		},
+		{
+			MethodName: "SetConversationTimer",
+			Handler:    _ConversationService_SetConversationTimer_Handler,
 		},
 		{
 			MethodName: "SetOriginalSender",

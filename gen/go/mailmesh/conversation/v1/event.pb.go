@@ -39,7 +39,8 @@ type ConversationEvent struct {
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
 	// "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-	// "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
+	// "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
+	// add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time of the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
@@ -53,16 +54,18 @@ type ConversationEvent struct {
 	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
 	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
 	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
-	// conversation is the conversation after the change.
+	// conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is.
 	Conversation *Conversation `protobuf:"bytes,15,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	// message is the message that caused the change. Absent when a caller caused it.
 	Message *ConversationMessage `protobuf:"bytes,16,opt,name=message,proto3" json:"message,omitempty"`
-	// actor is "mail", or the id of the API key whose caller caused the change.
+	// actor is "mail", or the id of the API key whose caller caused the change. Empty in "conversation.timer_due".
 	Actor string `protobuf:"bytes,17,opt,name=actor,proto3" json:"actor,omitempty"`
 	// other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise.
 	OtherConversationId string `protobuf:"bytes,18,opt,name=other_conversation_id,json=otherConversationId,proto3" json:"other_conversation_id,omitempty"`
 	// send_id is the committed send of "conversation.answer_committed". Empty otherwise.
-	SendId        string `protobuf:"bytes,19,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	SendId string `protobuf:"bytes,19,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	// timer is the timer of "conversation.timer_due". Absent otherwise.
+	Timer         *ConversationTimer `protobuf:"bytes,20,opt,name=timer,proto3" json:"timer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,11 +219,18 @@ func (x *ConversationEvent) GetSendId() string {
 	return ""
 }
 
+func (x *ConversationEvent) GetTimer() *ConversationTimer {
+	if x != nil {
+		return x.Timer
+	}
+	return nil
+}
+
 var File_mailmesh_conversation_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xab\x05\n" +
+	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xee\x05\n" +
 	"\x11ConversationEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -240,7 +250,8 @@ const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\amessage\x18\x10 \x01(\v2-.mailmesh.conversation.v1.ConversationMessageR\amessage\x12\x14\n" +
 	"\x05actor\x18\x11 \x01(\tR\x05actor\x122\n" +
 	"\x15other_conversation_id\x18\x12 \x01(\tR\x13otherConversationId\x12\x17\n" +
-	"\asend_id\x18\x13 \x01(\tR\x06sendIdB%\n" +
+	"\asend_id\x18\x13 \x01(\tR\x06sendId\x12A\n" +
+	"\x05timer\x18\x14 \x01(\v2+.mailmesh.conversation.v1.ConversationTimerR\x05timerB%\n" +
 	"!internal.mailmesh.conversation.v1P\x01b\x06proto3"
 
 var (
@@ -261,16 +272,18 @@ var file_mailmesh_conversation_v1_event_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
 	(*Conversation)(nil),          // 2: mailmesh.conversation.v1.Conversation
 	(*ConversationMessage)(nil),   // 3: mailmesh.conversation.v1.ConversationMessage
+	(*ConversationTimer)(nil),     // 4: mailmesh.conversation.v1.ConversationTimer
 }
 var file_mailmesh_conversation_v1_event_proto_depIdxs = []int32{
 	1, // 0: mailmesh.conversation.v1.ConversationEvent.received_at:type_name -> google.protobuf.Timestamp
 	2, // 1: mailmesh.conversation.v1.ConversationEvent.conversation:type_name -> mailmesh.conversation.v1.Conversation
 	3, // 2: mailmesh.conversation.v1.ConversationEvent.message:type_name -> mailmesh.conversation.v1.ConversationMessage
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 3: mailmesh.conversation.v1.ConversationEvent.timer:type_name -> mailmesh.conversation.v1.ConversationTimer
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_event_proto_init() }

@@ -915,6 +915,18 @@ const (
 	// Do: List the sessions that have not ended with `ListSessions`.
 	// Sample: {"reason": "SESSION_NOT_FOUND", "domain": "mailmesh", "metadata": {"session_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 	ErrorReason_ERROR_REASON_SESSION_NOT_FOUND ErrorReason = 266
+	// PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: Processor has no address of Primitives, which classifies mail and reads contents.
+	// Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+	// Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_PRIMITIVES_NOT_AVAILABLE ErrorReason = 280
+	// CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+	// Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+	// Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+	ErrorReason_ERROR_REASON_CONTENT_TOO_LARGE ErrorReason = 281
 	// ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
@@ -1073,6 +1085,8 @@ var (
 		237: "ERROR_REASON_SEARCH_QUERY_INVALID",
 		238: "ERROR_REASON_SEARCH_TOO_SLOW",
 		266: "ERROR_REASON_SESSION_NOT_FOUND",
+		280: "ERROR_REASON_PRIMITIVES_NOT_AVAILABLE",
+		281: "ERROR_REASON_CONTENT_TOO_LARGE",
 		273: "ERROR_REASON_ATTACHMENT_GONE",
 	}
 	ErrorReason_value = map[string]int32{
@@ -1223,6 +1237,8 @@ var (
 		"ERROR_REASON_SEARCH_QUERY_INVALID":           237,
 		"ERROR_REASON_SEARCH_TOO_SLOW":                238,
 		"ERROR_REASON_SESSION_NOT_FOUND":              266,
+		"ERROR_REASON_PRIMITIVES_NOT_AVAILABLE":       280,
+		"ERROR_REASON_CONTENT_TOO_LARGE":              281,
 		"ERROR_REASON_ATTACHMENT_GONE":                273,
 	}
 )
@@ -1258,7 +1274,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa0,\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf1,\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1407,7 +1423,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_SEARCH_NOT_ENABLED\x10\xec\x01\x12&\n" +
 	"!ERROR_REASON_SEARCH_QUERY_INVALID\x10\xed\x01\x12!\n" +
 	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12#\n" +
-	"\x1eERROR_REASON_SESSION_NOT_FOUND\x10\x8a\x02\x12!\n" +
+	"\x1eERROR_REASON_SESSION_NOT_FOUND\x10\x8a\x02\x12*\n" +
+	"%ERROR_REASON_PRIMITIVES_NOT_AVAILABLE\x10\x98\x02\x12#\n" +
+	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12!\n" +
 	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 

@@ -104,8 +104,8 @@ type NormalizedMailEvent struct {
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is one of "mail.created" (a mail first appeared where the subscriptions watch), "mail.updated" (flags,
 	// categories, labels or folder changed; moves and moves to the trash are updates), "mail.deleted" (the mail was deleted
-	// permanently), "mail.enriched" (an earlier event lacked its message; this event contains it). Later versions add types:
-	// readers must skip unknown values.
+	// permanently), "mail.enriched" (an earlier event lacked its message; this event contains it), "mail.classified" (the
+	// mail of an earlier event got a label, for tenants that enable it). Later versions add types: readers must skip unknown values.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// message_id is the provider's id of the mail, case-sensitive. Microsoft: the immutable id. Google: `id`.
 	MessageId string `protobuf:"bytes,7,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
@@ -117,11 +117,12 @@ type NormalizedMailEvent struct {
 	// raw is the provider's own object: the fetched message, or the notification if no message was fetched. Secrets in a
 	// notification are removed. Absent when the view omits it.
 	Raw *structpb.Struct `protobuf:"bytes,10,opt,name=raw,proto3" json:"raw,omitempty"`
-	// message is the mail. Absent when `is_enriched` is false, and on "mail.deleted".
+	// message is the mail. Absent when `is_enriched` is false, and on "mail.deleted" and "mail.classified".
 	Message *MailMessage `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
-	// is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched.
+	// is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched, and on "mail.classified",
+	// which refers to the event that has it.
 	IsEnriched bool `protobuf:"varint,12,opt,name=is_enriched,json=isEnriched,proto3" json:"is_enriched,omitempty"`
-	// not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted".
+	// not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted" and "mail.classified".
 	NotEnriched *NotEnriched `protobuf:"bytes,13,opt,name=not_enriched,json=notEnriched,proto3" json:"not_enriched,omitempty"`
 	// is_replay is true if `ReplayEvents` appended the event again.
 	IsReplay bool `protobuf:"varint,14,opt,name=is_replay,json=isReplay,proto3" json:"is_replay,omitempty"`
@@ -153,6 +154,8 @@ type NormalizedMailEvent struct {
 	SendId string `protobuf:"bytes,25,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
 	// modification_id is mailmesh's UUID of the modification that made this change. Only when `source` is EVENT_SOURCE_COMMAND.
 	ModificationId string `protobuf:"bytes,26,opt,name=modification_id,json=modificationId,proto3" json:"modification_id,omitempty"`
+	// classification is the label of the mail. On "mail.classified" only.
+	Classification *MailClassification `protobuf:"bytes,27,opt,name=classification,proto3" json:"classification,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -369,6 +372,114 @@ func (x *NormalizedMailEvent) GetModificationId() string {
 	return ""
 }
 
+func (x *NormalizedMailEvent) GetClassification() *MailClassification {
+	if x != nil {
+		return x.Classification
+	}
+	return nil
+}
+
+// MailClassification is the label of a mail: an opinion of a model. Let it sort, and let it authorize nothing.
+type MailClassification struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// classified_event_id is the earlier event, "mail.created" or "mail.enriched", whose mail was classified.
+	ClassifiedEventId string `protobuf:"bytes,1,opt,name=classified_event_id,json=classifiedEventId,proto3" json:"classified_event_id,omitempty"`
+	// label is the label of the tenant's `ClassificationSettings` that fits best, or "unknown".
+	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	// margin is the score of the best label less that of the second one. It says how sure the label is.
+	Margin float64 `protobuf:"fixed64,3,opt,name=margin,proto3" json:"margin,omitempty"`
+	// method is the way and the model, as in `ClassifyMessageResponse`. Empty when no model has read the mail.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// is_text_cut is true if the mail has more new text than the model read.
+	IsTextCut bool `protobuf:"varint,5,opt,name=is_text_cut,json=isTextCut,proto3" json:"is_text_cut,omitempty"`
+	// settings_version is the version of the settings whose labels were given.
+	SettingsVersion int64 `protobuf:"varint,6,opt,name=settings_version,json=settingsVersion,proto3" json:"settings_version,omitempty"`
+	// reason is a name from `mailmesh.errors.v1.ErrorReason` without its prefix if the mail could not be classified; the label is
+	// "unknown" then. Empty otherwise.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailClassification) Reset() {
+	*x = MailClassification{}
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailClassification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailClassification) ProtoMessage() {}
+
+func (x *MailClassification) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailClassification.ProtoReflect.Descriptor instead.
+func (*MailClassification) Descriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MailClassification) GetClassifiedEventId() string {
+	if x != nil {
+		return x.ClassifiedEventId
+	}
+	return ""
+}
+
+func (x *MailClassification) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *MailClassification) GetMargin() float64 {
+	if x != nil {
+		return x.Margin
+	}
+	return 0
+}
+
+func (x *MailClassification) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *MailClassification) GetIsTextCut() bool {
+	if x != nil {
+		return x.IsTextCut
+	}
+	return false
+}
+
+func (x *MailClassification) GetSettingsVersion() int64 {
+	if x != nil {
+		return x.SettingsVersion
+	}
+	return 0
+}
+
+func (x *MailClassification) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // NotEnriched explains why an event has no message.
 type NotEnriched struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -386,7 +497,7 @@ type NotEnriched struct {
 
 func (x *NotEnriched) Reset() {
 	*x = NotEnriched{}
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[1]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +509,7 @@ func (x *NotEnriched) String() string {
 func (*NotEnriched) ProtoMessage() {}
 
 func (x *NotEnriched) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[1]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +522,7 @@ func (x *NotEnriched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotEnriched.ProtoReflect.Descriptor instead.
 func (*NotEnriched) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *NotEnriched) GetReason() string {
@@ -460,7 +571,7 @@ type MailChange struct {
 
 func (x *MailChange) Reset() {
 	*x = MailChange{}
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[2]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +583,7 @@ func (x *MailChange) String() string {
 func (*MailChange) ProtoMessage() {}
 
 func (x *MailChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[2]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +596,7 @@ func (x *MailChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailChange.ProtoReflect.Descriptor instead.
 func (*MailChange) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *MailChange) GetFields() []string {
@@ -539,7 +650,7 @@ type Truncation struct {
 
 func (x *Truncation) Reset() {
 	*x = Truncation{}
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[3]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +662,7 @@ func (x *Truncation) String() string {
 func (*Truncation) ProtoMessage() {}
 
 func (x *Truncation) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[3]
+	mi := &file_mailmesh_mail_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +675,7 @@ func (x *Truncation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Truncation.ProtoReflect.Descriptor instead.
 func (*Truncation) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Truncation) GetIsTextCut() bool {
@@ -620,7 +731,7 @@ var File_mailmesh_mail_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\x99\b\n" +
+	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xe7\b\n" +
 	"\x13NormalizedMailEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -656,7 +767,16 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\x10subscription_ids\x18\x17 \x03(\tR\x0fsubscriptionIds\x125\n" +
 	"\x06source\x18\x18 \x01(\x0e2\x1d.mailmesh.mail.v1.EventSourceR\x06source\x12\x17\n" +
 	"\asend_id\x18\x19 \x01(\tR\x06sendId\x12'\n" +
-	"\x0fmodification_id\x18\x1a \x01(\tR\x0emodificationId\"t\n" +
+	"\x0fmodification_id\x18\x1a \x01(\tR\x0emodificationId\x12L\n" +
+	"\x0eclassification\x18\x1b \x01(\v2$.mailmesh.mail.v1.MailClassificationR\x0eclassification\"\xed\x01\n" +
+	"\x12MailClassification\x12.\n" +
+	"\x13classified_event_id\x18\x01 \x01(\tR\x11classifiedEventId\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12\x16\n" +
+	"\x06margin\x18\x03 \x01(\x01R\x06margin\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1e\n" +
+	"\vis_text_cut\x18\x05 \x01(\bR\tisTextCut\x12)\n" +
+	"\x10settings_version\x18\x06 \x01(\x03R\x0fsettingsVersion\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"t\n" +
 	"\vNotEnriched\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1a\n" +
@@ -699,30 +819,32 @@ func file_mailmesh_mail_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_mail_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_mail_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_mailmesh_mail_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_mailmesh_mail_v1_event_proto_goTypes = []any{
 	(EventSource)(0),              // 0: mailmesh.mail.v1.EventSource
 	(*NormalizedMailEvent)(nil),   // 1: mailmesh.mail.v1.NormalizedMailEvent
-	(*NotEnriched)(nil),           // 2: mailmesh.mail.v1.NotEnriched
-	(*MailChange)(nil),            // 3: mailmesh.mail.v1.MailChange
-	(*Truncation)(nil),            // 4: mailmesh.mail.v1.Truncation
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 6: google.protobuf.Struct
-	(*MailMessage)(nil),           // 7: mailmesh.mail.v1.MailMessage
+	(*MailClassification)(nil),    // 2: mailmesh.mail.v1.MailClassification
+	(*NotEnriched)(nil),           // 3: mailmesh.mail.v1.NotEnriched
+	(*MailChange)(nil),            // 4: mailmesh.mail.v1.MailChange
+	(*Truncation)(nil),            // 5: mailmesh.mail.v1.Truncation
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 7: google.protobuf.Struct
+	(*MailMessage)(nil),           // 8: mailmesh.mail.v1.MailMessage
 }
 var file_mailmesh_mail_v1_event_proto_depIdxs = []int32{
-	5, // 0: mailmesh.mail.v1.NormalizedMailEvent.received_at:type_name -> google.protobuf.Timestamp
-	6, // 1: mailmesh.mail.v1.NormalizedMailEvent.raw:type_name -> google.protobuf.Struct
-	7, // 2: mailmesh.mail.v1.NormalizedMailEvent.message:type_name -> mailmesh.mail.v1.MailMessage
-	2, // 3: mailmesh.mail.v1.NormalizedMailEvent.not_enriched:type_name -> mailmesh.mail.v1.NotEnriched
-	3, // 4: mailmesh.mail.v1.NormalizedMailEvent.change:type_name -> mailmesh.mail.v1.MailChange
-	4, // 5: mailmesh.mail.v1.NormalizedMailEvent.truncation:type_name -> mailmesh.mail.v1.Truncation
+	6, // 0: mailmesh.mail.v1.NormalizedMailEvent.received_at:type_name -> google.protobuf.Timestamp
+	7, // 1: mailmesh.mail.v1.NormalizedMailEvent.raw:type_name -> google.protobuf.Struct
+	8, // 2: mailmesh.mail.v1.NormalizedMailEvent.message:type_name -> mailmesh.mail.v1.MailMessage
+	3, // 3: mailmesh.mail.v1.NormalizedMailEvent.not_enriched:type_name -> mailmesh.mail.v1.NotEnriched
+	4, // 4: mailmesh.mail.v1.NormalizedMailEvent.change:type_name -> mailmesh.mail.v1.MailChange
+	5, // 5: mailmesh.mail.v1.NormalizedMailEvent.truncation:type_name -> mailmesh.mail.v1.Truncation
 	0, // 6: mailmesh.mail.v1.NormalizedMailEvent.source:type_name -> mailmesh.mail.v1.EventSource
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	2, // 7: mailmesh.mail.v1.NormalizedMailEvent.classification:type_name -> mailmesh.mail.v1.MailClassification
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_mail_v1_event_proto_init() }
@@ -737,7 +859,7 @@ func file_mailmesh_mail_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_mail_v1_event_proto_rawDesc), len(file_mailmesh_mail_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -261,6 +261,7 @@ class Conversation(_message.Message):
     CLAIMED_BY_FIELD_NUMBER: _builtins.int
     CLAIMED_UNTIL_FIELD_NUMBER: _builtins.int
     REPLY_TOKEN_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """conversation_id is mailmesh's UUID of the conversation. It is derived from the first message."""
     tenant_id: _builtins.str
@@ -293,6 +294,8 @@ class Conversation(_message.Message):
     """reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
     conversation. It gives no sender the right to join.
     """
+    assignee: _builtins.str
+    """assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none."""
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Participant]:
         """participants are the other addresses that may join by a reply."""
@@ -341,14 +344,43 @@ class Conversation(_message.Message):
         claimed_by: _builtins.str = ...,
         claimed_until: _timestamp_pb2.Timestamp | None = ...,
         reply_token: _builtins.str = ...,
+        assignee: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claimed_until", b"claimed_until", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "last_message_at", b"last_message_at", "waiting_since", b"waiting_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed_by", b"claimed_by", "claimed_until", b"claimed_until", "conversation_id", b"conversation_id", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "follow_up_of", b"follow_up_of", "is_quarantined", b"is_quarantined", "last_message_at", b"last_message_at", "last_message_id", b"last_message_id", "linked_to", b"linked_to", "merged_into", b"merged_into", "participants", b"participants", "reply_token", b"reply_token", "requester", b"requester", "split_from", b"split_from", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "version", b"version", "waiting_on", b"waiting_on", "waiting_since", b"waiting_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "claimed_by", b"claimed_by", "claimed_until", b"claimed_until", "conversation_id", b"conversation_id", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "follow_up_of", b"follow_up_of", "is_quarantined", b"is_quarantined", "last_message_at", b"last_message_at", "last_message_id", b"last_message_id", "linked_to", b"linked_to", "merged_into", b"merged_into", "participants", b"participants", "reply_token", b"reply_token", "requester", b"requester", "split_from", b"split_from", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "version", b"version", "waiting_on", b"waiting_on", "waiting_since", b"waiting_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Conversation: _TypeAlias = Conversation  # noqa: Y015
+
+@_typing.final
+class ConversationTimer(_message.Message):
+    """ConversationTimer is a time at which the stream reminds of a conversation. Its setter knows the purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -. A conversation has one timer of a name."""
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """due_at is its time. One in the past is due at once."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationTimer: _TypeAlias = ConversationTimer  # noqa: Y015
 
 @_typing.final
 class JoinAttempt(_message.Message):

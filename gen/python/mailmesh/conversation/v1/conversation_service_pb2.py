@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 from mailmesh.conversation.v1 import conversation_pb2 as mailmesh_dot_conversation_dot_v1_dot_conversation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3mailmesh/conversation/v1/conversation_service.proto\x12\x18mailmesh.conversation.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a+mailmesh/conversation/v1/conversation.proto\"7\n\x16GetConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"W\n\x17GetConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"\xa9\x01\n\x18ListConversationsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x41\n\x06states\x18\x02 \x03(\x0e\x32+.mailmesh.conversation.v1.ConversationStateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"s\n\x19ListConversationsResponse\x12=\n\rconversations\x18\x01 \x03(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x1fListConversationMessagesRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"|\n ListConversationMessagesResponse\x12?\n\x08messages\x18\x01 \x03(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9e\x01\n\x1bSetConversationStateRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12@\n\x05state\x18\x03 \x01(\x0e\x32+.mailmesh.conversation.v1.ConversationStateB\x04\xe2\x41\x01\x02\"}\n\x18MergeConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\"\n\x14into_conversation_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"t\n\x18SplitConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x19\n\x0bmessage_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x02\"M\n\x18\x43laimConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"O\n\x1aReleaseConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x18SetOriginalSenderRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x15\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x1cSetConversationStateResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19MergeConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19\x43laimConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"[\n\x1bReleaseConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19SetOriginalSenderResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"\x9b\x01\n\x19SplitConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12@\n\x10new_conversation\x18\x02 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"9\n\x1eGetConversationSettingsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"c\n\x1fGetConversationSettingsResponse\x12@\n\x08settings\x18\x01 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettings\"\x84\x01\n!UpdateConversationSettingsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x46\n\x08settings\x18\x02 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettingsB\x04\xe2\x41\x01\x02\"f\n\"UpdateConversationSettingsResponse\x12@\n\x08settings\x18\x01 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettings2\xa9\x12\n\x13\x43onversationService\x12\xbc\x01\n\x0fGetConversation\x12\x30.mailmesh.conversation.v1.GetConversationRequest\x1a\x31.mailmesh.conversation.v1.GetConversationResponse\"D\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\xb0\x01\n\x11ListConversations\x12\x32.mailmesh.conversation.v1.ListConversationsRequest\x1a\x33.mailmesh.conversation.v1.ListConversationsResponse\"2\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\xe0\x01\n\x18ListConversationMessages\x12\x39.mailmesh.conversation.v1.ListConversationMessagesRequest\x1a:.mailmesh.conversation.v1.ListConversationMessagesResponse\"M\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x12\xd8\x01\n\x14SetConversationState\x12\x35.mailmesh.conversation.v1.SetConversationStateRequest\x1a\x36.mailmesh.conversation.v1.SetConversationStateResponse\"Q\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02\x31\",/v1/conversations/{conversation_id}:setState:\x01*\x12\xcc\x01\n\x11MergeConversation\x12\x32.mailmesh.conversation.v1.MergeConversationRequest\x1a\x33.mailmesh.conversation.v1.MergeConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:merge:\x01*\x12\xcc\x01\n\x11SplitConversation\x12\x32.mailmesh.conversation.v1.SplitConversationRequest\x1a\x33.mailmesh.conversation.v1.SplitConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:split:\x01*\x12\xcc\x01\n\x11\x43laimConversation\x12\x32.mailmesh.conversation.v1.ClaimConversationRequest\x1a\x33.mailmesh.conversation.v1.ClaimConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:claim:\x01*\x12\xd4\x01\n\x13ReleaseConversation\x12\x34.mailmesh.conversation.v1.ReleaseConversationRequest\x1a\x35.mailmesh.conversation.v1.ReleaseConversationResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02\x30\"+/v1/conversations/{conversation_id}:release:\x01*\x12\xd8\x01\n\x11SetOriginalSender\x12\x32.mailmesh.conversation.v1.SetOriginalSenderRequest\x1a\x33.mailmesh.conversation.v1.SetOriginalSenderResponse\"Z\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02:\"5/v1/conversations/{conversation_id}:setOriginalSender:\x01*\x12\xd6\x01\n\x17GetConversationSettings\x12\x38.mailmesh.conversation.v1.GetConversationSettingsRequest\x1a\x39.mailmesh.conversation.v1.GetConversationSettingsResponse\"F\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02\'\x12%/v1/conversation-settings/{tenant_id}\x12\xe3\x01\n\x1aUpdateConversationSettings\x12;.mailmesh.conversation.v1.UpdateConversationSettingsRequest\x1a<.mailmesh.conversation.v1.UpdateConversationSettingsResponse\"J\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02*\"%/v1/conversation-settings/{tenant_id}:\x01*\x1a\x04\x88\xce\x18\x02\x42%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3mailmesh/conversation/v1/conversation_service.proto\x12\x18mailmesh.conversation.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a+mailmesh/conversation/v1/conversation.proto\"7\n\x16GetConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x94\x01\n\x17GetConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12;\n\x06timers\x18\x02 \x03(\x0b\x32+.mailmesh.conversation.v1.ConversationTimer\"\xa9\x01\n\x18ListConversationsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x41\n\x06states\x18\x02 \x03(\x0e\x32+.mailmesh.conversation.v1.ConversationStateB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"s\n\x19ListConversationsResponse\x12=\n\rconversations\x18\x01 \x03(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x1fListConversationMessagesRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"|\n ListConversationMessagesResponse\x12?\n\x08messages\x18\x01 \x03(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9e\x01\n\x1bSetConversationStateRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12@\n\x05state\x18\x03 \x01(\x0e\x32+.mailmesh.conversation.v1.ConversationStateB\x04\xe2\x41\x01\x02\"}\n\x18MergeConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\"\n\x14into_conversation_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"t\n\x18SplitConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x19\n\x0bmessage_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x02\"M\n\x18\x43laimConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"r\n\x19\x41ssignConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08\x61ssignee\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x1a\x41ssignConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"\x82\x01\n\x1bSetConversationTimerRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x06\x64ue_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"[\n\x1cSetConversationTimerResponse\x12;\n\x06timers\x18\x01 \x03(\x0b\x32+.mailmesh.conversation.v1.ConversationTimer\"O\n\x1aReleaseConversationRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x18SetOriginalSenderRequest\x12\x1d\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x15\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x1cSetConversationStateResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19MergeConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19\x43laimConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"[\n\x1bReleaseConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"Y\n\x19SetOriginalSenderResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"\x9b\x01\n\x19SplitConversationResponse\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12@\n\x10new_conversation\x18\x02 \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\"9\n\x1eGetConversationSettingsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"c\n\x1fGetConversationSettingsResponse\x12@\n\x08settings\x18\x01 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettings\"\x84\x01\n!UpdateConversationSettingsRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x46\n\x08settings\x18\x02 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettingsB\x04\xe2\x41\x01\x02\"f\n\"UpdateConversationSettingsResponse\x12@\n\x08settings\x18\x01 \x01(\x0b\x32..mailmesh.conversation.v1.ConversationSettings2\xd7\x15\n\x13\x43onversationService\x12\xbc\x01\n\x0fGetConversation\x12\x30.mailmesh.conversation.v1.GetConversationRequest\x1a\x31.mailmesh.conversation.v1.GetConversationResponse\"D\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\xb0\x01\n\x11ListConversations\x12\x32.mailmesh.conversation.v1.ListConversationsRequest\x1a\x33.mailmesh.conversation.v1.ListConversationsResponse\"2\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\xe0\x01\n\x18ListConversationMessages\x12\x39.mailmesh.conversation.v1.ListConversationMessagesRequest\x1a:.mailmesh.conversation.v1.ListConversationMessagesResponse\"M\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x12\xd8\x01\n\x14SetConversationState\x12\x35.mailmesh.conversation.v1.SetConversationStateRequest\x1a\x36.mailmesh.conversation.v1.SetConversationStateResponse\"Q\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02\x31\",/v1/conversations/{conversation_id}:setState:\x01*\x12\xcc\x01\n\x11MergeConversation\x12\x32.mailmesh.conversation.v1.MergeConversationRequest\x1a\x33.mailmesh.conversation.v1.MergeConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:merge:\x01*\x12\xcc\x01\n\x11SplitConversation\x12\x32.mailmesh.conversation.v1.SplitConversationRequest\x1a\x33.mailmesh.conversation.v1.SplitConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:split:\x01*\x12\xcc\x01\n\x11\x43laimConversation\x12\x32.mailmesh.conversation.v1.ClaimConversationRequest\x1a\x33.mailmesh.conversation.v1.ClaimConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02.\")/v1/conversations/{conversation_id}:claim:\x01*\x12\xd4\x01\n\x13ReleaseConversation\x12\x34.mailmesh.conversation.v1.ReleaseConversationRequest\x1a\x35.mailmesh.conversation.v1.ReleaseConversationResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02\x30\"+/v1/conversations/{conversation_id}:release:\x01*\x12\xd0\x01\n\x12\x41ssignConversation\x12\x33.mailmesh.conversation.v1.AssignConversationRequest\x1a\x34.mailmesh.conversation.v1.AssignConversationResponse\"O\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02/\"*/v1/conversations/{conversation_id}:assign:\x01*\x12\xd8\x01\n\x14SetConversationTimer\x12\x35.mailmesh.conversation.v1.SetConversationTimerRequest\x1a\x36.mailmesh.conversation.v1.SetConversationTimerResponse\"Q\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02\x31\",/v1/conversations/{conversation_id}:setTimer:\x01*\x12\xd8\x01\n\x11SetOriginalSender\x12\x32.mailmesh.conversation.v1.SetOriginalSenderRequest\x1a\x33.mailmesh.conversation.v1.SetOriginalSenderResponse\"Z\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02:\"5/v1/conversations/{conversation_id}:setOriginalSender:\x01*\x12\xd6\x01\n\x17GetConversationSettings\x12\x38.mailmesh.conversation.v1.GetConversationSettingsRequest\x1a\x39.mailmesh.conversation.v1.GetConversationSettingsResponse\"F\x90\xce\x18\x01\xa2\xce\x18\x11\x63onversation.read\x82\xd3\xe4\x93\x02\'\x12%/v1/conversation-settings/{tenant_id}\x12\xe3\x01\n\x1aUpdateConversationSettings\x12;.mailmesh.conversation.v1.UpdateConversationSettingsRequest\x1a<.mailmesh.conversation.v1.UpdateConversationSettingsResponse\"J\x90\xce\x18\x02\xa2\xce\x18\x12\x63onversation.write\x82\xd3\xe4\x93\x02*\"%/v1/conversation-settings/{tenant_id}:\x01*\x1a\x04\x88\xce\x18\x02\x42%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,6 +75,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAIMCONVERSATIONREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\342A\001\002'
   _globals['_CLAIMCONVERSATIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CLAIMCONVERSATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['conversation_id']._loaded_options = None
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\342A\001\002'
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['expected_version']._serialized_options = b'\342A\001\002'
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['assignee']._loaded_options = None
+  _globals['_ASSIGNCONVERSATIONREQUEST'].fields_by_name['assignee']._serialized_options = b'\342A\001\001'
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['conversation_id']._loaded_options = None
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\342A\001\002'
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['due_at']._loaded_options = None
+  _globals['_SETCONVERSATIONTIMERREQUEST'].fields_by_name['due_at']._serialized_options = b'\342A\001\001'
   _globals['_RELEASECONVERSATIONREQUEST'].fields_by_name['conversation_id']._loaded_options = None
   _globals['_RELEASECONVERSATIONREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\342A\001\002'
   _globals['_RELEASECONVERSATIONREQUEST'].fields_by_name['name']._loaded_options = None
@@ -108,56 +121,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ClaimConversation']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\002.\")/v1/conversations/{conversation_id}:claim:\001*'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ReleaseConversation']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ReleaseConversation']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\0020\"+/v1/conversations/{conversation_id}:release:\001*'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['AssignConversation']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['AssignConversation']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\002/\"*/v1/conversations/{conversation_id}:assign:\001*'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['SetConversationTimer']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['SetConversationTimer']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\0021\",/v1/conversations/{conversation_id}:setTimer:\001*'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['SetOriginalSender']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['SetOriginalSender']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\002:\"5/v1/conversations/{conversation_id}:setOriginalSender:\001*'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['GetConversationSettings']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['GetConversationSettings']._serialized_options = b'\220\316\030\001\242\316\030\021conversation.read\202\323\344\223\002\'\022%/v1/conversation-settings/{tenant_id}'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['UpdateConversationSettings']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['UpdateConversationSettings']._serialized_options = b'\220\316\030\002\242\316\030\022conversation.write\202\323\344\223\002*\"%/v1/conversation-settings/{tenant_id}:\001*'
-  _globals['_GETCONVERSATIONREQUEST']._serialized_start=222
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=277
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=279
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=366
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=369
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=538
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=540
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=655
-  _globals['_LISTCONVERSATIONMESSAGESREQUEST']._serialized_start=657
-  _globals['_LISTCONVERSATIONMESSAGESREQUEST']._serialized_end=772
-  _globals['_LISTCONVERSATIONMESSAGESRESPONSE']._serialized_start=774
-  _globals['_LISTCONVERSATIONMESSAGESRESPONSE']._serialized_end=898
-  _globals['_SETCONVERSATIONSTATEREQUEST']._serialized_start=901
-  _globals['_SETCONVERSATIONSTATEREQUEST']._serialized_end=1059
-  _globals['_MERGECONVERSATIONREQUEST']._serialized_start=1061
-  _globals['_MERGECONVERSATIONREQUEST']._serialized_end=1186
-  _globals['_SPLITCONVERSATIONREQUEST']._serialized_start=1188
-  _globals['_SPLITCONVERSATIONREQUEST']._serialized_end=1304
-  _globals['_CLAIMCONVERSATIONREQUEST']._serialized_start=1306
-  _globals['_CLAIMCONVERSATIONREQUEST']._serialized_end=1383
-  _globals['_RELEASECONVERSATIONREQUEST']._serialized_start=1385
-  _globals['_RELEASECONVERSATIONREQUEST']._serialized_end=1464
-  _globals['_SETORIGINALSENDERREQUEST']._serialized_start=1466
-  _globals['_SETORIGINALSENDERREQUEST']._serialized_end=1578
-  _globals['_SETCONVERSATIONSTATERESPONSE']._serialized_start=1580
-  _globals['_SETCONVERSATIONSTATERESPONSE']._serialized_end=1672
-  _globals['_MERGECONVERSATIONRESPONSE']._serialized_start=1674
-  _globals['_MERGECONVERSATIONRESPONSE']._serialized_end=1763
-  _globals['_CLAIMCONVERSATIONRESPONSE']._serialized_start=1765
-  _globals['_CLAIMCONVERSATIONRESPONSE']._serialized_end=1854
-  _globals['_RELEASECONVERSATIONRESPONSE']._serialized_start=1856
-  _globals['_RELEASECONVERSATIONRESPONSE']._serialized_end=1947
-  _globals['_SETORIGINALSENDERRESPONSE']._serialized_start=1949
-  _globals['_SETORIGINALSENDERRESPONSE']._serialized_end=2038
-  _globals['_SPLITCONVERSATIONRESPONSE']._serialized_start=2041
-  _globals['_SPLITCONVERSATIONRESPONSE']._serialized_end=2196
-  _globals['_GETCONVERSATIONSETTINGSREQUEST']._serialized_start=2198
-  _globals['_GETCONVERSATIONSETTINGSREQUEST']._serialized_end=2255
-  _globals['_GETCONVERSATIONSETTINGSRESPONSE']._serialized_start=2257
-  _globals['_GETCONVERSATIONSETTINGSRESPONSE']._serialized_end=2356
-  _globals['_UPDATECONVERSATIONSETTINGSREQUEST']._serialized_start=2359
-  _globals['_UPDATECONVERSATIONSETTINGSREQUEST']._serialized_end=2491
-  _globals['_UPDATECONVERSATIONSETTINGSRESPONSE']._serialized_start=2493
-  _globals['_UPDATECONVERSATIONSETTINGSRESPONSE']._serialized_end=2595
-  _globals['_CONVERSATIONSERVICE']._serialized_start=2598
-  _globals['_CONVERSATIONSERVICE']._serialized_end=4943
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=255
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=310
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=313
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=461
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=464
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=633
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=635
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=750
+  _globals['_LISTCONVERSATIONMESSAGESREQUEST']._serialized_start=752
+  _globals['_LISTCONVERSATIONMESSAGESREQUEST']._serialized_end=867
+  _globals['_LISTCONVERSATIONMESSAGESRESPONSE']._serialized_start=869
+  _globals['_LISTCONVERSATIONMESSAGESRESPONSE']._serialized_end=993
+  _globals['_SETCONVERSATIONSTATEREQUEST']._serialized_start=996
+  _globals['_SETCONVERSATIONSTATEREQUEST']._serialized_end=1154
+  _globals['_MERGECONVERSATIONREQUEST']._serialized_start=1156
+  _globals['_MERGECONVERSATIONREQUEST']._serialized_end=1281
+  _globals['_SPLITCONVERSATIONREQUEST']._serialized_start=1283
+  _globals['_SPLITCONVERSATIONREQUEST']._serialized_end=1399
+  _globals['_CLAIMCONVERSATIONREQUEST']._serialized_start=1401
+  _globals['_CLAIMCONVERSATIONREQUEST']._serialized_end=1478
+  _globals['_ASSIGNCONVERSATIONREQUEST']._serialized_start=1480
+  _globals['_ASSIGNCONVERSATIONREQUEST']._serialized_end=1594
+  _globals['_ASSIGNCONVERSATIONRESPONSE']._serialized_start=1596
+  _globals['_ASSIGNCONVERSATIONRESPONSE']._serialized_end=1686
+  _globals['_SETCONVERSATIONTIMERREQUEST']._serialized_start=1689
+  _globals['_SETCONVERSATIONTIMERREQUEST']._serialized_end=1819
+  _globals['_SETCONVERSATIONTIMERRESPONSE']._serialized_start=1821
+  _globals['_SETCONVERSATIONTIMERRESPONSE']._serialized_end=1912
+  _globals['_RELEASECONVERSATIONREQUEST']._serialized_start=1914
+  _globals['_RELEASECONVERSATIONREQUEST']._serialized_end=1993
+  _globals['_SETORIGINALSENDERREQUEST']._serialized_start=1995
+  _globals['_SETORIGINALSENDERREQUEST']._serialized_end=2107
+  _globals['_SETCONVERSATIONSTATERESPONSE']._serialized_start=2109
+  _globals['_SETCONVERSATIONSTATERESPONSE']._serialized_end=2201
+  _globals['_MERGECONVERSATIONRESPONSE']._serialized_start=2203
+  _globals['_MERGECONVERSATIONRESPONSE']._serialized_end=2292
+  _globals['_CLAIMCONVERSATIONRESPONSE']._serialized_start=2294
+  _globals['_CLAIMCONVERSATIONRESPONSE']._serialized_end=2383
+  _globals['_RELEASECONVERSATIONRESPONSE']._serialized_start=2385
+  _globals['_RELEASECONVERSATIONRESPONSE']._serialized_end=2476
+  _globals['_SETORIGINALSENDERRESPONSE']._serialized_start=2478
+  _globals['_SETORIGINALSENDERRESPONSE']._serialized_end=2567
+  _globals['_SPLITCONVERSATIONRESPONSE']._serialized_start=2570
+  _globals['_SPLITCONVERSATIONRESPONSE']._serialized_end=2725
+  _globals['_GETCONVERSATIONSETTINGSREQUEST']._serialized_start=2727
+  _globals['_GETCONVERSATIONSETTINGSREQUEST']._serialized_end=2784
+  _globals['_GETCONVERSATIONSETTINGSRESPONSE']._serialized_start=2786
+  _globals['_GETCONVERSATIONSETTINGSRESPONSE']._serialized_end=2885
+  _globals['_UPDATECONVERSATIONSETTINGSREQUEST']._serialized_start=2888
+  _globals['_UPDATECONVERSATIONSETTINGSREQUEST']._serialized_end=3020
+  _globals['_UPDATECONVERSATIONSETTINGSRESPONSE']._serialized_start=3022
+  _globals['_UPDATECONVERSATIONSETTINGSRESPONSE']._serialized_end=3124
+  _globals['_CONVERSATIONSERVICE']._serialized_start=3127
+  _globals['_CONVERSATIONSERVICE']._serialized_end=5902
 # @@protoc_insertion_point(module_scope)

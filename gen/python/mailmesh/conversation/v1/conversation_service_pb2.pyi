@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mailmesh.conversation.v1 import conversation_pb2 as _conversation_pb2
 import builtins as _builtins
@@ -48,18 +49,24 @@ class GetConversationResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONVERSATION_FIELD_NUMBER: _builtins.int
+    TIMERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def conversation(self) -> _conversation_pb2.Conversation:
         """conversation is the conversation."""
+
+    @_builtins.property
+    def timers(self) -> _containers.RepeatedCompositeFieldContainer[_conversation_pb2.ConversationTimer]:
+        """timers are its timers, the next one first."""
 
     def __init__(
         self,
         *,
         conversation: _conversation_pb2.Conversation | None = ...,
+        timers: _abc.Iterable[_conversation_pb2.ConversationTimer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "timers", b"timers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,6 +319,116 @@ class ClaimConversationRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimConversationRequest: _TypeAlias = ClaimConversationRequest  # noqa: Y015
+
+@_typing.final
+class AssignConversationRequest(_message.Message):
+    """AssignConversationRequest names an assignee."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """conversation_id is the conversation's UUID."""
+    expected_version: _builtins.int
+    """expected_version is the version that the caller has seen."""
+    assignee: _builtins.str
+    """assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        expected_version: _builtins.int = ...,
+        assignee: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "conversation_id", b"conversation_id", "expected_version", b"expected_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignConversationRequest: _TypeAlias = AssignConversationRequest  # noqa: Y015
+
+@_typing.final
+class AssignConversationResponse(_message.Message):
+    """AssignConversationResponse contains the conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def conversation(self) -> _conversation_pb2.Conversation:
+        """conversation is the conversation after the change."""
+
+    def __init__(
+        self,
+        *,
+        conversation: _conversation_pb2.Conversation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignConversationResponse: _TypeAlias = AssignConversationResponse  # noqa: Y015
+
+@_typing.final
+class SetConversationTimerRequest(_message.Message):
+    """SetConversationTimerRequest specifies a timer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """conversation_id is the conversation's UUID."""
+    name: _builtins.str
+    """name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -."""
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """due_at is its time, at most five years ahead. Absent deletes the timer."""
+
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "due_at", b"due_at", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConversationTimerRequest: _TypeAlias = SetConversationTimerRequest  # noqa: Y015
+
+@_typing.final
+class SetConversationTimerResponse(_message.Message):
+    """SetConversationTimerResponse contains the timers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def timers(self) -> _containers.RepeatedCompositeFieldContainer[_conversation_pb2.ConversationTimer]:
+        """timers are all timers of the conversation, the next one first."""
+
+    def __init__(
+        self,
+        *,
+        timers: _abc.Iterable[_conversation_pb2.ConversationTimer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["timers", b"timers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConversationTimerResponse: _TypeAlias = SetConversationTimerResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseConversationRequest(_message.Message):

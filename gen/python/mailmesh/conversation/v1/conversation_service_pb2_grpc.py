@@ -76,6 +76,16 @@ class ConversationServiceStub:
                 request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationResponse.FromString,
                 _registered_method=True)
+        self.AssignConversation = channel.unary_unary(
+                '/mailmesh.conversation.v1.ConversationService/AssignConversation',
+                request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationResponse.FromString,
+                _registered_method=True)
+        self.SetConversationTimer = channel.unary_unary(
+                '/mailmesh.conversation.v1.ConversationService/SetConversationTimer',
+                request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerResponse.FromString,
+                _registered_method=True)
         self.SetOriginalSender = channel.unary_unary(
                 '/mailmesh.conversation.v1.ConversationService/SetOriginalSender',
                 request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetOriginalSenderRequest.SerializeToString,
@@ -158,6 +168,23 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AssignConversation(self, request, context):
+        """AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+        the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConversationTimer(self, request, context):
+        """SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+        "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+        CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetOriginalSender(self, request, context):
         """SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.
         Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
@@ -223,6 +250,16 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.ReleaseConversation,
                     request_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationRequest.FromString,
                     response_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationResponse.SerializeToString,
+            ),
+            'AssignConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignConversation,
+                    request_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationRequest.FromString,
+                    response_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationResponse.SerializeToString,
+            ),
+            'SetConversationTimer': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConversationTimer,
+                    request_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerRequest.FromString,
+                    response_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerResponse.SerializeToString,
             ),
             'SetOriginalSender': grpc.unary_unary_rpc_method_handler(
                     servicer.SetOriginalSender,
@@ -458,6 +495,60 @@ class ConversationService:
             '/mailmesh.conversation.v1.ConversationService/ReleaseConversation',
             mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationRequest.SerializeToString,
             mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.ReleaseConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.conversation.v1.ConversationService/AssignConversation',
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationRequest.SerializeToString,
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.AssignConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConversationTimer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.conversation.v1.ConversationService/SetConversationTimer',
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerRequest.SerializeToString,
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SetConversationTimerResponse.FromString,
             options,
             channel_credentials,
             insecure,

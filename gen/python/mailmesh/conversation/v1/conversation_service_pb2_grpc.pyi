@@ -59,6 +59,15 @@ class ConversationServiceStub:
     """
     ReleaseConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ReleaseConversationRequest, _conversation_service_pb2.ReleaseConversationResponse]
     """ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND."""
+    AssignConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.AssignConversationRequest, _conversation_service_pb2.AssignConversationResponse]
+    """AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+    the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+    """
+    SetConversationTimer: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.SetConversationTimerRequest, _conversation_service_pb2.SetConversationTimerResponse]
+    """SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+    "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+    CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+    """
     SetOriginalSender: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.SetOriginalSenderRequest, _conversation_service_pb2.SetOriginalSenderResponse]
     """SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
@@ -101,6 +110,15 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """
     ReleaseConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ReleaseConversationRequest, _conversation_service_pb2.ReleaseConversationResponse]  # type: ignore[assignment]
     """ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND."""
+    AssignConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.AssignConversationRequest, _conversation_service_pb2.AssignConversationResponse]  # type: ignore[assignment]
+    """AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+    the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+    """
+    SetConversationTimer: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.SetConversationTimerRequest, _conversation_service_pb2.SetConversationTimerResponse]  # type: ignore[assignment]
+    """SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+    "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+    CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+    """
     SetOriginalSender: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.SetOriginalSenderRequest, _conversation_service_pb2.SetOriginalSenderResponse]  # type: ignore[assignment]
     """SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
@@ -188,6 +206,27 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ReleaseConversationResponse, _abc.Awaitable[_conversation_service_pb2.ReleaseConversationResponse]]:
         """ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def AssignConversation(
+        self,
+        request: _conversation_service_pb2.AssignConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.AssignConversationResponse, _abc.Awaitable[_conversation_service_pb2.AssignConversationResponse]]:
+        """AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+        the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+        """
+
+    @_abc_1.abstractmethod
+    def SetConversationTimer(
+        self,
+        request: _conversation_service_pb2.SetConversationTimerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.SetConversationTimerResponse, _abc.Awaitable[_conversation_service_pb2.SetConversationTimerResponse]]:
+        """SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+        "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+        CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+        """
 
     @_abc_1.abstractmethod
     def SetOriginalSender(

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.conversation.v1 import conversation_pb2 as mailmesh_dot_conversation_dot_v1_dot_conversation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xe4\x03\n\x11\x43onversationEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12<\n\x0c\x63onversation\x18\x0f \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12>\n\x07message\x18\x10 \x01(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x1d\n\x15other_conversation_id\x18\x12 \x01(\t\x12\x0f\n\x07send_id\x18\x13 \x01(\tB%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xa0\x04\n\x11\x43onversationEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12<\n\x0c\x63onversation\x18\x0f \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12>\n\x07message\x18\x10 \x01(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x1d\n\x15other_conversation_id\x18\x12 \x01(\t\x12\x0f\n\x07send_id\x18\x13 \x01(\t\x12:\n\x05timer\x18\x14 \x01(\x0b\x32+.mailmesh.conversation.v1.ConversationTimerB%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n!internal.mailmesh.conversation.v1P\001'
   _globals['_CONVERSATIONEVENT']._serialized_start=145
-  _globals['_CONVERSATIONEVENT']._serialized_end=629
+  _globals['_CONVERSATIONEVENT']._serialized_end=689
 # @@protoc_insertion_point(module_scope)

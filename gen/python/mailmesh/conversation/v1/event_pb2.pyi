@@ -41,6 +41,7 @@ class ConversationEvent(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     OTHER_CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     SEND_ID_FIELD_NUMBER: _builtins.int
+    TIMER_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event."""
     provider: _builtins.str
@@ -54,7 +55,8 @@ class ConversationEvent(_message.Message):
     event_type: _builtins.str
     """event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
     "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-    "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
+    "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
+    add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the mail's change, or of the call."""
@@ -67,7 +69,7 @@ class ConversationEvent(_message.Message):
     original_event_id: _builtins.str
     """original_event_id is the event that a replay repeats. Empty on an event that is not a replay."""
     actor: _builtins.str
-    """actor is "mail", or the id of the API key whose caller caused the change."""
+    """actor is "mail", or the id of the API key whose caller caused the change. Empty in "conversation.timer_due"."""
     other_conversation_id: _builtins.str
     """other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise."""
     send_id: _builtins.str
@@ -78,11 +80,15 @@ class ConversationEvent(_message.Message):
 
     @_builtins.property
     def conversation(self) -> _conversation_pb2.Conversation:
-        """conversation is the conversation after the change."""
+        """conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is."""
 
     @_builtins.property
     def message(self) -> _conversation_pb2.ConversationMessage:
         """message is the message that caused the change. Absent when a caller caused it."""
+
+    @_builtins.property
+    def timer(self) -> _conversation_pb2.ConversationTimer:
+        """timer is the timer of "conversation.timer_due". Absent otherwise."""
 
     def __init__(
         self,
@@ -104,10 +110,11 @@ class ConversationEvent(_message.Message):
         actor: _builtins.str = ...,
         other_conversation_id: _builtins.str = ...,
         send_id: _builtins.str = ...,
+        timer: _conversation_pb2.ConversationTimer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "message", b"message", "received_at", b"received_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "message", b"message", "received_at", b"received_at", "timer", b"timer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "timer", b"timer", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

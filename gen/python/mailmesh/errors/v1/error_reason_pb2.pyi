@@ -1057,6 +1057,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: List the sessions that have not ended with `ListSessions`.
     Sample: {"reason": "SESSION_NOT_FOUND", "domain": "mailmesh", "metadata": {"session_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
     """
+    ERROR_REASON_PRIMITIVES_NOT_AVAILABLE: _ErrorReason.ValueType  # 280
+    """PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+
+    When: Processor has no address of Primitives, which classifies mail and reads contents.
+    Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+    Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 281
+    """CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+    When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+    Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+    Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+    """
     ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
     """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
 
@@ -2100,6 +2114,20 @@ ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 266
 When: The session does not exist, has ended, or belongs to a key with wider limits than the caller's.
 Do: List the sessions that have not ended with `ListSessions`.
 Sample: {"reason": "SESSION_NOT_FOUND", "domain": "mailmesh", "metadata": {"session_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_PRIMITIVES_NOT_AVAILABLE: ErrorReason.ValueType  # 280
+"""PRIMITIVES_NOT_AVAILABLE has the gRPC code FAILED_PRECONDITION.
+
+When: Processor has no address of Primitives, which classifies mail and reads contents.
+Do: Set `MAILMESH_PRIMITIVES_ADDRESS` for Processor, restart it, and repeat the call.
+Sample: {"reason": "PRIMITIVES_NOT_AVAILABLE", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 281
+"""CONTENT_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
+Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
+Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
 """
 ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
 """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.

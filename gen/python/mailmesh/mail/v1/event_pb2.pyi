@@ -88,6 +88,7 @@ class NormalizedMailEvent(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SEND_ID_FIELD_NUMBER: _builtins.int
     MODIFICATION_ID_FIELD_NUMBER: _builtins.int
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event. One change at the provider has one event id, however often it is delivered. Empty
     only inside an `InboxItem`, before the event exists.
@@ -105,15 +106,17 @@ class NormalizedMailEvent(_message.Message):
     event_type: _builtins.str
     """event_type is one of "mail.created" (a mail first appeared where the subscriptions watch), "mail.updated" (flags,
     categories, labels or folder changed; moves and moves to the trash are updates), "mail.deleted" (the mail was deleted
-    permanently), "mail.enriched" (an earlier event lacked its message; this event contains it). Later versions add types:
-    readers must skip unknown values.
+    permanently), "mail.enriched" (an earlier event lacked its message; this event contains it), "mail.classified" (the
+    mail of an earlier event got a label, for tenants that enable it). Later versions add types: readers must skip unknown values.
     """
     message_id: _builtins.str
     """message_id is the provider's id of the mail, case-sensitive. Microsoft: the immutable id. Google: `id`."""
     correlation_id: _builtins.str
     """correlation_id is the UUID that every log line and trace of this change carries."""
     is_enriched: _builtins.bool
-    """is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched."""
+    """is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched, and on "mail.classified",
+    which refers to the event that has it.
+    """
     is_replay: _builtins.bool
     """is_replay is true if `ReplayEvents` appended the event again."""
     replay_id: _builtins.str
@@ -154,11 +157,11 @@ class NormalizedMailEvent(_message.Message):
 
     @_builtins.property
     def message(self) -> _message_pb2.MailMessage:
-        """message is the mail. Absent when `is_enriched` is false, and on "mail.deleted"."""
+        """message is the mail. Absent when `is_enriched` is false, and on "mail.deleted" and "mail.classified"."""
 
     @_builtins.property
     def not_enriched(self) -> Global___NotEnriched:
-        """not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted"."""
+        """not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted" and "mail.classified"."""
 
     @_builtins.property
     def change(self) -> Global___MailChange:
@@ -173,6 +176,10 @@ class NormalizedMailEvent(_message.Message):
         """subscription_ids are mailmesh's UUIDs of the subscriptions that cover the mail. Empty when only reconciliation found the
         change.
         """
+
+    @_builtins.property
+    def classification(self) -> Global___MailClassification:
+        """classification is the label of the mail. On "mail.classified" only."""
 
     def __init__(
         self,
@@ -203,14 +210,63 @@ class NormalizedMailEvent(_message.Message):
         source: Global___EventSource.ValueType = ...,
         send_id: _builtins.str = ...,
         modification_id: _builtins.str = ...,
+        classification: Global___MailClassification | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "message", b"message", "not_enriched", b"not_enriched", "raw", b"raw", "received_at", b"received_at", "truncation", b"truncation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "classification", b"classification", "message", b"message", "not_enriched", b"not_enriched", "raw", b"raw", "received_at", b"received_at", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "correlation_id", b"correlation_id", "enriched_event_id", b"enriched_event_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "generation", b"generation", "is_enriched", b"is_enriched", "is_replay", b"is_replay", "message", b"message", "message_id", b"message_id", "modification_id", b"modification_id", "not_enriched", b"not_enriched", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "raw", b"raw", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "source", b"source", "subscription_ids", b"subscription_ids", "tenant_id", b"tenant_id", "truncation", b"truncation", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "classification", b"classification", "correlation_id", b"correlation_id", "enriched_event_id", b"enriched_event_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "generation", b"generation", "is_enriched", b"is_enriched", "is_replay", b"is_replay", "message", b"message", "message_id", b"message_id", "modification_id", b"modification_id", "not_enriched", b"not_enriched", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "raw", b"raw", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "source", b"source", "subscription_ids", b"subscription_ids", "tenant_id", b"tenant_id", "truncation", b"truncation", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NormalizedMailEvent: _TypeAlias = NormalizedMailEvent  # noqa: Y015
+
+@_typing.final
+class MailClassification(_message.Message):
+    """MailClassification is the label of a mail: an opinion of a model. Let it sort, and let it authorize nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSIFIED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    IS_TEXT_CUT_FIELD_NUMBER: _builtins.int
+    SETTINGS_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    classified_event_id: _builtins.str
+    """classified_event_id is the earlier event, "mail.created" or "mail.enriched", whose mail was classified."""
+    label: _builtins.str
+    """label is the label of the tenant's `ClassificationSettings` that fits best, or "unknown"."""
+    margin: _builtins.float
+    """margin is the score of the best label less that of the second one. It says how sure the label is."""
+    method: _builtins.str
+    """method is the way and the model, as in `ClassifyMessageResponse`. Empty when no model has read the mail."""
+    is_text_cut: _builtins.bool
+    """is_text_cut is true if the mail has more new text than the model read."""
+    settings_version: _builtins.int
+    """settings_version is the version of the settings whose labels were given."""
+    reason: _builtins.str
+    """reason is a name from `mailmesh.errors.v1.ErrorReason` without its prefix if the mail could not be classified; the label is
+    "unknown" then. Empty otherwise.
+    """
+    def __init__(
+        self,
+        *,
+        classified_event_id: _builtins.str = ...,
+        label: _builtins.str = ...,
+        margin: _builtins.float = ...,
+        method: _builtins.str = ...,
+        is_text_cut: _builtins.bool = ...,
+        settings_version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classified_event_id", b"classified_event_id", "is_text_cut", b"is_text_cut", "label", b"label", "margin", b"margin", "method", b"method", "reason", b"reason", "settings_version", b"settings_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailClassification: _TypeAlias = MailClassification  # noqa: Y015
 
 @_typing.final
 class NotEnriched(_message.Message):

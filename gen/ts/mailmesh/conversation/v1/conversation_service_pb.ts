@@ -6,8 +6,10 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { Conversation, ConversationMessage, ConversationSettings, ConversationState } from "./conversation_pb.js";
+import type { Conversation, ConversationMessage, ConversationSettings, ConversationState, ConversationTimer } from "./conversation_pb.js";
 import { file_mailmesh_conversation_v1_conversation } from "./conversation_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/conversation/v1/conversation_service.proto.
  */
 export const file_mailmesh_conversation_v1_conversation_service: GenFile = /*@__PURE__*/
-  fileDesc("CjNtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSI3ChZHZXRDb252ZXJzYXRpb25SZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAiJXChdHZXRDb252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIqkBChhMaXN0Q29udmVyc2F0aW9uc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEkEKBnN0YXRlcxgCIAMoDjIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25TdGF0ZUIE4kEBARIXCglwYWdlX3NpemUYAyABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgEIAEoCUIE4kEBASJzChlMaXN0Q29udmVyc2F0aW9uc1Jlc3BvbnNlEj0KDWNvbnZlcnNhdGlvbnMYASADKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJzCh9MaXN0Q29udmVyc2F0aW9uTWVzc2FnZXNSZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJ8CiBMaXN0Q29udmVyc2F0aW9uTWVzc2FnZXNSZXNwb25zZRI/CghtZXNzYWdlcxgBIAMoCzItLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25NZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKeAQobU2V0Q29udmVyc2F0aW9uU3RhdGVSZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAhIeChBleHBlY3RlZF92ZXJzaW9uGAIgASgDQgTiQQECEkAKBXN0YXRlGAMgASgOMisubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvblN0YXRlQgTiQQECIn0KGE1lcmdlQ29udmVyc2F0aW9uUmVxdWVzdBIdCg9jb252ZXJzYXRpb25faWQYASABKAlCBOJBAQISHgoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoA0IE4kEBAhIiChRpbnRvX2NvbnZlcnNhdGlvbl9pZBgDIAEoCUIE4kEBAiJ0ChhTcGxpdENvbnZlcnNhdGlvblJlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEh4KEGV4cGVjdGVkX3ZlcnNpb24YAiABKANCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQIiTQoYQ2xhaW1Db252ZXJzYXRpb25SZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAhISCgRuYW1lGAIgASgJQgTiQQECIk8KGlJlbGVhc2VDb252ZXJzYXRpb25SZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAhISCgRuYW1lGAIgASgJQgTiQQECInAKGFNldE9yaWdpbmFsU2VuZGVyUmVxdWVzdBIdCg9jb252ZXJzYXRpb25faWQYASABKAlCBOJBAQISHgoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoA0IE4kEBAhIVCgdhZGRyZXNzGAMgASgJQgTiQQECIlwKHFNldENvbnZlcnNhdGlvblN0YXRlUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbiJZChlNZXJnZUNvbnZlcnNhdGlvblJlc3BvbnNlEjwKDGNvbnZlcnNhdGlvbhgBIAEoCzImLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb24iWQoZQ2xhaW1Db252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIlsKG1JlbGVhc2VDb252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIlkKGVNldE9yaWdpbmFsU2VuZGVyUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbiKbAQoZU3BsaXRDb252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uEkAKEG5ld19jb252ZXJzYXRpb24YAiABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIjkKHkdldENvbnZlcnNhdGlvblNldHRpbmdzUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiYwofR2V0Q29udmVyc2F0aW9uU2V0dGluZ3NSZXNwb25zZRJACghzZXR0aW5ncxgBIAEoCzIuLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25TZXR0aW5ncyKEAQohVXBkYXRlQ29udmVyc2F0aW9uU2V0dGluZ3NSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhJGCghzZXR0aW5ncxgCIAEoCzIuLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25TZXR0aW5nc0IE4kEBAiJmCiJVcGRhdGVDb252ZXJzYXRpb25TZXR0aW5nc1Jlc3BvbnNlEkAKCHNldHRpbmdzGAEgASgLMi4ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzMqkSChNDb252ZXJzYXRpb25TZXJ2aWNlErwBCg9HZXRDb252ZXJzYXRpb24SMC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuR2V0Q29udmVyc2F0aW9uUmVxdWVzdBoxLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5HZXRDb252ZXJzYXRpb25SZXNwb25zZSJEkM4YAaLOGBFjb252ZXJzYXRpb24ucmVhZILT5JMCJRIjL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0SsAEKEUxpc3RDb252ZXJzYXRpb25zEjIubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkxpc3RDb252ZXJzYXRpb25zUmVxdWVzdBozLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5MaXN0Q29udmVyc2F0aW9uc1Jlc3BvbnNlIjKQzhgBos4YEWNvbnZlcnNhdGlvbi5yZWFkgtPkkwITEhEvdjEvY29udmVyc2F0aW9ucxLgAQoYTGlzdENvbnZlcnNhdGlvbk1lc3NhZ2VzEjkubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkxpc3RDb252ZXJzYXRpb25NZXNzYWdlc1JlcXVlc3QaOi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuTGlzdENvbnZlcnNhdGlvbk1lc3NhZ2VzUmVzcG9uc2UiTZDOGAGizhgRY29udmVyc2F0aW9uLnJlYWSC0+STAi4SLC92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L21lc3NhZ2VzEtgBChRTZXRDb252ZXJzYXRpb25TdGF0ZRI1Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5TZXRDb252ZXJzYXRpb25TdGF0ZVJlcXVlc3QaNi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU2V0Q29udmVyc2F0aW9uU3RhdGVSZXNwb25zZSJRkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAjEiLC92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9OnNldFN0YXRlOgEqEswBChFNZXJnZUNvbnZlcnNhdGlvbhIyLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5NZXJnZUNvbnZlcnNhdGlvblJlcXVlc3QaMy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuTWVyZ2VDb252ZXJzYXRpb25SZXNwb25zZSJOkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAi4iKS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9Om1lcmdlOgEqEswBChFTcGxpdENvbnZlcnNhdGlvbhIyLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5TcGxpdENvbnZlcnNhdGlvblJlcXVlc3QaMy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU3BsaXRDb252ZXJzYXRpb25SZXNwb25zZSJOkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAi4iKS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9OnNwbGl0OgEqEswBChFDbGFpbUNvbnZlcnNhdGlvbhIyLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5DbGFpbUNvbnZlcnNhdGlvblJlcXVlc3QaMy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ2xhaW1Db252ZXJzYXRpb25SZXNwb25zZSJOkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAi4iKS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9OmNsYWltOgEqEtQBChNSZWxlYXNlQ29udmVyc2F0aW9uEjQubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlJlbGVhc2VDb252ZXJzYXRpb25SZXF1ZXN0GjUubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlJlbGVhc2VDb252ZXJzYXRpb25SZXNwb25zZSJQkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAjAiKy92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9OnJlbGVhc2U6ASoS2AEKEVNldE9yaWdpbmFsU2VuZGVyEjIubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNldE9yaWdpbmFsU2VuZGVyUmVxdWVzdBozLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5TZXRPcmlnaW5hbFNlbmRlclJlc3BvbnNlIlqQzhgCos4YEmNvbnZlcnNhdGlvbi53cml0ZYLT5JMCOiI1L3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH06c2V0T3JpZ2luYWxTZW5kZXI6ASoS1gEKF0dldENvbnZlcnNhdGlvblNldHRpbmdzEjgubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkdldENvbnZlcnNhdGlvblNldHRpbmdzUmVxdWVzdBo5Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5HZXRDb252ZXJzYXRpb25TZXR0aW5nc1Jlc3BvbnNlIkaQzhgBos4YEWNvbnZlcnNhdGlvbi5yZWFkgtPkkwInEiUvdjEvY29udmVyc2F0aW9uLXNldHRpbmdzL3t0ZW5hbnRfaWR9EuMBChpVcGRhdGVDb252ZXJzYXRpb25TZXR0aW5ncxI7Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5VcGRhdGVDb252ZXJzYXRpb25TZXR0aW5nc1JlcXVlc3QaPC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuVXBkYXRlQ29udmVyc2F0aW9uU2V0dGluZ3NSZXNwb25zZSJKkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAioiJS92MS9jb252ZXJzYXRpb24tc2V0dGluZ3Mve3RlbmFudF9pZH06ASoaBIjOGAJCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_mailmesh_access_v1_access, file_mailmesh_conversation_v1_conversation]);
+  fileDesc("CjNtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSI3ChZHZXRDb252ZXJzYXRpb25SZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAiKUAQoXR2V0Q29udmVyc2F0aW9uUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI7CgZ0aW1lcnMYAiADKAsyKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uVGltZXIiqQEKGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISQQoGc3RhdGVzGAIgAygOMisubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvblN0YXRlQgTiQQEBEhcKCXBhZ2Vfc2l6ZRgDIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAQgASgJQgTiQQEBInMKGUxpc3RDb252ZXJzYXRpb25zUmVzcG9uc2USPQoNY29udmVyc2F0aW9ucxgBIAMoCzImLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInMKH0xpc3RDb252ZXJzYXRpb25NZXNzYWdlc1JlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBInwKIExpc3RDb252ZXJzYXRpb25NZXNzYWdlc1Jlc3BvbnNlEj8KCG1lc3NhZ2VzGAEgAygLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIp4BChtTZXRDb252ZXJzYXRpb25TdGF0ZVJlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEh4KEGV4cGVjdGVkX3ZlcnNpb24YAiABKANCBOJBAQISQAoFc3RhdGUYAyABKA4yKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uU3RhdGVCBOJBAQIifQoYTWVyZ2VDb252ZXJzYXRpb25SZXF1ZXN0Eh0KD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIE4kEBAhIeChBleHBlY3RlZF92ZXJzaW9uGAIgASgDQgTiQQECEiIKFGludG9fY29udmVyc2F0aW9uX2lkGAMgASgJQgTiQQECInQKGFNwbGl0Q29udmVyc2F0aW9uUmVxdWVzdBIdCg9jb252ZXJzYXRpb25faWQYASABKAlCBOJBAQISHgoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoA0IE4kEBAhIZCgttZXNzYWdlX2lkcxgDIAMoCUIE4kEBAiJNChhDbGFpbUNvbnZlcnNhdGlvblJlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEhIKBG5hbWUYAiABKAlCBOJBAQIicgoZQXNzaWduQ29udmVyc2F0aW9uUmVxdWVzdBIdCg9jb252ZXJzYXRpb25faWQYASABKAlCBOJBAQISHgoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoA0IE4kEBAhIWCghhc3NpZ25lZRgDIAEoCUIE4kEBASJaChpBc3NpZ25Db252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIoIBChtTZXRDb252ZXJzYXRpb25UaW1lclJlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEhIKBG5hbWUYAiABKAlCBOJBAQISMAoGZHVlX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBASJbChxTZXRDb252ZXJzYXRpb25UaW1lclJlc3BvbnNlEjsKBnRpbWVycxgBIAMoCzIrLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25UaW1lciJPChpSZWxlYXNlQ29udmVyc2F0aW9uUmVxdWVzdBIdCg9jb252ZXJzYXRpb25faWQYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBAiJwChhTZXRPcmlnaW5hbFNlbmRlclJlcXVlc3QSHQoPY29udmVyc2F0aW9uX2lkGAEgASgJQgTiQQECEh4KEGV4cGVjdGVkX3ZlcnNpb24YAiABKANCBOJBAQISFQoHYWRkcmVzcxgDIAEoCUIE4kEBAiJcChxTZXRDb252ZXJzYXRpb25TdGF0ZVJlc3BvbnNlEjwKDGNvbnZlcnNhdGlvbhgBIAEoCzImLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb24iWQoZTWVyZ2VDb252ZXJzYXRpb25SZXNwb25zZRI8Cgxjb252ZXJzYXRpb24YASABKAsyJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uIlkKGUNsYWltQ29udmVyc2F0aW9uUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbiJbChtSZWxlYXNlQ29udmVyc2F0aW9uUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbiJZChlTZXRPcmlnaW5hbFNlbmRlclJlc3BvbnNlEjwKDGNvbnZlcnNhdGlvbhgBIAEoCzImLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb24imwEKGVNwbGl0Q29udmVyc2F0aW9uUmVzcG9uc2USPAoMY29udmVyc2F0aW9uGAEgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhJAChBuZXdfY29udmVyc2F0aW9uGAIgASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbiI5Ch5HZXRDb252ZXJzYXRpb25TZXR0aW5nc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECImMKH0dldENvbnZlcnNhdGlvblNldHRpbmdzUmVzcG9uc2USQAoIc2V0dGluZ3MYASABKAsyLi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MihAEKIVVwZGF0ZUNvbnZlcnNhdGlvblNldHRpbmdzUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISRgoIc2V0dGluZ3MYAiABKAsyLi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uU2V0dGluZ3NCBOJBAQIiZgoiVXBkYXRlQ29udmVyc2F0aW9uU2V0dGluZ3NSZXNwb25zZRJACghzZXR0aW5ncxgBIAEoCzIuLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Db252ZXJzYXRpb25TZXR0aW5nczLXFQoTQ29udmVyc2F0aW9uU2VydmljZRK8AQoPR2V0Q29udmVyc2F0aW9uEjAubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkdldENvbnZlcnNhdGlvblJlcXVlc3QaMS5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuR2V0Q29udmVyc2F0aW9uUmVzcG9uc2UiRJDOGAGizhgRY29udmVyc2F0aW9uLnJlYWSC0+STAiUSIy92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9ErABChFMaXN0Q29udmVyc2F0aW9ucxIyLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5MaXN0Q29udmVyc2F0aW9uc1JlcXVlc3QaMy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZSIykM4YAaLOGBFjb252ZXJzYXRpb24ucmVhZILT5JMCExIRL3YxL2NvbnZlcnNhdGlvbnMS4AEKGExpc3RDb252ZXJzYXRpb25NZXNzYWdlcxI5Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5MaXN0Q29udmVyc2F0aW9uTWVzc2FnZXNSZXF1ZXN0GjoubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkxpc3RDb252ZXJzYXRpb25NZXNzYWdlc1Jlc3BvbnNlIk2QzhgBos4YEWNvbnZlcnNhdGlvbi5yZWFkgtPkkwIuEiwvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfS9tZXNzYWdlcxLYAQoUU2V0Q29udmVyc2F0aW9uU3RhdGUSNS5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU2V0Q29udmVyc2F0aW9uU3RhdGVSZXF1ZXN0GjYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNldENvbnZlcnNhdGlvblN0YXRlUmVzcG9uc2UiUZDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIxIiwvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpzZXRTdGF0ZToBKhLMAQoRTWVyZ2VDb252ZXJzYXRpb24SMi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuTWVyZ2VDb252ZXJzYXRpb25SZXF1ZXN0GjMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLk1lcmdlQ29udmVyc2F0aW9uUmVzcG9uc2UiTpDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIuIikvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTptZXJnZToBKhLMAQoRU3BsaXRDb252ZXJzYXRpb24SMi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU3BsaXRDb252ZXJzYXRpb25SZXF1ZXN0GjMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNwbGl0Q29udmVyc2F0aW9uUmVzcG9uc2UiTpDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIuIikvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpzcGxpdDoBKhLMAQoRQ2xhaW1Db252ZXJzYXRpb24SMi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ2xhaW1Db252ZXJzYXRpb25SZXF1ZXN0GjMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNsYWltQ29udmVyc2F0aW9uUmVzcG9uc2UiTpDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIuIikvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpjbGFpbToBKhLUAQoTUmVsZWFzZUNvbnZlcnNhdGlvbhI0Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5SZWxlYXNlQ29udmVyc2F0aW9uUmVxdWVzdBo1Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5SZWxlYXNlQ29udmVyc2F0aW9uUmVzcG9uc2UiUJDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIwIisvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpyZWxlYXNlOgEqEtABChJBc3NpZ25Db252ZXJzYXRpb24SMy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQXNzaWduQ29udmVyc2F0aW9uUmVxdWVzdBo0Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Bc3NpZ25Db252ZXJzYXRpb25SZXNwb25zZSJPkM4YAqLOGBJjb252ZXJzYXRpb24ud3JpdGWC0+STAi8iKi92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9OmFzc2lnbjoBKhLYAQoUU2V0Q29udmVyc2F0aW9uVGltZXISNS5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU2V0Q29udmVyc2F0aW9uVGltZXJSZXF1ZXN0GjYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNldENvbnZlcnNhdGlvblRpbWVyUmVzcG9uc2UiUZDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwIxIiwvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpzZXRUaW1lcjoBKhLYAQoRU2V0T3JpZ2luYWxTZW5kZXISMi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuU2V0T3JpZ2luYWxTZW5kZXJSZXF1ZXN0GjMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNldE9yaWdpbmFsU2VuZGVyUmVzcG9uc2UiWpDOGAKizhgSY29udmVyc2F0aW9uLndyaXRlgtPkkwI6IjUvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfTpzZXRPcmlnaW5hbFNlbmRlcjoBKhLWAQoXR2V0Q29udmVyc2F0aW9uU2V0dGluZ3MSOC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuR2V0Q29udmVyc2F0aW9uU2V0dGluZ3NSZXF1ZXN0GjkubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkdldENvbnZlcnNhdGlvblNldHRpbmdzUmVzcG9uc2UiRpDOGAGizhgRY29udmVyc2F0aW9uLnJlYWSC0+STAicSJS92MS9jb252ZXJzYXRpb24tc2V0dGluZ3Mve3RlbmFudF9pZH0S4wEKGlVwZGF0ZUNvbnZlcnNhdGlvblNldHRpbmdzEjsubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlVwZGF0ZUNvbnZlcnNhdGlvblNldHRpbmdzUmVxdWVzdBo8Lm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5VcGRhdGVDb252ZXJzYXRpb25TZXR0aW5nc1Jlc3BvbnNlIkqQzhgCos4YEmNvbnZlcnNhdGlvbi53cml0ZYLT5JMCKiIlL3YxL2NvbnZlcnNhdGlvbi1zZXR0aW5ncy97dGVuYW50X2lkfToBKhoEiM4YAkIlCiFpbnRlcm5hbC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_conversation_v1_conversation]);
 
 /**
  * GetConversationRequest identifies a conversation.
@@ -50,6 +52,13 @@ export type GetConversationResponse = Message<"mailmesh.conversation.v1.GetConve
    * @generated from field: mailmesh.conversation.v1.Conversation conversation = 1;
    */
   conversation?: Conversation | undefined;
+
+  /**
+   * timers are its timers, the next one first.
+   *
+   * @generated from field: repeated mailmesh.conversation.v1.ConversationTimer timers = 2;
+   */
+  timers: ConversationTimer[];
 };
 
 /**
@@ -330,6 +339,118 @@ export const ClaimConversationRequestSchema: GenMessage<ClaimConversationRequest
   messageDesc(file_mailmesh_conversation_v1_conversation_service, 9);
 
 /**
+ * AssignConversationRequest names an assignee.
+ *
+ * @generated from message mailmesh.conversation.v1.AssignConversationRequest
+ */
+export type AssignConversationRequest = Message<"mailmesh.conversation.v1.AssignConversationRequest"> & {
+  /**
+   * conversation_id is the conversation's UUID.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * expected_version is the version that the caller has seen.
+   *
+   * @generated from field: int64 expected_version = 2;
+   */
+  expectedVersion: bigint;
+
+  /**
+   * assignee is the caller's name of the person or team, at most 200 characters of one line. Empty means none.
+   *
+   * @generated from field: string assignee = 3;
+   */
+  assignee: string;
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.AssignConversationRequest.
+ * Use `create(AssignConversationRequestSchema)` to create a new message.
+ */
+export const AssignConversationRequestSchema: GenMessage<AssignConversationRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 10);
+
+/**
+ * AssignConversationResponse contains the conversation.
+ *
+ * @generated from message mailmesh.conversation.v1.AssignConversationResponse
+ */
+export type AssignConversationResponse = Message<"mailmesh.conversation.v1.AssignConversationResponse"> & {
+  /**
+   * conversation is the conversation after the change.
+   *
+   * @generated from field: mailmesh.conversation.v1.Conversation conversation = 1;
+   */
+  conversation?: Conversation | undefined;
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.AssignConversationResponse.
+ * Use `create(AssignConversationResponseSchema)` to create a new message.
+ */
+export const AssignConversationResponseSchema: GenMessage<AssignConversationResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 11);
+
+/**
+ * SetConversationTimerRequest specifies a timer.
+ *
+ * @generated from message mailmesh.conversation.v1.SetConversationTimerRequest
+ */
+export type SetConversationTimerRequest = Message<"mailmesh.conversation.v1.SetConversationTimerRequest"> & {
+  /**
+   * conversation_id is the conversation's UUID.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * due_at is its time, at most five years ahead. Absent deletes the timer.
+   *
+   * @generated from field: google.protobuf.Timestamp due_at = 3;
+   */
+  dueAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.SetConversationTimerRequest.
+ * Use `create(SetConversationTimerRequestSchema)` to create a new message.
+ */
+export const SetConversationTimerRequestSchema: GenMessage<SetConversationTimerRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 12);
+
+/**
+ * SetConversationTimerResponse contains the timers.
+ *
+ * @generated from message mailmesh.conversation.v1.SetConversationTimerResponse
+ */
+export type SetConversationTimerResponse = Message<"mailmesh.conversation.v1.SetConversationTimerResponse"> & {
+  /**
+   * timers are all timers of the conversation, the next one first.
+   *
+   * @generated from field: repeated mailmesh.conversation.v1.ConversationTimer timers = 1;
+   */
+  timers: ConversationTimer[];
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.SetConversationTimerResponse.
+ * Use `create(SetConversationTimerResponseSchema)` to create a new message.
+ */
+export const SetConversationTimerResponseSchema: GenMessage<SetConversationTimerResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 13);
+
+/**
  * ReleaseConversationRequest specifies a claim.
  *
  * @generated from message mailmesh.conversation.v1.ReleaseConversationRequest
@@ -355,7 +476,7 @@ export type ReleaseConversationRequest = Message<"mailmesh.conversation.v1.Relea
  * Use `create(ReleaseConversationRequestSchema)` to create a new message.
  */
 export const ReleaseConversationRequestSchema: GenMessage<ReleaseConversationRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 10);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 14);
 
 /**
  * SetOriginalSenderRequest names a customer.
@@ -390,7 +511,7 @@ export type SetOriginalSenderRequest = Message<"mailmesh.conversation.v1.SetOrig
  * Use `create(SetOriginalSenderRequestSchema)` to create a new message.
  */
 export const SetOriginalSenderRequestSchema: GenMessage<SetOriginalSenderRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 11);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 15);
 
 /**
  * SetConversationStateResponse contains the conversation.
@@ -411,7 +532,7 @@ export type SetConversationStateResponse = Message<"mailmesh.conversation.v1.Set
  * Use `create(SetConversationStateResponseSchema)` to create a new message.
  */
 export const SetConversationStateResponseSchema: GenMessage<SetConversationStateResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 12);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 16);
 
 /**
  * MergeConversationResponse contains the conversation.
@@ -432,7 +553,7 @@ export type MergeConversationResponse = Message<"mailmesh.conversation.v1.MergeC
  * Use `create(MergeConversationResponseSchema)` to create a new message.
  */
 export const MergeConversationResponseSchema: GenMessage<MergeConversationResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 13);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 17);
 
 /**
  * ClaimConversationResponse contains the conversation.
@@ -453,7 +574,7 @@ export type ClaimConversationResponse = Message<"mailmesh.conversation.v1.ClaimC
  * Use `create(ClaimConversationResponseSchema)` to create a new message.
  */
 export const ClaimConversationResponseSchema: GenMessage<ClaimConversationResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 14);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 18);
 
 /**
  * ReleaseConversationResponse contains the conversation.
@@ -474,7 +595,7 @@ export type ReleaseConversationResponse = Message<"mailmesh.conversation.v1.Rele
  * Use `create(ReleaseConversationResponseSchema)` to create a new message.
  */
 export const ReleaseConversationResponseSchema: GenMessage<ReleaseConversationResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 15);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 19);
 
 /**
  * SetOriginalSenderResponse contains the conversation.
@@ -495,7 +616,7 @@ export type SetOriginalSenderResponse = Message<"mailmesh.conversation.v1.SetOri
  * Use `create(SetOriginalSenderResponseSchema)` to create a new message.
  */
 export const SetOriginalSenderResponseSchema: GenMessage<SetOriginalSenderResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 16);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 20);
 
 /**
  * SplitConversationResponse contains both conversations.
@@ -523,7 +644,7 @@ export type SplitConversationResponse = Message<"mailmesh.conversation.v1.SplitC
  * Use `create(SplitConversationResponseSchema)` to create a new message.
  */
 export const SplitConversationResponseSchema: GenMessage<SplitConversationResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 17);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 21);
 
 /**
  * GetConversationSettingsRequest identifies a tenant.
@@ -544,7 +665,7 @@ export type GetConversationSettingsRequest = Message<"mailmesh.conversation.v1.G
  * Use `create(GetConversationSettingsRequestSchema)` to create a new message.
  */
 export const GetConversationSettingsRequestSchema: GenMessage<GetConversationSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 18);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 22);
 
 /**
  * GetConversationSettingsResponse contains the settings.
@@ -565,7 +686,7 @@ export type GetConversationSettingsResponse = Message<"mailmesh.conversation.v1.
  * Use `create(GetConversationSettingsResponseSchema)` to create a new message.
  */
 export const GetConversationSettingsResponseSchema: GenMessage<GetConversationSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 19);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 23);
 
 /**
  * UpdateConversationSettingsRequest contains settings.
@@ -593,7 +714,7 @@ export type UpdateConversationSettingsRequest = Message<"mailmesh.conversation.v
  * Use `create(UpdateConversationSettingsRequestSchema)` to create a new message.
  */
 export const UpdateConversationSettingsRequestSchema: GenMessage<UpdateConversationSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 20);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 24);
 
 /**
  * UpdateConversationSettingsResponse contains the settings.
@@ -614,7 +735,7 @@ export type UpdateConversationSettingsResponse = Message<"mailmesh.conversation.
  * Use `create(UpdateConversationSettingsResponseSchema)` to create a new message.
  */
 export const UpdateConversationSettingsResponseSchema: GenMessage<UpdateConversationSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_conversation_v1_conversation_service, 21);
+  messageDesc(file_mailmesh_conversation_v1_conversation_service, 25);
 
 /**
  * ConversationService puts a tenant's mail into conversations with customers, and keeps two customers apart. Every RPC sees only
@@ -706,6 +827,29 @@ export const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseConversationRequestSchema;
     output: typeof ReleaseConversationResponseSchema;
+  },
+  /**
+   * AssignConversation names the person or team that has a conversation. mailmesh compares and routes nothing by it. Safe to repeat:
+   * the same assignee is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+   *
+   * @generated from rpc mailmesh.conversation.v1.ConversationService.AssignConversation
+   */
+  assignConversation: {
+    methodKind: "unary";
+    input: typeof AssignConversationRequestSchema;
+    output: typeof AssignConversationResponseSchema;
+  },
+  /**
+   * SetConversationTimer sets a timer in the place of an earlier one of its name, or deletes it. At its time the stream has an event
+   * "conversation.timer_due", once, and the timer is gone. It is no change of the conversation. Safe to repeat. Reasons:
+   * CONVERSATION_NOT_FOUND, CONVERSATION_FINAL; FIELD_INVALID for more than 20 timers.
+   *
+   * @generated from rpc mailmesh.conversation.v1.ConversationService.SetConversationTimer
+   */
+  setConversationTimer: {
+    methodKind: "unary";
+    input: typeof SetConversationTimerRequestSchema;
+    output: typeof SetConversationTimerResponseSchema;
   },
   /**
    * SetOriginalSender names the customer of a conversation that an agent's forward began, before the first answer.

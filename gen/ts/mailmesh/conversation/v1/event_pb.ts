@@ -8,7 +8,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Conversation, ConversationMessage } from "./conversation_pb.js";
+import type { Conversation, ConversationMessage, ConversationTimer } from "./conversation_pb.js";
 import { file_mailmesh_conversation_v1_conversation } from "./conversation_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/conversation/v1/event.proto.
  */
 export const file_mailmesh_conversation_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSLkAwoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJEg8KB3NlbmRfaWQYEyABKAlCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation]);
+  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSKgBAoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJEg8KB3NlbmRfaWQYEyABKAkSOgoFdGltZXIYFCABKAsyKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uVGltZXJCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation]);
 
 /**
  * ConversationEvent is a change of a conversation, published to consumers.
@@ -62,7 +62,8 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   /**
    * event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
    * "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-   * "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
+   * "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
+   * add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -111,7 +112,7 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   originalEventId: string;
 
   /**
-   * conversation is the conversation after the change.
+   * conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is.
    *
    * @generated from field: mailmesh.conversation.v1.Conversation conversation = 15;
    */
@@ -125,7 +126,7 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   message?: ConversationMessage | undefined;
 
   /**
-   * actor is "mail", or the id of the API key whose caller caused the change.
+   * actor is "mail", or the id of the API key whose caller caused the change. Empty in "conversation.timer_due".
    *
    * @generated from field: string actor = 17;
    */
@@ -144,6 +145,13 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
    * @generated from field: string send_id = 19;
    */
   sendId: string;
+
+  /**
+   * timer is the timer of "conversation.timer_due". Absent otherwise.
+   *
+   * @generated from field: mailmesh.conversation.v1.ConversationTimer timer = 20;
+   */
+  timer?: ConversationTimer | undefined;
 };
 
 /**

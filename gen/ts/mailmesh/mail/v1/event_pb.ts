@@ -16,7 +16,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/mail/v1/event.proto.
  */
 export const file_mailmesh_mail_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChxtYWlsbWVzaC9tYWlsL3YxL2V2ZW50LnByb3RvEhBtYWlsbWVzaC5tYWlsLnYxIvAFChNOb3JtYWxpemVkTWFpbEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEhIKCm1lc3NhZ2VfaWQYByABKAkSLwoLcmVjZWl2ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAkgASgJEiQKA3JhdxgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoHbWVzc2FnZRgLIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USEwoLaXNfZW5yaWNoZWQYDCABKAgSMwoMbm90X2VucmljaGVkGA0gASgLMh0ubWFpbG1lc2gubWFpbC52MS5Ob3RFbnJpY2hlZBIRCglpc19yZXBsYXkYDiABKAgSEQoJcmVwbGF5X2lkGA8gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGBAgASgJEhkKEWVucmljaGVkX2V2ZW50X2lkGBEgASgJEhAKCHBvc2l0aW9uGBIgASgJEhIKCmdlbmVyYXRpb24YEyABKAUSDwoHdmVyc2lvbhgUIAEoCRIsCgZjaGFuZ2UYFSABKAsyHC5tYWlsbWVzaC5tYWlsLnYxLk1haWxDaGFuZ2USMAoKdHJ1bmNhdGlvbhgWIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIYChBzdWJzY3JpcHRpb25faWRzGBcgAygJEi0KBnNvdXJjZRgYIAEoDjIdLm1haWxtZXNoLm1haWwudjEuRXZlbnRTb3VyY2USDwoHc2VuZF9pZBgZIAEoCRIXCg9tb2RpZmljYXRpb25faWQYGiABKAkiUQoLTm90RW5yaWNoZWQSDgoGcmVhc29uGAEgASgJEg4KBmRldGFpbBgCIAEoCRIQCghhdHRlbXB0cxgDIAEoBRIQCghpc19maW5hbBgEIAEoCCJsCgpNYWlsQ2hhbmdlEg4KBmZpZWxkcxgBIAMoCRIXCg9sYWJlbF9pZHNfYWRkZWQYAiADKAkSGQoRbGFiZWxfaWRzX3JlbW92ZWQYAyADKAkSGgoScHJldmlvdXNfZm9sZGVyX2lkGAQgASgJIrkBCgpUcnVuY2F0aW9uEhMKC2lzX3RleHRfY3V0GAEgASgIEhMKC2lzX2h0bWxfY3V0GAIgASgIEhIKCmlzX3Jhd19jdXQYAyABKAgSFwoPYXJlX2hlYWRlcnNfY3V0GAQgASgIEhoKEmFyZV9yZWNpcGllbnRzX2N1dBgFIAEoCBIbChNhcmVfYXR0YWNobWVudHNfY3V0GAYgASgIEhsKE29yaWdpbmFsX3NpemVfYnl0ZXMYByABKAMqoAEKC0V2ZW50U291cmNlEhwKGEVWRU5UX1NPVVJDRV9VTlNQRUNJRklFRBAAEh0KGUVWRU5UX1NPVVJDRV9OT1RJRklDQVRJT04QARIfChtFVkVOVF9TT1VSQ0VfUkVDT05DSUxJQVRJT04QAhIYChRFVkVOVF9TT1VSQ0VfQ09NTUFORBADEhkKFUVWRU5UX1NPVVJDRV9CQUNLRklMTBAEQh0KGWludGVybmFsLm1haWxtZXNoLm1haWwudjFQAWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_mail_v1_message]);
+  fileDesc("ChxtYWlsbWVzaC9tYWlsL3YxL2V2ZW50LnByb3RvEhBtYWlsbWVzaC5tYWlsLnYxIq4GChNOb3JtYWxpemVkTWFpbEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEhIKCm1lc3NhZ2VfaWQYByABKAkSLwoLcmVjZWl2ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAkgASgJEiQKA3JhdxgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoHbWVzc2FnZRgLIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USEwoLaXNfZW5yaWNoZWQYDCABKAgSMwoMbm90X2VucmljaGVkGA0gASgLMh0ubWFpbG1lc2gubWFpbC52MS5Ob3RFbnJpY2hlZBIRCglpc19yZXBsYXkYDiABKAgSEQoJcmVwbGF5X2lkGA8gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGBAgASgJEhkKEWVucmljaGVkX2V2ZW50X2lkGBEgASgJEhAKCHBvc2l0aW9uGBIgASgJEhIKCmdlbmVyYXRpb24YEyABKAUSDwoHdmVyc2lvbhgUIAEoCRIsCgZjaGFuZ2UYFSABKAsyHC5tYWlsbWVzaC5tYWlsLnYxLk1haWxDaGFuZ2USMAoKdHJ1bmNhdGlvbhgWIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIYChBzdWJzY3JpcHRpb25faWRzGBcgAygJEi0KBnNvdXJjZRgYIAEoDjIdLm1haWxtZXNoLm1haWwudjEuRXZlbnRTb3VyY2USDwoHc2VuZF9pZBgZIAEoCRIXCg9tb2RpZmljYXRpb25faWQYGiABKAkSPAoOY2xhc3NpZmljYXRpb24YGyABKAsyJC5tYWlsbWVzaC5tYWlsLnYxLk1haWxDbGFzc2lmaWNhdGlvbiKfAQoSTWFpbENsYXNzaWZpY2F0aW9uEhsKE2NsYXNzaWZpZWRfZXZlbnRfaWQYASABKAkSDQoFbGFiZWwYAiABKAkSDgoGbWFyZ2luGAMgASgBEg4KBm1ldGhvZBgEIAEoCRITCgtpc190ZXh0X2N1dBgFIAEoCBIYChBzZXR0aW5nc192ZXJzaW9uGAYgASgDEg4KBnJlYXNvbhgHIAEoCSJRCgtOb3RFbnJpY2hlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJEhAKCGF0dGVtcHRzGAMgASgFEhAKCGlzX2ZpbmFsGAQgASgIImwKCk1haWxDaGFuZ2USDgoGZmllbGRzGAEgAygJEhcKD2xhYmVsX2lkc19hZGRlZBgCIAMoCRIZChFsYWJlbF9pZHNfcmVtb3ZlZBgDIAMoCRIaChJwcmV2aW91c19mb2xkZXJfaWQYBCABKAkiuQEKClRydW5jYXRpb24SEwoLaXNfdGV4dF9jdXQYASABKAgSEwoLaXNfaHRtbF9jdXQYAiABKAgSEgoKaXNfcmF3X2N1dBgDIAEoCBIXCg9hcmVfaGVhZGVyc19jdXQYBCABKAgSGgoSYXJlX3JlY2lwaWVudHNfY3V0GAUgASgIEhsKE2FyZV9hdHRhY2htZW50c19jdXQYBiABKAgSGwoTb3JpZ2luYWxfc2l6ZV9ieXRlcxgHIAEoAyqgAQoLRXZlbnRTb3VyY2USHAoYRVZFTlRfU09VUkNFX1VOU1BFQ0lGSUVEEAASHQoZRVZFTlRfU09VUkNFX05PVElGSUNBVElPThABEh8KG0VWRU5UX1NPVVJDRV9SRUNPTkNJTElBVElPThACEhgKFEVWRU5UX1NPVVJDRV9DT01NQU5EEAMSGQoVRVZFTlRfU09VUkNFX0JBQ0tGSUxMEARCHQoZaW50ZXJuYWwubWFpbG1lc2gubWFpbC52MVABYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_mail_v1_message]);
 
 /**
  * NormalizedMailEvent is one change of one mail. A published event never changes. Its JSON form is a promise: names and
@@ -65,8 +65,8 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   /**
    * event_type is one of "mail.created" (a mail first appeared where the subscriptions watch), "mail.updated" (flags,
    * categories, labels or folder changed; moves and moves to the trash are updates), "mail.deleted" (the mail was deleted
-   * permanently), "mail.enriched" (an earlier event lacked its message; this event contains it). Later versions add types:
-   * readers must skip unknown values.
+   * permanently), "mail.enriched" (an earlier event lacked its message; this event contains it), "mail.classified" (the
+   * mail of an earlier event got a label, for tenants that enable it). Later versions add types: readers must skip unknown values.
    *
    * @generated from field: string event_type = 6;
    */
@@ -103,21 +103,22 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   raw?: JsonObject | undefined;
 
   /**
-   * message is the mail. Absent when `is_enriched` is false, and on "mail.deleted".
+   * message is the mail. Absent when `is_enriched` is false, and on "mail.deleted" and "mail.classified".
    *
    * @generated from field: mailmesh.mail.v1.MailMessage message = 11;
    */
   message?: MailMessage | undefined;
 
   /**
-   * is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched.
+   * is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched, and on "mail.classified",
+   * which refers to the event that has it.
    *
    * @generated from field: bool is_enriched = 12;
    */
   isEnriched: boolean;
 
   /**
-   * not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted".
+   * not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted" and "mail.classified".
    *
    * @generated from field: mailmesh.mail.v1.NotEnriched not_enriched = 13;
    */
@@ -217,6 +218,13 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
    * @generated from field: string modification_id = 26;
    */
   modificationId: string;
+
+  /**
+   * classification is the label of the mail. On "mail.classified" only.
+   *
+   * @generated from field: mailmesh.mail.v1.MailClassification classification = 27;
+   */
+  classification?: MailClassification | undefined;
 };
 
 /**
@@ -225,6 +233,70 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
  */
 export const NormalizedMailEventSchema: GenMessage<NormalizedMailEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_event, 0);
+
+/**
+ * MailClassification is the label of a mail: an opinion of a model. Let it sort, and let it authorize nothing.
+ *
+ * @generated from message mailmesh.mail.v1.MailClassification
+ */
+export type MailClassification = Message<"mailmesh.mail.v1.MailClassification"> & {
+  /**
+   * classified_event_id is the earlier event, "mail.created" or "mail.enriched", whose mail was classified.
+   *
+   * @generated from field: string classified_event_id = 1;
+   */
+  classifiedEventId: string;
+
+  /**
+   * label is the label of the tenant's `ClassificationSettings` that fits best, or "unknown".
+   *
+   * @generated from field: string label = 2;
+   */
+  label: string;
+
+  /**
+   * margin is the score of the best label less that of the second one. It says how sure the label is.
+   *
+   * @generated from field: double margin = 3;
+   */
+  margin: number;
+
+  /**
+   * method is the way and the model, as in `ClassifyMessageResponse`. Empty when no model has read the mail.
+   *
+   * @generated from field: string method = 4;
+   */
+  method: string;
+
+  /**
+   * is_text_cut is true if the mail has more new text than the model read.
+   *
+   * @generated from field: bool is_text_cut = 5;
+   */
+  isTextCut: boolean;
+
+  /**
+   * settings_version is the version of the settings whose labels were given.
+   *
+   * @generated from field: int64 settings_version = 6;
+   */
+  settingsVersion: bigint;
+
+  /**
+   * reason is a name from `mailmesh.errors.v1.ErrorReason` without its prefix if the mail could not be classified; the label is
+   * "unknown" then. Empty otherwise.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message mailmesh.mail.v1.MailClassification.
+ * Use `create(MailClassificationSchema)` to create a new message.
+ */
+export const MailClassificationSchema: GenMessage<MailClassification> = /*@__PURE__*/
+  messageDesc(file_mailmesh_mail_v1_event, 1);
 
 /**
  * NotEnriched explains why an event has no message.
@@ -266,7 +338,7 @@ export type NotEnriched = Message<"mailmesh.mail.v1.NotEnriched"> & {
  * Use `create(NotEnrichedSchema)` to create a new message.
  */
 export const NotEnrichedSchema: GenMessage<NotEnriched> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_event, 1);
+  messageDesc(file_mailmesh_mail_v1_event, 2);
 
 /**
  * MailChange lists the differences that an update made.
@@ -309,7 +381,7 @@ export type MailChange = Message<"mailmesh.mail.v1.MailChange"> & {
  * Use `create(MailChangeSchema)` to create a new message.
  */
 export const MailChangeSchema: GenMessage<MailChange> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_event, 2);
+  messageDesc(file_mailmesh_mail_v1_event, 3);
 
 /**
  * Truncation lists the parts that an event omits because of its size limits.
@@ -372,7 +444,7 @@ export type Truncation = Message<"mailmesh.mail.v1.Truncation"> & {
  * Use `create(TruncationSchema)` to create a new message.
  */
 export const TruncationSchema: GenMessage<Truncation> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_event, 3);
+  messageDesc(file_mailmesh_mail_v1_event, 4);
 
 /**
  * EventSource is the way in which mailmesh learned of a change.

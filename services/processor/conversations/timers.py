@@ -1,0 +1,112 @@
+"""Timers of conversations: a consumer sets one, and at its time an event tells. The consumer knows what it is for."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.conversation.v1 import conversation_pb2 as pb2
+from mailmesh.conversation.v1 import event_pb2
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.ids import new_id
+from services.processor.conversations.intake import stamp
+from services.processor.conversations.requests import Actor, check_open, locked
+from services.processor.conversations.store import conversations as store
+from services.processor.conversations.store import timers as timer_store
+from services.processor.conversations.store.timers import Timer
+from services.processor.stream.publish import EventDraft, publish
+from services.processor.stream.store import tenants
+
+TIMER_DUE = "conversation.timer_due"
+MAX_TIMERS = 20
+LONGEST = timedelta(days=5 * 366)
+_AT_ONCE = 100
+
+
+class Timers:
+    """Timers for callers, and the loop that lets them fall due.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+        self._pool, self._clock = pool, clock
+
+    async def set(self, identity: str, name: str, due_at: datetime | None, actor: Actor) -> list[pb2.ConversationTimer]:
+        """Set a timer in the place of an earlier one of its name; without a time, delete it. Safe to call again.
+
+        Returns:
+            The timers of the conversation, the next one first.
+
+        Raises:
+            ConversationNotFound: There is no such conversation in scope.
+            ConversationFinal: It is closed or merged.
+            FieldInvalid: The time is too far away, or the conversation has too many timers.
+        """
+        if due_at is not None and due_at > self._clock.now() + LONGEST:
+            raise FieldInvalid.of("due_at", "is more than five years away")
+        async with db.transaction(self._pool) as connection:
+            card = await locked(connection, identity, actor)
+            tenant_id = card.conversation.tenant_id
+            if due_at is None:
+                await timer_store.delete(connection, tenant_id, identity, name)
+            else:
+                check_open(card)
+                known = await timer_store.of_conversation(connection, tenant_id, identity)
+                if len({*(one.name for one in known), name}) > MAX_TIMERS:
+                    raise FieldInvalid.of("name", f"would be more than {MAX_TIMERS} timers of the conversation")
+                await timer_store.save(connection, Timer(tenant_id, identity, name, due_at))
+            return timer_messages(await timer_store.of_conversation(connection, tenant_id, identity))
+
+    async def of(self, conversation: pb2.Conversation) -> list[pb2.ConversationTimer]:
+        """Return the timers of a conversation that the caller may see, the next one first."""
+        async with db.connection(self._pool) as connection:
+            found = await timer_store.of_conversation(connection, conversation.tenant_id, conversation.conversation_id)
+        return timer_messages(found)
+
+    async def round(self) -> int:
+        """Publish an event for each timer that is due; return how many. Timer and event are one commit."""
+        async with db.transaction(self._pool) as connection:
+            due = await timer_store.take_due(connection, self._clock.now(), _AT_ONCE)
+            drafts = [draft for timer in due if (draft := await self._draft(connection, timer)) is not None]
+            if drafts:
+                await publish(connection, drafts)
+        return len(due)
+
+    async def _draft(self, connection: db.Connection, timer: Timer) -> EventDraft | None:
+        """Return the event of a timer; None when its conversation is deleted."""
+        card = await store.by_id(connection, timer.conversation_id, [timer.tenant_id])
+        if card is None:
+            return None
+        granted = await tenants.granted(connection, timer.tenant_id)
+        organisation, user = await tenants.account_of(connection, timer.tenant_id)
+        event = event_pb2.ConversationEvent(
+            provider=granted[0] if granted else "",
+            tenant_id=timer.tenant_id,
+            external_tenant_id=organisation,
+            user_id=user,
+            event_type=TIMER_DUE,
+            received_at=stamp(self._clock.now()),
+            correlation_id=new_id(),
+            conversation=card.conversation,
+            timer=timer_messages([timer])[0],
+        )
+        # The row is deleted with the event, which keeps it from happening again; the version stays as it is.
+        return EventDraft(conversation=event, change_id=f"{timer.conversation_id}:timer:{event.correlation_id}")
+
+
+def timer_messages(timers: Sequence[Timer]) -> list[pb2.ConversationTimer]:
+    """Return timers in the form of the contract."""
+    return [pb2.ConversationTimer(name=one.name, due_at=stamp(one.due_at)) for one in timers]
+
+
+def time_of(given: Timestamp) -> datetime:
+    """Read a time of the contract. Raises `FieldInvalid`."""
+    try:
+        return given.ToDatetime(UTC)
+    except ValueError as exc:
+        raise FieldInvalid.of("due_at", "is no time") from exc
