@@ -65,6 +65,26 @@ directories = sa.Table(
     sa.Column("listed_at", _Time, nullable=False),
     sa.Column("roles", pg.ARRAY(sa.Text), nullable=False),
     sa.Column("consented_at", _Time, nullable=False),
+    _text("administrator"),  # as whom Google lets the users be read
+)
+
+app_credentials = sa.Table(
+    "app_credentials",
+    metadata,
+    sa.Column("credential_id", _Id, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("key_name", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("client_id", sa.Text, nullable=False),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("expires_at", _Time),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("data_key_id", _Id, nullable=False),
+    sa.Column("key_encryption_key_id", sa.Text, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # the data key, sealed by the key-encryption key
+    sa.Column("private_key", sa.LargeBinary, nullable=False),  # sealed by the data key
+    sa.UniqueConstraint("provider", "key_name", name="app_credentials_key"),
+    sa.Index("app_credentials_wrapped_by", "key_encryption_key_id"),
 )
 
 tenant_keys = sa.Table(

@@ -8,6 +8,7 @@ from typing import Any
 from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.google.accounts import ISSUER, LONG
+from simulator.google.delegation import GRANT_TYPE, Delegation
 from simulator.google.errors import oauth_error
 from simulator.http import JSON, Call, Operations, Reply
 from simulator.keys import SigningKeys
@@ -22,6 +23,7 @@ class TokenEndpoint:
         self._world = world
         self._keys = keys
         self._tokens = world.tokens["googlews"]
+        self._delegation = Delegation(world)
 
     def register(self, operations: Operations) -> None:
         """Add the endpoints to the provider's table."""
@@ -32,8 +34,10 @@ class TokenEndpoint:
     def token(self, call: Call) -> Reply:
         """Answer one request."""
         form = call.form()
-        client = self._client(call, form)
         kind = form.get("grant_type", "")
+        if kind == GRANT_TYPE:
+            return self._answer(self._delegation.token(call, form))
+        client = self._client(call, form)
         if kind == "authorization_code":
             return self._answer(self._by_code(call, form, client))
         if kind == "refresh_token":

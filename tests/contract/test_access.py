@@ -79,6 +79,7 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "GetWorkflowRun": access_pb2.ROLE_OPERATOR,
         "ListWorkflowRuns": access_pb2.ROLE_OPERATOR,
         "ListApiKeys": access_pb2.ROLE_ADMIN,
+        "ListAppCredentials": access_pb2.ROLE_ADMIN,
         "ListAuditEntries": access_pb2.ROLE_ADMIN,
     }
 
@@ -89,7 +90,11 @@ WITHOUT_ABILITY = {
     "vault.v1.ApiKeyService.ListApiKeys",
     "vault.v1.ApiKeyService.RevokeApiKey",
     "vault.v1.AuditService.ListAuditEntries",
+    "vault.v1.DirectoryService.AddAppCredential",
     "vault.v1.DirectoryService.ConnectMailbox",
+    "vault.v1.DirectoryService.CreateDirectory",
+    "vault.v1.DirectoryService.DeleteAppCredential",
+    "vault.v1.DirectoryService.ListAppCredentials",
     "vault.v1.DirectoryService.ListDirectories",
     "vault.v1.DirectoryService.ListMailboxes",
     "vault.v1.DirectoryService.SetAllowedMailboxes",

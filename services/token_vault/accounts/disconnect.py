@@ -146,6 +146,8 @@ class Disconnector:
     async def _revoke(self, credential: Credential) -> str | None:
         """Revoke the grant, and return the outcome; None to retry later."""
         tenant = credential.tenant
+        if tenant.directory_id is not None:
+            return "not_offered"  # the organisation admits the app, not the mailbox
         issuer = self._issuers.get(tenant.provider)
         if tenant.grant_fault or issuer is None:
             return "no" if issuer is None else "before"

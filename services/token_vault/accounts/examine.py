@@ -199,7 +199,13 @@ def _missing(missing: tuple[str, ...]) -> MeshError | None:
 
 def _lacking(tenant: TenantRow) -> dict[str, tuple[str, ...]]:
     granted = tenant.scopes or ()
-    return {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
+    lacking = {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
+    if tenant.directory_id is None:
+        return lacking
+    # Microsoft's permissions of apps have no form for shared mailboxes.
+    return {
+        one: tuple(dict.fromkeys(scope.removesuffix(".Shared") for scope in named)) for one, named in lacking.items()
+    }
 
 
 async def _mailbox(tenant: TenantRow, issuer: _Examined, token: Secret) -> MeshError | None:

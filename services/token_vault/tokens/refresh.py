@@ -18,8 +18,13 @@ from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
 from services.providers.abilities import granted_abilities, scopes_to_keep
 from services.token_vault.audit import ITSELF
-from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
-from services.token_vault.issuers.issuer import AppIssuer, GrantError, Issuer, PassingRefusal, TokenResponse
+from services.token_vault.errors import (
+    AppCredentialMissing,
+    InstallationMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
+from services.token_vault.issuers.issuer import Account, AppIssuer, GrantError, Issuer, PassingRefusal, TokenResponse
 from services.token_vault.issuers.refusals import PASSING_CAUSES
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
@@ -41,7 +46,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.3
 _MAX_BACKOFF_SECONDS = 60.0
 _MAX_DOUBLINGS = 10
 _REMEMBERED: Mapping[str, type[MeshError]] = {
-    error.reason: error for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured)
+    error.reason: error
+    for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured, AppCredentialMissing)
 }
 
 
@@ -245,7 +251,8 @@ class Refresher:
         if app is None or tenant.directory_id is None:
             raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
         with REFRESH_SECONDS.labels(tenant.provider).time():
-            return await app.token(tenant.directory_id)
+            account = Account(tenant.user_id, tenant.address, "")
+            return await app.mailbox_token(tenant.directory_id, account, tenant.requested_abilities)
 
     async def _store(self, credential: Credential, response: TokenResponse) -> None:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)

@@ -109,7 +109,7 @@ type Tenant struct {
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
-	// (`hd`), empty for a consumer account.
+	// (`hd`), empty for a consumer account; the customer id for a tenant with the app's tokens.
 	ExternalTenantId string `protobuf:"bytes,3,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`.
 	UserId string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`

@@ -113,7 +113,7 @@ class Tenant(_message.Message):
     """provider is "ms365" or "googlews"."""
     external_tenant_id: _builtins.str
     """external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
-    (`hd`), empty for a consumer account.
+    (`hd`), empty for a consumer account; the customer id for a tenant with the app's tokens.
     """
     user_id: _builtins.str
     """user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`."""

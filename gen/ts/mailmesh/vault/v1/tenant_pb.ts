@@ -38,7 +38,7 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
 
   /**
    * external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
-   * (`hd`), empty for a consumer account.
+   * (`hd`), empty for a consumer account; the customer id for a tenant with the app's tokens.
    *
    * @generated from field: string external_tenant_id = 3;
    */
