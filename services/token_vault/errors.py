@@ -19,6 +19,7 @@ MeshError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
 │   ├── DelegationNotGranted      DELEGATION_NOT_GRANTED
+│   ├── SharedMailboxNotOffered   SHARED_MAILBOX_NOT_OFFERED
 │   ├── AppCredentialMissing      APP_CREDENTIAL_MISSING
 │   ├── AppCredentialLimitReached APP_CREDENTIAL_LIMIT_REACHED
 │   ├── SignInNotOffered          SIGN_IN_NOT_OFFERED
@@ -151,6 +152,12 @@ class DelegationNotGranted(FailedPrecondition):
     """The organisation's administrator has not granted the service account these scopes."""
 
     reason = "DELEGATION_NOT_GRANTED"
+
+
+class SharedMailboxNotOffered(FailedPrecondition):
+    """The tenant's provider or tokens open no shared mailbox by the grant of a person."""
+
+    reason = "SHARED_MAILBOX_NOT_OFFERED"
 
 
 class TenantNeedsReauthorization(FailedPrecondition):

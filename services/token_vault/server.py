@@ -52,6 +52,7 @@ from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.examine import Examiner
 from services.token_vault.accounts.flow_start import FlowStarter
 from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.shared_mailboxes import SharedMailboxes
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.accounts.tenants import Tenants
 from services.token_vault.api_access.api_keys import ApiKeys
@@ -152,6 +153,7 @@ class Vault:
     connector: Connector
     mailboxes: DirectoryMailboxes
     delegations: Delegations
+    shared: SharedMailboxes
     credentials: AppCredentials
     authorizations: AuthorizationReader
     disconnector: Disconnector
@@ -278,6 +280,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         lender=lender,
         connector=connector,
         mailboxes=mailboxes,
+        shared=SharedMailboxes(at.pool, lender, at.providers.consenting, mailboxes.admission, at.clock),
         delegations=Delegations(at.pool, at.providers.google, at.clock),
         credentials=at.credentials,
         authorizations=AuthorizationReader(at.pool, at.clock),
@@ -375,6 +378,7 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         vault.eraser,
         vault.persons,
         vault.prober,
+        vault.shared,
         vault.clock,
     )
     directories = DirectoryServicer(vault.mailboxes, vault.delegations, vault.credentials, vault.clock)

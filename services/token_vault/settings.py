@@ -93,6 +93,12 @@ class VaultSettings(KeySettings, SignInSettings, MeshSettings):
         MICROSOFT_SCOPES,
         description="Scopes that every account must grant, beside those of its abilities, separated by commas.",
     )
+    ms365_shared_mailboxes: bool = env(
+        "MAILMESH_MS365_SHARED_MAILBOXES",
+        default=False,
+        description="Ask accounts for the mailboxes that others share with them, too (`Mail.Read.Shared` and its kin,"
+        " `User.ReadBasic.All`).",
+    )
     ms365_redirect_uri: str = env(
         "MAILMESH_MS365_REDIRECT_URI",
         "",

@@ -42,6 +42,11 @@ tenants = sa.Table(
     sa.Column("updated_at", _Time, nullable=False),
     _abilities("requested_abilities"),
     sa.Column("directory_id", sa.Text),  # of an app-only tenant: its own organisation, which has consented
+    sa.Column(  # of a shared mailbox: the tenant whose grant opens it
+        "owner_tenant_id",
+        _Id,
+        sa.ForeignKey("vault.tenants.tenant_id", name="tenants_owner", ondelete="SET NULL"),
+    ),
     sa.UniqueConstraint("provider", "external_account", name="tenants_account"),
     sa.ForeignKeyConstraint(
         ["provider", "directory_id"],
@@ -51,6 +56,7 @@ tenants = sa.Table(
     sa.CheckConstraint("directory_id = external_tenant_id", name="tenants_own_directory"),
     sa.Index("tenants_order", "created_at", "tenant_id"),
     sa.Index("tenants_address", "address"),
+    sa.Index("tenants_owned", "owner_tenant_id", postgresql_where=sa.text("owner_tenant_id IS NOT NULL")),
     sa.Index("tenants_probe", "probe_at", postgresql_where=sa.text("probe_at IS NOT NULL")),
     sa.Index("tenants_disconnecting", "status_changed_at", postgresql_where=sa.text("status = 'disconnecting'")),
 )

@@ -103,6 +103,7 @@ WITHOUT_ABILITY = {
     "vault.v1.SessionService.EndSession",
     "vault.v1.SessionService.GetSession",
     "vault.v1.TenantService.CancelPersonErasure",
+    "vault.v1.TenantService.ConnectSharedMailbox",
     "vault.v1.TenantService.DisableTenant",
     "vault.v1.TenantService.DisconnectTenant",
     "vault.v1.TenantService.EnableTenant",

@@ -209,13 +209,16 @@ class SubscriptionUseCases:
             folder_id="" if is_google else _folder(request),
             label_ids=_labels(request) if is_google else (),
             change_types=_change_types(request.change_types),
-            delivery_mode=self._mode(request.delivery_mode, tenant.provider),
+            delivery_mode=self._mode(request.delivery_mode, tenant),
             state=SUBSCRIPTION_STATE_PENDING,
             now=self._clock.now(),
         )
 
-    def _mode(self, asked: int, provider: str) -> int:
-        can_push = provider in self._pushing
+    def _mode(self, asked: int, tenant: Tenant) -> int:
+        # Graph pushes no change of a shared mailbox to the grant of a person.
+        if tenant.owner_tenant_id and asked == DELIVERY_MODE_PUSH:
+            raise FieldInvalid.of("delivery_mode", "must be poll for a shared mailbox")
+        can_push = tenant.provider in self._pushing and not tenant.owner_tenant_id
         if asked == DELIVERY_MODE_UNSPECIFIED:
             return DELIVERY_MODE_PUSH if can_push else DELIVERY_MODE_POLL
         if asked not in (DELIVERY_MODE_PUSH, DELIVERY_MODE_POLL):

@@ -282,7 +282,15 @@ def _renewed(
     row: DirectoryRow, account: Account, chosen: Chosen, abilities: tuple[str, ...], now: datetime
 ) -> dict[str, object]:
     named = {"display_name": chosen.display_name} if chosen.display_name else {}
-    return renewed_values(abilities, now) | {"address": account.address, "directory_id": row.directory_id} | named
+    return (
+        renewed_values(abilities, now)
+        | {
+            "address": account.address,
+            "directory_id": row.directory_id,
+            "owner_tenant_id": None,
+        }
+        | named
+    )
 
 
 def _entry(tenant: TenantRow, now: datetime, *, is_reconnect: bool) -> audit.Entry:

@@ -106,6 +106,7 @@ def _microsoft(settings: VaultSettings) -> MicrosoftSettings:
         client_id=settings.ms365_client_id,
         client_secret=settings.ms365_client_secret,
         scopes=settings.ms365_scopes,
+        asks_for_shared=settings.ms365_shared_mailboxes,
         redirect_uri=settings.ms365_redirect_uri or f"{settings.public_url}/auth/oauth/{MICROSOFT}/callback",
     )
 

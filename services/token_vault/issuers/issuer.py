@@ -289,5 +289,13 @@ class AppIssuer(Protocol):
 class ConsentingApp(AppIssuer, Protocol):
     """A provider at which an organisation's administrator admits the app on a page."""
 
+    async def user_by_address(self, access_token: Secret, address: str) -> Account:
+        """Read a user by address with any token that may.
+
+        Raises:
+            MailboxUnavailable: The organisation has no such user.
+            ScopeNotGranted: The token may not read users.
+        """
+
     def consent_url(self, state: Secret, directory_id: str) -> str:
         """Return the page."""

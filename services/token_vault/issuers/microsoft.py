@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.meshkit.secret import Secret
-from services.providers.abilities import plain_scope
+from services.providers.abilities import plain_scope, shared_scopes
 from services.providers.failures import error_words
 from services.token_vault.errors import MailboxUnavailable, ProviderUnavailable, RefreshTokenMissing
 from services.token_vault.issuers.answers import raise_for
@@ -66,7 +66,8 @@ class MicrosoftIssuer:
 
     async def begin(self, state: Secret, login_hint: str, scopes: Iterable[str]) -> Begun:
         """Prepare the request: state, PKCE and nonce by msal."""
-        asked = self._asked_scopes(scopes)
+        own = tuple(scopes)
+        asked = self._asked_scopes((*own, *(shared_scopes(PROVIDER, own) if self._settings.asks_for_shared else ())))
         flow: dict[str, Any] = await self._client.prepare(
             self._settings.authority,
             lambda app: app.initiate_auth_code_flow(

@@ -86,11 +86,18 @@ class MicrosoftApp:
 
     async def who_is(self, access_token: Secret, user_id: str) -> Account:
         """See `AppIssuer.who_is`."""
-        answer = await self._api.get(f"{self._user(user_id)}?$select={_USER}", access_token)
+        found = await self.user_by_address(access_token, user_id)
+        if found.user_id != user_id.lower():
+            raise ProviderUnavailable("The provider answers about another user.", metadata={"provider": PROVIDER})
+        return found
+
+    async def user_by_address(self, access_token: Secret, address: str) -> Account:
+        """See `ConsentingApp.user_by_address`."""
+        answer = await self._api.get(f"{self._user(address)}?$select={_USER}", access_token)
         _raise_for(answer.status, answer.document)
         found = _user(answer.document)
-        if found is None or found.user_id != user_id.lower():
-            raise ProviderUnavailable("The provider answers about another user.", metadata={"provider": PROVIDER})
+        if found is None:
+            raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER})
         return Account(found.user_id, found.address, found.display_name)
 
     async def check_mailbox(self, access_token: Secret, user_id: str) -> None:

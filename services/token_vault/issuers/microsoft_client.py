@@ -34,6 +34,7 @@ class MicrosoftSettings:
         client_secret: Its secret; None where client certificates alone prove the app.
         scopes: Scopes requested of every account, with `openid`, `profile` and `offline_access`.
         redirect_uri: The address to which the browser returns.
+        asks_for_shared: Whether accounts are asked for the mailboxes that others share with them.
     """
 
     authority: str
@@ -42,6 +43,7 @@ class MicrosoftSettings:
     client_secret: Secret | None
     scopes: tuple[str, ...]
     redirect_uri: str
+    asks_for_shared: bool = False
 
 
 class MicrosoftClient:

@@ -21,6 +21,7 @@ from services.token_vault.accounts.app_credentials import AppCredentials
 from services.token_vault.accounts.delegations import CUSTOMER_ID, Delegations
 from services.token_vault.accounts.directory_mailboxes import Chosen, DirectoryMailboxes
 from services.token_vault.accounts.tenants import NAME_CHARACTERS
+from services.token_vault.servicers.addresses import is_address
 from services.token_vault.store.app_credentials import AppCredentialRow
 from services.token_vault.store.directories import DirectoryRow
 from services.token_vault.store.tenants import tenant_message
@@ -29,8 +30,6 @@ from services.token_vault.upkeep import ENDS_SOON
 _Context = grpc.aio.ServicerContext
 _MAX_ABILITIES = 20
 _MAX_ADDRESSES = 200
-_ADDRESS_CHARACTERS = 320
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _GOOGLE_USER = re.compile("[0-9]{1,40}")
 # Graph's largest `$top` for users.
 _USERS_MAX = 999
@@ -74,7 +73,7 @@ class DirectoryServicer(DirectoryServiceServicer):
         self, request: pb.CreateDirectoryRequest, context: "_Context[Any, Any]"
     ) -> pb.CreateDirectoryResponse:
         administrator = request.administrator.lower()
-        if not _is_address(administrator):
+        if not is_address(administrator):
             raise FieldInvalid.of("administrator", "must be a mail address")
         row = await self._delegations.take(
             current_caller(), administrator, _addresses(request.allowed_addresses), allows_all=request.allows_all
@@ -204,13 +203,9 @@ def _addresses(given: Sequence[str]) -> tuple[str, ...]:
     """Return an allow-list in lower case, sorted, each address once."""
     if len(given) > _MAX_ADDRESSES:
         raise FieldInvalid.of("allowed_addresses", f"must be {_MAX_ADDRESSES} at most")
-    if not all(_is_address(one) for one in given):
+    if not all(is_address(one) for one in given):
         raise FieldInvalid.of("allowed_addresses", "must be mail addresses")
     return tuple(sorted({one.lower() for one in given}))
-
-
-def _is_address(text: str) -> bool:
-    return len(text) <= _ADDRESS_CHARACTERS and _ADDRESS.fullmatch(text) is not None
 
 
 def _directory_id(given: str) -> str:

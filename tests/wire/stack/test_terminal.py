@@ -63,6 +63,7 @@ COMMANDS = (
     ("directories", "connect", ID, ID),
     ("app-credentials", "add", "--service-account", str(Path(__file__))),
     ("app-credentials", "list"),
+    ("tenants", "connect-shared", ID, "info@example.com"),
     ("app-credentials", "delete", ID, "--yes"),
     ("send", "--tenant", ID, "--to", "ada@example.com", "--text", "x"),
     ("sends", "list"),

@@ -1,4 +1,4 @@
-"""The app's own credentials at the providers, sealed; and the administrator as whom an organisation's users are read.
+"""The app's own credentials at the providers, sealed; administrators of organisations; owners of shared mailboxes.
 
 Revision ID: 0013
 Revises: 0010
@@ -31,6 +31,11 @@ _UP = (
     """,
     "CREATE INDEX app_credentials_wrapped_by ON vault.app_credentials (key_encryption_key_id)",
     "ALTER TABLE vault.directories ADD COLUMN administrator text NOT NULL DEFAULT ''",
+    """
+    ALTER TABLE vault.tenants ADD COLUMN owner_tenant_id uuid
+      CONSTRAINT tenants_owner REFERENCES vault.tenants (tenant_id) ON DELETE SET NULL
+    """,
+    "CREATE INDEX tenants_owned ON vault.tenants (owner_tenant_id) WHERE owner_tenant_id IS NOT NULL",
 )
 
 
@@ -40,5 +45,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE vault.tenants DROP COLUMN owner_tenant_id")
     op.execute("ALTER TABLE vault.directories DROP COLUMN administrator")
     op.execute("DROP TABLE vault.app_credentials")

@@ -922,6 +922,13 @@ const (
 	// Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
 	// Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
 	ErrorReason_ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED ErrorReason = 271
+	// SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+	// itself.
+	// Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+	// Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED ErrorReason = 272
 )
 
 // Enum value maps for ErrorReason.
@@ -1075,6 +1082,7 @@ var (
 		269: "ERROR_REASON_APP_CREDENTIAL_MISSING",
 		270: "ERROR_REASON_APP_CREDENTIAL_NOT_FOUND",
 		271: "ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED",
+		272: "ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1225,6 +1233,7 @@ var (
 		"ERROR_REASON_APP_CREDENTIAL_MISSING":         269,
 		"ERROR_REASON_APP_CREDENTIAL_NOT_FOUND":       270,
 		"ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED":   271,
+		"ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED":     272,
 	}
 )
 
@@ -1259,7 +1268,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3,\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe1,\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1409,7 +1418,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_DELEGATION_NOT_GRANTED\x10\x8c\x02\x12(\n" +
 	"#ERROR_REASON_APP_CREDENTIAL_MISSING\x10\x8d\x02\x12*\n" +
 	"%ERROR_REASON_APP_CREDENTIAL_NOT_FOUND\x10\x8e\x02\x12.\n" +
-	")ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED\x10\x8f\x02B\x1f\n" +
+	")ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED\x10\x8f\x02\x12,\n" +
+	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -1065,6 +1065,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
     Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
     """
+    ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED: _ErrorReason.ValueType  # 272
+    """SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+    itself.
+    Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+    Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2109,5 +2117,13 @@ ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED: ErrorReason.ValueType  # 271
 When: The provider has as many credentials of the app as one may have.
 Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
 Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
+"""
+ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED: ErrorReason.ValueType  # 272
+"""SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+itself.
+Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
