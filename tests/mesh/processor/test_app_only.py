@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.mesh.accounts import created_events, subscribe, told_when_all_are
-from tests.programs.mesh import Mesh, eventually
+from mailmesh.ingest.v1 import subscription_service_pb2
+from tests.mesh.accounts import connect, created_events, subscribe, told_when_all_are
+from tests.programs.mesh import Mesh, eventually, running_mesh
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -69,9 +70,7 @@ def test_a_mailbox_of_a_delegated_domain_tells_of_mail_and_sends(mesh: Mesh, tmp
     key = mesh.simulator.call("POST", "service-accounts")
     scopes = ["admin.directory.user.readonly", "userinfo.email", "gmail.readonly", "gmail.compose"]
     granted = ["openid", *(f"https://www.googleapis.com/auth/{one}" for one in scopes)]
-    mesh.simulator.call(
-        "POST", "delegations", {"clientId": key["client_id"], "domain": "deleg.test", "scopes": granted}
-    )
+    mesh.simulator.call("POST", "delegations", clientId=key["client_id"], domain="deleg.test", scopes=granted)
     file = tmp_path / "service-account.json"
     file.write_text(json.dumps(key))
     credential = run(mesh, "app-credentials", "add", "--service-account", str(file))
@@ -100,3 +99,23 @@ def test_a_mailbox_of_a_delegated_domain_tells_of_mail_and_sends(mesh: Mesh, tmp
     assert "SEND_STATE_SENT" == sent["state"]
     eventually(lambda: mesh.simulator.truth(recipient["address"])["messages"], what="the mail arrives")
     assert 0 == mesh.simulator.call("GET", f"calls/counts?endpoint=gmail.*&account={boss['address']}")["total"]
+
+
+def test_a_shared_mailbox_is_polled_by_the_grant_of_its_person(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("shared") / "d"
+    with running_mesh(data, environment={"MAILMESH_MS365_SHARED_MAILBOXES": "true"}) as mesh:
+        ada, box = account(mesh, "ada@polled.test"), account(mesh, "info@polled.test")
+        mesh.simulator.call("PATCH", f"accounts/{box['address']}", delegates=[ada["address"]])
+        owner = connect(mesh, "ms365", ada["address"])
+        tenant = run(mesh, "tenants", "connect-shared", owner, box["address"])["tenantId"]
+        subscription = eventually(lambda: subscribe(mesh, tenant), what="Ingest knows the tenant")
+        mail = mesh.simulator.deliver(box["address"], subject="For all of us")["id"]
+        mesh.simulator.deliver(ada["address"], subject="For Ada")
+        run(mesh, "reconcile", tenant)
+        eventually(lambda: told_when_all_are(mesh, tenant, 1), what="the mail is told")
+
+        assert subscription_service_pb2.SUBSCRIPTION_STATE_POLLING == subscription.state
+        assert [(mail, "For all of us")] == [
+            (event.mail.message_id, event.mail.message.subject) for event in created_events(mesh, tenant)
+        ]
+        assert [] == [one for one in mesh.simulator.call("GET", "subscriptions") if one["account"] == box["address"]]

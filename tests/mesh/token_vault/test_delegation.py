@@ -102,6 +102,7 @@ async def test_each_ability_is_tried_and_the_scopes_that_lack_are_named(
     none = await failure(connected(edge, directory, people[0], abilities=["calendar.read"]))
     send = token_vault_service_pb2.IssueTokenRequest(tenant_id=partly.tenant_id, ability="mail.send")
     lacking = await failure(ingest.mesh.IssueToken(send))
+    by_person = await failure(served.start_authorization(edge, "googlews", tenant_id=partly.tenant_id))
     test = tenant_service_pb2.TestConnectionRequest(tenant_id=partly.tenant_id)
     tested = await edge.tenants.TestConnection(test, metadata=ADMIN)
     await served.control.delegate(key["client_id"], "partly.test", [USERS, *IDENTITY, READ, COMPOSE, *CALENDARS])
@@ -116,7 +117,9 @@ async def test_each_ability_is_tried_and_the_scopes_that_lack_are_named(
         none.reason, none.metadata["client_id"], none.metadata["directory_id"]
     )  # fmt: skip
     assert set(CALENDARS) <= set(none.metadata["scopes"].split(","))
-    assert "ABILITY_NOT_GRANTED" == lacking.reason
+    command = f"mailmesh directories connect {directory.directory_id} {people[1]['id']}"
+    assert ("ABILITY_NOT_GRANTED", f"{command} --ability mail.send") == (lacking.reason, lacking.metadata["command"])
+    assert ("MAILBOX_CONNECTED_OTHERWISE", command) == (by_person.reason, by_person.metadata["command"])
     assert {COMPOSE, *CALENDARS[:2]} <= set(tested.missing_scopes)
     assert ["calendar.read", "mail.read", "mail.send"] == list(granted.tenant.granted_abilities)
 

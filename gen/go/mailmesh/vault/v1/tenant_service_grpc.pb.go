@@ -47,8 +47,9 @@ type TenantServiceClient interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-	// or when a key requests an ability that neither it nor the tenant has.
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+	// tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+	// neither it nor the tenant has.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
@@ -277,8 +278,9 @@ type TenantServiceServer interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-	// or when a key requests an ability that neither it nor the tenant has.
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+	// tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+	// neither it nor the tenant has.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.

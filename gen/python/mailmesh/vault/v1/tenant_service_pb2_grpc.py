@@ -124,8 +124,9 @@ class TenantServiceServicer:
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-        or when a key requests an ability that neither it nor the tenant has.
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+        tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+        neither it nor the tenant has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,9 @@ class TenantServiceStub:
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-    or when a key requests an ability that neither it nor the tenant has.
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+    tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+    neither it nor the tenant has.
     """
     GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -123,8 +124,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-    or when a key requests an ability that neither it nor the tenant has.
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+    tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+    neither it nor the tenant has.
     """
     GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -209,8 +211,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-        or when a key requests an ability that neither it nor the tenant has.
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+        tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+        neither it nor the tenant has.
         """
 
     @_abc_1.abstractmethod
