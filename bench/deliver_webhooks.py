@@ -169,8 +169,8 @@ async def _cursor_before(machine: DeliveryMachine, events: int) -> str:
     connection = await asyncpg.connect(machine.urls["processor"])
     try:
         row = await connection.fetchrow(
-            "SELECT (SELECT epoch FROM processor.stream) AS epoch, position, event_id FROM processor.events"
-            " ORDER BY position DESC OFFSET $1 LIMIT 1",
+            "SELECT (SELECT epoch FROM processor.stream WHERE id = 1) AS epoch, position, event_id"
+            " FROM processor.events ORDER BY position DESC OFFSET $1 LIMIT 1",
             events,
         )
     finally:

@@ -111,7 +111,7 @@ class DeliveryMachine:
         try:
             for day in range(-1, 2):
                 await make_partition(connection, datetime.now(UTC).date() + timedelta(days=day))
-            head = await connection.fetchval("SELECT head FROM processor.stream")
+            head = await connection.fetchval("SELECT max(head) FROM processor.stream")
             start = max(int(time.time() * 1_000_000) - count, head + 1)
             basics = [one.basic for one in payloads]
             for begin in range(0, count, _BATCH):
@@ -121,7 +121,7 @@ class DeliveryMachine:
                 )
             await connection.execute(
                 "UPDATE processor.stream SET head = last.position, head_event_id = last.event_id FROM"
-                " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last"
+                " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last WHERE id = 1"
             )
             await connection.execute("ANALYZE processor.events")
         finally:

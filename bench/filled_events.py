@@ -55,7 +55,7 @@ async def fill(url: str, count: int) -> float:
         await _insert(connection, start, step, count)
         await connection.execute(
             "UPDATE processor.stream SET head = last.position, head_event_id = last.event_id FROM"
-            " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last"
+            " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last WHERE id = 1"
         )
         await connection.execute("ANALYZE processor.events")
     finally:
@@ -80,7 +80,7 @@ async def cursors(pool: Any, count: int) -> list[Cursor]:
     """Return random positions of events over the whole stream."""
     chance = random.Random(_SEED)
     low, high, epoch = await pool.fetchrow(
-        "SELECT (SELECT min(position) FROM processor.events), head, epoch FROM processor.stream"
+        "SELECT (SELECT min(position) FROM processor.events), head, epoch FROM processor.stream WHERE id = 1"
     )
     found = []
     for _ in range(count):

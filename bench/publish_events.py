@@ -1,4 +1,4 @@
-"""The number of events a second that can be published when their positions follow the order of commits."""
+"""The number of events a second that can be published when no event may become visible behind a reader."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from services.meshkit.secret import Secret
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store.event_log import EventRow
 
-QUESTION = "How many events a second can be published, and how much does the order of commits cost?"
+QUESTION = "How many events a second can be published, and how much does their order cost?"
 METHOD = """Several connections publish events of about 6 KB, one mailbox each, for some seconds, into a real PostgreSQL
 that waits for its disk at each commit. The comparison writes the same rows with positions from a sequence and without a
 lock, so that events can become visible behind a reader. Writers and database share the machine."""

@@ -34,7 +34,7 @@ _SETTINGS = """
 """
 _HEAD = """
     UPDATE processor.stream SET head = last.position, head_event_id = last.event_id
-    FROM (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last
+    FROM (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last WHERE id = 1
     RETURNING epoch, stream.head, stream.head_event_id
 """
 

@@ -16,6 +16,7 @@ from simulator.control.app import control_app
 from simulator.control.calendars import CalendarControl
 from simulator.control.channels import ChannelControl
 from simulator.control.mail import MailControl
+from simulator.control.pulling import PullControl
 from simulator.control.registrations import RegistrationControl
 from simulator.control.scenario import Scenarios, read_file
 from simulator.control.world import WorldControl
@@ -36,8 +37,10 @@ from simulator.google.intake import Intake
 from simulator.google.labels import Labels
 from simulator.google.messages import Messages as GmailMessages
 from simulator.google.pubsub import PubSub
+from simulator.google.pulling import PullSubscription
 from simulator.google.send_as import SendAs
 from simulator.google.sending import Sender
+from simulator.google.service_accounts import ServiceAccounts
 from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
 from simulator.google.uploads import Uploads
@@ -102,6 +105,7 @@ class Options:
     topic: str = "projects/mailmesh-simulator/topics/gmail"
     audience: str = "mailmesh-simulator"
     service_account: str = "mailmesh-push@mailmesh-simulator.iam.gserviceaccount.com"
+    consumer_account: str = "mailmesh-pull@mailmesh-simulator.iam.gserviceaccount.com"
 
     def clients(self) -> dict[Provider, Client]:
         """Return the application that is registered at each provider."""
@@ -125,13 +129,17 @@ class Simulator:
         self._keys = {"ms365": SigningKeys("ms"), "googlews": SigningKeys("google")}
         self.subscriptions = SubscriptionRegistry(world.clock)
         self._notifier = Notifier(world, self.subscriptions)
+        project = options.topic.split("/")[1]
+        self._service_accounts = ServiceAccounts(world, project)
+        pulled = PullSubscription(world, f"projects/{project}/subscriptions/gmail-pull", {options.consumer_account})
         self._pubsub = PubSub(
             world,
             self._keys["googlews"],
+            pulled,
             endpoint=options.push_endpoint,
             audience=options.audience or options.push_endpoint,
             service_account=options.service_account,
-            subscription="projects/mailmesh-simulator/subscriptions/gmail-push",
+            subscription=f"projects/{project}/subscriptions/gmail-push",
         )
         self.watches = Watches(world, self._pubsub, options.topic)
         self.channels = Channels(world)
@@ -151,6 +159,7 @@ class Simulator:
             world, directory=self.directory, postman=self.postman, microsoft=ms_tokens, google=google_tokens, **pushing
         ).register(actions)
         WorldControl(world, pubsub=self._pubsub, keys=self._keys, graph=graph_rules, **pushing).register(actions)
+        PullControl(self._pubsub, self._service_accounts, options.consumer_account).register(actions)
         CalendarControl(world).register(actions)
         ChannelControl(self.channels).register(actions)
         RegistrationControl(world).register(actions)
@@ -185,7 +194,7 @@ class Simulator:
 
     def _build_google(self) -> tuple[Edge, GoogleTokens]:
         world, operations = self.world, Operations(COMMON_QUERY)
-        tokens = GoogleTokens(world, self._keys["googlews"])
+        tokens = GoogleTokens(world, self._keys["googlews"], self._service_accounts)
         edge = Edge(world, "googlews", operations, GmailRules(world))
         sender, intake = Sender(world, self.post_office), Intake(world)
         drafts = GmailDrafts(world, sender)
@@ -196,6 +205,7 @@ class Simulator:
             other.register(operations)
         # Channels before events: "watch" would else be taken for an event's id.
         self.channels.register(operations)
+        self._pubsub.pulled.register(operations)
         GoogleCalendarsApi(world.clock).register(operations)
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)
@@ -256,6 +266,7 @@ class Simulator:
                 "MAILMESH_GOOGLEWS_CLIENT_ID": options.google_client_id,
                 "MAILMESH_GOOGLEWS_CLIENT_SECRET": options.google_secret,
                 "MAILMESH_GOOGLEWS_ISSUER": ISSUER,
+                "MAILMESH_GOOGLEWS_PUBSUB_URL": f"{google}/v1",
                 "MAILMESH_GOOGLEWS_PUBSUB_TOPIC": options.topic,
                 "MAILMESH_GOOGLEWS_PUBSUB_AUDIENCE": self._pubsub.audience,
                 "MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT": options.service_account,

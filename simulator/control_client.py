@@ -243,6 +243,26 @@ class SimulatorControl(CalendarControl):
         """Change ``endpoint``, ``audience``, ``serviceAccount`` of the pushes."""
         return as_object(await self.request("PATCH", "/pubsub", facts))
 
+    async def set_pull(self, **facts: Any) -> JSON:
+        """Create the pull subscription (``exists``), or refuse its consumer (``refused``); returns its state."""
+        return as_object(await self.request("PATCH", "/pubsub/pull", facts))
+
+    async def pulled(self) -> JSON:
+        """Return the state of the pull subscription."""
+        return as_object(await self.request("GET", "/pubsub/pull"))
+
+    async def publish(self, **facts: Any) -> JSON:
+        """Publish to the pull subscription alone: ``address``, ``historyId``, ``data``."""
+        return as_object(await self.request("POST", "/pubsub/publish", facts))
+
+    async def make_key(self, **facts: Any) -> JSON:
+        """Make a key of the service account that may consume the subscription, or of another ``address``."""
+        return as_object(await self.request("POST", "/pubsub/key", facts))
+
+    async def remove_keys(self) -> JSON:
+        """Remove all keys of service accounts."""
+        return as_object(await self.request("DELETE", "/pubsub/key"))
+
     async def forge_push(self, **facts: Any) -> JSON:
         """Return ``token`` and ``body`` of a push: ``claims`` overrides, ``wrongKey``, ``address``, ``historyId``."""
         return as_object(await self.request("POST", "/pubsub/forge", facts))

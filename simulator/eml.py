@@ -273,7 +273,8 @@ def compose(fields: dict[str, Any], *, default_date: str, default_message_id: st
     Args:
         fields: ``from``, ``to``, ``cc``, ``bcc``, ``replyTo``, ``subject``, ``text``, ``html``, ``date``,
             ``messageId``, ``inReplyTo``, ``references``, ``headers`` ({name: value}) and ``attachments``
-            ([{name, contentType, base64, contentId, isInline}]). All may be left out.
+            ([{name, contentType, base64, contentId, isInline}], or
+            ``bytes`` instead of ``base64``: so many bytes, 0 to 255 in turn). All may be left out.
         default_date: Date header when none is given.
         default_message_id: Message-ID header when none is given.
     """
@@ -324,7 +325,9 @@ def _write_bodies(message: EmailMessage, fields: dict[str, Any]) -> None:
 
 def _attach(message: EmailMessage, attachment: dict[str, Any]) -> None:
     main, _, sub = str(attachment.get("contentType", "application/octet-stream")).partition("/")
-    content = base64.b64decode(attachment.get("base64", ""))
+    size = int(attachment.get("bytes", 0))
+    content = bytes(range(256)) * (size // 256 + 1) if size else base64.b64decode(attachment.get("base64", ""))
+    content = content[:size] if size else content
     content_id = attachment.get("contentId")
     if (main, sub) == ("message", "rfc822"):
         message.add_attachment(email.message_from_bytes(content, policy=message.policy))

@@ -114,7 +114,12 @@ class Knobs(BaseModel):
         description="Graph's timeout for the first attempt; the timeout for retries and that of Pub/Sub are below",
     )
     push_retry_timeout_seconds: float = Field(default=10.0, description="Graph's timeout for a retry")
-    pubsub_ack_deadline_seconds: float = Field(default=10.0, description="Pub/Sub's timeout")
+    pubsub_ack_deadline_seconds: float = Field(
+        default=10.0, description="Pub/Sub's timeout of a push, and the life of an ack id of a pulled message"
+    )
+    pubsub_pull_wait_seconds: float = Field(
+        default=2.0, ge=0, description="how long a pull waits for messages; the real bound is not documented"
+    )
     push_retry_first_seconds: float = Field(
         default=1.0, description="wait before the first retry of a push; doubles with each retry"
     )

@@ -12,6 +12,8 @@ PASSED_PREFIXES = ("MAILMESH_", "OTEL_")
 # TokenVault alone holds the keys that decrypt a credential, and the secrets that prove this installation to a provider.
 VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
+# Ingest alone pulls: the key of the service account that may consume the Pub/Sub subscription.
+PULL_KEYS = ("MAILMESH_GOOGLEWS_PUBSUB_KEY", "GOOGLE_APPLICATION_CREDENTIALS")
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
 # Workflows alone holds the keys that open the states of runs, and the API key with which their steps act.
@@ -69,8 +71,9 @@ def _is_for(service: str, name: str) -> bool:
         (is_vaults and service != "token_vault")
         or (name.startswith(DELIVERY_KEYS_PREFIX) and service != "delivery")
         or (name.startswith(WORKFLOWS_PREFIX) and service != "workflows")
+        or (name in PULL_KEYS and service != "ingest")
     )
-    return name.startswith(PASSED_PREFIXES) and not is_nobodys and not is_anothers
+    return (name.startswith(PASSED_PREFIXES) or name in PULL_KEYS) and not is_nobodys and not is_anothers
 
 
 def mesh_environment(
@@ -156,4 +159,5 @@ def simulated_providers(ports: Ports, identity: Identity) -> dict[str, str]:
         "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
         "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
         "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
+        "MAILMESH_GOOGLEWS_PUBSUB_URL": f"{google}/v1",
     }

@@ -58,3 +58,14 @@ SUBSCRIPTION_EXPIRY = Gauge(
 )
 LIFECYCLE = Counter("mailmesh_ingest_lifecycle_worked_total", "Processed lifecycle notifications.", ["event"])
 SILENCES = Counter("mailmesh_ingest_silences_total", "Subscriptions that were silent for too long.")
+PULLS = Counter(
+    "mailmesh_ingest_pulls_total",
+    "Pulls from the Pub/Sub subscription by outcome: ok, or the reason of the failure of the pull, its commit or its"
+    " acknowledgement.",
+    ["outcome"],
+)
+LAST_PULL = Gauge(
+    "mailmesh_ingest_last_pull_timestamp_seconds",
+    "When Pub/Sub last answered a pull of this process, at first its start. The largest of all processes counts: one"
+    " pulls. 0: nothing is pulled.",
+)

@@ -1,32 +1,31 @@
 """The composition root: builds the objects of Ingest and serves them. No other module builds them."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-
-import httpx
 
 from mailmesh.ingest.v1 import dead_letter_service_pb2, inbox_service_pb2, ingest_service_pb2, subscription_service_pb2
 from mailmesh.ingest.v1.dead_letter_service_pb2_grpc import add_DeadLetterServiceServicer_to_server
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_to_server
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
-from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.ingest.erasing import erasers
 from services.ingest.inbox.gauges import InboxGauges
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
+from services.ingest.links import NAME, Links, open_links, trust
 from services.ingest.migrate import SCHEMA
+from services.ingest.pulling.puller import Puller
+from services.ingest.pulling.service_account import ServiceAccountTokens
+from services.ingest.pulling.subscription import PullSubscription
 from services.ingest.servicers.dead_letters import DeadLetterServicer
 from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
 from services.ingest.servicers.subscriptions import SubscriptionServicer
 from services.ingest.settings import IngestSettings
-from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import accept_items
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.calendar_steps import CalendarSteps
@@ -42,13 +41,12 @@ from services.ingest.subscriptions.token_vault import FaultReporter, ReleaseConf
 from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.ingest.webhooks.activity import WebhookActivity
 from services.ingest.webhooks.edge_refusals import EdgeRefusals
+from services.ingest.webhooks.gmail_receiver import GmailReceiver
 from services.ingest.webhooks.matcher import Matcher
 from services.ingest.webhooks.receiver import Receiver
 from services.ingest.webhooks.unknown_addresses import UnknownAddressReporter
 from services.meshkit import db
-from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
-from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -58,32 +56,22 @@ from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.providers.abilities import CALENDAR_READ
 
-NAME = "ingest"
-PROCESSOR_QUEUE = "processor"
 _ACTIVITY_SECONDS = 5.0
 _ADDRESSES_SECONDS = 1.0
 _ERASE_SECONDS = 5.0
+_PULL_PAUSE_SECONDS = 1.0
 _TENANTS_SECONDS = 1.0
 _EDGES_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
 # New work in this process wakes its loops at once; only due times and the work of other processes wait.
 _IDLE_FACTOR = 5.0
 _MONITOR_SECONDS = 30.0
-# The writer has one connection; its deadlines lie within the time that a webhook may take.
-_WRITER_CONNECTIONS = 1
-_PROVIDER_CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
 WEBHOOKS = frozenset(
     f"/{ingest_service_pb2.DESCRIPTOR.services_by_name['IngestService'].full_name}/{method.name}"
     for method in ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].methods
 )
 # The calls of each event; metrics count them, and their failures are logged.
 _PER_EVENT = frozenset(f"/mailmesh.ingest.v1.InboxService/{method}" for method in ("ClaimItems", "AckItems"))
-RETRY_SAFE = (
-    "/mailmesh.vault.v1.TokenVaultService/ListTenantChanges",
-    "/mailmesh.vault.v1.TokenVaultService/ReportTenantFault",
-    "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
-    "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure",
-)
 
 
 @dataclass(frozen=True)
@@ -97,6 +85,7 @@ class Ingest:
         subscriptions: The use cases of SubscriptionService.
         on_followed: Called when the steps of calendars' subscriptions are due.
         loops: To be run in the background while Ingest serves.
+        puller: Pulls Gmail's notifications; None where nothing is pulled.
     """
 
     pool: db.Pool
@@ -105,18 +94,7 @@ class Ingest:
     subscriptions: SubscriptionUseCases
     on_followed: Callable[[], None]
     loops: Sequence[Callable[[], Coroutine[None, None, None]]]
-
-
-@dataclass(frozen=True)
-class _Links:
-    """The opened connections to everything outside of the process."""
-
-    pool: db.Pool
-    writer: DedicatedConnection
-    wakes: WakeQueue
-    vault: TokenVaultServiceAsyncStub
-    provider_http: httpx.AsyncClient
-    edge_http: httpx.AsyncClient
+    puller: Puller | None = None
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
@@ -193,32 +171,18 @@ async def open_ingest(settings: IngestSettings, clock: Clock) -> AsyncIterator[I
         The use cases. The caller runs their loops.
     """
     async with (
-        _open_links(settings) as links,
+        open_links(settings) as links,
         aclosing(_writer(settings, links)) as writer,
         aclosing(_reconciler(settings, clock, links)) as reconciler,
     ):
         upkeep = Upkeep(settings, links.pool, clock)
         await upkeep.keep_partitions()
-        yield _ingest(settings, clock, links, writer, reconciler, upkeep)
+        ingest = _ingest(settings, clock, links, writer, reconciler, upkeep)
+        async with aclosing(ingest.puller) if ingest.puller else nullcontext():
+            yield ingest
 
 
-@asynccontextmanager
-async def _open_links(settings: IngestSettings) -> AsyncIterator[_Links]:
-    tls, limits = TlsFiles.of(settings), DatabaseLimits(connections=settings.database_connections)
-    async with (
-        open_pool(settings.database_url, NAME, limits) as pool,
-        open_pool(settings.database_url, f"{NAME} writer", _writer_pool_limits(settings)) as writer_pool,
-        aclosing(DedicatedConnection(writer_pool)) as writer,
-        WakeQueue.open(settings.redis_url, PROCESSOR_QUEUE) as wakes,
-        mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=RETRY_SAFE) as channel,
-        httpx.AsyncClient(verify=_trust(settings), limits=_PROVIDER_CONNECTIONS, follow_redirects=False) as provider,
-        # The edge's admin interface is on loopback and needs no credential: never through a proxy.
-        httpx.AsyncClient(trust_env=False) as edge,
-    ):
-        yield _Links(pool, writer, wakes, TokenVaultServiceAsyncStub(channel), provider, edge)
-
-
-def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> SubscriptionReconciler:
+def _reconciler(settings: IngestSettings, clock: Clock, links: Links) -> SubscriptionReconciler:
     tokens = TokenBorrower(links.vault.IssueToken)
     graph_calls = ProviderCalls(microsoft.PROVIDER, links.provider_http, tokens)
     gmail_calls = ProviderCalls(google.PROVIDER, links.provider_http, tokens)
@@ -235,7 +199,7 @@ def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> Subscr
     return SubscriptionReconciler(links.pool, steps, faults, f"{NAME}-{new_id()}", clock)
 
 
-def _calendar_steps(settings: IngestSettings, clock: Clock, links: _Links, tokens: TokenBorrower) -> CalendarSteps:
+def _calendar_steps(settings: IngestSettings, clock: Clock, links: Links, tokens: TokenBorrower) -> CalendarSteps:
     def calls(provider: str) -> ProviderCalls:
         return ProviderCalls(provider, links.provider_http, tokens, CALENDAR_READ)
 
@@ -247,7 +211,7 @@ def _calendar_steps(settings: IngestSettings, clock: Clock, links: _Links, token
 def _ingest(
     settings: IngestSettings,
     clock: Clock,
-    links: _Links,
+    links: Links,
     writer: GroupWriter,
     reconciler: SubscriptionReconciler,
     upkeep: Upkeep,
@@ -269,13 +233,14 @@ def _ingest(
     )
     matcher = Matcher(pool, settings.match_cache_entries, settings.match_cache_seconds)
     activity, addresses = WebhookActivity(pool), UnknownAddressReporter(vault, clock)
+    gmail = GmailReceiver(matcher, writer, activity, clock, addresses.note)
     receiver = Receiver(
         matcher,
         writer,
         pool,
         activity,
         clock,
-        on_unknown_address=addresses.note,
+        gmail=gmail,
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
@@ -283,6 +248,7 @@ def _ingest(
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_IDLE_FACTOR)
     states = TenantStates(pool, partial(_tenants_changed, matcher, (*steps.values(), erasing)), wake)
     follower = tenant_follower(vault, states)
+    puller = _puller(settings, clock, links, gmail)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
     loops = (
         PeriodicLoop("activity", _ACTIVITY_SECONDS, activity.flush),
@@ -294,14 +260,31 @@ def _ingest(
         PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round),
         *steps.values(),
         lifecycle,
+        *([PeriodicLoop("pulls", _PULL_PAUSE_SECONDS, puller.round)] if puller else []),
         *_monitors(settings, clock, links, partial(_nudge, tuple(steps.values()))),
     )
     use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
     on_followed = partial(_nudge, tuple(steps.values()))
-    return Ingest(pool, links.wakes, receiver, use_cases, on_followed, tuple(loop.run for loop in loops))
+    return Ingest(pool, links.wakes, receiver, use_cases, on_followed, tuple(loop.run for loop in loops), puller)
 
 
-def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:
+def _puller(settings: IngestSettings, clock: Clock, links: Links, gmail: GmailReceiver) -> Puller | None:
+    if not settings.pubsub_subscription:
+        return None
+    tokens = ServiceAccountTokens(settings.pubsub_key, trust(settings))
+    return Puller(
+        links.pool,
+        PullSubscription(links.provider_http, tokens, settings.pubsub_url, settings.pubsub_subscription),
+        gmail,
+        clock,
+        name=settings.pubsub_subscription,
+        holder=f"{NAME}-{new_id()}",
+        most=settings.pull_messages,
+        wait_seconds=settings.pull_seconds,
+    )
+
+
+def _writer(settings: IngestSettings, links: Links) -> GroupWriter:
     limits = WriterLimits(settings.commit_seconds, settings.buffer_notifications, settings.group_notifications)
 
     def wake_all(tenant_ids: Sequence[str]) -> None:
@@ -312,7 +295,7 @@ def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:
 
 
 def _monitors(
-    settings: IngestSettings, clock: Clock, links: _Links, wake_steps: Callable[[], None]
+    settings: IngestSettings, clock: Clock, links: Links, wake_steps: Callable[[], None]
 ) -> Sequence[PeriodicLoop]:
     quiet = timedelta(minutes=settings.silence_minutes)
     address = AddressMonitor(links.pool, settings.public_url, wake_steps, clock)
@@ -340,25 +323,10 @@ def _nudge(loops: Sequence[PeriodicLoop]) -> None:
 
 
 def _pushing(settings: IngestSettings) -> frozenset[str]:
-    """Return the providers that can push to this installation: Google needs a topic besides the public URL."""
-    if not settings.public_url:
-        return frozenset()
-    return frozenset({microsoft.PROVIDER} | ({google.PROVIDER} if settings.pubsub_topic else set()))
+    """Return the providers whose notifications reach this installation.
 
-
-def _trust(settings: IngestSettings) -> ssl.SSLContext:
-    trust = ssl.create_default_context()
-    if settings.provider_ca is not None:
-        trust.load_verify_locations(cafile=settings.provider_ca)
-    return trust
-
-
-def _writer_pool_limits(settings: IngestSettings) -> DatabaseLimits:
-    seconds = settings.commit_seconds
-    return DatabaseLimits(
-        connections=_WRITER_CONNECTIONS,
-        wait_seconds=seconds,
-        statement_seconds=seconds,
-        lock_seconds=seconds,
-        idle_transaction_seconds=seconds + 3,
-    )
+    Microsoft needs the public URL. Google needs a topic, and either the public URL or a subscription to pull from.
+    """
+    is_reached = bool(settings.public_url)
+    has_topic = bool(settings.pubsub_topic) and (is_reached or bool(settings.pubsub_subscription))
+    return frozenset(({microsoft.PROVIDER} if is_reached else set()) | ({google.PROVIDER} if has_topic else set()))

@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.meshkit.secret import Secret
 from services.meshkit.settings import CommaSeparated, MeshSettings, env
 
 
@@ -95,6 +96,32 @@ class IngestSettings(MeshSettings):
         "",
         description="The Pub/Sub topic of Gmail's watches: projects/.../topics/... Empty: Google tenants are polled.",
         pattern=r"^(|projects/[^/]+/topics/[^/]+)$",
+    )
+    pubsub_url: str = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_URL",
+        "https://pubsub.googleapis.com/v1",
+        description="The Pub/Sub API's base address with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    pubsub_subscription: str = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_SUBSCRIPTION",
+        "",
+        description="The pull subscription of that topic: projects/.../subscriptions/... Gmail's notifications are"
+        " pulled from it, so that they need no public address. Empty: nothing is pulled.",
+        pattern=r"^(|projects/[^/]+/subscriptions/[^/]+)$",
+    )
+    pubsub_key: Secret | None = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_KEY",
+        None,
+        description="The key of the service account that may consume the subscription: the JSON that Google offers for"
+        " download. Empty: the platform's credentials, or the file that GOOGLE_APPLICATION_CREDENTIALS names.",
+    )
+    pull_messages: int = Field(100, ge=1, le=1_000, description="The most messages of one pull.")
+    pull_seconds: float = Field(
+        20.0,
+        ge=1,
+        le=90,
+        description="How long a pull waits for messages. Another process takes over ten seconds after this time.",
     )
     silence_minutes: int = Field(
         240,

@@ -62,6 +62,10 @@ class HeadWatch:
                 return False
         return self.head > position
 
+    def note(self, position: int) -> None:
+        """Note an entry that a reader has found: not every entry is notified."""
+        self._move(max(self.head, position))
+
     def wake(self) -> None:
         """Wake all waiters, so that they check their conditions."""
         moved, self._moved = self._moved, asyncio.Event()
@@ -89,7 +93,8 @@ class HeadWatch:
                 await connection.remove_listener(self._channel, self._heard)
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._move(int(str(payload)))
+        # A commit may be notified behind that of a later position.
+        self.note(int(str(payload)))
 
     def _move(self, head: int) -> None:
         """Note the head. One that went back counts as a change: the store was restored, and readers must find out."""

@@ -1,10 +1,11 @@
-"""Start Processor: `python -m services.processor serve|work|migrate|new-epoch|restored`."""
+"""Start Processor: `python -m services.processor serve|work|migrate|add-lanes|new-epoch|restored`."""
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
 import services.meshkit.absent  # noqa: F401 - before structlog and httpx
+from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import open_pool
 from services.meshkit.process import run
@@ -12,6 +13,7 @@ from services.meshkit.secret import Secret
 from services.meshkit.settings import EnvironmentSettings, env, load
 from services.processor.migrate import migrations
 from services.processor.stream.epoch import begin_epoch
+from services.processor.stream.store import event_log
 
 
 class MigrateSettings(EnvironmentSettings):
@@ -39,6 +41,12 @@ async def migrate(_stop: asyncio.Event) -> None:
     await migrations(load(MigrateSettings).database_url).upgrade()
 
 
+async def add_lanes(_stop: asyncio.Event) -> None:
+    """Let publishers use all lanes of the stream, once no process of a release without lanes runs."""
+    async with open_pool(load(MigrateSettings).database_url, "processor add-lanes") as pool, db.connection(pool) as one:
+        await event_log.add_lanes(one)
+
+
 async def new_epoch(_stop: asyncio.Event) -> None:
     """Refuse every cursor issued so far, so that every consumer starts over."""
     async with open_pool(load(MigrateSettings).database_url, "processor new-epoch") as pool:
@@ -58,6 +66,7 @@ COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
     "serve": serve,
     "work": work,
     "migrate": migrate,
+    "add-lanes": add_lanes,
     "new-epoch": new_epoch,
     "restored": restored,
 }

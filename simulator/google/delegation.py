@@ -8,7 +8,6 @@ from simulator.registrations import AssertionRefused, ServiceAccount, header_of,
 from simulator.state import World
 from simulator.tokens import Grant, opaque
 
-GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "https://oauth2.googleapis.com/token"
 """The audience that Google's own libraries write, whatever the address of the endpoint is."""
 _LONGEST_SECONDS = 3600
@@ -27,6 +26,13 @@ class Delegation:
 
     def __init__(self, world: World) -> None:
         self._world = world
+
+    def names_user(self, form: dict[str, str]) -> bool:
+        """Tell whether an assertion asks for the token of a user, not for that of the service account itself."""
+        try:
+            return "sub" in unverified_claims(form.get("assertion", ""))
+        except AssertionRefused:
+            return False
 
     def token(self, call: Call, form: dict[str, str]) -> JSON:
         """Return the token response, or raise the refusal."""

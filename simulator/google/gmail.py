@@ -44,13 +44,17 @@ class GmailRules:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         token = token if scheme.lower() == "bearer" else call.first("access_token")
         call.grant = tokens.grant(token)
-        if call.grant is None or call.grant.account is None:
+        # Pub/Sub is for service accounts, everything else for users.
+        is_for_apps = operation.name.startswith("pubsub.")
+        if call.grant is None or (call.grant.account is None and not is_for_apps):
             raise api_error(
                 401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token."
             )
         call.account = call.grant.account
         if operation.scopes and not operation.scopes & call.grant.scopes:
             raise api_error(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
+        if call.account is None:
+            return
         user = call.params.get("user", "me")
         if user != "me" and user.lower() != call.account.address.lower():
             raise api_error(403, "forbidden", f"Delegation denied for {call.account.address}")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from simulator.accounts import Account
 from simulator.google.accounts import ISSUER
+from simulator.google.pulling import PullSubscription
 from simulator.http import JSON
 from simulator.keys import SigningKeys
 from simulator.push import Rules
@@ -22,19 +23,29 @@ _TOKEN_KEPT_SECONDS = 600
 
 
 class PubSub:
-    """One push subscription.
+    """The topic with one push subscription, beside which a pull subscription may stand.
 
     Attributes:
         endpoint: Where to push; empty keeps nothing and drops all.
+        pulled: The pull subscription of the same topic.
         audience: The token's audience; empty is the endpoint itself, Pub/Sub's own default.
         service_account: The address in the token.
     """
 
     def __init__(
-        self, world: World, keys: SigningKeys, *, endpoint: str, audience: str, service_account: str, subscription: str
+        self,
+        world: World,
+        keys: SigningKeys,
+        pulled: PullSubscription,
+        *,
+        endpoint: str,
+        audience: str,
+        service_account: str,
+        subscription: str,
     ) -> None:
         self._world = world
         self._keys = keys
+        self.pulled = pulled
         self.endpoint = endpoint
         self.audience = audience
         self.service_account = service_account
@@ -46,11 +57,12 @@ class PubSub:
         self._token_until = 0.0
 
     def publish(self, account: Account, history_id: int) -> None:
-        """Push that a mailbox is at a history id, unless a fault drops, doubles or delays it."""
+        """Announce that a mailbox is at a history id, unless a fault drops, doubles or delays the push."""
+        item = self.message(account.address, history_id)
+        self.pulled.keep(item["message"])
         if not self.endpoint:
             self._world.pushes.counts["notify.gmail.no_endpoint"] += 1
             return
-        item = self.message(account.address, history_id)
         for wait in spoiled(self._world, "notify.gmail", account):
             if wait:
                 self._world.pushes.put_later(wait, "notify.gmail", self.endpoint, item, self._rules)

@@ -8,8 +8,9 @@ from typing import Any
 from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.google.accounts import ISSUER, LONG
-from simulator.google.delegation import GRANT_TYPE, Delegation
+from simulator.google.delegation import Delegation
 from simulator.google.errors import oauth_error
+from simulator.google.service_accounts import GRANT, ServiceAccounts
 from simulator.http import JSON, Call, Operations, Reply
 from simulator.keys import SigningKeys
 from simulator.state import World
@@ -19,9 +20,10 @@ from simulator.tokens import Code, Grant, Refresh, opaque
 class TokenEndpoint:
     """Issues tokens; a refresh token comes with the first consent and is never returned again."""
 
-    def __init__(self, world: World, keys: SigningKeys) -> None:
+    def __init__(self, world: World, keys: SigningKeys, service_accounts: ServiceAccounts) -> None:
         self._world = world
         self._keys = keys
+        self._service_accounts = service_accounts
         self._tokens = world.tokens["googlews"]
         self._delegation = Delegation(world)
 
@@ -35,8 +37,10 @@ class TokenEndpoint:
         """Answer one request."""
         form = call.form()
         kind = form.get("grant_type", "")
-        if kind == GRANT_TYPE:
+        if kind == GRANT and self._delegation.names_user(form):
             return self._answer(self._delegation.token(call, form))
+        if kind == GRANT:
+            return self._answer(self._service_accounts.token(form))
         client = self._client(call, form)
         if kind == "authorization_code":
             return self._answer(self._by_code(call, form, client))

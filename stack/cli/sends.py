@@ -71,6 +71,13 @@ def send(
     forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
     attach: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="File to attach; repeatable.")] = None,
+    attach_received: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MESSAGE:ATTACHMENT",
+            help="Attachment of a mail of the account, by the ids that `messages get` shows; repeatable.",
+        ),
+    ] = None,
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Header field of your own, X-...; repeatable.")
     ] = None,
@@ -108,6 +115,7 @@ def send(
     for field in header or ():
         name, _, value = field.partition("=")
         request.headers.add(name=name.strip(), value=value.strip())
+    request.attachments.extend(_received(source) for source in attach_received or ())
     if not key:
         key = str(uuid.uuid4())
         # Before the call: repeating a call that failed after the commit takes this key.
@@ -265,6 +273,14 @@ def _address(written: Written, people: dict[str, Sequence[str]]) -> None:
         return
     for name, addresses in people.items():
         getattr(written, name).extend(messages.Recipient(address=address) for address in addresses)
+
+
+def _received(source: str) -> messages.SendAttachment:
+    """Returns a received attachment as the contract names it. No id of a message or an attachment has a colon."""
+    message, _, attachment = source.partition(":")
+    if not message or not attachment:
+        raise typer.BadParameter("--attach-received takes MESSAGE:ATTACHMENT")
+    return messages.SendAttachment(received=messages.ReceivedAttachment(message_id=message, attachment_id=attachment))
 
 
 def _uploaded(stub: services.SendServiceStub, tenant: str, file: Path) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from stack.diagnosis.finding import Finding, bad, good, warning
+from stack.diagnosis.pulling import pull_findings
 
 TIMEOUT_SECONDS = 5.0
 MAX_SKEW_SECONDS = 60
@@ -68,6 +69,7 @@ def provider_findings(settings: Mapping[str, str], *, is_simulated: bool, offlin
         yield _redirect(provider, settings, is_simulated=is_simulated)
         if provider.name == "googlews":
             yield _topic(settings)
+            yield from pull_findings(settings, _trust(settings), offline=offline)
         if not offline:
             yield from (_reach(provider, settings, *probe) for probe in provider.probes)
 
@@ -102,6 +104,8 @@ def _topic(settings: Mapping[str, str]) -> Finding:
         return warning("Gmail topic", "there is none: Gmail is polled", remedy)
     if not TOPIC.match(topic):
         return bad("Gmail topic", f"{topic!r} is no topic's name", "It looks like projects/PROJECT/topics/TOPIC.")
+    if not account and settings.get("MAILMESH_GOOGLEWS_PUBSUB_SUBSCRIPTION"):
+        return good("Gmail topic", f"{topic}, pulled: pushes are refused")
     if not account:
         remedy = (
             "Set MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT to the account that signs the push subscription's tokens."

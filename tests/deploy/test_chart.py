@@ -146,7 +146,7 @@ def test_wrong_values_are_refused(change: str) -> None:
 # Each may name an object as well, and is a number, a truth value or nothing to a reader of YAML.
 UNLIKE_TEXT = ("2026", "0755", "1e3", "null", "true")
 NAMES = (
-    *(f"secrets.{name}" for name in ("tokenVault", "delivery", "workflows", "agents", "redis")),
+    *(f"secrets.{name}" for name in ("tokenVault", "delivery", "ingest", "workflows", "agents", "redis")),
     *("database.existingSecret", "edge.tlsSecret", "networkPolicy.monitoringNamespace"),
 )
 FREE_TEXT = ("image.repository", "image.tag", "edge.image", "settings.edge.MAILMESH_X", "settings.ingest.MAILMESH_X")

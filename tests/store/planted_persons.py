@@ -95,7 +95,7 @@ async def arrive(pool: db.Pool, tenant: str, address: str, position: int) -> Non
     basic = mail_pb2.NormalizedMailEvent(message={"from_address": {"address": address}}).SerializeToString()
     values = {"event_type": "mail.created", "kind": KIND_MAIL, "position": position, "basic": basic}
     await insert(pool, "processor.events", tenant_id=tenant, **values)
-    await pool.execute("UPDATE processor.stream SET head = greatest(head, $1)", position)
+    await pool.execute("UPDATE processor.stream SET head = greatest(head, $1) WHERE id = 1", position)
 
 
 async def _plant_requests(pool: db.Pool, tenant: str, address: str) -> None:
@@ -154,7 +154,7 @@ async def _plant_events(pool: db.Pool, tenant: str, address: str, position: int)
         await insert(pool, "processor.events", **values, **stored)
     later = {"kind": LATER_KIND, "position": position + len(content), "basic": f"by {address}".encode()}
     await insert(pool, "processor.events", tenant_id=tenant, event_type="later", **later)
-    await pool.execute("UPDATE processor.stream SET head = greatest(head, $1)", later["position"])
+    await pool.execute("UPDATE processor.stream SET head = greatest(head, $1) WHERE id = 1", later["position"])
 
 
 async def _plant_inbox(pool: db.Pool, tenant: str, address: str) -> None:

@@ -51,6 +51,7 @@ LABELS = {
         "`total`, `active`, `expiring`, `expired`, `silent`, `failing`, or `polled`"
     ),
     "mailmesh_ingest_subscription_health.resource": "`mail`, `calendar`, or `calendar_list`",
+    "mailmesh_ingest_pulls_total.outcome": "`ok`, or the reason of the failure",
     "mailmesh_ingest_refused_total.bound": (
         "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
     ),

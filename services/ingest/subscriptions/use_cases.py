@@ -54,7 +54,7 @@ class SubscriptionUseCases:
         reconciler: Executes the steps.
         tokens: Identifies tenants, and refuses those that may not be processed.
         clock: The time.
-        pushing: The providers that can reach this installation with pushes.
+        pushing: The providers whose notifications reach this installation.
     """
 
     def __init__(
@@ -223,7 +223,8 @@ class SubscriptionUseCases:
             return DELIVERY_MODE_PUSH if can_push else DELIVERY_MODE_POLL
         if asked not in (DELIVERY_MODE_PUSH, DELIVERY_MODE_POLL):
             raise FieldInvalid.of("delivery_mode", "must be push or poll")
-        if asked == DELIVERY_MODE_PUSH and not self._pushing:
+        # Without any way for notifications the address is missing; with one, Google names the topic that is missing.
+        if asked == DELIVERY_MODE_PUSH and not can_push and (tenant.provider != google.PROVIDER or not self._pushing):
             raise PublicUrlUnset(subject="MAILMESH_PUBLIC_URL", metadata={"setting": "MAILMESH_PUBLIC_URL"})
         return asked
 

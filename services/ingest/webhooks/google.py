@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,10 +46,23 @@ def parse_push(body: bytes, header_message_id: str = "") -> GmailPush:
     document = parse_object(body)
     message = document.get("message")
     if isinstance(message, dict):
-        data, message_id = _unwrap(message.get("data")), message.get("messageId") or message.get("message_id")
-    else:
-        data, message_id = document, header_message_id
-    return GmailPush(_address(data), _history_id(data), _message_id(message_id))
+        return parse_message(message)
+    return GmailPush(_address(document), _history_id(document), _message_id(header_message_id))
+
+
+def parse_message(message: Mapping[str, Any]) -> GmailPush:
+    """Parse a `PubsubMessage`, as a wrapped push and the answer to a pull have it.
+
+    Args:
+        message: Untrusted JSON object.
+
+    Raises:
+        UnreadableError: The message is not one of Gmail's.
+    """
+    data = _unwrap(message.get("data"))
+    return GmailPush(
+        _address(data), _history_id(data), _message_id(message.get("messageId") or message.get("message_id"))
+    )
 
 
 def is_signed_by(claims_header: str, service_account: str) -> bool:

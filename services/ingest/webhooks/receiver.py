@@ -4,20 +4,22 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from typing import Final, Protocol
 
-from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged, MailboxChanged
-from services.ingest.metrics import NOTIFICATIONS, REFUSED
+from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged
+from services.ingest.metrics import REFUSED
 from services.ingest.store import channels, lifecycle, mail_content
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.lifecycle import NewLifecycle
-from services.ingest.store.matching import KnownMailbox, KnownSubscription
+from services.ingest.store.matching import KnownSubscription
 from services.ingest.webhooks.activity import WebhookActivity
-from services.ingest.webhooks.google import GmailPush, parse_push
+from services.ingest.webhooks.gmail_receiver import GmailReceiver
+from services.ingest.webhooks.google import parse_push
 from services.ingest.webhooks.google_channels import SYNC, parse_channel_push
+from services.ingest.webhooks.item_keys import KEY_BYTES, digest_key
+from services.ingest.webhooks.item_writer import ItemWriter
 from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
+from services.ingest.webhooks.outcomes import count
 from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -26,18 +28,6 @@ from services.meshkit.errors import MeshError
 from services.meshkit.ids import is_id, new_id
 from services.meshkit.tracing import traceparent
 from services.providers.names import GOOGLEWS, MS365
-
-_KEY_BYTES: Final = 16
-
-
-class ItemWriter(Protocol):
-    """The writer of the inbox."""
-
-    def admit(self, count: int = 1) -> None:
-        """Raise Overloaded when the buffer has no room for so many notifications."""
-
-    async def write(self, items: Sequence[NewItem]) -> None:
-        """Return when the items are on disk."""
 
 
 @dataclass(slots=True)
@@ -61,7 +51,7 @@ class Receiver:
         pool: Connections to PostgreSQL, for lifecycle notifications.
         activity: Notes which subscriptions sent notifications, and refused notifications.
         clock: For `received_at`.
-        on_unknown_address: Called when a push names a mailbox that no tenant has.
+        gmail: Commits Gmail's notifications.
         on_lifecycle: Called when lifecycle notifications are on disk.
         seconds: The deadline of a commit.
     """
@@ -74,7 +64,7 @@ class Receiver:
         activity: WebhookActivity,
         clock: Clock,
         *,
-        on_unknown_address: Callable[[], None],
+        gmail: GmailReceiver,
         on_lifecycle: Callable[[], None],
         seconds: float,
     ) -> None:
@@ -83,7 +73,7 @@ class Receiver:
         self._pool = pool
         self._activity = activity
         self._clock = clock
-        self._on_unknown_address = on_unknown_address
+        self._gmail = gmail
         self._on_lifecycle = on_lifecycle
         self._seconds = seconds
 
@@ -104,7 +94,7 @@ class Receiver:
         try:
             parsed = list(parse_notifications(body))
         except UnreadableError as exc:
-            _count(MS365, exc.cause)
+            count(MS365, exc.cause)
             return
         arrivals = await self._proven(parsed, our_subscription_id)
         with self._counting_refusals(len(arrivals)):
@@ -124,16 +114,10 @@ class Receiver:
         try:
             push = parse_push(body, header_message_id)
         except UnreadableError as exc:
-            _count(GOOGLEWS, exc.cause)
+            count(GOOGLEWS, exc.cause)
             return
         with self._counting_refusals(1):
-            mailboxes = await self._matcher.mailboxes(push.address)
-        if not mailboxes:
-            _count(GOOGLEWS, "unknown")
-            self._on_unknown_address()
-            return
-        with self._counting_refusals(1):
-            await self._keep_push(push, mailboxes)
+            await self._gmail.receive([push])
 
     async def calendar(self, headers: Mapping[str, str]) -> None:
         """Receive a push of a Google channel. Safe to call again: a repeat has the same number.
@@ -150,12 +134,12 @@ class Receiver:
         try:
             push = parse_channel_push(headers)
         except UnreadableError as exc:
-            _count(GOOGLEWS, exc.cause)
+            count(GOOGLEWS, exc.cause)
             return
         with self._counting_refusals(1):
             known = await self._matcher.channel(push.channel_id, push.token_digest)
         if known is None or not known.is_wanted:
-            _count(GOOGLEWS, "unknown_or_forged" if known is None else "not_wanted")
+            count(GOOGLEWS, "unknown_or_forged" if known is None else "not_wanted")
             return
         with self._counting_refusals(1):
             if push.resource_id and not known.resource_id:
@@ -166,7 +150,7 @@ class Receiver:
             if push.state != SYNC:
                 parts = ("channel", push.channel_id, push.number)
                 await self._writer.write([_calendar_item(known.tenant_id, known.calendar_id, parts, now)])
-        _count(GOOGLEWS, "sync" if push.state == SYNC else "kept")
+        count(GOOGLEWS, "sync" if push.state == SYNC else "kept")
 
     async def _proven(
         self, parsed: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
@@ -197,7 +181,7 @@ class Receiver:
             await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()
         await self._writer.write(arrivals.items)
-        _count(MS365, "kept", len(arrivals))
+        count(MS365, "kept", len(arrivals))
 
     def _sort(
         self,
@@ -208,14 +192,14 @@ class Receiver:
         arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
         for notification in parsed:
             if isinstance(notification, UnreadableError):
-                _count(MS365, notification.cause)
+                count(MS365, notification.cause)
                 continue
             known = found[origins[notification]]
             if known is None or not known.is_wanted:
-                _count(MS365, "unknown_or_forged" if known is None else "not_wanted")
+                count(MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
             if isinstance(notification, GraphChange) and notification.is_of_calendar != bool(known.calendar_id):
-                _count(MS365, "other_resource")
+                count(MS365, "other_resource")
                 continue
             self._activity.note(known.subscription_id, known.tenant_id, now)
             if isinstance(notification, GraphChange) and known.calendar_id:
@@ -226,16 +210,6 @@ class Receiver:
                 ids = new_id(), known.subscription_id, known.tenant_id
                 arrivals.lifecycle.append(NewLifecycle(*ids, notification.event, now, correlation, parent))
         return arrivals
-
-    async def _keep_push(self, push: GmailPush, mailboxes: Sequence[KnownMailbox]) -> None:
-        now, correlation, parent = self._clock.now(), correlation_id() or new_id(), traceparent()
-        wanted = [mailbox for mailbox in mailboxes if mailbox.is_wanted]
-        items = [_push_item(push, mailbox.tenant_id, now, correlation, parent) for mailbox in wanted]
-        for mailbox in wanted:
-            for subscription_id in mailbox.subscription_ids:
-                self._activity.note(subscription_id, mailbox.tenant_id, now)
-        await self._writer.write(items)
-        _count(GOOGLEWS, "kept" if items else "not_wanted")
 
     def _counting_refusals(self, notifications: int) -> "_RefusalCounter":
         return _RefusalCounter(self._activity, self._clock, notifications)
@@ -258,20 +232,6 @@ class _RefusalCounter:
             self._activity.note_refused(self._notifications, self._clock.now())
 
 
-def digest_key(tenant_id: str, *parts: str) -> str:
-    """Return the key by which a repeat is recognized, as a UUID: equal parts have equal keys.
-
-    Args:
-        tenant_id: The tenant; an item of one tenant is never a repeat of another tenant's item.
-        parts: The properties that make two items equal.
-    """
-    digest = hashlib.blake2b(tenant_id.encode(), digest_size=_KEY_BYTES)
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "big") + raw)
-    return digest.hexdigest()
-
-
 def _calendar_item(tenant_id: str, calendar_id: str, parts: Sequence[str], now: datetime) -> NewItem:
     return NewItem(
         item_id=new_id(),
@@ -291,7 +251,7 @@ def _versions(changes: Sequence[GraphChange]) -> list[str]:
 
 
 def _version(change: GraphChange) -> str:
-    return change.etag or hashlib.blake2b(change.content, digest_size=_KEY_BYTES).hexdigest()
+    return change.etag or hashlib.blake2b(change.content, digest_size=KEY_BYTES).hexdigest()
 
 
 def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, correlation: str, parent: str) -> NewItem:
@@ -307,26 +267,3 @@ def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, cor
         correlation_id=correlation,
         traceparent=parent,
     )
-
-
-def _push_item(push: GmailPush, tenant_id: str, now: datetime, correlation: str, parent: str) -> NewItem:
-    content = MailboxChanged(history_id=push.history_id, pubsub_message_id=push.message_id)
-    return NewItem(
-        item_id=new_id(),
-        tenant_id=tenant_id,
-        kind=Kind.MAILBOX_CHANGED,
-        content=content.SerializeToString(),
-        received_at=now,
-        key=digest_key(tenant_id, "history", str(push.history_id)),
-        other_key=digest_key(tenant_id, "push", push.message_id) if push.message_id else None,
-        correlation_id=correlation,
-        traceparent=parent,
-    )
-
-
-_labelled = lru_cache(maxsize=256)(NOTIFICATIONS.labels)
-
-
-def _count(provider: str, outcome: str, count: int = 1) -> None:
-    if count:
-        _labelled(provider, outcome).inc(count)

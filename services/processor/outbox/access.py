@@ -1,11 +1,12 @@
 """The outbox's access to one mailbox: within the quota that it shares with mail, and with lost rights reported."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
-from services.processor.mailbox.provider_http import JSON, ProviderHttp
+from services.processor.mailbox.provider_http import JSON, ProviderHttp, StreamedAnswer
 from services.processor.mailbox.token_cache import TokenCache
 from services.providers.abilities import MAIL_SEND
 from services.providers.failures import Meaning
@@ -34,6 +35,14 @@ class SendingAccess(MailboxAccess):
     ) -> None:
         super().__init__(http, tokens, tenant_id, provider, 1, MAIL_SEND)
         self._take_units = take_units
+
+    @asynccontextmanager
+    async def stream(self, operation: str, url: str, **request: Any) -> AsyncIterator[StreamedAnswer]:
+        """See `MailboxAccess.stream`."""
+        if self.provider == GOOGLEWS:
+            await self._take_units(self.tenant_id, _UNITS_OF_A_READ)
+        async with super().stream(operation, url, **request) as answer:
+            yield answer
 
     async def call(self, operation: str, url: str, *, slots: int = 1, **request: Any) -> JSON:
         """See `MailboxAccess.call`. A second token that is refused is the tenant's fault, and is reported."""

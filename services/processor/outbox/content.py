@@ -15,6 +15,8 @@ from services.processor.outbox.rows import written_of
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
 FILES_MAX = 20
+FILE_BYTES = 25 * 1024 * 1024
+"""The most bytes of a mail's files together."""
 HEADERS_MAX = 4
 """Graph takes five, of which one is the mark of an answer."""
 SUBJECT_CHARACTERS = 900
@@ -77,14 +79,30 @@ def _check_headers(headers: Sequence[pb2.MailHeader]) -> None:
 
 def _check_files(attachments: Sequence[pb2.SendAttachment]) -> None:
     for place, attachment in enumerate(attachments):
-        attachment.upload_id = check_id(f"attachments[{place}].upload_id", attachment.upload_id)
+        _check_source(f"attachments[{place}]", attachment)
         if attachment.content_id and not CONTENT_ID.fullmatch(attachment.content_id):
             raise FieldInvalid.of(
                 f"attachments[{place}].content_id", "must be like local@domain, at most 200 characters"
             )
-    ids = {attachment.upload_id for attachment in attachments}
+    ids = {
+        (attachment.upload_id, attachment.received.message_id, attachment.received.attachment_id)
+        for attachment in attachments
+    }
     if len(attachments) > FILES_MAX or len(ids) != len(attachments):
         raise FieldInvalid.of("attachments", f"must be at most {FILES_MAX} files, each once")
+
+
+def _check_source(field: str, attachment: pb2.SendAttachment) -> None:
+    if attachment.HasField("received") is bool(attachment.upload_id):
+        raise FieldInvalid.of(f"{field}.upload_id", "must be given, or else received")
+    if attachment.upload_id:
+        attachment.upload_id = check_id(f"{field}.upload_id", attachment.upload_id)
+        return
+    for name in ("message_id", "attachment_id"):
+        if not _MESSAGE_ID.fullmatch(getattr(attachment.received, name)):
+            raise FieldInvalid.of(
+                f"{field}.received.{name}", f"must have 1 to {MESSAGE_ID_CHARACTERS} printable ASCII characters"
+            )
 
 
 def _check_original(kind: str, message_id: str) -> None:

@@ -23,6 +23,7 @@ from services.processor.outbox.gmail_answers import GmailAnswers
 from services.processor.outbox.identities import check_sender
 from services.processor.outbox.mailbox import HistoryLostError, MailNotMadeError
 from services.processor.outbox.mime import mime_of
+from services.processor.outbox.received import GmailReceived
 from services.processor.outbox.rows import File, Found, MailCopy, SendRow, State
 from services.providers.marks import GMAIL_SEND
 from services.providers.names import GOOGLEWS
@@ -56,6 +57,7 @@ class GmailOutbox:
         self._base = f"{base_url}/users/me"
         self._upload = f"{base_url.replace('/gmail/', '/upload/gmail/', 1)}/users/me"
         self._answers = GmailAnswers(access, self._base, read)
+        self._received = GmailReceived(access, self._base)
         self._read = read
         self._look_seconds = look_seconds
 
@@ -77,6 +79,10 @@ class GmailOutbox:
             return sent  # no other draft is ever submitted
         messages = {copy.message_id for copy in (await self._added(row, _DRAFT)).copies}
         return replace(sent, copies=await self._drafts_of(messages) if messages else [])
+
+    async def received(self, wanted: pb2.SendAttachment, most_bytes: int) -> File:
+        """See `SendingMailbox.received`."""
+        return await self._received.read(wanted, most_bytes)
 
     async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """See `SendingMailbox.draft`."""

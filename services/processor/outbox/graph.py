@@ -23,6 +23,7 @@ from services.processor.outbox.graph_fields import (
     sender_of,
 )
 from services.processor.outbox.graph_files import GraphFiles
+from services.processor.outbox.received import GraphReceived
 from services.processor.outbox.rows import File, Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
@@ -48,6 +49,7 @@ class GraphOutbox:
         self._base = base_url
         self._answers = GraphAnswers(access, base_url, read)
         self._files = GraphFiles(access, base_url)
+        self._received = GraphReceived(access, base_url)
 
     async def anchor(self) -> str:
         """See `SendingMailbox.anchor`: the mark is found without."""
@@ -71,6 +73,10 @@ class GraphOutbox:
     async def address(self, row: SendRow) -> pb2.NewMail:
         """See `SendingMailbox.address`."""
         return await self._answers.address(row)
+
+    async def received(self, wanted: pb2.SendAttachment, most_bytes: int) -> File:
+        """See `SendingMailbox.received`."""
+        return await self._received.read(wanted, most_bytes)
 
     async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """See `SendingMailbox.draft`."""

@@ -8,6 +8,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
+from services.processor.outbox.content import FILE_BYTES
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
@@ -39,24 +40,27 @@ class Ledger:
         values = {"prepared_at": self._clock.now(), "history_anchor": anchor}
         return await self._change(row, {**values, "addressed": addressed.SerializeToString()})
 
-    async def files(self, row: SendRow) -> list[File]:
-        """Read the files of a send.
+    async def uploaded(self, row: SendRow, attachment: pb2.SendAttachment) -> File:
+        """Read an uploaded file of a send.
 
         Raises:
-            MailNotMadeError: A file is gone.
+            MailNotMadeError: The file is gone.
         """
-        found = []
-        for attachment in row.content.attachments:
-            async with self._transactions.reading() as connection:
-                file = await uploads.read(connection, row.send_id, attachment.upload_id)
-            if file is None:
-                raise MailNotMadeError("an attachment of the mail is gone")
-            found.append(File(*file, attachment.content_id))
-        return found
+        async with self._transactions.reading() as connection:
+            file = await uploads.read(connection, row.send_id, attachment.upload_id)
+        if file is None:
+            raise MailNotMadeError("an attachment of the mail is gone")
+        return File(*file, attachment.content_id)
 
     async def file_bytes(self, row: SendRow) -> int:
-        """Read the size of a send's files together, in bytes."""
-        if not row.content.attachments:
+        """Return the most bytes that a send's files can have together."""
+        if any(attachment.HasField("received") for attachment in row.content.attachments):
+            return FILE_BYTES  # their sizes are unknown before they are read
+        return await self.uploaded_bytes(row)
+
+    async def uploaded_bytes(self, row: SendRow) -> int:
+        """Read the size of a send's uploaded files together, in bytes."""
+        if not any(attachment.upload_id for attachment in row.content.attachments):
             return 0
         async with self._transactions.reading() as connection:
             return await uploads.bytes_of(connection, row.send_id)

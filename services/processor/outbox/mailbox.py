@@ -73,6 +73,14 @@ class SendingMailbox(Protocol):
             SourceError: Any other failure, classified by the table of failures.
         """
 
+    async def received(self, wanted: pb2.SendAttachment, most_bytes: int) -> File:
+        """Read an attachment of a received mail, of at most so many bytes.
+
+        Raises:
+            MailNotMadeError: The attachment or its mail is gone, or it is too large.
+            SourceError: Any other failure, classified by the table of failures.
+        """
+
     async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """Make the draft with the send's mark, and return its id; empty where no draft is needed.
 

@@ -61,6 +61,12 @@ def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), fil
     return made
 
 
+def media_type(given: str) -> str:
+    """Return a media type that a stranger has written, in lower case and without parameters; else that of any bytes."""
+    found = given.partition(";")[0].strip().lower()
+    return found if _TYPE.fullmatch(found) else "application/octet-stream"
+
+
 def without_private_fields(mail: bytes) -> bytes:
     """Return a mail without the fields that its recipients do not see, Bcc, and those that mailmesh writes."""
     head = _HEAD.match(mail)

@@ -17,10 +17,11 @@ import structlog
 from services.meshkit.clock import Clock
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.outbox.content import FILE_BYTES
 from services.processor.outbox.ledger import Ledger
 from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed, refusal_of
 from services.processor.outbox.room import NoRoomError, Room
-from services.processor.outbox.rows import UNSUBMITTED, Found, MailCopy, SendRow, State
+from services.processor.outbox.rows import UNSUBMITTED, File, Found, MailCopy, SendRow, State
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import Meaning
 
@@ -117,8 +118,22 @@ class Submission:
         return self._held_until is None
 
     async def _drafted(self, row: SendRow) -> SendRow:
-        files = await self._ledger.files(row)
+        files = await self._files(row)
         return await self._ledger.drafted(row, await self._mailbox.draft(row, files))
+
+    async def _files(self, row: SendRow) -> list[File]:
+        """Read the files of a send, uploaded and received ones, in the order of the request."""
+        found: list[File] = []
+        # The sizes of uploaded files are known: what they leave is for the received ones.
+        left = FILE_BYTES - await self._ledger.uploaded_bytes(row)
+        for attachment in row.content.attachments:
+            if attachment.HasField("received"):
+                file = await self._mailbox.received(attachment, left)
+                left -= len(file.content)
+            else:
+                file = await self._ledger.uploaded(row, attachment)
+            found.append(file)
+        return found
 
     async def _prepared(self, row: SendRow) -> SendRow | None:
         """Return the send with its draft; None when it was sent already, or cannot be looked up now."""

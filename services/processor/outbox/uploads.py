@@ -12,12 +12,12 @@ from services.meshkit.ids import new_id
 from services.meshkit.text import check_name
 from services.processor.errors import UploadIncomplete, UploadNotFound, UploadsFull
 from services.processor.mailbox.kept import reserve
+from services.processor.outbox.content import FILE_BYTES
 from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import uploads
 from services.processor.outbox.store.uploads import UploadRow
 from services.processor.settings import ProcessorSettings
 
-FILE_BYTES = 25 * 1024 * 1024
 PART_BYTES = 512 * 1024
 _LEAST_PART_BYTES = 64 * 1024
 _KEPT = timedelta(days=1)
@@ -116,6 +116,8 @@ async def check_files(connection: db.Connection, content: pb2.SendRequest) -> Se
     """
     total, found = 0, []
     for attachment in content.attachments:
+        if attachment.HasField("received"):
+            continue  # it is read when the mail is written
         row = await uploads.lock(connection, content.tenant_id, attachment.upload_id)
         if row is None:
             raise UploadNotFound(resource=attachment.upload_id, metadata={"upload_id": attachment.upload_id})

@@ -47,7 +47,8 @@ class SendServicer(Base):
         """Commit a send."""
         request.tenant_id = check_id("tenant_id", request.tenant_id)
         caller = current_caller()
-        if request.HasField("forward"):  # it shows mail of the account to whom the caller chooses
+        shows_mail = request.HasField("forward") or any(one.HasField("received") for one in request.attachments)
+        if shows_mail:  # to whom the caller chooses
             caller.require_ability(MAIL_READ)
         if request.reply.conversation_id:
             caller.require_ability(CONVERSATION_WRITE)

@@ -2,7 +2,7 @@
 
 from services.meshkit import db, head_watch
 from services.processor.stream.store.event_log import CHANNEL
-from services.processor.stream.store.event_reader import stream_state
+from services.processor.stream.store.event_reader import newest_position
 
 
 class HeadWatch(head_watch.HeadWatch):
@@ -14,8 +14,4 @@ class HeadWatch(head_watch.HeadWatch):
     """
 
     def __init__(self, pool: db.Pool, look_seconds: float = 5.0) -> None:
-        super().__init__(pool, CHANNEL, _newest, look_seconds=look_seconds)
-
-
-async def _newest(connection: db.Connection) -> int:
-    return (await stream_state(connection, 0)).head
+        super().__init__(pool, CHANNEL, newest_position, look_seconds=look_seconds)

@@ -47,7 +47,7 @@ class Page:
     Args:
         events: The events, in order.
         next: The cursor after the last row that was examined.
-        has_more: Whether there may be further events already.
+        has_more: Whether there may be further events already, as when publishers were under way.
     """
 
     events: list[event_pb2.Event]
@@ -98,6 +98,8 @@ class EventReader:
             last = await last_before(connection, position)
         if last is None or last["position"] <= state.floor:
             return oldest(state)
+        if last["position"] > state.head:
+            return newest(state)
         return Cursor(state.epoch, last["position"], tag_of(last["event_id"]))
 
     async def count(self, start: Cursor, selection: Selection, most: int, seconds: float) -> tuple[int, bool]:
@@ -149,7 +151,8 @@ class EventReader:
                 with_raw=view == event_pb2.EVENT_VIEW_FULL,
             )
         known = [row for row in rows if _is_readable(row)]
-        return Page([_event(row, state.epoch) for row in known], found.end, found.end.position < state.head)
+        has_more = found.end.position < state.head or not state.is_settled
+        return Page([_event(row, state.epoch) for row in known], found.end, has_more)
 
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
         """Return one event.
@@ -192,7 +195,7 @@ class EventReader:
             if not found.take(window.chosen, view, count):
                 break
             if window.is_end or window.last is None:
-                found.end = newest(state)
+                found.reach(newest(state))
                 break
             found.move(window.last)
             if time.monotonic() > ends_at:
@@ -227,6 +230,11 @@ class _Found:
             self.positions.append(row["position"])
             self.move(row)
         return True
+
+    def reach(self, end: Cursor) -> None:
+        """Note that everything up to a cursor was examined. The reader may be beyond it."""
+        if end.position > self.end.position:
+            self.end = end
 
     def move(self, row: asyncpg.Record) -> None:
         """Note that everything up to a row was examined."""

@@ -25,7 +25,7 @@ from services.processor.stream.serialization import (
     Content,
     split,
 )
-from services.processor.stream.store.event_log import Appended, EventRow, KeyRow, append, holders
+from services.processor.stream.store.event_log import STEP, Appended, EventRow, KeyRow, append, holders
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
@@ -158,11 +158,11 @@ async def publish(
 ) -> list[PublishedEvent]:
     """Publish events within the caller's transaction, which must commit right after.
 
-    From here to the commit no other transaction can publish: this keeps an event from becoming visible behind a reader.
-    PostgreSQL ends a transaction that stays idle for five seconds after this.
+    From here to the commit the transaction holds a lane of the stream, and readers wait for it: this keeps an event
+    from becoming visible behind a reader. PostgreSQL ends a transaction that stays idle for five seconds after this.
 
     Args:
-        connection: A connection in a transaction of isolation READ COMMITTED.
+        connection: A connection in a transaction of isolation READ COMMITTED, not in a savepoint.
         drafts: The events, in the order in which they are to be read.
         append: Appends them; a caller's own statement may write more with them.
 
@@ -199,13 +199,13 @@ async def _append(
     """Append the events whose keys are free; return the position after each, by key."""
     if not candidates:
         return {}
-    # Encode before the stream's row is locked: encoding takes most of the time.
+    # Encode before a lane is locked: encoding takes most of the time.
     rows = [candidate.draft.row(candidate.event_id) for candidate in candidates.values()]
     appended = await append(connection, rows, [candidate.key_row(key) for key, candidate in candidates.items()])
     if appended is None:
         return {}
     keys = {candidate.event_id: key for key, candidate in candidates.items()}
     return {
-        keys[event_id]: Cursor(appended.epoch, appended.base + place, tag_of(event_id)).write()
+        keys[event_id]: Cursor(appended.epoch, appended.base + place * STEP, tag_of(event_id)).write()
         for place, event_id in enumerate((UUID(str(one)) for one in appended.event_ids), start=1)
     }

@@ -18,6 +18,7 @@ from services.processor.stream.filter import select
 from services.processor.stream.metrics import REPLAYED
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.store import replays
+from services.processor.stream.store.event_reader import stream_state
 from services.processor.stream.store.replays import Range, Replay
 
 MAX_EVENTS = 100_000
@@ -112,13 +113,16 @@ class Replaying:
         self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int, size: int
     ) -> Replay:
         key_id, counted = caller.key_id, size + _REPLAY_BYTES
+        async with db.connection(self._pool) as connection:
+            state = await stream_state(connection, 0)
+        start = (state.head, state.head_event_id) if state.head > state.floor else (state.floor, state.floor_event_id)
         async with db.transaction(self._pool) as connection:
             used = await replays.lock_used(connection, key_id, datetime.now(UTC) - _DAY)
             # The same request may have begun while this call waited for the lock, and its bytes are counted then.
             is_begun = request_id is not None and await replays.find_request(connection, key_id, request_id) is not None
             if not is_begun and used + counted > self._day_bytes:
                 raise ReplayQuotaReached(metadata={"bytes": str(size), "used": str(used)})
-            begun = await replays.begin(connection, key_id, request_id, digest, wanted, matched, counted)
+            begun = await replays.begin(connection, key_id, request_id, digest, wanted, start, matched, counted)
         known = begun or await self._known(caller, request_id, digest)
         assert known is not None  # noqa: S101 - the insert conflicted with this row
         return known

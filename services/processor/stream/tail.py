@@ -129,6 +129,7 @@ class Tail:
         if page.events:
             self._take(page)
             self.wake()
+            self._head.note(page.next.position)
         if not page.has_more:
             await self._head.beyond(self._end.position, _LOOK_SECONDS)
 

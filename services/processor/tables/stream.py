@@ -2,7 +2,7 @@
 
 tenants     the tenants, as TokenVault's log describes them
 followed    the cursors of followed logs
-stream      the one row with the head, the epoch, and the oldest position that is kept
+stream      the lanes of publishers, each with its head; the first also has the epoch and the oldest position kept
 events      the published events, in partitions by day, dropped by retention
 event_keys  the keys that make events unique
 replays     requested copies and their progress

@@ -5,7 +5,6 @@ transient failures into the same exceptions, before a library can hide or repeat
 """
 
 import json
-import logging
 import ssl
 import threading
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import requests.adapters
 
 from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError
+from services.meshkit.hushed import hush
 from services.meshkit.secret import Secret
 from services.providers.retry_after import retry_after
 from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
@@ -35,11 +35,7 @@ _TALKATIVE = ("msal", "oauthlib", "requests_oauthlib", "google.auth", "google_au
 
 def hush_libraries() -> None:
     """Silence the providers' libraries at every level: our own code logs their results. Safe to call again."""
-    for name in _TALKATIVE:
-        # Every logger below it in the tree, now or later, ends here.
-        library = logging.getLogger(name)
-        library.handlers[:] = [logging.NullHandler()]
-        library.propagate = False
+    hush(_TALKATIVE)
 
 
 def trust(extra_authority: Path | None) -> ssl.SSLContext:

@@ -20,6 +20,12 @@ def test_only_token_vault_is_told_what_opens_credentials(service: str) -> None:
     assert inherited(OURS, service) == {"MAILMESH_LOG_LEVEL": "debug", "MAILMESH_MS365_CLIENT_ID": "id"}
 
 
+@pytest.mark.parametrize("name", ["MAILMESH_GOOGLEWS_PUBSUB_KEY", "GOOGLE_APPLICATION_CREDENTIALS"])
+def test_only_ingest_is_told_what_pulls_from_pubsub(name: str) -> None:
+    services = ("token_vault", "ingest", "processor", "delivery", "workflows", "")
+    assert [service for service in services if name in inherited({name: "secret"}, service)] == ["ingest"]
+
+
 def test_token_vault_is_told_its_keys_and_client_secrets() -> None:
     assert inherited(OURS, "token_vault") == {
         "MAILMESH_LOG_LEVEL": "debug",

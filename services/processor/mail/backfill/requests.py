@@ -11,7 +11,7 @@ from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.queue import WakeQueue
 from services.processor.errors import AbilityNotGranted, TenantNotFound
-from services.processor.mail.store import backfills
+from services.processor.mail.store import backfills, lookups
 from services.processor.mail.store.backfills import BackfillRow
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
@@ -85,7 +85,8 @@ class Backfills:
             TenantNotFound: There is no such tenant.
         """
         async with db.transaction(self._pool) as connection:
-            await backfills.cancel(connection, tenant_id, self._clock.now())
+            if await backfills.cancel(connection, tenant_id, self._clock.now()):
+                await lookups.drop_backfilled(connection, tenant_id)
             return await _existing(connection, tenant_id)
 
 

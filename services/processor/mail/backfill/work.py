@@ -26,7 +26,7 @@ from services.processor.mail.coverage import Coverage
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.sources.quotas import Quotas
-from services.processor.mail.state import BACKFILL, BACKFILLED, LISTED, ReportedChange
+from services.processor.mail.state import BACKFILL, BACKFILLED, ReportedChange
 from services.processor.mail.store import backfills
 from services.processor.mail.store.backfills import FAILED, FINISHED, BackfillRow
 from services.processor.mailbox.access import MailboxAccess
@@ -136,7 +136,7 @@ class BackfillWork:
         await self._change(context, row, values)
 
     def _change_of(self, row: BackfillRow, message_id: str) -> ReportedChange:
-        kinds = frozenset({LISTED, BACKFILLED})
+        kinds = frozenset({BACKFILLED})
         return ReportedChange(message_id, kinds, self._clock.now(), row.correlation_id, BACKFILL)
 
     async def _put_off(self, context: MailboxContext, row: BackfillRow, error: SourceError) -> None:

@@ -7,7 +7,7 @@ import asyncpg
 from google.protobuf.struct_pb2 import Struct
 
 from services.meshkit import db
-from services.processor.mail.state import ReportedChange
+from services.processor.mail.state import BACKFILLED, ReportedChange
 from services.processor.mailbox.store.due_queues import DueQueue
 
 _COLUMNS = (
@@ -16,6 +16,16 @@ _COLUMNS = (
 )
 DUE = DueQueue("lookups", "SELECT tenant_id, due_at FROM processor.lookups WHERE due_at <= now()")
 """The lookups that are due."""
+_ANNOUNCED = """EXISTS (
+        SELECT FROM processor.messages AS m
+        WHERE m.tenant_id = $1 AND m.message_id = l.message_id AND m.open_event_id IS NOT NULL)"""
+_DELETE_BACKFILLED = f"""
+    DELETE FROM processor.lookups AS l WHERE l.tenant_id = $1 AND l.kinds = ARRAY[$2::text] AND NOT {_ANNOUNCED}
+"""  # noqa: S608 - constants
+_FORGET_BACKFILL = f"""
+    UPDATE processor.lookups AS l SET kinds = array_remove(l.kinds, $2::text)
+    WHERE l.tenant_id = $1 AND $2::text = ANY(l.kinds) AND cardinality(l.kinds) > 1 AND NOT {_ANNOUNCED}
+"""  # noqa: S608 - constants
 _SAVE = """
     INSERT INTO processor.lookups (
         tenant_id, message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification,
@@ -89,3 +99,13 @@ def change_of(row: asyncpg.Record) -> ReportedChange:
         row["attempts"],
         row["reason"],
     )
+
+
+async def drop_backfilled(connection: db.Connection, tenant_id: str) -> None:
+    """End what a backfill has reported, in a transaction: its mails are not looked up for it any more.
+
+    A mail that an event has announced without content is still looked up for it, and so is one that something else has
+    reported as well.
+    """
+    await connection.execute(_DELETE_BACKFILLED, tenant_id, BACKFILLED)
+    await connection.execute(_FORGET_BACKFILL, tenant_id, BACKFILLED)

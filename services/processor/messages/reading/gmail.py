@@ -3,16 +3,16 @@
 An attachment id lives shortly, and a part's id stays. The mail is read for the present attachment id each time.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 
 from services.meshkit.file_names import safe_name
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.decoding import NotDecodableError, decoded
 from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
+from services.processor.mailbox.gmail_parts import part_of
 from services.processor.mailbox.parsing import decode_content
 from services.processor.mailbox.provider_http import JSON
 from services.processor.messages.reading.download import Download
@@ -22,8 +22,6 @@ from services.providers.names import GOOGLEWS
 
 _GET_UNITS = 20
 _PATIENCE_SECONDS = 2.0
-_PARTS_MAX = 2000
-_ROOT = "root"
 
 
 class GmailContent:
@@ -59,7 +57,7 @@ class GmailContent:
         self._take()
         url = f"{self._base}/{quote(message_id, safe='')}"
         mail = await self._access.call("attachment", url, params={"format": "full", "fields": "payload"})
-        part = _part(mail, part_id)
+        part = part_of(mail, part_id)
         body = part.get("body") if part is not None else None
         if part is None or not isinstance(body, dict):
             raise not_found(part_id)
@@ -96,20 +94,3 @@ async def _inline(body: JSON) -> AsyncIterator[bytes]:
     except ValueError as exc:
         raise classify(GOOGLEWS, 0, ["part_is_no_content"]) from exc
     yield content
-
-
-def _part(mail: JSON, part_id: str) -> JSON | None:
-    wanted = "" if part_id == _ROOT else part_id
-    return next((part for part in _parts(mail.get("payload")) if (part.get("partId") or "") == wanted), None)
-
-
-def _parts(root: Any) -> Iterator[JSON]:
-    """Yield the parts of a mail, at most 2,000, without recursion: a stranger chose their depth."""
-    waiting, seen = [root], 0
-    while waiting and seen < _PARTS_MAX:
-        part = waiting.pop()
-        seen += 1
-        if isinstance(part, dict):
-            yield part
-            inner = part.get("parts")
-            waiting.extend(inner[:_PARTS_MAX] if isinstance(inner, list) else ())

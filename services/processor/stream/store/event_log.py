@@ -1,4 +1,4 @@
-"""Append to the stream: claim the keys, lock the stream's row, and leave only the commit to the caller."""
+"""Append to the stream: claim the keys, take a lane, and leave only the commit to the caller."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,28 @@ from services.meshkit import db
 from services.processor.stream.serialization import Payload
 
 CHANNEL = "mailmesh_processor_events"
-"""The NOTIFY channel of the stream's head; the payload is the new head."""
+"""The NOTIFY channel of the stream's head; the payload is the head of a publisher that began while no other published.
 
-# A client that freezes between here and its commit blocks all publishers, so PostgreSQL ends its transaction.
+If its transaction is rolled back, those that began meanwhile are found by the next poll of a reader.
+"""
+
+STEP = 16
+"""The distance of two positions of one lane; each of the at most 16 lanes has numbers of its own between them."""
+
+_ADD_LANES = f"""
+    INSERT INTO processor.stream (id, epoch)
+    SELECT lane, epoch FROM processor.stream, generate_series(2, {STEP}) AS lane WHERE id = 1 ON CONFLICT DO NOTHING
+"""  # noqa: S608 - constants
+
+# A client that freezes between here and its commit holds up all readers, so PostgreSQL ends its transaction.
 _HOLD = "5s"
 
 _TAKEN = """
     SELECT k.digest, k.event_id FROM processor.event_keys k
     JOIN unnest($1::uuid[], $2::bytea[]) AS asked (tenant_id, digest) USING (tenant_id, digest)
 """
-# The keys come first: a statement that waits for another one's keys has not locked the stream yet. The stream's row is
-# then locked until the commit. The next publisher sees the head that this commit leaves, so positions follow the order
-# of commits, and a rollback leaves no trace.
+# The keys come first: a statement that waits for another one's keys has taken no lane yet. A lane is then locked until
+# the commit. Positions grow beyond those of each commit that came before the lane was taken, whichever lane it used.
 _APPENDING = """
     claimed AS (
         INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)
@@ -40,17 +50,12 @@ _APPENDING = """
         WHERE event_id IN (SELECT event_id FROM claimed)
     ), counted AS MATERIALIZED (
         SELECT count(*)::integer AS events, array_agg(event_id ORDER BY number) AS ids FROM fresh
-    ), head AS (
-        UPDATE processor.stream SET
-            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-                + (SELECT events FROM counted),
-            head_event_id = (SELECT ids[events] FROM counted)
-        WHERE id = 1 AND (SELECT events FROM counted) > 0
-        RETURNING head AS last, head - (SELECT events FROM counted) AS base, epoch
+    ), head AS MATERIALIZED (
+        SELECT taken.* FROM counted, processor.take_positions(events, ids[events]) AS taken
     ), appended AS (
         INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
             replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
-        SELECT head.base + e.number, e.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
+        SELECT head.base + e.number * {step}, e.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
             e.replay_id, e.original_event_id, length(e.basic), e.body_size, e.raw_size, e.basic, e.body, e.raw
         FROM head, fresh AS e
     )
@@ -58,7 +63,7 @@ _APPENDING = """
 PLACE = f"""
     base, epoch, (SELECT ids FROM counted) AS ids,
     set_config('idle_in_transaction_session_timeout', '{_HOLD}', true),
-    CASE WHEN last IS NOT NULL THEN pg_notify('{CHANNEL}', last::text) END
+    CASE WHEN is_alone THEN pg_notify('{CHANNEL}', last::text) END
 """  # noqa: S608 - constants
 """The columns, from `head` of `appending`, that `appended_of` takes."""
 
@@ -70,7 +75,7 @@ def appending(condition: str = "true", arguments_before: int = 0) -> str:
         condition: A condition without which nothing is appended.
         arguments_before: The number of the statement's arguments before those of `columns_of`.
     """
-    parts = _APPENDING.format(condition=condition)
+    parts = _APPENDING.format(condition=condition, step=STEP)
     return _ARGUMENT.sub(lambda found: f"${int(found[1]) + arguments_before}", parts)
 
 
@@ -176,6 +181,11 @@ async def holders(connection: db.Connection, keys: Sequence[KeyRow]) -> dict[byt
     """Read the events that hold keys now, by digest."""
     rows = await connection.fetch(_TAKEN, [key.tenant_id for key in keys], [key.digest for key in keys])
     return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
+
+
+async def add_lanes(connection: db.Connection) -> None:
+    """Make all lanes of the stream. Safe to call again: yes, and while events are published and read."""
+    await connection.execute(_ADD_LANES)
 
 
 async def set_epoch(connection: db.Connection, epoch: bytes) -> None:

@@ -10,7 +10,7 @@ import asyncpg
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.stream.filter import Selection
-from services.processor.stream.store.event_log import CHANNEL
+from services.processor.stream.store.event_log import CHANNEL, STEP
 
 _IN_RANGE = """
     position > $1 AND position <= $2 AND replay_id IS NULL AND kind <> 0
@@ -31,8 +31,7 @@ _NEXT = f"""
 _BEGIN = """
     INSERT INTO processor.replays (replay_id, key_id, request_id, request_digest, start_position, start_event_id,
         done_position, end_position, matched, bytes)
-    SELECT $1, $2, $3, $4, greatest(head, floor), CASE WHEN head > floor THEN head_event_id ELSE floor_event_id END,
-        $5, $6, $7, $8 FROM processor.stream WHERE id = 1
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT DO NOTHING
     RETURNING *
 """
@@ -42,24 +41,20 @@ _PROGRESS = """
     UPDATE processor.replays SET done_position = $2, appended = appended + $3 WHERE replay_id = $1 RETURNING *
 """
 _COPY = f"""
-    WITH head AS (
-        UPDATE processor.stream SET
-            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-                + cardinality($1::bigint[]),
-            head_event_id = ($2::uuid[])[cardinality($2::uuid[])]
-        WHERE id = 1
-        RETURNING head AS last, head - cardinality($1::bigint[]) AS base
+    WITH head AS MATERIALIZED (
+        SELECT * FROM processor.take_positions(cardinality($1::bigint[]), ($2::uuid[])[cardinality($2::uuid[])])
     ), copied AS (
         INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
             replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
-        SELECT head.base + c.place, c.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
+        SELECT head.base + c.place * {STEP}, c.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
             $3, e.event_id, e.basic_size, e.body_size, e.raw_size, e.basic, e.body, e.raw
         FROM head, unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS c (position, event_id, place)
         JOIN processor.events e USING (position)
         WHERE e.position BETWEEN $4 AND $5
         RETURNING position
     )
-    SELECT (SELECT count(*) FROM copied) AS appended, pg_notify('{CHANNEL}', last::text) FROM head
+    SELECT (SELECT count(*) FROM copied) AS appended,
+        CASE WHEN is_alone THEN pg_notify('{CHANNEL}', last::text) END FROM head
 """  # noqa: S608 - constants
 
 
@@ -139,11 +134,12 @@ async def begin(
     request_id: str | None,
     digest: bytes,
     wanted: Range,
+    start: tuple[int, UUID | None],
     matched: int,
     size: int,
 ) -> Replay | None:
-    """Insert a replay that begins now; None when the same request has begun one in the meantime."""
-    ends = (wanted.after, wanted.until)
+    """Insert a replay whose copies come after a start; None when the same request has begun one in the meantime."""
+    ends = (*start, wanted.after, wanted.until)
     row = await connection.fetchrow(_BEGIN, new_id(), key_id, request_id, digest, *ends, matched, size)
     return None if row is None else Replay.of(row)
 
@@ -156,7 +152,7 @@ async def copy_some(connection: db.Connection, replay: Replay, wanted: Range, mo
         replay: The replay.
         wanted: Its range.
         most: The largest number of events.
-        most_bytes: The largest size in bytes, but at least one event: no other transaction publishes during the copy.
+        most_bytes: The largest size in bytes, but at least one event: readers wait for the copy.
 
     Returns:
         The replay afterwards; it is complete when `done_position` is `end_position`.

@@ -20,6 +20,9 @@ from tests.store.processor.ground import Ground
 
 PROVIDERS = pytest.mark.parametrize("provider", ["ms365", "googlews"])
 LISTS = {"ms365": "graph.messages.list", "googlews": "gmail.messages.list"}
+FETCHES = {"ms365": ("graph.messages.get", "graph.batch"), "googlews": ("gmail.messages.get", "gmail.batch")}
+SLOW: dict[str, Any] = {"commit_messages": 3, "graph_requests_per_10_minutes": 100, "gmail_units_per_minute": 600}
+"""A backfill with these settings rests after its first page for longer than a test takes."""
 SMALL: dict[str, Any] = {"commit_messages": 3, "graph_requests_per_10_minutes": 10_000_000}
 
 
@@ -197,6 +200,45 @@ async def test_a_cancelled_backfill_ends_at_once_stays_cancelled_and_leaves_room
     assert first is not None
     assert (CANCELLED, first, first) == (first.state, again, left)
     assert (FINISHED, done) == (done.state, late)
+    assert Counter(ids) == await created(ground, tenant)
+
+
+@PROVIDERS
+async def test_a_cancelled_backfill_leaves_no_lookup_of_a_mail_that_only_it_has_reported(
+    ground: Ground, provider: str
+) -> None:
+    tenant = await ground.tenant(provider)
+    await ground.control.load_old(tenant.address, 6, days=20)
+    for endpoint in FETCHES[provider]:
+        await ground.control.add_fault("status", endpoint=endpoint, account=tenant.address, status=503)
+    requests = await cancelling(ground)
+    mine = "SELECT count(*) FROM processor.lookups WHERE tenant_id = $1 AND kinds = ARRAY['backfilled']"
+    async with running(ground.worker_settings(**SLOW, announce_after_seconds=600)):
+        await begin(ground, tenant)
+
+        async def is_looked_up() -> bool:
+            return await ground.processor.fetchval(mine, tenant.tenant_id) == SLOW["commit_messages"]
+
+        await ground.until(is_looked_up, what="the mails of a page are to be looked up")
+        # Another report of a mail: its lookup stays, and is none of the backfill any more.
+        other = await ground.processor.fetchval(
+            "UPDATE processor.lookups SET kinds = kinds || '{updated}', due_at = now() + interval '1 hour' WHERE"
+            " message_id = (SELECT min(message_id) FROM processor.lookups WHERE tenant_id = $1) RETURNING message_id",
+            tenant.tenant_id,
+        )
+        await requests.cancel(tenant.tenant_id)
+        await requests.cancel(tenant.tenant_id)
+    left = await ground.processor.fetch(
+        "SELECT message_id, kinds FROM processor.lookups WHERE tenant_id = $1", tenant.tenant_id
+    )
+    events = await ground.events(tenant)
+    await ground.control.clear_faults()
+    async with running(ground.worker_settings(**SMALL)):
+        await begin(ground, tenant)
+        await ended(ground, tenant)
+    ids = [mail["id"] for mail in (await ground.control.truth(tenant.address))["messages"]]
+
+    assert ([], [(other, ["updated"])]) == (events, [tuple(row) for row in left])
     assert Counter(ids) == await created(ground, tenant)
 
 

@@ -114,12 +114,12 @@ async def test_a_position_that_both_stores_have_is_distinguished_by_its_event(
     await restorable.publish(processor_database.url, 1)
     ahead = await _latest(processor_database.url)
     connection = await asyncpg.connect(restored)
-    await connection.execute("UPDATE processor.stream SET head = $1", ahead.position - 1)
+    await connection.execute("UPDATE processor.stream SET head = $1 WHERE id = 1", ahead.position - 1)
     await connection.close()
     await restorable.publish(restored, 1)
     connection = await asyncpg.connect(restored)
     await connection.execute("UPDATE processor.events SET position = $1", ahead.position)
-    await connection.execute("UPDATE processor.stream SET head = $1", ahead.position)
+    await connection.execute("UPDATE processor.stream SET head = $1 WHERE id = 1", ahead.position)
     await connection.close()
 
     with pytest.raises(CursorEpochChanged):

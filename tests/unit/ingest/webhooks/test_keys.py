@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.webhooks.receiver import digest_key
+from services.ingest.webhooks.item_keys import digest_key
 
 PARTS = st.lists(st.text(st.characters(codec="utf-8")), max_size=4)
 

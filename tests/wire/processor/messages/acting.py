@@ -38,12 +38,16 @@ class Acting:
 
 
 @asynccontextmanager
-async def acting(simulator: RunningSimulator, provider: str) -> AsyncIterator[Acting]:
-    """Opens a new account at a provider."""
+async def acting(simulator: RunningSimulator, provider: str, timeout_seconds: float = 5.0) -> AsyncIterator[Acting]:
+    """Opens a new account at a provider, which has so long for each answer."""
     async with (
         simulator.control() as control,
         ProviderHttp.open(
-            authority=simulator.ca_file, connections=8, timeout_seconds=5.0, max_bytes=2**23, read_long=read_answer
+            authority=simulator.ca_file,
+            connections=8,
+            timeout_seconds=timeout_seconds,
+            max_bytes=2**23,
+            read_long=read_answer,
         ) as http,
     ):
         address = f"a-{new_id()[-12:]}@{DOMAINS[provider]}"

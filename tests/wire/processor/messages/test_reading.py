@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -43,7 +44,8 @@ async def attachment_of(account: Acting, message_id: str) -> str:
     """Returns the id of a mail's attachment, which a caller has from an event."""
     if account.access.provider == "googlews":
         return "1"
-    listed = await account.access.call("test", f"{account.url}/me/messages/{message_id}/attachments")
+    url = f"{account.url}/me/messages/{message_id}/attachments"
+    listed = await account.access.call("test", url, params={"$select": "id"})
     return str(listed["value"][0]["id"])
 
 
@@ -137,3 +139,37 @@ async def test_folders_and_labels_are_listed(account: Acting) -> None:
 
     assert "Customers" == names[made["id"]]
     assert len(names) > 5
+
+
+def resident_mib(name: str) -> float:
+    """Returns the resident memory of this process, or the kernel's peak of it."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1024
+
+
+def reset_peak() -> float:
+    """Makes the peak the present resident memory, and returns it in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident_mib("VmRSS")
+
+
+@pytest.mark.serial
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_hundred_megabytes_pass_with_the_memory_of_a_few_pieces(
+    simulator: RunningSimulator, provider: str
+) -> None:
+    # The simulated provider, a process of its own, makes the whole answer before its first byte.
+    async with acting(simulator, provider, timeout_seconds=120) as account:
+        file = {"name": "large.bin", "contentType": "application/x-thing", "bytes": 100_000_000}
+        message_id = await account.deliver(text="Hello", attachments=[file])
+        attachment_id = await attachment_of(account, message_id)
+        before, received = reset_peak(), 0
+        async with content_of(account).attachment(message_id, attachment_id) as download:
+            async for piece in download.pieces:
+                received += len(piece)
+        grown = resident_mib("VmHWM") - before
+        await account.control.remove_account(account.address)
+
+    assert received == 100_000_000
+    assert grown < 32, f"{grown:.1f} MiB"

@@ -929,6 +929,12 @@ const (
 	// Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
 	// Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED ErrorReason = 272
+	// ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+	// Do: Upload the file, or name another mail that has it, and send the mail with another key.
+	// Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+	ErrorReason_ERROR_REASON_ATTACHMENT_GONE ErrorReason = 273
 )
 
 // Enum value maps for ErrorReason.
@@ -1083,6 +1089,7 @@ var (
 		270: "ERROR_REASON_APP_CREDENTIAL_NOT_FOUND",
 		271: "ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED",
 		272: "ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED",
+		273: "ERROR_REASON_ATTACHMENT_GONE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1234,6 +1241,7 @@ var (
 		"ERROR_REASON_APP_CREDENTIAL_NOT_FOUND":       270,
 		"ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED":   271,
 		"ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED":     272,
+		"ERROR_REASON_ATTACHMENT_GONE":                273,
 	}
 )
 
@@ -1268,7 +1276,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe1,\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x84-\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1419,7 +1427,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_APP_CREDENTIAL_MISSING\x10\x8d\x02\x12*\n" +
 	"%ERROR_REASON_APP_CREDENTIAL_NOT_FOUND\x10\x8e\x02\x12.\n" +
 	")ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED\x10\x8f\x02\x12,\n" +
-	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02B\x1f\n" +
+	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02\x12!\n" +
+	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -268,21 +268,80 @@ func (x *MailHeader) GetValue() string {
 	return ""
 }
 
-// SendAttachment is a file of a mail.
+// ReceivedAttachment names an attachment of a mail of the same account. A worker reads it when it writes the mail.
+type ReceivedAttachment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// message_id is the provider's id of the mail, as `message_id` of its event, 1 to 500 characters.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+	// shortly; 1 to 500 characters.
+	AttachmentId  string `protobuf:"bytes,2,opt,name=attachment_id,json=attachmentId,proto3" json:"attachment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceivedAttachment) Reset() {
+	*x = ReceivedAttachment{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceivedAttachment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceivedAttachment) ProtoMessage() {}
+
+func (x *ReceivedAttachment) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceivedAttachment.ProtoReflect.Descriptor instead.
+func (*ReceivedAttachment) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ReceivedAttachment) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *ReceivedAttachment) GetAttachmentId() string {
+	if x != nil {
+		return x.AttachmentId
+	}
+	return ""
+}
+
+// SendAttachment is a file of a mail: either `upload_id` or `received` names it.
 type SendAttachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// upload_id is the UUID of a file that `UploadAttachment` has taken for the same tenant.
 	UploadId string `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
 	// content_id makes the file an inline one, which the HTML shows as "cid:" and this id: at most 200 characters of a local part and
 	// a domain. Empty for a plain attachment.
-	ContentId     string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
+	ContentId string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
+	// received is an attachment of a mail that the account has. If it is gone when the mail is written, the send ends as failed with
+	// ATTACHMENT_GONE. Together with uploaded files, attachments have at most 25 MiB.
+	Received      *ReceivedAttachment `protobuf:"bytes,3,opt,name=received,proto3" json:"received,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendAttachment) Reset() {
 	*x = SendAttachment{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +353,7 @@ func (x *SendAttachment) String() string {
 func (*SendAttachment) ProtoMessage() {}
 
 func (x *SendAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +366,7 @@ func (x *SendAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendAttachment.ProtoReflect.Descriptor instead.
 func (*SendAttachment) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SendAttachment) GetUploadId() string {
@@ -322,6 +381,13 @@ func (x *SendAttachment) GetContentId() string {
 		return x.ContentId
 	}
 	return ""
+}
+
+func (x *SendAttachment) GetReceived() *ReceivedAttachment {
+	if x != nil {
+		return x.Received
+	}
+	return nil
 }
 
 // Upload is a file for mails to be sent.
@@ -347,7 +413,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +425,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +438,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Upload) GetUploadId() string {
@@ -447,7 +513,7 @@ type UploadAttachmentRequest struct {
 
 func (x *UploadAttachmentRequest) Reset() {
 	*x = UploadAttachmentRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +525,7 @@ func (x *UploadAttachmentRequest) String() string {
 func (*UploadAttachmentRequest) ProtoMessage() {}
 
 func (x *UploadAttachmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +538,7 @@ func (x *UploadAttachmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadAttachmentRequest.ProtoReflect.Descriptor instead.
 func (*UploadAttachmentRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UploadAttachmentRequest) GetTenantId() string {
@@ -535,7 +601,7 @@ type UploadAttachmentResponse struct {
 
 func (x *UploadAttachmentResponse) Reset() {
 	*x = UploadAttachmentResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +613,7 @@ func (x *UploadAttachmentResponse) String() string {
 func (*UploadAttachmentResponse) ProtoMessage() {}
 
 func (x *UploadAttachmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +626,7 @@ func (x *UploadAttachmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadAttachmentResponse.ProtoReflect.Descriptor instead.
 func (*UploadAttachmentResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UploadAttachmentResponse) GetUpload() *Upload {
@@ -592,7 +658,7 @@ type NewMail struct {
 
 func (x *NewMail) Reset() {
 	*x = NewMail{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +670,7 @@ func (x *NewMail) String() string {
 func (*NewMail) ProtoMessage() {}
 
 func (x *NewMail) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +683,7 @@ func (x *NewMail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewMail.ProtoReflect.Descriptor instead.
 func (*NewMail) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NewMail) GetTo() []*Recipient {
@@ -687,7 +753,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +765,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +778,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Reply) GetMessageId() string {
@@ -778,7 +844,7 @@ type Forward struct {
 
 func (x *Forward) Reset() {
 	*x = Forward{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +856,7 @@ func (x *Forward) String() string {
 func (*Forward) ProtoMessage() {}
 
 func (x *Forward) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +869,7 @@ func (x *Forward) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forward.ProtoReflect.Descriptor instead.
 func (*Forward) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Forward) GetMessageId() string {
@@ -871,7 +937,7 @@ type SendReport struct {
 
 func (x *SendReport) Reset() {
 	*x = SendReport{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +949,7 @@ func (x *SendReport) String() string {
 func (*SendReport) ProtoMessage() {}
 
 func (x *SendReport) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +962,7 @@ func (x *SendReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendReport.ProtoReflect.Descriptor instead.
 func (*SendReport) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SendReport) GetRecipient() string {
@@ -1004,7 +1070,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1082,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1095,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Send) GetSendId() string {
@@ -1226,7 +1292,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1304,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1317,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -1375,7 +1441,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1453,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1466,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SendResponse) GetSend() *Send {
@@ -1428,7 +1494,7 @@ type GetSendRequest struct {
 
 func (x *GetSendRequest) Reset() {
 	*x = GetSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1506,7 @@ func (x *GetSendRequest) String() string {
 func (*GetSendRequest) ProtoMessage() {}
 
 func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1519,7 @@ func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendRequest.ProtoReflect.Descriptor instead.
 func (*GetSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetSendRequest) GetSendId() string {
@@ -1474,7 +1540,7 @@ type GetSendResponse struct {
 
 func (x *GetSendResponse) Reset() {
 	*x = GetSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1552,7 @@ func (x *GetSendResponse) String() string {
 func (*GetSendResponse) ProtoMessage() {}
 
 func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1565,7 @@ func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendResponse.ProtoReflect.Descriptor instead.
 func (*GetSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetSendResponse) GetSend() *Send {
@@ -1528,7 +1594,7 @@ type ListSendsRequest struct {
 
 func (x *ListSendsRequest) Reset() {
 	*x = ListSendsRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1606,7 @@ func (x *ListSendsRequest) String() string {
 func (*ListSendsRequest) ProtoMessage() {}
 
 func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1619,7 @@ func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsRequest.ProtoReflect.Descriptor instead.
 func (*ListSendsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListSendsRequest) GetPageSize() int32 {
@@ -1597,7 +1663,7 @@ type ListSendsResponse struct {
 
 func (x *ListSendsResponse) Reset() {
 	*x = ListSendsResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1675,7 @@ func (x *ListSendsResponse) String() string {
 func (*ListSendsResponse) ProtoMessage() {}
 
 func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1688,7 @@ func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsResponse.ProtoReflect.Descriptor instead.
 func (*ListSendsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListSendsResponse) GetSends() []*Send {
@@ -1650,7 +1716,7 @@ type CancelSendRequest struct {
 
 func (x *CancelSendRequest) Reset() {
 	*x = CancelSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1728,7 @@ func (x *CancelSendRequest) String() string {
 func (*CancelSendRequest) ProtoMessage() {}
 
 func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1741,7 @@ func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendRequest.ProtoReflect.Descriptor instead.
 func (*CancelSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CancelSendRequest) GetSendId() string {
@@ -1696,7 +1762,7 @@ type CancelSendResponse struct {
 
 func (x *CancelSendResponse) Reset() {
 	*x = CancelSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1774,7 @@ func (x *CancelSendResponse) String() string {
 func (*CancelSendResponse) ProtoMessage() {}
 
 func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1787,7 @@ func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendResponse.ProtoReflect.Descriptor instead.
 func (*CancelSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelSendResponse) GetSend() *Send {
@@ -1744,7 +1810,7 @@ type ResolveSendRequest struct {
 
 func (x *ResolveSendRequest) Reset() {
 	*x = ResolveSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1822,7 @@ func (x *ResolveSendRequest) String() string {
 func (*ResolveSendRequest) ProtoMessage() {}
 
 func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1835,7 @@ func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendRequest.ProtoReflect.Descriptor instead.
 func (*ResolveSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResolveSendRequest) GetSendId() string {
@@ -1797,7 +1863,7 @@ type ResolveSendResponse struct {
 
 func (x *ResolveSendResponse) Reset() {
 	*x = ResolveSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1875,7 @@ func (x *ResolveSendResponse) String() string {
 func (*ResolveSendResponse) ProtoMessage() {}
 
 func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1888,7 @@ func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendResponse.ProtoReflect.Descriptor instead.
 func (*ResolveSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResolveSendResponse) GetSend() *Send {
@@ -1849,7 +1915,7 @@ type ListIdentitiesRequest struct {
 
 func (x *ListIdentitiesRequest) Reset() {
 	*x = ListIdentitiesRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1927,7 @@ func (x *ListIdentitiesRequest) String() string {
 func (*ListIdentitiesRequest) ProtoMessage() {}
 
 func (x *ListIdentitiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1940,7 @@ func (x *ListIdentitiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIdentitiesRequest.ProtoReflect.Descriptor instead.
 func (*ListIdentitiesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListIdentitiesRequest) GetTenantId() string {
@@ -1913,7 +1979,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +1991,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2004,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Identity) GetAddress() string {
@@ -1975,7 +2041,7 @@ type ListIdentitiesResponse struct {
 
 func (x *ListIdentitiesResponse) Reset() {
 	*x = ListIdentitiesResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2053,7 @@ func (x *ListIdentitiesResponse) String() string {
 func (*ListIdentitiesResponse) ProtoMessage() {}
 
 func (x *ListIdentitiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[23]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2066,7 @@ func (x *ListIdentitiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIdentitiesResponse.ProtoReflect.Descriptor instead.
 func (*ListIdentitiesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListIdentitiesResponse) GetIdentities() []*Identity {
@@ -2028,11 +2094,16 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\n" +
 	"MailHeader\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
-	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"X\n" +
-	"\x0eSendAttachment\x12!\n" +
-	"\tupload_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\buploadId\x12#\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"d\n" +
+	"\x12ReceivedAttachment\x12#\n" +
 	"\n" +
-	"content_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tcontentId\"\xfa\x01\n" +
+	"message_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12)\n" +
+	"\rattachment_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\fattachmentId\"\xa5\x01\n" +
+	"\x0eSendAttachment\x12!\n" +
+	"\tupload_id\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\buploadId\x12#\n" +
+	"\n" +
+	"content_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tcontentId\x12K\n" +
+	"\breceived\x18\x03 \x01(\v2).mailmesh.processor.v1.ReceivedAttachmentB\x04\xe2A\x01\x01R\breceived\"\xfa\x01\n" +
 	"\x06Upload\x12\x1b\n" +
 	"\tupload_id\x18\x01 \x01(\tR\buploadId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x12\n" +
@@ -2219,90 +2290,92 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(SendState)(0),                   // 0: mailmesh.processor.v1.SendState
 	(SendResolution)(0),              // 1: mailmesh.processor.v1.SendResolution
 	(*Recipient)(nil),                // 2: mailmesh.processor.v1.Recipient
 	(*MailHeader)(nil),               // 3: mailmesh.processor.v1.MailHeader
-	(*SendAttachment)(nil),           // 4: mailmesh.processor.v1.SendAttachment
-	(*Upload)(nil),                   // 5: mailmesh.processor.v1.Upload
-	(*UploadAttachmentRequest)(nil),  // 6: mailmesh.processor.v1.UploadAttachmentRequest
-	(*UploadAttachmentResponse)(nil), // 7: mailmesh.processor.v1.UploadAttachmentResponse
-	(*NewMail)(nil),                  // 8: mailmesh.processor.v1.NewMail
-	(*Reply)(nil),                    // 9: mailmesh.processor.v1.Reply
-	(*Forward)(nil),                  // 10: mailmesh.processor.v1.Forward
-	(*SendReport)(nil),               // 11: mailmesh.processor.v1.SendReport
-	(*Send)(nil),                     // 12: mailmesh.processor.v1.Send
-	(*SendRequest)(nil),              // 13: mailmesh.processor.v1.SendRequest
-	(*SendResponse)(nil),             // 14: mailmesh.processor.v1.SendResponse
-	(*GetSendRequest)(nil),           // 15: mailmesh.processor.v1.GetSendRequest
-	(*GetSendResponse)(nil),          // 16: mailmesh.processor.v1.GetSendResponse
-	(*ListSendsRequest)(nil),         // 17: mailmesh.processor.v1.ListSendsRequest
-	(*ListSendsResponse)(nil),        // 18: mailmesh.processor.v1.ListSendsResponse
-	(*CancelSendRequest)(nil),        // 19: mailmesh.processor.v1.CancelSendRequest
-	(*CancelSendResponse)(nil),       // 20: mailmesh.processor.v1.CancelSendResponse
-	(*ResolveSendRequest)(nil),       // 21: mailmesh.processor.v1.ResolveSendRequest
-	(*ResolveSendResponse)(nil),      // 22: mailmesh.processor.v1.ResolveSendResponse
-	(*ListIdentitiesRequest)(nil),    // 23: mailmesh.processor.v1.ListIdentitiesRequest
-	(*Identity)(nil),                 // 24: mailmesh.processor.v1.Identity
-	(*ListIdentitiesResponse)(nil),   // 25: mailmesh.processor.v1.ListIdentitiesResponse
-	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
-	(v1.BounceKind)(0),               // 27: mailmesh.mail.v1.BounceKind
+	(*ReceivedAttachment)(nil),       // 4: mailmesh.processor.v1.ReceivedAttachment
+	(*SendAttachment)(nil),           // 5: mailmesh.processor.v1.SendAttachment
+	(*Upload)(nil),                   // 6: mailmesh.processor.v1.Upload
+	(*UploadAttachmentRequest)(nil),  // 7: mailmesh.processor.v1.UploadAttachmentRequest
+	(*UploadAttachmentResponse)(nil), // 8: mailmesh.processor.v1.UploadAttachmentResponse
+	(*NewMail)(nil),                  // 9: mailmesh.processor.v1.NewMail
+	(*Reply)(nil),                    // 10: mailmesh.processor.v1.Reply
+	(*Forward)(nil),                  // 11: mailmesh.processor.v1.Forward
+	(*SendReport)(nil),               // 12: mailmesh.processor.v1.SendReport
+	(*Send)(nil),                     // 13: mailmesh.processor.v1.Send
+	(*SendRequest)(nil),              // 14: mailmesh.processor.v1.SendRequest
+	(*SendResponse)(nil),             // 15: mailmesh.processor.v1.SendResponse
+	(*GetSendRequest)(nil),           // 16: mailmesh.processor.v1.GetSendRequest
+	(*GetSendResponse)(nil),          // 17: mailmesh.processor.v1.GetSendResponse
+	(*ListSendsRequest)(nil),         // 18: mailmesh.processor.v1.ListSendsRequest
+	(*ListSendsResponse)(nil),        // 19: mailmesh.processor.v1.ListSendsResponse
+	(*CancelSendRequest)(nil),        // 20: mailmesh.processor.v1.CancelSendRequest
+	(*CancelSendResponse)(nil),       // 21: mailmesh.processor.v1.CancelSendResponse
+	(*ResolveSendRequest)(nil),       // 22: mailmesh.processor.v1.ResolveSendRequest
+	(*ResolveSendResponse)(nil),      // 23: mailmesh.processor.v1.ResolveSendResponse
+	(*ListIdentitiesRequest)(nil),    // 24: mailmesh.processor.v1.ListIdentitiesRequest
+	(*Identity)(nil),                 // 25: mailmesh.processor.v1.Identity
+	(*ListIdentitiesResponse)(nil),   // 26: mailmesh.processor.v1.ListIdentitiesResponse
+	(*timestamppb.Timestamp)(nil),    // 27: google.protobuf.Timestamp
+	(v1.BounceKind)(0),               // 28: mailmesh.mail.v1.BounceKind
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
-	26, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
-	5,  // 1: mailmesh.processor.v1.UploadAttachmentResponse.upload:type_name -> mailmesh.processor.v1.Upload
-	2,  // 2: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 3: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 4: mailmesh.processor.v1.NewMail.bcc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 5: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 6: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 7: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
-	27, // 8: mailmesh.processor.v1.SendReport.bounce:type_name -> mailmesh.mail.v1.BounceKind
-	26, // 9: mailmesh.processor.v1.SendReport.reported_at:type_name -> google.protobuf.Timestamp
-	0,  // 10: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
-	2,  // 11: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 12: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 13: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	26, // 14: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	26, // 15: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	26, // 16: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
-	11, // 17: mailmesh.processor.v1.Send.reports:type_name -> mailmesh.processor.v1.SendReport
-	8,  // 18: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
-	9,  // 19: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
-	10, // 20: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
-	26, // 21: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
-	3,  // 22: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
-	4,  // 23: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
-	2,  // 24: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
-	12, // 25: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	12, // 26: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 27: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	12, // 28: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	12, // 29: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 30: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	12, // 31: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	24, // 32: mailmesh.processor.v1.ListIdentitiesResponse.identities:type_name -> mailmesh.processor.v1.Identity
-	13, // 33: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	6,  // 34: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
-	23, // 35: mailmesh.processor.v1.SendService.ListIdentities:input_type -> mailmesh.processor.v1.ListIdentitiesRequest
-	15, // 36: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	17, // 37: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	19, // 38: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	21, // 39: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	14, // 40: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	7,  // 41: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
-	25, // 42: mailmesh.processor.v1.SendService.ListIdentities:output_type -> mailmesh.processor.v1.ListIdentitiesResponse
-	16, // 43: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	18, // 44: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	20, // 45: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	22, // 46: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	40, // [40:47] is the sub-list for method output_type
-	33, // [33:40] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	4,  // 0: mailmesh.processor.v1.SendAttachment.received:type_name -> mailmesh.processor.v1.ReceivedAttachment
+	27, // 1: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 2: mailmesh.processor.v1.UploadAttachmentResponse.upload:type_name -> mailmesh.processor.v1.Upload
+	2,  // 3: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 4: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 5: mailmesh.processor.v1.NewMail.bcc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 6: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 7: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 8: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
+	28, // 9: mailmesh.processor.v1.SendReport.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	27, // 10: mailmesh.processor.v1.SendReport.reported_at:type_name -> google.protobuf.Timestamp
+	0,  // 11: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
+	2,  // 12: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 13: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 14: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
+	27, // 15: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	27, // 16: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	27, // 17: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	12, // 18: mailmesh.processor.v1.Send.reports:type_name -> mailmesh.processor.v1.SendReport
+	9,  // 19: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
+	10, // 20: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
+	11, // 21: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
+	27, // 22: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	3,  // 23: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
+	5,  // 24: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
+	2,  // 25: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
+	13, // 26: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	13, // 27: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 28: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	13, // 29: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	13, // 30: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 31: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	13, // 32: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	25, // 33: mailmesh.processor.v1.ListIdentitiesResponse.identities:type_name -> mailmesh.processor.v1.Identity
+	14, // 34: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	7,  // 35: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
+	24, // 36: mailmesh.processor.v1.SendService.ListIdentities:input_type -> mailmesh.processor.v1.ListIdentitiesRequest
+	16, // 37: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	18, // 38: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	20, // 39: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	22, // 40: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	15, // 41: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	8,  // 42: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
+	26, // 43: mailmesh.processor.v1.SendService.ListIdentities:output_type -> mailmesh.processor.v1.ListIdentitiesResponse
+	17, // 44: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	19, // 45: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	21, // 46: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	23, // 47: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	41, // [41:48] is the sub-list for method output_type
+	34, // [34:41] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -2310,7 +2383,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 	if File_mailmesh_processor_v1_send_service_proto != nil {
 		return
 	}
-	file_mailmesh_processor_v1_send_service_proto_msgTypes[11].OneofWrappers = []any{
+	file_mailmesh_processor_v1_send_service_proto_msgTypes[12].OneofWrappers = []any{
 		(*SendRequest_Mail)(nil),
 		(*SendRequest_Reply)(nil),
 		(*SendRequest_Forward)(nil),
@@ -2321,7 +2394,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

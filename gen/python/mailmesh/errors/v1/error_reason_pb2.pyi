@@ -1073,6 +1073,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
     Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
+    """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+    When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+    Do: Upload the file, or name another mail that has it, and send the mail with another key.
+    Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2125,5 +2132,12 @@ When: The tenant opens no shared mailboxes by its person's grant: it is at Googl
 itself.
 Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
 Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
+"""ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
+
+When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
+Do: Upload the file, or name another mail that has it, and send the mail with another key.
+Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

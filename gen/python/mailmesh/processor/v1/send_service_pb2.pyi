@@ -156,28 +156,64 @@ class MailHeader(_message.Message):
 Global___MailHeader: _TypeAlias = MailHeader  # noqa: Y015
 
 @_typing.final
+class ReceivedAttachment(_message.Message):
+    """ReceivedAttachment names an attachment of a mail of the same account. A worker reads it when it writes the mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail, as `message_id` of its event, 1 to 500 characters."""
+    attachment_id: _builtins.str
+    """attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+    shortly; 1 to 500 characters.
+    """
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        attachment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceivedAttachment: _TypeAlias = ReceivedAttachment  # noqa: Y015
+
+@_typing.final
 class SendAttachment(_message.Message):
-    """SendAttachment is a file of a mail."""
+    """SendAttachment is a file of a mail: either `upload_id` or `received` names it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     CONTENT_ID_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """upload_id is the UUID of a file that `UploadAttachment` has taken for the same tenant."""
     content_id: _builtins.str
     """content_id makes the file an inline one, which the HTML shows as "cid:" and this id: at most 200 characters of a local part and
     a domain. Empty for a plain attachment.
     """
+    @_builtins.property
+    def received(self) -> Global___ReceivedAttachment:
+        """received is an attachment of a mail that the account has. If it is gone when the mail is written, the send ends as failed with
+        ATTACHMENT_GONE. Together with uploaded files, attachments have at most 25 MiB.
+        """
+
     def __init__(
         self,
         *,
         upload_id: _builtins.str = ...,
         content_id: _builtins.str = ...,
+        received: Global___ReceivedAttachment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["received", b"received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "received", b"received", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

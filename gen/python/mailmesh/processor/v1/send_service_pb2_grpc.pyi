@@ -41,10 +41,10 @@ class SendServiceStub:
     it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
     and "send.bounced" and "send.complained" what recipients' servers report later.
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
-    shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
-    conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
-    KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND,
-    UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+    and a received attachment show mail of the account to others, so that the API key needs the ability "mail.read" beside
+    "mail.send" for them; an answer in a conversation changes its version, so that the key needs "conversation.write". Reasons:
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
     """
     UploadAttachment: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.UploadAttachmentRequest, _send_service_pb2.UploadAttachmentResponse]
     """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
@@ -84,10 +84,10 @@ class SendServiceAsyncStub(SendServiceStub):
     it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
     and "send.bounced" and "send.complained" what recipients' servers report later.
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
-    shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
-    conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
-    KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND,
-    UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+    and a received attachment show mail of the account to others, so that the API key needs the ability "mail.read" beside
+    "mail.send" for them; an answer in a conversation changes its version, so that the key needs "conversation.write". Reasons:
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL,
+    KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
     """
     UploadAttachment: _aio.UnaryUnaryMultiCallable[_send_service_pb2.UploadAttachmentRequest, _send_service_pb2.UploadAttachmentResponse]  # type: ignore[assignment]
     """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
@@ -130,10 +130,10 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
         and "send.bounced" and "send.complained" what recipients' servers report later.
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
-        shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
-        conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
-        KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND,
-        UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+        and a received attachment show mail of the account to others, so that the API key needs the ability "mail.read" beside
+        "mail.send" for them; an answer in a conversation changes its version, so that the key needs "conversation.write". Reasons:
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL,
+        KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
         """
 
     @_abc_1.abstractmethod

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/send_service.proto.
  */
 export const file_mailmesh_processor_v1_send_service: GenFile = /*@__PURE__*/
-  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIiQwoOU2VuZEF0dGFjaG1lbnQSFwoJdXBsb2FkX2lkGAEgASgJQgTiQQECEhgKCmNvbnRlbnRfaWQYAiABKAlCBOJBAQEirgEKBlVwbG9hZBIRCgl1cGxvYWRfaWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEgwKBG5hbWUYAyABKAkSFAoMY29udGVudF90eXBlGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAUSFgoOcmVjZWl2ZWRfYnl0ZXMYBiABKAUSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixgEKF1VwbG9hZEF0dGFjaG1lbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCgl1cGxvYWRfaWQYAiABKAlCBOJBAQESEgoEbmFtZRgDIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYBCABKAlCBOJBAQESGAoKc2l6ZV9ieXRlcxgFIAEoBUIE4kEBARIYCgpzdGFydF9ieXRlGAYgASgFQgTiQQEBEhUKB2NvbnRlbnQYByABKAxCBOJBAQIiSQoYVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlEi0KBnVwbG9hZBgBIAEoCzIdLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWQi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIp4BCgVSZXBseRIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEhQKBnRvX2FsbBgCIAEoCEIE4kEBARISCgR0ZXh0GAMgASgJQgTiQQEBEhIKBGh0bWwYBCABKAlCBOJBAQESHQoPY29udmVyc2F0aW9uX2lkGAUgASgJQgTiQQEBEh4KEGV4cGVjdGVkX3ZlcnNpb24YBiABKANCBOJBAQEi6AEKB0ZvcndhcmQSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIyCgJ0bxgCIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgEIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBItMBCgpTZW5kUmVwb3J0EhEKCXJlY2lwaWVudBgBIAEoCRIUCgxpc19jb21wbGFpbnQYAiABKAgSLAoGYm91bmNlGAMgASgOMhwubWFpbG1lc2gubWFpbC52MS5Cb3VuY2VLaW5kEg4KBnN0YXR1cxgEIAEoCRISCgpkaWFnbm9zdGljGAUgASgJEi8KC3JlcG9ydGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFyZXBvcnRfbWVzc2FnZV9pZBgHIAEoCSK+BQoEU2VuZBIPCgdzZW5kX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoFc3RhdGUYBSABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSLAoCdG8YCCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50EiwKAmNjGAkgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBItCgNiY2MYCiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50Eg8KB3N1YmplY3QYCyABKAkSLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VuZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGA8gASgFEhIKCm1lc3NhZ2VfaWQYECABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgRIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEiABKAkSEwoLaXNfcmVzb2x2ZWQYEyABKAgSFQoNaXNfZHJhZnRfb25seRgUIAEoCBIQCghkcmFmdF9pZBgVIAEoCRIbChNhbnN3ZXJlZF9tZXNzYWdlX2lkGBYgASgJEjIKB3JlcG9ydHMYFyADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcG9ydCKBBAoLU2VuZFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEhcKCXRlbmFudF9pZBgCIAEoCUIE4kEBAhI0CgRtYWlsGAMgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld01haWxCBOJBAQFIABIzCgVyZXBseRgFIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBseUIE4kEBAUgAEjcKB2ZvcndhcmQYBiABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9yd2FyZEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhsKDWlzX2RyYWZ0X29ubHkYByABKAhCBOJBAQESOAoHaGVhZGVycxgIIAMoCzIhLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NYWlsSGVhZGVyQgTiQQEBEkAKC2F0dGFjaG1lbnRzGAkgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRBdHRhY2htZW50QgTiQQEBEkIKDGZyb21fYWRkcmVzcxgKIAEoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQFSBGZyb21CBgoEa2luZCJMCgxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kEhEKCXdhc19rbm93bhgCIAEoCCInCg5HZXRTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECIjwKD0dldFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQilgEKEExpc3RTZW5kc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjYKBnN0YXRlcxgEIAMoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kU3RhdGVCBOJBAQEiWAoRTGlzdFNlbmRzUmVzcG9uc2USKgoFc2VuZHMYASADKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoRQ2FuY2VsU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI/ChJDYW5jZWxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kImwKElJlc29sdmVTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECEj8KCnJlc29sdXRpb24YAiABKA4yJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc29sdXRpb25CBOJBAQIiQAoTUmVzb2x2ZVNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQiYwoVTGlzdElkZW50aXRpZXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJFCghJZGVudGl0eRIPCgdhZGRyZXNzGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRISCgppc19wcmltYXJ5GAMgASgIImYKFkxpc3RJZGVudGl0aWVzUmVzcG9uc2USMwoKaWRlbnRpdGllcxgBIAMoCzIfLm1haWxtZXNoLnByb2Nlc3Nvci52MS5JZGVudGl0eRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkq6AEKCVNlbmRTdGF0ZRIaChZTRU5EX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRU0VORF9TVEFURV9RVUVVRUQQARIYChRTRU5EX1NUQVRFX1NDSEVEVUxFRBACEhYKElNFTkRfU1RBVEVfU0VORElORxADEhMKD1NFTkRfU1RBVEVfU0VOVBAEEhUKEVNFTkRfU1RBVEVfRkFJTEVEEAUSGAoUU0VORF9TVEFURV9VTkNFUlRBSU4QBhIYChRTRU5EX1NUQVRFX0NBTkNFTExFRBAHEhYKElNFTkRfU1RBVEVfRFJBRlRFRBAIKmsKDlNlbmRSZXNvbHV0aW9uEh8KG1NFTkRfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEhgKFFNFTkRfUkVTT0xVVElPTl9TRU5UEAESHgoaU0VORF9SRVNPTFVUSU9OX1NFTkRfQUdBSU4QAjLmCgoLU2VuZFNlcnZpY2USmgMKBFNlbmQSIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcXVlc3QaIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc3BvbnNlIsgCkM4YAqLOGAltYWlsLnNlbmSqzhiRAQoJc2VuZF9tYWlsEAEaCXRlbmFudF9pZBoPaWRlbXBvdGVuY3lfa2V5GgdtYWlsLnRvGgdtYWlsLmNjGghtYWlsLmJjYxoMbWFpbC5zdWJqZWN0GgltYWlsLnRleHQaDWlzX2RyYWZ0X29ubHkiD2lkZW1wb3RlbmN5X2tleSICdG8iB3N1YmplY3QiBHRleHSqzhiIAQoKc2VuZF9yZXBseRABGgl0ZW5hbnRfaWQaD2lkZW1wb3RlbmN5X2tleRoQcmVwbHkubWVzc2FnZV9pZBoMcmVwbHkudG9fYWxsGgpyZXBseS50ZXh0Gg1pc19kcmFmdF9vbmx5Ig9pZGVtcG90ZW5jeV9rZXkiCm1lc3NhZ2VfaWQiBHRleHSC0+STAg4iCS92MS9zZW5kczoBKhKcAQoQVXBsb2FkQXR0YWNobWVudBIuLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWRBdHRhY2htZW50UmVxdWVzdBovLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWRBdHRhY2htZW50UmVzcG9uc2UiJ5DOGAKizhgJbWFpbC5zZW5kgtPkkwIQIgsvdjEvdXBsb2FkczoBKhKqAQoOTGlzdElkZW50aXRpZXMSLC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0Gi0ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RJZGVudGl0aWVzUmVzcG9uc2UiO5DOGAKizhgJbWFpbC5zZW5kgtPkkwIkEiIvdjEvdGVuYW50cy97dGVuYW50X2lkfS9pZGVudGl0aWVzEqYBCgdHZXRTZW5kEiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXF1ZXN0GiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXNwb25zZSJMkM4YAqLOGAltYWlsLnNlbmSqzhgcCghnZXRfc2VuZBoHc2VuZF9pZCIHc2VuZF9pZILT5JMCFRITL3YxL3NlbmRzL3tzZW5kX2lkfRKCAQoJTGlzdFNlbmRzEicubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1JlcXVlc3QaKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdFNlbmRzUmVzcG9uc2UiIpDOGAKizhgJbWFpbC5zZW5kgtPkkwILEgkvdjEvc2VuZHMSmQEKCkNhbmNlbFNlbmQSKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlc3BvbnNlIjaQzhgCos4YCW1haWwuc2VuZILT5JMCHyIaL3YxL3NlbmRzL3tzZW5kX2lkfTpjYW5jZWw6ASoSnQEKC1Jlc29sdmVTZW5kEikubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlc29sdmVTZW5kUmVxdWVzdBoqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlc3BvbnNlIjeQzhgCos4YCW1haWwuc2VuZILT5JMCICIbL3YxL3NlbmRzL3tzZW5kX2lkfTpyZXNvbHZlOgEqGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
+  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIiSwoSUmVjZWl2ZWRBdHRhY2htZW50EhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISGwoNYXR0YWNobWVudF9pZBgCIAEoCUIE4kEBAiKGAQoOU2VuZEF0dGFjaG1lbnQSFwoJdXBsb2FkX2lkGAEgASgJQgTiQQEBEhgKCmNvbnRlbnRfaWQYAiABKAlCBOJBAQESQQoIcmVjZWl2ZWQYAyABKAsyKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjZWl2ZWRBdHRhY2htZW50QgTiQQEBIq4BCgZVcGxvYWQSEQoJdXBsb2FkX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEhQKDGNvbnRlbnRfdHlwZRgEIAEoCRISCgpzaXplX2J5dGVzGAUgASgFEhYKDnJlY2VpdmVkX2J5dGVzGAYgASgFEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsYBChdVcGxvYWRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISFwoJdXBsb2FkX2lkGAIgASgJQgTiQQEBEhIKBG5hbWUYAyABKAlCBOJBAQESGgoMY29udGVudF90eXBlGAQgASgJQgTiQQEBEhgKCnNpemVfYnl0ZXMYBSABKAVCBOJBAQESGAoKc3RhcnRfYnl0ZRgGIAEoBUIE4kEBARIVCgdjb250ZW50GAcgASgMQgTiQQECIkkKGFVwbG9hZEF0dGFjaG1lbnRSZXNwb25zZRItCgZ1cGxvYWQYASABKAsyHS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkIuUBCgdOZXdNYWlsEjIKAnRvGAEgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIyCgJjYxgCIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMwoDYmNjGAMgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIVCgdzdWJqZWN0GAQgASgJQgTiQQEBEhIKBHRleHQYBSABKAlCBOJBAQESEgoEaHRtbBgGIAEoCUIE4kEBASKeAQoFUmVwbHkSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIUCgZ0b19hbGwYAiABKAhCBOJBAQESEgoEdGV4dBgDIAEoCUIE4kEBARISCgRodG1sGAQgASgJQgTiQQEBEh0KD2NvbnZlcnNhdGlvbl9pZBgFIAEoCUIE4kEBARIeChBleHBlY3RlZF92ZXJzaW9uGAYgASgDQgTiQQEBIugBCgdGb3J3YXJkEhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISMgoCdG8YAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAMgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYBCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhIKBHRleHQYBSABKAlCBOJBAQESEgoEaHRtbBgGIAEoCUIE4kEBASLTAQoKU2VuZFJlcG9ydBIRCglyZWNpcGllbnQYASABKAkSFAoMaXNfY29tcGxhaW50GAIgASgIEiwKBmJvdW5jZRgDIAEoDjIcLm1haWxtZXNoLm1haWwudjEuQm91bmNlS2luZBIOCgZzdGF0dXMYBCABKAkSEgoKZGlhZ25vc3RpYxgFIAEoCRIvCgtyZXBvcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRcmVwb3J0X21lc3NhZ2VfaWQYByABKAkivgUKBFNlbmQSDwoHc2VuZF9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEi8KBXN0YXRlGAUgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZRIOCgZyZWFzb24YBiABKAkSDgoGZGV0YWlsGAcgASgJEiwKAnRvGAggAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIsCgJjYxgJIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLQoDYmNjGAogAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIPCgdzdWJqZWN0GAsgASgJEi4KCmNyZWF0ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbmRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgPIAEoBRISCgptZXNzYWdlX2lkGBAgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYESABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBIgASgJEhMKC2lzX3Jlc29sdmVkGBMgASgIEhUKDWlzX2RyYWZ0X29ubHkYFCABKAgSEAoIZHJhZnRfaWQYFSABKAkSGwoTYW5zd2VyZWRfbWVzc2FnZV9pZBgWIAEoCRIyCgdyZXBvcnRzGBcgAygLMiEubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXBvcnQigQQKC1NlbmRSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISNAoEbWFpbBgDIAEoCzIeLm1haWxtZXNoLnByb2Nlc3Nvci52MS5OZXdNYWlsQgTiQQEBSAASMwoFcmVwbHkYBSABKAsyHC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVwbHlCBOJBAQFIABI3Cgdmb3J3YXJkGAYgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkZvcndhcmRCBOJBAQFIABIxCgdzZW5kX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARIbCg1pc19kcmFmdF9vbmx5GAcgASgIQgTiQQEBEjgKB2hlYWRlcnMYCCADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbEhlYWRlckIE4kEBARJACgthdHRhY2htZW50cxgJIAMoCzIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kQXR0YWNobWVudEIE4kEBARJCCgxmcm9tX2FkZHJlc3MYCiABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBUgRmcm9tQgYKBGtpbmQiTAoMU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIRCgl3YXNfa25vd24YAiABKAgiJwoOR2V0U2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI8Cg9HZXRTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kIpYBChBMaXN0U2VuZHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhcKCXRlbmFudF9pZBgDIAEoCUIE4kEBARI2CgZzdGF0ZXMYBCADKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlQgTiQQEBIlgKEUxpc3RTZW5kc1Jlc3BvbnNlEioKBXNlbmRzGAEgAygLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEUNhbmNlbFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPwoSQ2FuY2VsU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCJsChJSZXNvbHZlU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAhI/CgpyZXNvbHV0aW9uGAIgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNvbHV0aW9uQgTiQQECIkAKE1Jlc29sdmVTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kImMKFUxpc3RJZGVudGl0aWVzUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQEiRQoISWRlbnRpdHkSDwoHYWRkcmVzcxgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSEgoKaXNfcHJpbWFyeRgDIAEoCCJmChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEjMKCmlkZW50aXRpZXMYASADKAsyHy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuSWRlbnRpdHkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKugBCglTZW5kU3RhdGUSGgoWU0VORF9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVNFTkRfU1RBVEVfUVVFVUVEEAESGAoUU0VORF9TVEFURV9TQ0hFRFVMRUQQAhIWChJTRU5EX1NUQVRFX1NFTkRJTkcQAxITCg9TRU5EX1NUQVRFX1NFTlQQBBIVChFTRU5EX1NUQVRFX0ZBSUxFRBAFEhgKFFNFTkRfU1RBVEVfVU5DRVJUQUlOEAYSGAoUU0VORF9TVEFURV9DQU5DRUxMRUQQBxIWChJTRU5EX1NUQVRFX0RSQUZURUQQCCprCg5TZW5kUmVzb2x1dGlvbhIfChtTRU5EX1JFU09MVVRJT05fVU5TUEVDSUZJRUQQABIYChRTRU5EX1JFU09MVVRJT05fU0VOVBABEh4KGlNFTkRfUkVTT0xVVElPTl9TRU5EX0FHQUlOEAIy5goKC1NlbmRTZXJ2aWNlEpoDCgRTZW5kEiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXF1ZXN0GiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNwb25zZSLIApDOGAKizhgJbWFpbC5zZW5kqs4YkQEKCXNlbmRfbWFpbBABGgl0ZW5hbnRfaWQaD2lkZW1wb3RlbmN5X2tleRoHbWFpbC50bxoHbWFpbC5jYxoIbWFpbC5iY2MaDG1haWwuc3ViamVjdBoJbWFpbC50ZXh0Gg1pc19kcmFmdF9vbmx5Ig9pZGVtcG90ZW5jeV9rZXkiAnRvIgdzdWJqZWN0IgR0ZXh0qs4YiAEKCnNlbmRfcmVwbHkQARoJdGVuYW50X2lkGg9pZGVtcG90ZW5jeV9rZXkaEHJlcGx5Lm1lc3NhZ2VfaWQaDHJlcGx5LnRvX2FsbBoKcmVwbHkudGV4dBoNaXNfZHJhZnRfb25seSIPaWRlbXBvdGVuY3lfa2V5IgptZXNzYWdlX2lkIgR0ZXh0gtPkkwIOIgkvdjEvc2VuZHM6ASoSnAEKEFVwbG9hZEF0dGFjaG1lbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlIieQzhgCos4YCW1haWwuc2VuZILT5JMCECILL3YxL3VwbG9hZHM6ASoSqgEKDkxpc3RJZGVudGl0aWVzEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RJZGVudGl0aWVzUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0SWRlbnRpdGllc1Jlc3BvbnNlIjuQzhgCos4YCW1haWwuc2VuZILT5JMCJBIiL3YxL3RlbmFudHMve3RlbmFudF9pZH0vaWRlbnRpdGllcxKmAQoHR2V0U2VuZBIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVxdWVzdBomLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVzcG9uc2UiTJDOGAKizhgJbWFpbC5zZW5kqs4YHAoIZ2V0X3NlbmQaB3NlbmRfaWQiB3NlbmRfaWSC0+STAhUSEy92MS9zZW5kcy97c2VuZF9pZH0SggEKCUxpc3RTZW5kcxInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXF1ZXN0GigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1Jlc3BvbnNlIiKQzhgCos4YCW1haWwuc2VuZILT5JMCCxIJL3YxL3NlbmRzEpkBCgpDYW5jZWxTZW5kEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXNwb25zZSI2kM4YAqLOGAltYWlsLnNlbmSC0+STAh8iGi92MS9zZW5kcy97c2VuZF9pZH06Y2FuY2VsOgEqEp0BCgtSZXNvbHZlU2VuZBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnNlbmSC0+STAiAiGy92MS9zZW5kcy97c2VuZF9pZH06cmVzb2x2ZToBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
 
 /**
  * Recipient is one address of a mail.
@@ -77,7 +77,36 @@ export const MailHeaderSchema: GenMessage<MailHeader> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_send_service, 1);
 
 /**
- * SendAttachment is a file of a mail.
+ * ReceivedAttachment names an attachment of a mail of the same account. A worker reads it when it writes the mail.
+ *
+ * @generated from message mailmesh.processor.v1.ReceivedAttachment
+ */
+export type ReceivedAttachment = Message<"mailmesh.processor.v1.ReceivedAttachment"> & {
+  /**
+   * message_id is the provider's id of the mail, as `message_id` of its event, 1 to 500 characters.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+   * shortly; 1 to 500 characters.
+   *
+   * @generated from field: string attachment_id = 2;
+   */
+  attachmentId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ReceivedAttachment.
+ * Use `create(ReceivedAttachmentSchema)` to create a new message.
+ */
+export const ReceivedAttachmentSchema: GenMessage<ReceivedAttachment> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+
+/**
+ * SendAttachment is a file of a mail: either `upload_id` or `received` names it.
  *
  * @generated from message mailmesh.processor.v1.SendAttachment
  */
@@ -96,6 +125,14 @@ export type SendAttachment = Message<"mailmesh.processor.v1.SendAttachment"> & {
    * @generated from field: string content_id = 2;
    */
   contentId: string;
+
+  /**
+   * received is an attachment of a mail that the account has. If it is gone when the mail is written, the send ends as failed with
+   * ATTACHMENT_GONE. Together with uploaded files, attachments have at most 25 MiB.
+   *
+   * @generated from field: mailmesh.processor.v1.ReceivedAttachment received = 3;
+   */
+  received?: ReceivedAttachment | undefined;
 };
 
 /**
@@ -103,7 +140,7 @@ export type SendAttachment = Message<"mailmesh.processor.v1.SendAttachment"> & {
  * Use `create(SendAttachmentSchema)` to create a new message.
  */
 export const SendAttachmentSchema: GenMessage<SendAttachment> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+  messageDesc(file_mailmesh_processor_v1_send_service, 3);
 
 /**
  * Upload is a file for mails to be sent.
@@ -166,7 +203,7 @@ export type Upload = Message<"mailmesh.processor.v1.Upload"> & {
  * Use `create(UploadSchema)` to create a new message.
  */
 export const UploadSchema: GenMessage<Upload> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+  messageDesc(file_mailmesh_processor_v1_send_service, 4);
 
 /**
  * UploadAttachmentRequest adds a part to a file.
@@ -229,7 +266,7 @@ export type UploadAttachmentRequest = Message<"mailmesh.processor.v1.UploadAttac
  * Use `create(UploadAttachmentRequestSchema)` to create a new message.
  */
 export const UploadAttachmentRequestSchema: GenMessage<UploadAttachmentRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 4);
+  messageDesc(file_mailmesh_processor_v1_send_service, 5);
 
 /**
  * UploadAttachmentResponse contains the file.
@@ -250,7 +287,7 @@ export type UploadAttachmentResponse = Message<"mailmesh.processor.v1.UploadAtta
  * Use `create(UploadAttachmentResponseSchema)` to create a new message.
  */
 export const UploadAttachmentResponseSchema: GenMessage<UploadAttachmentResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 5);
+  messageDesc(file_mailmesh_processor_v1_send_service, 6);
 
 /**
  * NewMail is a mail that answers no other.
@@ -307,7 +344,7 @@ export type NewMail = Message<"mailmesh.processor.v1.NewMail"> & {
  * Use `create(NewMailSchema)` to create a new message.
  */
 export const NewMailSchema: GenMessage<NewMail> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 6);
+  messageDesc(file_mailmesh_processor_v1_send_service, 7);
 
 /**
  * Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
@@ -367,7 +404,7 @@ export type Reply = Message<"mailmesh.processor.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 7);
+  messageDesc(file_mailmesh_processor_v1_send_service, 8);
 
 /**
  * Forward is a mail of the account, with its attachments, to other recipients.
@@ -423,7 +460,7 @@ export type Forward = Message<"mailmesh.processor.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 8);
+  messageDesc(file_mailmesh_processor_v1_send_service, 9);
 
 /**
  * SendReport is what the server of one recipient reported about a sent mail.
@@ -486,7 +523,7 @@ export type SendReport = Message<"mailmesh.processor.v1.SendReport"> & {
  * Use `create(SendReportSchema)` to create a new message.
  */
 export const SendReportSchema: GenMessage<SendReport> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+  messageDesc(file_mailmesh_processor_v1_send_service, 10);
 
 /**
  * Send is one mail to be sent, and its outcome.
@@ -662,7 +699,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
  * Use `create(SendSchema)` to create a new message.
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 10);
+  messageDesc(file_mailmesh_processor_v1_send_service, 11);
 
 /**
  * SendRequest specifies a send.
@@ -758,7 +795,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 11);
+  messageDesc(file_mailmesh_processor_v1_send_service, 12);
 
 /**
  * SendResponse contains the send.
@@ -786,7 +823,7 @@ export type SendResponse = Message<"mailmesh.processor.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 12);
+  messageDesc(file_mailmesh_processor_v1_send_service, 13);
 
 /**
  * GetSendRequest identifies a send.
@@ -807,7 +844,7 @@ export type GetSendRequest = Message<"mailmesh.processor.v1.GetSendRequest"> & {
  * Use `create(GetSendRequestSchema)` to create a new message.
  */
 export const GetSendRequestSchema: GenMessage<GetSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 13);
+  messageDesc(file_mailmesh_processor_v1_send_service, 14);
 
 /**
  * GetSendResponse contains the send.
@@ -828,7 +865,7 @@ export type GetSendResponse = Message<"mailmesh.processor.v1.GetSendResponse"> &
  * Use `create(GetSendResponseSchema)` to create a new message.
  */
 export const GetSendResponseSchema: GenMessage<GetSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 14);
+  messageDesc(file_mailmesh_processor_v1_send_service, 15);
 
 /**
  * ListSendsRequest requests a page of sends.
@@ -872,7 +909,7 @@ export type ListSendsRequest = Message<"mailmesh.processor.v1.ListSendsRequest">
  * Use `create(ListSendsRequestSchema)` to create a new message.
  */
 export const ListSendsRequestSchema: GenMessage<ListSendsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 15);
+  messageDesc(file_mailmesh_processor_v1_send_service, 16);
 
 /**
  * ListSendsResponse is a page of sends.
@@ -900,7 +937,7 @@ export type ListSendsResponse = Message<"mailmesh.processor.v1.ListSendsResponse
  * Use `create(ListSendsResponseSchema)` to create a new message.
  */
 export const ListSendsResponseSchema: GenMessage<ListSendsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 16);
+  messageDesc(file_mailmesh_processor_v1_send_service, 17);
 
 /**
  * CancelSendRequest identifies a send.
@@ -921,7 +958,7 @@ export type CancelSendRequest = Message<"mailmesh.processor.v1.CancelSendRequest
  * Use `create(CancelSendRequestSchema)` to create a new message.
  */
 export const CancelSendRequestSchema: GenMessage<CancelSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 17);
+  messageDesc(file_mailmesh_processor_v1_send_service, 18);
 
 /**
  * CancelSendResponse contains the send.
@@ -942,7 +979,7 @@ export type CancelSendResponse = Message<"mailmesh.processor.v1.CancelSendRespon
  * Use `create(CancelSendResponseSchema)` to create a new message.
  */
 export const CancelSendResponseSchema: GenMessage<CancelSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 18);
+  messageDesc(file_mailmesh_processor_v1_send_service, 19);
 
 /**
  * ResolveSendRequest decides about an uncertain send.
@@ -970,7 +1007,7 @@ export type ResolveSendRequest = Message<"mailmesh.processor.v1.ResolveSendReque
  * Use `create(ResolveSendRequestSchema)` to create a new message.
  */
 export const ResolveSendRequestSchema: GenMessage<ResolveSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 19);
+  messageDesc(file_mailmesh_processor_v1_send_service, 20);
 
 /**
  * ResolveSendResponse contains the send.
@@ -991,7 +1028,7 @@ export type ResolveSendResponse = Message<"mailmesh.processor.v1.ResolveSendResp
  * Use `create(ResolveSendResponseSchema)` to create a new message.
  */
 export const ResolveSendResponseSchema: GenMessage<ResolveSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 20);
+  messageDesc(file_mailmesh_processor_v1_send_service, 21);
 
 /**
  * ListIdentitiesRequest requests a page of an account's identities.
@@ -1028,7 +1065,7 @@ export type ListIdentitiesRequest = Message<"mailmesh.processor.v1.ListIdentitie
  * Use `create(ListIdentitiesRequestSchema)` to create a new message.
  */
 export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 21);
+  messageDesc(file_mailmesh_processor_v1_send_service, 22);
 
 /**
  * Identity is one address from which an account may send.
@@ -1063,7 +1100,7 @@ export type Identity = Message<"mailmesh.processor.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 22);
+  messageDesc(file_mailmesh_processor_v1_send_service, 23);
 
 /**
  * ListIdentitiesResponse is a page of identities.
@@ -1091,7 +1128,7 @@ export type ListIdentitiesResponse = Message<"mailmesh.processor.v1.ListIdentiti
  * Use `create(ListIdentitiesResponseSchema)` to create a new message.
  */
 export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 23);
+  messageDesc(file_mailmesh_processor_v1_send_service, 24);
 
 /**
  * SendState is the state of a send.
@@ -1218,10 +1255,10 @@ export const SendService: GenService<{
    * it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome,
    * and "send.bounced" and "send.complained" what recipients' servers report later.
    * Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
-   * shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it; an answer in a
-   * conversation changes its version, so that the key needs "conversation.write". Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
-   * KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND,
-   * UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+   * and a received attachment show mail of the account to others, so that the API key needs the ability "mail.read" beside
+   * "mail.send" for them; an answer in a conversation changes its version, so that the key needs "conversation.write". Reasons:
+   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL, TENANT_STORAGE_FULL,
+   * KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.Send
    */
