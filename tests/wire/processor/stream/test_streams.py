@@ -275,7 +275,9 @@ async def test_a_stream_over_a_restored_store_ends_and_does_not_go_on(processor:
     await next_event(call)
     await next_event(call)
     async with processor.pool.acquire() as connection, connection.transaction():
-        await connection.execute("DELETE FROM processor.events WHERE position = (SELECT max(head) FROM processor.stream)")
+        await connection.execute(
+            "DELETE FROM processor.events WHERE position = (SELECT max(head) FROM processor.stream)"
+        )
         await connection.execute(
             "UPDATE processor.stream SET head = last.position, head_event_id = last.event_id FROM"
             " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last WHERE id = 1"
