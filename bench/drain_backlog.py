@@ -37,6 +37,31 @@ async def program(options: Options) -> Sequence[Figure]:
     ]
 
 
+async def drain(machine: WorkerMachine, mails: Sequence[tuple[object, str]]) -> float:
+    """Drain a backlog of mails of new mailboxes by one worker process.
+
+    Args:
+        machine: The running programs.
+        mails: Pairs of tenant and mail id.
+
+    Returns:
+        The seconds from the first commit to the last.
+    """
+    ground, tenants = machine.ground, sorted({tenant.tenant_id for tenant, _ in mails})  # type: ignore[attr-defined]
+    earlier = await ground.processor.fetchval("SELECT count(*) FROM processor.messages")
+    await machine.backlog(mails)  # type: ignore[arg-type]
+    with machine.worker() as process:
+        await machine.is_up()
+        await machine.release()
+        await _watched(machine, process, "SELECT count(*) FROM processor.messages", earlier + len(mails))
+    spent = await ground.processor.fetchval(
+        "SELECT extract(epoch FROM max(changed_at) - min(changed_at)) FROM processor.messages"
+        " WHERE tenant_id = ANY ($1::uuid[])",
+        tenants,
+    )
+    return float(spent)
+
+
 async def _ours(machine: WorkerMachine, mails: Sequence[tuple[object, str]]) -> tuple[float, float, float]:
     await machine.backlog(mails)  # type: ignore[arg-type]
     with machine.worker() as process:

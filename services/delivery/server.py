@@ -15,6 +15,7 @@ from services.delivery.egress.client import EgressClient
 from services.delivery.endpoints.secrets import sealer_of
 from services.delivery.endpoints.use_cases import Endpoints
 from services.delivery.erasing import erasers
+from services.delivery.exporting import EXPORT
 from services.delivery.migrate import SCHEMA
 from services.delivery.sending.attempt import Attempts
 from services.delivery.sending.deliverer import Means
@@ -28,6 +29,7 @@ from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
 from services.delivery.servicers.endpoints import EndpointServicer
 from services.delivery.settings import DeliverySettings
+from services.erasures.rows import add_tenant_rows
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
@@ -72,6 +74,7 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
     ):
         server = MeshServer(NAME, settings.listen, tls)
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
+        add_tenant_rows(server, pool, EXPORT)
         feed = Feed(EventFeedServiceStub(processor))
         stub = TokenVaultServiceAsyncStub(vault)
         tenant_eraser, person_eraser = erasers(stub, pool)

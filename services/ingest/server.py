@@ -12,7 +12,9 @@ from mailmesh.ingest.v1.dead_letter_service_pb2_grpc import add_DeadLetterServic
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_to_server
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
+from services.erasures.rows import add_tenant_rows
 from services.ingest.erasing import erasers
+from services.ingest.exporting import EXPORT
 from services.ingest.inbox.gauges import InboxGauges
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
@@ -137,6 +139,7 @@ async def serving(settings: IngestSettings, clock: Clock | None = None) -> Async
 
 def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest, clock: Clock) -> None:
     pool, wake = ingest.pool, ingest.wakes.wake
+    add_tenant_rows(server, pool, EXPORT)
     server.add(
         add_IngestServiceServicer_to_server,
         IngestServicer(ingest.receiver, settings.google_pubsub_service_account),

@@ -33,6 +33,7 @@ UNARY_SECONDS = 10.0
 STREAM_SECONDS = 3600.0
 _ATTEMPTS, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.05, 1.0
 _MESSAGE_BYTES = 16 * 1024 * 1024
+_BALANCED = '{"loadBalancingConfig": [{"round_robin": {}}]}'
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def _options(peer: str) -> list[tuple[str, Any]]:
         *METADATA_OPTIONS,
         ("grpc.ssl_target_name_override", host_name(peer)),
         ("grpc.default_authority", host_name(peer)),
+        # A name may have the addresses of several processes: all that answer get calls, and not the first one alone.
+        ("grpc.service_config", _BALANCED),
         # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.
         ("grpc.enable_retries", 0),
         ("grpc.enable_http_proxy", 0),

@@ -27,6 +27,7 @@ from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServic
 from mailmesh.processor.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
+from services.erasures.rows import add_tenant_rows
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
@@ -48,6 +49,7 @@ from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
 from services.processor.erasing import erasers
+from services.processor.exporting import EXPORT
 from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
@@ -133,6 +135,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
             NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
         )
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
+        add_tenant_rows(server, pool, EXPORT)
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
             serving(server, settings, pool, ingest, vault, wakes, http),

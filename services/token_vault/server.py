@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,8 @@ from mailmesh.vault.v1 import (
     authorization_service_pb2_grpc,
     directory_service_pb2,
     directory_service_pb2_grpc,
+    export_service_pb2,
+    export_service_pb2_grpc,
     session_service_pb2,
     session_service_pb2_grpc,
     sign_in_service_pb2,
@@ -50,6 +52,7 @@ from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnec
 from services.token_vault.accounts.erase import Eraser, ReportSigner
 from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.examine import Examiner
+from services.token_vault.accounts.export import Exporter, ReadRows
 from services.token_vault.accounts.flow_start import FlowStarter
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.shared_mailboxes import SharedMailboxes
@@ -71,6 +74,7 @@ from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
 from services.token_vault.servicers.directories import DirectoryServicer
+from services.token_vault.servicers.export import ExportServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.sessions import SessionServicer
 from services.token_vault.servicers.sign_in import SignInServicer
@@ -80,6 +84,7 @@ from services.token_vault.settings import NAME, VaultSettings
 from services.token_vault.sign_in.configured import SignIn, configured_sign_in
 from services.token_vault.sign_in.provider import IdentityProvider
 from services.token_vault.store import tenant_changes
+from services.token_vault.tenant_rows import open_readers
 from services.token_vault.tokens.credential_reader import CredentialReader
 from services.token_vault.tokens.issue import Lender
 from services.token_vault.tokens.refresh import RefreshBounds, Refresher
@@ -121,6 +126,7 @@ class Resources:
         credentials: The app's own credentials.
         providers: The providers.
         process_id: The id of this process, as it stands in claims.
+        readers: By service: reads its rows of a tenant.
     """
 
     settings: VaultSettings
@@ -131,6 +137,7 @@ class Resources:
     credentials: AppCredentials
     providers: Providers
     process_id: str
+    readers: Mapping[str, ReadRows]
 
     @property
     def issuers(self) -> dict[str, Issuer]:
@@ -159,6 +166,7 @@ class Vault:
     disconnector: Disconnector
     eraser: Eraser
     persons: PersonEraser
+    exporter: Exporter
     prober: Prober
     tenants: Tenants
     changes: TenantChangeFeed
@@ -199,6 +207,7 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
     async with (
         db.open_pool(settings.database_url, NAME) as pool,
         db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(_LENDING_CONNECTIONS)) as lending_pool,
+        open_readers(settings, pool) as readers,
     ):
         await SCHEMA.check(settings.database_url)
         registration = KeyRegistration(
@@ -208,7 +217,7 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
         credentials = AppCredentials(pool, ring, clock, settings.ms365_client_id)
         providers, sign_in = configured_providers(settings, credentials), None
         try:
-            at = Resources(settings, clock, pool, lending_pool, ring, credentials, providers, process_id)
+            at = Resources(settings, clock, pool, lending_pool, ring, credentials, providers, process_id, readers)
             vault = _vault(at, registration)
             sign_in = vault.sign_in
             yield vault
@@ -287,6 +296,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         disconnector=disconnector,
         eraser=eraser,
         persons=persons,
+        exporter=Exporter(at.pool, at.ring, at.readers, at.clock),
         prober=prober,
         tenants=Tenants(at.pool, lender, at.clock),
         changes=TenantChangeFeed(at.pool, at.clock, changes_head),
@@ -384,12 +394,14 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
     directories = DirectoryServicer(vault.mailboxes, vault.delegations, vault.credentials, vault.clock)
     api_keys = ApiKeyServicer(vault.api_keys)
     audit_log, sessions = AuditServicer(vault.pool), SessionServicer(vault.sessions, vault.api_keys)
+    exports = ExportServicer(vault.exporter, vault.clock)
     for add, servicer, module in (
         (tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, tenants, tenant_service_pb2),
         (directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server, directories, directory_service_pb2),
         (api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server, api_keys, api_key_service_pb2),
         (audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit_log, audit_service_pb2),
         (session_service_pb2_grpc.add_SessionServiceServicer_to_server, sessions, session_service_pb2),
+        (export_service_pb2_grpc.add_ExportServiceServicer_to_server, exports, export_service_pb2),
     ):
         (service,) = module.DESCRIPTOR.services_by_name.values()
         server.add(add, servicer, service)

@@ -66,6 +66,11 @@ class VaultSettings(KeySettings, SignInSettings, MeshSettings):
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
 
+    delivery_address: str = env("MAILMESH_DELIVERY_ADDRESS", "127.0.0.1:7104", description="The mesh port of Delivery.")
+    workflows_address: str = env(
+        "MAILMESH_WORKFLOWS_ADDRESS", "127.0.0.1:7107", description="The mesh port of Workflows."
+    )
+
     ms365_authority: str = env(
         "MAILMESH_MS365_AUTHORITY",
         "https://login.microsoftonline.com/organizations",

@@ -12,6 +12,7 @@ from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceSt
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from mailmesh.workflow.v1 import workflow_service_pb2
 from mailmesh.workflow.v1.workflow_service_pb2_grpc import add_WorkflowServiceServicer_to_server
+from services.erasures.rows import add_tenant_rows
 from services.erasures.tenants import TenantEraser
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
@@ -29,6 +30,7 @@ from services.workflows.engine.attempt import Attempts
 from services.workflows.engine.graphs import Graphs, load_graphs
 from services.workflows.engine.runner import RunLimits, Runner
 from services.workflows.engine.threads import StepThreads
+from services.workflows.exporting import export_of
 from services.workflows.feed import RETRY_SAFE, Feed
 from services.workflows.migrate import SCHEMA
 from services.workflows.publishing import Publisher
@@ -103,7 +105,9 @@ async def serving(
         edge: The channel on which steps act.
     """
     limits = limits_of(settings)
-    attempts = Attempts(graphs, pool, cipher_of(settings.keys, settings.keys_file, is_needed=bool(graphs)), edge)
+    cipher = cipher_of(settings.keys, settings.keys_file, is_needed=bool(graphs))
+    attempts = Attempts(graphs, pool, cipher, edge)
+    add_tenant_rows(server, pool, export_of(cipher))
     threads = StepThreads(limits.at_once)
     asyncio.get_running_loop().set_default_executor(threads)
     runner = Runner(pool, attempts, limits, threads)

@@ -24,6 +24,7 @@ from stack.cli import (
     search,
     sends,
     subscriptions,
+    tenant_export,
     tenants,
     vault,
     workflows,
@@ -83,6 +84,7 @@ app.command(rich_help_panel=RUN)(backup)
 app.command(rich_help_panel=RUN)(restore)
 app.command(rich_help_panel=USE)(connect)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
+tenants.app.command()(tenant_export.export)
 app.add_typer(directories.app, name="directories", rich_help_panel=USE)
 app.add_typer(app_credentials.app, name="app-credentials", rich_help_panel=USE)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.console import PREFIX
 from stack.diagnosis.asking import SECONDS, ask
+from stack.diagnosis.contract import contract_findings
 from stack.diagnosis.finding import Finding, bad, good, warning
 from stack.diagnosis.reach import webhook_findings
 
@@ -66,6 +67,7 @@ def _calls(url: str) -> Iterator[Finding]:
     opened = grpc.secure_channel(address, grpc.ssl_channel_credentials()) if is_tls else grpc.insecure_channel(address)
     with opened as channel:
         yield _health(channel)
+        yield from contract_findings(channel)
         yield _refused(channel)
 
 

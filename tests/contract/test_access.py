@@ -174,6 +174,7 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.ProcessorService.CancelBackfill",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
+        "vault.v1.ExportService.ExportTenant",
         "workflow.v1.WorkflowService.GetWorkflowRun",
         "workflow.v1.WorkflowService.ListWorkflowRuns",
     }

@@ -147,7 +147,7 @@ def test_wrong_values_are_refused(change: str) -> None:
 UNLIKE_TEXT = ("2026", "0755", "1e3", "null", "true")
 NAMES = (
     *(f"secrets.{name}" for name in ("tokenVault", "delivery", "ingest", "workflows", "agents", "redis")),
-    *("database.existingSecret", "edge.tlsSecret", "networkPolicy.monitoringNamespace"),
+    *("database.existingSecret", "edge.tlsSecret", "edge.caSecret", "networkPolicy.monitoringNamespace"),
 )
 FREE_TEXT = ("image.repository", "image.tag", "edge.image", "settings.edge.MAILMESH_X", "settings.ingest.MAILMESH_X")
 HOSTILE = 'x"\ninjected: {{ .Release.Name }}\n---\n# &a *b !!c'
@@ -170,6 +170,24 @@ def rendered_with(tmp_path: Path, release: str, values: dict[str, str]) -> list[
     except Skipped as skipped:
         pytest.skip(str(skipped))
     return [one for one in read_yaml_documents(text) if one]
+
+
+def test_agents_and_workflows_trust_the_named_authority_of_the_edge(tmp_path: Path) -> None:
+    found = rendered_with(tmp_path, "mesh", {"edge.caSecret": "edge-authority", "secrets.workflows": "workflows"})
+    trusting = {}
+    for name, pod in pods(found):
+        volumes = [one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == "edge-ca"]
+        for container in pod["containers"]:
+            files = {one["name"]: one["value"] for one in container.get("env", ()) if one["name"].endswith("_EDGE_CA")}
+            folders = [one["mountPath"] for one in container["volumeMounts"] if one["name"] == "edge-ca"]
+            if files or volumes or folders:
+                trusting[name] = (files, volumes, folders)
+
+    expected = {
+        f"mesh-{name}": ({f"MAILMESH_{name.upper()}_EDGE_CA": "/edge-ca/ca.crt"}, ["edge-authority"], ["/edge-ca"])
+        for name in ("agents", "workflows")
+    }
+    assert expected == trusting
 
 
 @pytest.mark.parametrize("name", UNLIKE_TEXT)

@@ -19,6 +19,7 @@ from stack.programs.redis import RedisServer
 from stack.programs.running import ProgramError, RunningProgram, run_to_end
 from stack.programs.simulator import simulator_program
 from stack.vault_keys import ensure_vault_keys
+from tests.hosts import clocks
 from tests.hosts.programs import on_host
 from tests.hosts.wire import Host
 
@@ -56,6 +57,7 @@ class Installation:
         world: The host of the providers, the receiver and the consumer; this process is on it.
         pair: The two hosts that have one of each service and an edge.
         third: The host of the third worker and of Redis.
+        clocks: By host: the seconds by which the clocks of its services and workers differ.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Installation:
     pair: tuple[Host, Host]
     third: Host
     database_urls: dict[str, str]
+    clocks: dict[str, int] = field(default_factory=dict)
     running: dict[str, RunningProgram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -175,6 +178,8 @@ class Installation:
             "MAILMESH_TOKEN_VAULT_ADDRESS": "token-vault:7101",
             "MAILMESH_INGEST_ADDRESS": "ingest:7102",
             "MAILMESH_PROCESSOR_ADDRESS": "processor:7103",
+            "MAILMESH_DELIVERY_ADDRESS": "delivery:7104",
+            "MAILMESH_WORKFLOWS_ADDRESS": "workflows:7107",
             **own.get(service, {}),
         }
 
@@ -230,9 +235,11 @@ class Installation:
         del environment["MAILMESH_LISTEN"]
         return self._probed("worker", command, environment, host, WORKER_PORT)
 
-    @staticmethod
-    def _probed(name: str, command: tuple[str, ...], environment: dict[str, str], host: Host, port: int) -> Program:
+    def _probed(
+        self, name: str, command: tuple[str, ...], environment: dict[str, str], host: Host, port: int
+    ) -> Program:
         probe = f"http://{host.address}:{port + PROBES_ABOVE}/ready"
+        environment = environment | clocks.environment(self.clocks.get(host.name, 0))
         program = Program(
             f"{name}@{host.name}", command, lambda: _is_ok(probe), environment, stop_seconds=25.0, ready_seconds=180.0
         )

@@ -20,6 +20,7 @@ from stack.browser import Browser, LastPage
 from stack.cli.connection import CHANNEL_OPTIONS, with_key
 from stack.programs.roles import load_passwords
 from stack.simulated import SimulatorControl
+from tests.hosts import clocks
 from tests.hosts.databases import ADDRESS, Databases
 from tests.hosts.installation import OUTSIDE, Installation
 from tests.hosts.wire import Host, Wire, named_hosts, namespace
@@ -101,7 +102,10 @@ class Trial:
         self._databases = Databases(self._folder, self._wire, hosts["database-a"], hosts["database-b"])
         stack.callback(self._databases.stop)
         urls = self._databases.prepare(load_passwords(self._folder / "passwords.json"))
-        self._installation = Installation(self._folder, world, (hosts["one"], hosts["two"]), hosts["three"], urls)
+        differing = clocks.offsets(random.Random(f"clocks:{self._seed}"), ["two", "three"])
+        pair = (hosts["one"], hosts["two"])
+        self._installation = Installation(self._folder, world, pair, hosts["three"], urls, differing)
+        self.figures["clocks"] = differing
         stack.enter_context(named_hosts({**self._installation.names, "database": [ADDRESS]}, self._folder))
         stack.callback(self._installation.stop)
         self._installation.start()
@@ -111,6 +115,7 @@ class Trial:
         self._receiver = Receiver(port=OUTSIDE["receiver"])
         self._receiver.begin()
         stack.callback(self._receiver.end)
+        print(f"  clocks: {differing}", flush=True)
         print(f"  ready after {time.monotonic() - began:.0f} s", flush=True)
 
     def _account(self, provider: str) -> Account:

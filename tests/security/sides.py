@@ -26,6 +26,7 @@ from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
+from mailmesh.vault.v1 import export_service_pb2 as exports
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
@@ -215,6 +216,7 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/EraseTenant": tenants.EraseTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/ErasePerson": tenants.ErasePersonRequest(tenant_id=other.tenant, address="a@b.test"),
+        "vault.v1.ExportService/ExportTenant": exports.ExportTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/GetPersonErasure": tenants.GetPersonErasureRequest(
             tenant_id=other.tenant, erasure_id=other.tenant
         ),

@@ -141,6 +141,7 @@ BOUNDS: dict[str, JSON] = {
     "ParseMailRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "ErasePersonRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
+    "ExportTenantRequest.address": {"pattern": r"^([^@]+@[^@]+)?$"},
     "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
     "MailHeader.value": {"minLength": 1, "maxLength": 500},

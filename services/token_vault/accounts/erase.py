@@ -18,6 +18,7 @@ from services.meshkit.erasing import Plan, erase_each, erase_rows
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import InstallationMisconfigured, TenantNotFound
+from services.token_vault.exporting import KEPT
 from services.token_vault.store import audit, directories, erasures
 from services.token_vault.store.erasures import ErasureRow
 from services.token_vault.store.tenants import Scope, get_tenant
@@ -27,7 +28,7 @@ logger = structlog.get_logger(__name__)
 NAME = "token-vault"
 _AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor", "workflows": "processor"}
 """By service that erases tenants: the one from which it gets its data, and which is erased before it."""
-_PLAN = Plan("vault", kept=("audit_entries", "erasures"))
+_PLAN = Plan("vault", kept=KEPT)
 _SETTLE = timedelta(seconds=12)
 """The time for which a service may still write what it had read before its source was erased: longer than the ten
 seconds of a call between services. Delivery needs no time for its requests: it records none of an erased tenant."""

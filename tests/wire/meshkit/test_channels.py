@@ -1,11 +1,13 @@
 """Channels: what they repeat, how they find a peer again, what they carry."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from services.meshkit import errors
-from services.meshkit.channel import CallCaps
+from services.meshkit.channel import CallCaps, mesh_channel
+from services.meshkit.server import ServerLimits
 from services.meshkit.status import remote_errors
 from stack.ports import free_port
 from tests.wire.meshkit.conftest import SERVER, Connect, Echo, make_server, pb, pb_grpc
@@ -86,6 +88,26 @@ async def test_a_peer_that_restarts_is_found_again(echo: Echo, tls, connect: Con
                 await asyncio.sleep(0.05)
 
     assert "c" == answer.text
+
+
+async def test_all_processes_behind_an_address_are_called_and_one_that_ends_is_passed_over(tls):
+    echoes = [Echo(), Echo()]
+    servers = [make_server(one, tls(SERVER), limits=ServerLimits(grace_seconds=1.0)) for one in echoes]
+    async with AsyncExitStack() as running:
+        ended = AsyncExitStack()
+        await ended.enter_async_context(servers[0].running())
+        await running.enter_async_context(servers[1].running())
+        address = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        channel = await running.enter_async_context(mesh_channel(address, SERVER, tls("ingest")))
+        stub = pb_grpc.MeshEchoStub(channel)
+        async with asyncio.timeout(60):
+            while not all(echo.seen for echo in echoes):
+                await stub.One(pb.EchoRequest(text="a"))
+        await ended.aclose()
+        for _ in range(20):
+            assert "b" == (await stub.One(pb.EchoRequest(text="b"))).text
+
+    assert 20 == echoes[1].seen.count("b")
 
 
 @pytest.mark.parametrize("arity", ["One", "Many"])

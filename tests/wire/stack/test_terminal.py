@@ -31,6 +31,7 @@ COMMANDS = (
     ("tenants", "disconnect", ID, "--yes", "--no-wait"),
     ("tenants", "erase", ID, "--yes", "--no-wait"),
     ("tenants", "erasure", ID),
+    ("tenants", "export", ID, "--to", "account.ndjson"),
     ("tenants", "erase-person", ID, "ann@example.com", "--yes", "--no-wait"),
     ("tenants", "person-erasure", ID, ID),
     ("tenants", "cancel-person-erasure", ID, ID),
@@ -138,7 +139,13 @@ COMMANDS = (
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}
 OTHER_NAMES = {("tenants", "show"), ("subscriptions", "show"), ("events", "show")}
 # Downloads, and commands that answer by a sentence.
-WITHOUT_JSON = {("messages", "raw"), ("messages", "attachment"), ("endpoints", "retry"), ("endpoints", "delete")}
+WITHOUT_JSON = {
+    ("messages", "raw"),
+    ("messages", "attachment"),
+    ("endpoints", "retry"),
+    ("endpoints", "delete"),
+    ("tenants", "export"),
+}
 LEAVES = {path: command for path, command in walk(ROOT) if not getattr(command, "commands", None)}
 # Of the command line itself: the operating system hands in bytes that are no UTF-8 as lone surrogates.
 ARGUMENTS = {"acting": HOSTILE, "no UTF-8": "bad\udcff\ud800", "long": "x" * 100_000}

@@ -49,7 +49,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "mailmesh.addresses" -}}
 {{- $root := .root }}
-{{- range tuple "token-vault" "ingest" "processor" }}
+{{- range tuple "token-vault" "ingest" "processor" "delivery" "workflows" }}
 - {name: MAILMESH_{{ . | upper | replace "-" "_" }}_ADDRESS, value: {{ include "mailmesh.address" (dict "root" $root "name" .) | quote }}}
 {{- end }}
 - {name: MAILMESH_PUBLIC_URL, value: {{ $root.Values.publicUrl | quote }}}

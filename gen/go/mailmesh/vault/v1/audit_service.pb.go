@@ -35,7 +35,7 @@ type AuditEntry struct {
 	// own background tasks.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
 	// action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
-	// "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+	// "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.export", "tenant.fault", "tenant.test", "authorization.start",
 	// "key_encryption_key.rotate", "api_key.create", "api_key.change", "api_key.revoke". Later versions add actions.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	// tenant_id is the tenant's UUID. Empty when the operation concerns no tenant.

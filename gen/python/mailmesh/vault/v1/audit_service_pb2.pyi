@@ -61,7 +61,7 @@ class AuditEntry(_message.Message):
     """
     action: _builtins.str
     """action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
-    "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+    "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.export", "tenant.fault", "tenant.test", "authorization.start",
     "key_encryption_key.rotate", "api_key.create", "api_key.change", "api_key.revoke". Later versions add actions.
     """
     tenant_id: _builtins.str

@@ -47,7 +47,7 @@ export type AuditEntry = Message<"mailmesh.vault.v1.AuditEntry"> & {
 
   /**
    * action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
-   * "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+   * "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.export", "tenant.fault", "tenant.test", "authorization.start",
    * "key_encryption_key.rotate", "api_key.create", "api_key.change", "api_key.revoke". Later versions add actions.
    *
    * @generated from field: string action = 4;
