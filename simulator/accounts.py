@@ -22,6 +22,8 @@ class Account:
         consent: ``admin_required`` and ``blocked`` refuse at the consent page.
         delegates: Addresses of those who may open this mailbox too, which makes it a shared one.
         has_mailbox: False answers like an account without a licence.
+        is_admin: Whether the account may read the users of its organisation at Google.
+        is_suspended: Whether Google's directory shows the account as suspended.
         groups: Object ids of the groups that Microsoft's id token names, for apps that ask for them.
     """
 
@@ -36,6 +38,8 @@ class Account:
     has_mailbox: bool = True
     delegates: set[str] = field(default_factory=set)
     groups: tuple[str, ...] = ()
+    is_admin: bool = False
+    is_suspended: bool = False
     granted: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -50,7 +54,9 @@ class Client:
     client_secret: str
     redirect_uris: tuple[str, ...] = ()
     is_public: bool = False
-    app_roles: frozenset[str] = frozenset({"Mail.Read", "Mail.ReadWrite", "Mail.Send", "User.Read.All"})
+    app_roles: frozenset[str] = frozenset(
+        {"Mail.Read", "Mail.ReadWrite", "Mail.Send", "Calendars.ReadWrite", "User.Read.All"}
+    )
 
 
 class Accounts:

@@ -17,6 +17,7 @@ from simulator.control.calendars import CalendarControl
 from simulator.control.channels import ChannelControl
 from simulator.control.mail import MailControl
 from simulator.control.pulling import PullControl
+from simulator.control.registrations import RegistrationControl
 from simulator.control.scenario import Scenarios, read_file
 from simulator.control.world import WorldControl
 from simulator.directory import Directory
@@ -27,6 +28,7 @@ from simulator.google.batch import Batch as GmailBatch
 from simulator.google.calendar_writes import CalendarWritesApi as GoogleCalendarWritesApi
 from simulator.google.calendars import CalendarsApi as GoogleCalendarsApi
 from simulator.google.channels import Channels
+from simulator.google.directory_users import DirectoryUsers
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.free_busy import FreeBusy
 from simulator.google.gmail import COMMON_QUERY, GmailRules
@@ -160,6 +162,7 @@ class Simulator:
         PullControl(self._pubsub, self._service_accounts, options.consumer_account).register(actions)
         CalendarControl(world).register(actions)
         ChannelControl(self.channels).register(actions)
+        RegistrationControl(world).register(actions)
         self.scenarios = Scenarios(actions)
         self.scenarios.register()
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
@@ -206,6 +209,7 @@ class Simulator:
         GoogleCalendarsApi(world.clock).register(operations)
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)
+        DirectoryUsers(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 
@@ -258,6 +262,7 @@ class Simulator:
                 "MAILMESH_GOOGLEWS_USERINFO_URL": f"{google}/v1/userinfo",
                 "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
                 "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
+                "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
                 "MAILMESH_GOOGLEWS_CLIENT_ID": options.google_client_id,
                 "MAILMESH_GOOGLEWS_CLIENT_SECRET": options.google_secret,
                 "MAILMESH_GOOGLEWS_ISSUER": ISSUER,

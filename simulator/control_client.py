@@ -58,6 +58,31 @@ class SimulatorControl(CalendarControl):
         """Expire access tokens at once, of one account or of all."""
         return as_object(await self.request("POST", "/expire-access-tokens", {"account": account}))
 
+    async def new_service_account_key(self, **facts: Any) -> JSON:
+        """Make a key of a service account at Google, and return its file: ``email``."""
+        return as_object(await self.request("POST", "/service-accounts", facts))
+
+    async def forget_service_account_key(self, key_id: str) -> JSON:
+        """Delete a key of a service account."""
+        return as_object(await self.request("DELETE", f"/service-accounts/keys/{quote(key_id, safe='')}"))
+
+    async def delegate(self, client_id: str, domain: str, scopes: Sequence[str], **facts: Any) -> JSON:
+        """Grant a service account scopes in a domain, in the place of those before: ``mistaken``."""
+        facts |= {"clientId": client_id, "domain": domain, "scopes": list(scopes)}
+        return as_object(await self.request("POST", "/delegations", facts))
+
+    async def set_client_secret(self, secret: str) -> JSON:
+        """Give Microsoft's application another secret."""
+        return as_object(await self.request("POST", "/client-secret", {"secret": secret}))
+
+    async def add_client_certificate(self, certificate: str) -> JSON:
+        """Register a certificate for Microsoft's application."""
+        return as_object(await self.request("POST", "/client-certificates", {"certificate": certificate}))
+
+    async def remove_client_certificate(self, certificate: str) -> JSON:
+        """Remove a certificate from Microsoft's application."""
+        return as_object(await self.request("DELETE", "/client-certificates", {"certificate": certificate}))
+
     # Mail
 
     async def deliver(self, account: str, **mail: Any) -> JSON:

@@ -27,7 +27,7 @@ from simulator.state import World
 from simulator.tokens import Refresh
 
 _HISTORY_GAP = 10_000_000
-_ACCOUNT = ("id", "directory", "address", "principal", "name", "consent", "has_mailbox")
+_ACCOUNT = ("id", "directory", "address", "principal", "name", "consent", "has_mailbox", "is_admin")
 _MAIL = ("serial", "received_ms", "thread", "is_read", "is_draft", "version", "modified_ms", "fields")
 _GRAPH_MAIL = (
     *_MAIL,
@@ -128,6 +128,7 @@ class Memory:
         names = {"name": facts["name"], "account_id": facts["id"], "directory": facts["directory"]}
         account = self._directory.add(facts["provider"], facts["address"], principal=facts["principal"], **names)
         account.consent, account.has_mailbox = facts["consent"], facts["has_mailbox"]
+        account.is_admin = facts.get("is_admin", False)
         account.delegates = set(facts.get("delegates", ()))
         account.groups = tuple(facts.get("groups", ()))
         account.granted = {client: set(scopes) for client, scopes in facts["granted"].items()}

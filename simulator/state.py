@@ -11,6 +11,7 @@ from simulator.faults import Faults
 from simulator.knobs import Knobs
 from simulator.later import Later
 from simulator.push import Pushes
+from simulator.registrations import ClientCertificates, ServiceAccount
 from simulator.tokens import Tokens
 
 
@@ -32,6 +33,8 @@ class World:
         self.tokens: dict[Provider, Tokens] = {"ms365": Tokens(self.clock), "googlews": Tokens(self.clock)}
         self.accounts: dict[Provider, Accounts] = {"ms365": Accounts(), "googlews": Accounts()}
         self.app_consents: dict[tuple[str, str], frozenset[str]] = {}
+        self.client_certificates: dict[str, ClientCertificates] = {}
+        self.service_accounts: dict[str, ServiceAccount] = {}
         self.clients: dict[Provider, dict[str, Client]] = {"ms365": {}, "googlews": {}}
 
     def account(self, name: str, provider: str = "") -> Account | None:

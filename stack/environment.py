@@ -158,5 +158,6 @@ def simulated_providers(ports: Ports, identity: Identity) -> dict[str, str]:
         "MAILMESH_GOOGLEWS_USERINFO_URL": f"{google}/v1/userinfo",
         "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
         "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
+        "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
         "MAILMESH_GOOGLEWS_PUBSUB_URL": f"{google}/v1",
     }

@@ -39,6 +39,10 @@ OF_MAIL: Final = frozenset({MAIL_READ, MAIL_MARK, MAIL_SEND})
 _GOOGLE = "https://www.googleapis.com/auth/"
 _ALL_OF_GMAIL = "https://mail.google.com/"
 _GRANTS_KEPT = 4096
+_READ_USERS = "User.ReadBasic.All"
+"""The scope by which an address leads to its user's id."""
+_OF_OWN_MAIL = frozenset({"mail.read", "mail.readwrite", "mail.send"})
+"""Microsoft's scopes that have a form `.Shared`."""
 
 _LEAST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     MS365: {
@@ -116,6 +120,23 @@ def asked_scopes(provider: str, abilities: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted({*least_scopes(provider, abilities), *also}))
 
 
+def shared_scopes(provider: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return the scopes by which a person's grant opens mailboxes that others share with this person; sorted.
+
+    Args:
+        provider: The provider; only Microsoft has such scopes.
+        scopes: The scopes for the person's own mailbox.
+    """
+    of_mail = {f"{scope}.Shared" for scope in scopes if plain_scope(provider, scope) in _OF_OWN_MAIL}
+    return tuple(sorted((*of_mail, _READ_USERS))) if of_mail and provider == MS365 else ()
+
+
+def scopes_in_shared(provider: str, granted: Iterable[str]) -> tuple[str, ...]:
+    """Return the granted scopes that count in a shared mailbox, under their names for one's own mailbox; sorted."""
+    plain = {plain_scope(provider, scope): scope.removesuffix(".Shared") for scope in granted}
+    return tuple(sorted(scope for one, scope in plain.items() if one.removesuffix(".shared") in _OF_OWN_MAIL - {one}))
+
+
 def lacking_scopes(provider: str, ability: str, granted: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes of an ability that a grant does not include, in the provider's spelling.
 
@@ -145,6 +166,7 @@ def scopes_to_keep(provider: str, requested: Iterable[str], granted: Collection[
     the tenant does not need, whose later withdrawal would end the refreshes.
     """
     useful = {one for scope in asked_scopes(provider, tuple(requested)) for one in _sufficient(provider, scope)}
+    useful |= {plain_scope(provider, one) for one in shared_scopes(provider, useful)}
     return tuple(scope for scope in granted if plain_scope(provider, scope) in useful)
 
 

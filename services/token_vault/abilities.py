@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from services.providers.abilities import ABILITIES, MAIL_READ, connect_command
 from services.token_vault.errors import AbilityNotGranted, AbilityUnknown
-from services.token_vault.store.tenants import DISCONNECTED, TenantRow
+from services.token_vault.store.tenants import APP, DELEGATED, DISCONNECTED, TenantRow
 
 
 def checked_abilities(named: Iterable[str], field: str = "abilities") -> tuple[str, ...]:
@@ -49,6 +49,22 @@ def granted_before(tenant: TenantRow | None) -> tuple[str, ...]:
     return () if tenant is None or tenant.status == DISCONNECTED else tenant.granted_abilities
 
 
+_WAYS = {
+    DELEGATED: "The person consents to it, or the owner of a shared mailbox.",
+    APP: "The organisation's administrator first grants it to the app.",
+}
+
+
+def grant_command(tenant: TenantRow, abilities: Iterable[str]) -> str:
+    """Return the command that connects a tenant again with more abilities, whatever its tokens are."""
+    options = "".join(f" --ability {ability}" for ability in abilities)
+    if tenant.directory_id is not None:
+        return f"mailmesh directories connect {tenant.directory_id} {tenant.user_id}{options}"
+    if tenant.owner_tenant_id is not None:
+        return f"mailmesh tenants connect-shared {tenant.owner_tenant_id} {tenant.address}{options}"
+    return connect_command(tenant.provider, tenant.tenant_id, abilities)
+
+
 def require_granted(tenant: TenantRow, ability: str) -> None:
     """Check that a tenant has granted an ability.
 
@@ -57,10 +73,10 @@ def require_granted(tenant: TenantRow, ability: str) -> None:
     """
     if ability in tenant.granted_abilities:
         return
-    command = connect_command(tenant.provider, tenant.tenant_id, (ability,))
+    command = grant_command(tenant, (ability,))
     raise AbilityNotGranted(
-        f"The tenant has not granted {ability}. Connect its account again with this ability: {command}, or"
-        " TenantService.StartAuthorization with this tenant and ability.",
+        f"The tenant has not granted {ability}. {_WAYS[tenant.token_type]} Connect its account again with this ability:"
+        f" {command}",
         subject=tenant.tenant_id,
         metadata={"ability": ability, "tenant_id": tenant.tenant_id, "command": command},
     )

@@ -14,11 +14,16 @@ MeshError
 │   ├── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 │   ├── DirectoryNotFound         DIRECTORY_NOT_FOUND
 │   ├── AgentSignInNotOffered     AGENT_SIGN_IN_NOT_OFFERED
+│   ├── AppCredentialNotFound     APP_CREDENTIAL_NOT_FOUND
 │   └── PersonErasureNotFound     PERSON_ERASURE_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── MailboxNotAllowed         MAILBOX_NOT_ALLOWED
+│   ├── DelegationNotGranted      DELEGATION_NOT_GRANTED
+│   ├── SharedMailboxNotOffered   SHARED_MAILBOX_NOT_OFFERED
+│   ├── AppCredentialMissing      APP_CREDENTIAL_MISSING
+│   ├── AppCredentialLimitReached APP_CREDENTIAL_LIMIT_REACHED
 │   ├── SignInNotOffered          SIGN_IN_NOT_OFFERED
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
@@ -132,6 +137,37 @@ class MailboxNotAllowed(FailedPrecondition):
     """The organisation's allow-list does not contain the mailbox."""
 
     reason = "MAILBOX_NOT_ALLOWED"
+
+
+class AppCredentialNotFound(NotFound):
+    """There is no such credential of the app."""
+
+    reason = "APP_CREDENTIAL_NOT_FOUND"
+    resource_type = "app_credential"
+
+
+class AppCredentialMissing(FailedPrecondition):
+    """The installation has no credential of the app at the provider: an administrator of mailmesh adds one."""
+
+    reason = "APP_CREDENTIAL_MISSING"
+
+
+class AppCredentialLimitReached(FailedPrecondition):
+    """The provider has as many credentials of the app as one may have: delete an old one first."""
+
+    reason = "APP_CREDENTIAL_LIMIT_REACHED"
+
+
+class DelegationNotGranted(FailedPrecondition):
+    """The organisation's administrator has not granted the service account these scopes."""
+
+    reason = "DELEGATION_NOT_GRANTED"
+
+
+class SharedMailboxNotOffered(FailedPrecondition):
+    """The tenant's provider or tokens open no shared mailbox by the grant of a person."""
+
+    reason = "SHARED_MAILBOX_NOT_OFFERED"
 
 
 class TenantNeedsReauthorization(FailedPrecondition):

@@ -11,6 +11,10 @@ REFRESH_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 REFRESH_LAG = Gauge("mailmesh_vault_refresh_lag_seconds", "How long the oldest due refresh has waited.")
+CERTIFICATE_LEFT = Gauge(
+    "mailmesh_vault_certificate_left_seconds",
+    "Time until the last client certificate of the app at Microsoft ends; 0 without any, negative once it has ended.",
+)
 TENANTS = Gauge("mailmesh_vault_tenants", "Tenants by status.", ["status"])
 FLOWS = Counter("mailmesh_vault_authorizations_total", "Attempts to connect an account.", ["provider", "outcome"])
 SEALS_BROKEN = Counter("mailmesh_vault_seals_broken_total", "Credentials that did not open.")

@@ -65,7 +65,20 @@ FREE = {
         "allowed_addresses": _ALLOWED,
     },
     "people": {"person": "a digest of an operator's account, of no tenant"},
-    "directories": {"provider": _WORD, "directory_id": _ID, "roles": _WORD, "allowed_addresses": _ALLOWED},
+    "directories": {
+        "provider": _WORD,
+        "directory_id": _ID,
+        "roles": _WORD,
+        "allowed_addresses": _ALLOWED,
+        "administrator": "the operator's contact of the organisation, an account of it",
+    },
+    "app_credentials": {
+        "private_key": _SEALED,
+        "wrapped": _SEALED,
+        **dict.fromkeys(
+            ("provider", "key_name", "account", "client_id", "certificate", "key_encryption_key_id"), _KEYS
+        ),
+    },
     "key_encryption_keys": {"key_id": _KEYS, "check_value": _KEYS},
     "writing_key": {"key_id": _KEYS},
     "processes": {"key_ids": _KEYS},

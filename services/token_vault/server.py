@@ -42,9 +42,11 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background
 from services.meshkit.server import MeshServer, ServerLimits
 from services.token_vault.accounts.admit import Admission
+from services.token_vault.accounts.app_credentials import AppCredentials
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.consent import Consents
+from services.token_vault.accounts.delegations import Delegations
 from services.token_vault.accounts.directory_mailboxes import DirectoryMailboxes
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
 from services.token_vault.accounts.erase import Eraser, ReportSigner
@@ -53,6 +55,7 @@ from services.token_vault.accounts.examine import Examiner
 from services.token_vault.accounts.export import Exporter, ReadRows
 from services.token_vault.accounts.flow_start import FlowStarter
 from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.shared_mailboxes import SharedMailboxes
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.accounts.tenants import Tenants
 from services.token_vault.api_access.api_keys import ApiKeys
@@ -63,8 +66,8 @@ from services.token_vault.api_access.origin import Origins
 from services.token_vault.api_access.passes import Passes
 from services.token_vault.api_access.sessions import SessionLife, Sessions
 from services.token_vault.audit import AuditLog
-from services.token_vault.issuers.configured import app_issuers, configured_issuers
-from services.token_vault.issuers.issuer import AppIssuer, Issuer
+from services.token_vault.issuers.configured import Providers, check_providers, configured_providers
+from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.keys.keyring import KeyRing, read_keys
 from services.token_vault.keys.registration import KeyRegistration
 from services.token_vault.migrate import SCHEMA
@@ -121,7 +124,8 @@ class Resources:
         pool: Connections to the database, for everything but lending.
         lending_pool: Connections for lending, so that no other work delays a loan.
         ring: The key-encryption keys.
-        issuers: By provider.
+        credentials: The app's own credentials.
+        providers: The providers.
         process_id: The id of this process, as it stands in claims.
         readers: By service: reads its rows of a tenant.
     """
@@ -131,9 +135,15 @@ class Resources:
     pool: db.Pool
     lending_pool: db.Pool
     ring: KeyRing
-    issuers: dict[str, Issuer]
+    credentials: AppCredentials
+    providers: Providers
     process_id: str
     readers: Mapping[str, ReadRows]
+
+    @property
+    def issuers(self) -> dict[str, Issuer]:
+        """The issuers of persons' grants, by provider."""
+        return self.providers.issuers
 
     @property
     def lease(self) -> timedelta:
@@ -150,6 +160,9 @@ class Vault:
     lender: Lender
     connector: Connector
     mailboxes: DirectoryMailboxes
+    delegations: Delegations
+    shared: SharedMailboxes
+    credentials: AppCredentials
     authorizations: AuthorizationReader
     disconnector: Disconnector
     eraser: Eraser
@@ -191,7 +204,8 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
         SettingsError: A setting or a key is unusable.
         SchemaError: The database is not migrated.
     """
-    ring, issuers, process_id = read_keys(settings.keys, settings.keys_file), configured_issuers(settings), new_id()
+    check_providers(settings)
+    ring, process_id = read_keys(settings.keys, settings.keys_file), new_id()
     async with (
         db.open_pool(settings.database_url, NAME) as pool,
         db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(_LENDING_CONNECTIONS)) as lending_pool,
@@ -202,14 +216,15 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
             pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file)
         )
         await registration.start()
-        sign_in: SignIn | None = None
+        credentials = AppCredentials(pool, ring, clock, settings.ms365_client_id)
+        providers, sign_in = configured_providers(settings, credentials), None
         try:
-            resources = Resources(settings, clock, pool, lending_pool, ring, issuers, process_id, readers)
-            vault = _vault(resources, registration)
+            at = Resources(settings, clock, pool, lending_pool, ring, credentials, providers, process_id, readers)
+            vault = _vault(at, registration)
             sign_in = vault.sign_in
             yield vault
         finally:
-            await _close([*issuers.values(), *([sign_in.provider] if sign_in else ())], registration)
+            await _close([providers, *([sign_in.provider] if sign_in else ())], registration)
 
 
 def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: EdgeContract) -> MeshServer:
@@ -257,7 +272,7 @@ def _ext_authz(vault: Vault, contract: EdgeContract, public_url: str) -> ExtAuth
 
 def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     cipher = TokenCipher(at.ring, timedelta(seconds=at.settings.refresh_ahead_seconds))
-    reader, apps = CredentialReader(at.lending_pool), app_issuers(at.issuers)
+    reader, apps = CredentialReader(at.lending_pool), at.providers.apps
     refresher = Refresher(
         at.pool, reader.read, cipher, at.issuers, apps, at.clock, at.process_id, RefreshBounds(lease=at.lease)
     )
@@ -273,7 +288,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
     passes = Passes(at.pool, at.ring, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
-    connector, mailboxes = _connecting(at, cipher, apps)
+    connector, mailboxes = _connecting(at, cipher)
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     disconnects = PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round, idle_factor=_IDLE_FACTOR)
     erasures = PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
@@ -284,6 +299,9 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         lender=lender,
         connector=connector,
         mailboxes=mailboxes,
+        shared=SharedMailboxes(at.pool, lender, at.providers.consenting, mailboxes.admission, at.clock),
+        delegations=Delegations(at.pool, at.providers.google, at.clock),
+        credentials=at.credentials,
         authorizations=AuthorizationReader(at.pool, at.clock),
         disconnector=disconnector,
         eraser=eraser,
@@ -312,10 +330,10 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     )
 
 
-def _connecting(at: Resources, cipher: TokenCipher, apps: dict[str, AppIssuer]) -> tuple[Connector, DirectoryMailboxes]:
+def _connecting(at: Resources, cipher: TokenCipher) -> tuple[Connector, DirectoryMailboxes]:
     admission, flow_life = Admission(at.pool, cipher, at.clock), timedelta(seconds=at.settings.flow_seconds)
     consents, starter = (
-        Consents(at.pool, apps, at.clock),
+        Consents(at.pool, at.providers.apps, at.providers.consenting, at.clock),
         FlowStarter(at.pool, at.clock, at.settings.public_url, flow_life),
     )
     connector = Connector(at.pool, admission, at.issuers, consents, at.clock, starter, flow_life)
@@ -381,9 +399,11 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         vault.eraser,
         vault.persons,
         vault.prober,
+        vault.shared,
         vault.clock,
     )
-    directories, api_keys = DirectoryServicer(vault.mailboxes, vault.clock), ApiKeyServicer(vault.api_keys)
+    directories = DirectoryServicer(vault.mailboxes, vault.delegations, vault.credentials, vault.clock)
+    api_keys = ApiKeyServicer(vault.api_keys)
     audit_log, sessions = AuditServicer(vault.pool), SessionServicer(vault.sessions, vault.api_keys)
     exports = ExportServicer(vault.exporter, vault.clock)
     for add, servicer, module in (
@@ -398,7 +418,7 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         server.add(add, servicer, service)
 
 
-async def _close(providers: Iterable[Issuer | IdentityProvider], registration: KeyRegistration) -> None:
+async def _close(providers: Iterable[Providers | IdentityProvider], registration: KeyRegistration) -> None:
     for provider in providers:
         await provider.close()
     try:

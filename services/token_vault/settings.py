@@ -72,7 +72,7 @@ class SignInSettings(EnvironmentSettings):
 
 
 class VaultSettings(KeySettings, SignInSettings, MeshSettings):
-    """Settings of TokenVault. A provider is offered when its client id and secret are set."""
+    """Settings of TokenVault. A provider is offered when its client id is set; Google wants the secret with it."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
 
@@ -99,12 +99,20 @@ class VaultSettings(KeySettings, SignInSettings, MeshSettings):
         description="Application (client) id of the app registration. Empty: Microsoft 365 is not offered.",
     )
     ms365_client_secret: Secret | None = env(
-        "MAILMESH_MS365_CLIENT_SECRET", None, description="Client secret of the app registration."
+        "MAILMESH_MS365_CLIENT_SECRET",
+        None,
+        description="Client secret of the app registration. Client certificates take precedence over it.",
     )
     ms365_scopes: CommaSeparated = env(
         "MAILMESH_MS365_SCOPES",
         MICROSOFT_SCOPES,
         description="Scopes that every account must grant, beside those of its abilities, separated by commas.",
+    )
+    ms365_shared_mailboxes: bool = env(
+        "MAILMESH_MS365_SHARED_MAILBOXES",
+        default=False,
+        description="Ask accounts for the mailboxes that others share with them, too (`Mail.Read.Shared` and its kin,"
+        " `User.ReadBasic.All`).",
     )
     ms365_redirect_uri: str = env(
         "MAILMESH_MS365_REDIRECT_URI",
@@ -145,6 +153,18 @@ class VaultSettings(KeySettings, SignInSettings, MeshSettings):
         "MAILMESH_GOOGLEWS_GMAIL_URL",
         "https://gmail.googleapis.com/gmail/v1",
         description="The Gmail API with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    google_calendar_url: str = env(
+        "MAILMESH_GOOGLEWS_CALENDAR_URL",
+        "https://www.googleapis.com/calendar/v3",
+        description="The Calendar API with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    google_directory_url: str = env(
+        "MAILMESH_GOOGLEWS_DIRECTORY_URL",
+        "https://admin.googleapis.com/admin/directory/v1",
+        description="The Directory API of Google's Admin SDK with its version.",
         pattern=r"^https://.+[^/]$",
     )
     google_issuer: str = env(

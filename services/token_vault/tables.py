@@ -42,6 +42,11 @@ tenants = sa.Table(
     sa.Column("updated_at", _Time, nullable=False),
     _abilities("requested_abilities"),
     sa.Column("directory_id", sa.Text),  # of an app-only tenant: its own organisation, which has consented
+    sa.Column(  # of a shared mailbox: the tenant whose grant opens it
+        "owner_tenant_id",
+        _Id,
+        sa.ForeignKey("vault.tenants.tenant_id", name="tenants_owner", ondelete="SET NULL"),
+    ),
     sa.UniqueConstraint("provider", "external_account", name="tenants_account"),
     sa.ForeignKeyConstraint(
         ["provider", "directory_id"],
@@ -51,6 +56,7 @@ tenants = sa.Table(
     sa.CheckConstraint("directory_id = external_tenant_id", name="tenants_own_directory"),
     sa.Index("tenants_order", "created_at", "tenant_id"),
     sa.Index("tenants_address", "address"),
+    sa.Index("tenants_owned", "owner_tenant_id", postgresql_where=sa.text("owner_tenant_id IS NOT NULL")),
     sa.Index("tenants_probe", "probe_at", postgresql_where=sa.text("probe_at IS NOT NULL")),
     sa.Index("tenants_disconnecting", "status_changed_at", postgresql_where=sa.text("status = 'disconnecting'")),
 )
@@ -65,6 +71,26 @@ directories = sa.Table(
     sa.Column("listed_at", _Time, nullable=False),
     sa.Column("roles", pg.ARRAY(sa.Text), nullable=False),
     sa.Column("consented_at", _Time, nullable=False),
+    _text("administrator"),  # as whom Google lets the users be read
+)
+
+app_credentials = sa.Table(
+    "app_credentials",
+    metadata,
+    sa.Column("credential_id", _Id, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("key_name", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("client_id", sa.Text, nullable=False),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("expires_at", _Time),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("data_key_id", _Id, nullable=False),
+    sa.Column("key_encryption_key_id", sa.Text, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # the data key, sealed by the key-encryption key
+    sa.Column("private_key", sa.LargeBinary, nullable=False),  # sealed by the data key
+    sa.UniqueConstraint("provider", "key_name", name="app_credentials_key"),
+    sa.Index("app_credentials_wrapped_by", "key_encryption_key_id"),
 )
 
 tenant_keys = sa.Table(

@@ -130,6 +130,8 @@ class MailControl:
         account.principal = str(body.get("principal") or account.principal)
         account.name = str(body.get("name") or account.name)
         account.has_mailbox = flag(body, "hasMailbox", default=account.has_mailbox)
+        account.is_admin = flag(body, "isAdmin", default=account.is_admin)
+        account.is_suspended = flag(body, "isSuspended", default=account.is_suspended)
         consent = body.get("consent", account.consent)
         if consent not in {"allowed", "admin_required", "blocked"}:
             raise ControlError(400, "consent is allowed, admin_required or blocked")
@@ -167,6 +169,8 @@ class MailControl:
             "name": account.name,
             "consent": account.consent,
             "hasMailbox": account.has_mailbox,
+            "isAdmin": account.is_admin,
+            "isSuspended": account.is_suspended,
             "delegates": sorted(account.delegates),
             "groups": list(account.groups),
             "sendAs": dict(account.mailbox.aliases) if isinstance(account.mailbox, GmailMailbox) else {},

@@ -8,6 +8,7 @@ from typing import Any
 from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.google.accounts import ISSUER, LONG
+from simulator.google.delegation import Delegation
 from simulator.google.errors import oauth_error
 from simulator.google.service_accounts import GRANT, ServiceAccounts
 from simulator.http import JSON, Call, Operations, Reply
@@ -24,6 +25,7 @@ class TokenEndpoint:
         self._keys = keys
         self._service_accounts = service_accounts
         self._tokens = world.tokens["googlews"]
+        self._delegation = Delegation(world)
 
     def register(self, operations: Operations) -> None:
         """Add the endpoints to the provider's table."""
@@ -35,6 +37,8 @@ class TokenEndpoint:
         """Answer one request."""
         form = call.form()
         kind = form.get("grant_type", "")
+        if kind == GRANT and self._delegation.names_user(form):
+            return self._answer(self._delegation.token(call, form))
         if kind == GRANT:
             return self._answer(self._service_accounts.token(form))
         client = self._client(call, form)

@@ -27,6 +27,11 @@ DESCRIPTIONS = {
     "interactive authorization request.",
     700016: "Application with identifier '{detail}' was not found in the directory.",
     700082: "The refresh token has expired due to inactivity.",
+    700023: "Client assertion audience claim does not match Realm issuer. {detail}",
+    700024: "Client assertion is not within its valid time range.",
+    700027: "The certificate with identifier used to sign the client assertion is not registered on application. "
+    "{detail}",
+    50027: "Invalid JWT token. {detail}",
     7000215: "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value.",
     70011: "The provided value for the input parameter 'scope' is not valid. The scope '{detail}' is not valid.",
     90002: "Tenant '{detail}' not found. Check to make sure you have the correct tenant ID.",

@@ -159,7 +159,8 @@ def _needed(operation: Operation, call: Call) -> frozenset[str]:
     grant = call.grant
     if grant is None or grant.account in (None, call.account) or "user" not in call.params:
         return operation.scopes
-    return frozenset(f"{scope}.Shared" if scope.startswith("Mail.") else scope for scope in operation.scopes)
+    of_others = operation.scopes - {"User.Read"}
+    return frozenset(f"{scope}.Shared" if scope.startswith("Mail.") else scope for scope in of_others)
 
 
 def _unauthenticated(token: str) -> ApiError:

@@ -13,6 +13,7 @@ from simulator.keys import SigningKeys
 from simulator.microsoft.devices import Devices
 from simulator.microsoft.errors import aadsts
 from simulator.microsoft.login import SHARED_TENANTS
+from simulator.registrations import AssertionRefused, ClientCertificates
 from simulator.state import World
 from simulator.tokens import Code, Grant, Refresh, opaque
 
@@ -21,6 +22,8 @@ _OIDC = ("openid", "profile", "email", "offline_access")
 _GRAPH = "https://graph.microsoft.com/"
 _OWN_API = "api://"
 """The beginning of the scopes of an API that the organisation has registered itself: `api://<client id>/<name>`."""
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_NUMBERS = {"key": 700027, "signature": 700027, "time": 700024, "audience": 700023}
 
 
 class TokenEndpoint:
@@ -73,6 +76,8 @@ class TokenEndpoint:
         client = self._world.clients["ms365"].get(client_id)
         if client is None:
             raise self._refuse("unauthorized_client", 700016, client_id)
+        if form.get("client_assertion_type") == _ASSERTION_TYPE and not client.is_public:
+            return self._by_certificate(call, form, client)
         if client.is_public:
             if secret:
                 raise self._refuse("invalid_client", 700025, status=401)
@@ -81,6 +86,17 @@ class TokenEndpoint:
             raise self._refuse("invalid_client", 7000218, status=401)
         if not secrets.compare_digest(client.client_secret.encode(), secret.encode()):
             raise self._refuse("invalid_client", 7000215, status=401)
+        return client
+
+    def _by_certificate(self, call: Call, form: dict[str, str], client: Client) -> Client:
+        """Verify the assertion by which a client proves itself with a certificate."""
+        audience = f"{self._world.microsoft_url}/{call.params['tenant']}/oauth2/v2.0/token"
+        known = self._world.client_certificates.get(client.client_id, ClientCertificates())
+        try:
+            known.verify(form.get("client_assertion", ""), client.client_id, audience)
+        except AssertionRefused as exc:
+            number = _ASSERTION_NUMBERS.get(str(exc), 50027)
+            raise self._refuse("invalid_client", number, str(exc), status=401) from exc
         return client
 
     def _by_code(self, call: Call, form: dict[str, str], client: Client) -> JSON:

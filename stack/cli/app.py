@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stack.cli import (
+    app_credentials,
     attempts,
     backfills,
     calendar_changes,
@@ -88,6 +89,7 @@ app.command(rich_help_panel=USE)(connect)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
 tenants.app.command()(tenant_export.export)
 app.add_typer(directories.app, name="directories", rich_help_panel=USE)
+app.add_typer(app_credentials.app, name="app-credentials", rich_help_panel=USE)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)

@@ -11,7 +11,10 @@ from stack.cli.output import JsonOption, LimitOption, pages, print_json, print_t
 
 app = typer.Typer(no_args_is_help=True, help="Connect mailboxes of whole organisations, by their administrators.")
 DirectoryArgument = Annotated[
-    str, typer.Argument(metavar="DIRECTORY", help="Directory (tenant) id of the organisation at Microsoft.")
+    str,
+    typer.Argument(
+        metavar="DIRECTORY", help="Id of the organisation: directory (tenant) id at Microsoft, customer id at Google."
+    ),
 ]
 AllowOption = Annotated[
     list[str] | None, typer.Option(help="Address of a mailbox that may be connected; repeatable. [default: none]")
@@ -28,7 +31,7 @@ def consent(
     allow_all: AllOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Make the address at which an administrator of the organisation consents.
+    """Make the address at which an administrator of an organisation at Microsoft consents.
 
     The address works once, within ten minutes. `directories list` shows the organisation afterwards.
 
@@ -45,6 +48,37 @@ def consent(
     else:
         show(started.authorization_url)
         show_aside("Give this address to an administrator of the organisation, by a private way.")
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    administrator: Annotated[
+        str, typer.Argument(metavar="ADMINISTRATOR", help="Address of an administrator who may read users.")
+    ],
+    *,
+    allow: AllowOption = None,
+    allow_all: AllOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Add an organisation of Google Workspace that has granted the app's service account domain-wide delegation.
+
+    The delegation is tried at once. `app-credentials list` shows the client id that its administrator enters in the
+    Admin console, and the documentation the scopes.
+
+    Examples:
+      mailmesh directories add admin@example.com --allow sales@example.com
+    """
+    request = messages.CreateDirectoryRequest(
+        administrator=administrator, allowed_addresses=allow or (), allows_all=allow_all
+    )
+    with channel(context) as opened:
+        added = services.DirectoryServiceStub(opened).CreateDirectory(request).directory
+    if json:
+        print_json(added)
+        return
+    show(("added", "green"), f": {added.directory_id}, allowed: {_allowed(added)}")
+    show(f"next: mailmesh directories mailboxes {added.directory_id}")
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as messages
+from stack.cli.files import text_of
 
 CertificateOption = Annotated[
     Path | None,
@@ -30,7 +31,7 @@ def certificate_of(certificate: Path | None, key: Path | None) -> messages.Endpo
         return None
     if certificate is None or key is None:
         raise typer.BadParameter("--client-certificate and --client-key belong together")
-    return messages.EndpointClientCertificate(certificate=_text(certificate), key=_text(key))
+    return messages.EndpointClientCertificate(certificate=text_of(certificate), key=text_of(key))
 
 
 def credentials_of(
@@ -46,12 +47,5 @@ def credentials_of(
     if client_secret is None:
         raise typer.BadParameter("--token-url, --client-id and --client-secret belong together")
     return messages.EndpointClientCredentials(
-        token_url=token_url, client_id=client_id, client_secret=_text(client_secret).strip(), scope=scope
+        token_url=token_url, client_id=client_id, client_secret=text_of(client_secret).strip(), scope=scope
     )
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from None

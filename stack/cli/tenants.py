@@ -129,6 +129,32 @@ def rename(
         _show(tenant_service_pb2_grpc.TenantServiceStub(opened).UpdateTenant(request).tenant, json=json)
 
 
+@app.command("connect-shared")
+def connect_shared(
+    context: typer.Context,
+    tenant_id: TenantArgument,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the shared mailbox.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name of the tenant. [default: the mailbox's own name]")] = "",
+    ability: Annotated[
+        list[str] | None, typer.Option(help="Ability of the tenant; repeatable. [default: mail.read]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Try a mailbox that the tenant's person may open, and make it a tenant of its own. Only Microsoft 365.
+
+    The mailbox is polled, and ends with the tenant whose grant opens it.
+
+    Examples:
+      mailmesh tenants connect-shared 019a9f0e-7c1e-7000-8000-000000000002 info@example.com --ability mail.read
+    """
+    request = tenant_service_pb2.ConnectSharedMailboxRequest(
+        tenant_id=tenant_id, address=address, display_name=name, abilities=ability or ()
+    )
+    with channel(context) as opened:
+        _show(tenant_service_pb2_grpc.TenantServiceStub(opened).ConnectSharedMailbox(request).tenant, json=json)
+
+
 @app.command()
 def disable(
     context: typer.Context,

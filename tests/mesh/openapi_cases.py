@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.factories.app_credentials import client_certificate, service_account_key
 from tests.factories.receivers import self_signed
 
 JSON = Any
 Schemas = dict[str, JSON]
 _CERTIFICATE, _KEY = self_signed("mesh.example.com")
+_RSA_CERTIFICATE, _RSA_KEY = client_certificate("mesh.example.com")
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # A value that each pattern takes, because a pattern does not show one.
 MATCHING = {
     r"^[a-z0-9_.]{0,100}$": "token.issue",
@@ -24,6 +27,11 @@ MATCHING = {
     r"^(mail|send|tenant|calendar|conversation)\.[a-z_.*]{1,90}$": "mail.created",
     r"^-----BEGIN CERTIFICATE-----[ -~\r\n]{1,32000}$": _CERTIFICATE,
     r"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[ -~\r\n]{1,16000}$": _KEY,
+    r"^-----BEGIN CERTIFICATE-----[ -~\r\n]{1,16300}$": _RSA_CERTIFICATE,
+    r"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[ -~\r\n]{1,16300}$": _RSA_KEY,
+    r"^\s*[{]": service_account_key(),
+    rf"^({_UUID}|C[0-9A-Za-z]{{2,40}})$": "C03az79cb",
+    rf"^({_UUID}|[0-9]{{1,40}})$": "103147483648907483648",
     r"^[0-9]{1,18}$": "1",
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2})?)?$": "2026-12-07T09:00:00",
     r"^[1-9][0-9]{0,17}$": "1",
@@ -38,6 +46,7 @@ MATCHING = {
 }
 # Messages whose fields are required only together.
 WHOLE: dict[str, JSON] = {
+    "microsoftCertificate": {"certificatePem": _RSA_CERTIFICATE, "privateKeyPem": _RSA_KEY},
     "clientCertificate": {"certificate": _CERTIFICATE, "key": _KEY},
     "clientCredentials": {"tokenUrl": "https://id.example.com/token", "clientId": "mesh", "clientSecret": "word"},
 }

@@ -423,6 +423,8 @@ WITH_FILTERS = {
     "vault.v1.DirectoryService/StartConsent", "vault.v1.DirectoryService/SetAllowedMailboxes",
     "vault.v1.DirectoryService/ListMailboxes", "vault.v1.DirectoryService/ConnectMailbox",
     "vault.v1.SessionService/ListSessions",
+    "vault.v1.TenantService/ConnectSharedMailbox",
+    "vault.v1.DirectoryService/CreateDirectory", "vault.v1.DirectoryService/DeleteAppCredential",
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
     "ingest.v1.SubscriptionService/GetSubscriptionHealth",

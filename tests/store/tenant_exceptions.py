@@ -7,6 +7,7 @@ WITHOUT_TENANT = {
         vault.writing_key workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
         delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
+    "The credential is the app's own, and serves the tenants of all organisations.": "vault.app_credentials",
     "An organisation whose administrator consented, before any of its mailboxes is a tenant.": "vault.directories",
     "A digest by which repeated notifications are found, without an id.": "ingest.item_keys",
     "The row belongs to a row of a tenant, and goes with it.": """
@@ -59,7 +60,8 @@ STATEMENTS = {
     "The conditions are composed at run time, from the filter of the caller or by the statement around this part.": """
         ingest/store/dead_letters:_LIST ingest/store/dead_letters:_COUNT ingest/store/dead_letters:_CHOOSE
         processor/outbox/store/sends:_PAGE processor/stream/store/replays:_MEASURE processor/stream/store/replays:_NEXT
-        token_vault/store/audit:_SELECT token_vault/store/data_keys:_SELECT token_vault/store/erasures:_SELECT
+        token_vault/store/audit:_SELECT token_vault/store/data_keys:_OF_ALL token_vault/store/data_keys:_SELECT
+        token_vault/store/erasures:_SELECT
         token_vault/store/person_erasures:_SELECT
         token_vault/store/tenants:_SELECT token_vault/store/tenants:change_tenant""",
     "The queue of an endpoint is in one order for all its tenants.": """
@@ -104,7 +106,7 @@ STATEMENTS = {
     "Counts over all tenants, for metrics and bounds.": """
         ingest/store/subscription_monitors:_COUNTS token_vault/store/audit:_COUNT_OUTCOMES
         workflows/store/runs:_QUEUED
-        token_vault/store/data_keys:_WRAPPED_COUNTS token_vault/store/tenants:_COUNT_BY_STATUS""",
+        token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
         processor/stream/store/event_reader:_LAST_BEFORE

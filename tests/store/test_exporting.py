@@ -94,7 +94,9 @@ async def fill(pool: db.Pool, export: Export, tenant_id: str, number: int) -> No
     waiting = list(tables)
     while waiting:
         name = waiting.pop(0)
-        needed = [one for one in references if one["of_table"] == name and one["parent"] in tables]
+        # A row may refer to another one of its table, and need not.
+        parents = tables.keys() - {name}
+        needed = [one for one in references if one["of_table"] == name and one["parent"] in parents]
         if any(one["parent"] in waiting for one in needed):
             waiting.append(name)
             continue

@@ -159,6 +159,8 @@ FIELDS = {
     "items": "number of inbox items",
     "left_out": "number of lines of the same kind that were left out since the last one",
     "key_id": "the id of the API key in a call, of the key-encryption key in a rotation",
+    "key_name": "the thumbprint of the app's certificate, the id of its service account's key, or \"secret\"",
+    "ends_at": "the day on which the certificate ends",
     "key_ids": "the loaded key-encryption keys",
     "kind": "the number of the event's kind in the store",
     "lifecycle_event": "the provider's word, cut off after 50 characters",

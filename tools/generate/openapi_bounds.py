@@ -22,6 +22,8 @@ _QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_DIRECTORY = {"pattern": rf"^({_UUID}|C[0-9A-Za-z]{{2,40}})$"}
 # The beginning of JSON; the services read all of it.
 _JSON_TEXT = {"pattern": r'^[\[{"0-9tfn-]'}
 _ADDRESSES = {"maxItems": 50, "items": {"pattern": r"^[^@]+@[^@]+$"}}
@@ -51,8 +53,7 @@ _ID_FIELDS = frozenset(
         "upload_id",
         "conversation_id",
         "into_conversation_id",
-        "directory_id",
-        "mailbox_id",
+        "credential_id",
         "run_id",
         "session_id",
     }
@@ -65,9 +66,23 @@ BOUNDS: dict[str, JSON] = {
     "ListApiKeysRequest.page_size": _PAGE_SIZE,
     "ListSessionsRequest.page_size": _PAGE_SIZE,
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
+    "ListAppCredentialsRequest.page_size": _PAGE_SIZE,
     "ListDirectoriesRequest.page_size": _PAGE_SIZE,
     "ListMailboxesRequest.page_size": _PAGE_SIZE,
+    "StartConsentRequest.directory_id": _ID,
     "StartConsentRequest.allowed_addresses": _ALLOWED,
+    "CreateDirectoryRequest.administrator": {"pattern": r"^[^@]+@[^@]+$"},
+    "CreateDirectoryRequest.allowed_addresses": _ALLOWED,
+    "ListMailboxesRequest.directory_id": _DIRECTORY,
+    "SetAllowedMailboxesRequest.directory_id": _DIRECTORY,
+    "ConnectMailboxRequest.directory_id": _DIRECTORY,
+    "ConnectMailboxRequest.mailbox_id": {"pattern": rf"^({_UUID}|[0-9]{{1,40}})$"},
+    "MicrosoftCertificate.certificate_pem": {"pattern": r"^-----BEGIN CERTIFICATE-----[ -~\r\n]{1,16300}$"},
+    "MicrosoftCertificate.private_key_pem": {"pattern": r"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[ -~\r\n]{1,16300}$"},
+    "AddAppCredentialRequest.service_account_key": {"pattern": r"^\s*[{]"},
+    "ConnectSharedMailboxRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
+    "ConnectSharedMailboxRequest.display_name": {"maxLength": 200},
+    "ConnectSharedMailboxRequest.abilities": {"maxItems": 20, "items": {"enum": [*ABILITIES]}},
     "ConnectMailboxRequest.display_name": {"maxLength": 200},
     "ConnectMailboxRequest.abilities": {"maxItems": 20, "items": {"enum": [*ABILITIES]}},
     "SetAllowedMailboxesRequest.allowed_addresses": _ALLOWED,

@@ -21,7 +21,7 @@ _REF = "#/components/schemas/"
 _FAILURE = {"$ref": "#/components/responses/Failure"}
 _LICENSE = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
 # Requests without a field that is always required, which are refused when they are empty.
-_NEEDS_CONTENT = frozenset({"ReplayEvents", "RetryDeadLetters"})
+_NEEDS_CONTENT = frozenset({"AddAppCredential", "ReplayEvents", "RetryDeadLetters"})
 
 # RPCs that answer with raw bytes: each status, its meaning, and the media type if there is a body.
 _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {

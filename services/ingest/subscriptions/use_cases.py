@@ -209,19 +209,22 @@ class SubscriptionUseCases:
             folder_id="" if is_google else _folder(request),
             label_ids=_labels(request) if is_google else (),
             change_types=_change_types(request.change_types),
-            delivery_mode=self._mode(request.delivery_mode, tenant.provider),
+            delivery_mode=self._mode(request.delivery_mode, tenant),
             state=SUBSCRIPTION_STATE_PENDING,
             now=self._clock.now(),
         )
 
-    def _mode(self, asked: int, provider: str) -> int:
-        can_push = provider in self._pushing
+    def _mode(self, asked: int, tenant: Tenant) -> int:
+        # Graph pushes no change of a shared mailbox to the grant of a person.
+        if tenant.owner_tenant_id and asked == DELIVERY_MODE_PUSH:
+            raise FieldInvalid.of("delivery_mode", "must be poll for a shared mailbox")
+        can_push = tenant.provider in self._pushing and not tenant.owner_tenant_id
         if asked == DELIVERY_MODE_UNSPECIFIED:
             return DELIVERY_MODE_PUSH if can_push else DELIVERY_MODE_POLL
         if asked not in (DELIVERY_MODE_PUSH, DELIVERY_MODE_POLL):
             raise FieldInvalid.of("delivery_mode", "must be push or poll")
         # Without any way for notifications the address is missing; with one, Google names the topic that is missing.
-        if asked == DELIVERY_MODE_PUSH and not can_push and (provider != google.PROVIDER or not self._pushing):
+        if asked == DELIVERY_MODE_PUSH and not can_push and (tenant.provider != google.PROVIDER or not self._pushing):
             raise PublicUrlUnset(subject="MAILMESH_PUBLIC_URL", metadata={"setting": "MAILMESH_PUBLIC_URL"})
         return asked
 

@@ -1,6 +1,6 @@
-"""Address a mailbox at Microsoft with the app's own token, which has no "me".
+"""Address a mailbox at Microsoft with the app's own token, or with that of a shared mailbox's owner: "me" is not it.
 
-The user comes from the answer that lent the token, so that no other part of Processor chooses whose mailbox an app-only
+The user comes from the answer that lent the token, so that no other part of Processor chooses whose mailbox such a
 token reads.
 """
 
@@ -18,14 +18,14 @@ _ME_OF_BATCH = re.compile(r"^/me(?=[/?]|$)")
 
 
 def self_addressed(tenant: tenant_pb2.Tenant, url: str, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a request with the tenant's own user in the place of "me", if the tenant's tokens are the app's.
+    """Return a request with the tenant's own user in the place of "me", if the tenant's tokens are not its own.
 
     Args:
         tenant: The tenant that the token was lent for.
         url: The complete URL.
         request: The other parts of the request; `body` may be a batch.
     """
-    if tenant.provider != MS365 or tenant.token_type != APP:
+    if tenant.provider != MS365 or (tenant.token_type != APP and not tenant.owner_tenant_id):
         return url, dict(request)
     user = f"/users/{quote(tenant.user_id, safe='')}"
     body = request.get("body")

@@ -207,6 +207,7 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
         "address": account.address or found.address,
         "display_name": flow.display_name or found.display_name,
         "directory_id": None,
+        "owner_tenant_id": None,
     }
 
 

@@ -22,7 +22,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.secret import Secret
 from services.providers.abilities import asked_scopes
-from services.token_vault.abilities import abilities_to_request, checked_abilities, granted_before
+from services.token_vault.abilities import abilities_to_request, checked_abilities, grant_command, granted_before
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.consent import Consents
 from services.token_vault.accounts.flow_secrets import (
@@ -39,6 +39,7 @@ from services.token_vault.errors import (
     AccountMismatch,
     AdminConsentNeeded,
     IdentityUnproven,
+    MailboxConnectedOtherwise,
     ProviderUnknown,
     ScopeTooWide,
     TenantDisconnected,
@@ -49,7 +50,7 @@ from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
 from services.token_vault.store import audit, authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow
-from services.token_vault.store.tenants import DISCONNECTING, TenantRow, get_tenant
+from services.token_vault.store.tenants import APP, DISCONNECTED, DISCONNECTING, TenantRow, get_tenant
 
 logger = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ class Connector:
         Raises:
             AbilityUnknown: This version does not have an ability.
             ProviderUnknown: The installation has no settings for the provider.
+            MailboxConnectedOtherwise: The tenant has the app's tokens; the metadata has the command for it.
             TenantNotFound, TenantDisconnected: The tenant of a reconnect does not exist, or is being disconnected.
             ScopeTooWide: A key that is limited to tenants cannot connect a new one, and no key can request an ability
                 that neither it has nor the tenant has granted.
@@ -101,6 +103,13 @@ class Connector:
         self._starter.require_public_url()
         named = checked_abilities(wanted.abilities)
         tenant = await self._checked_tenant(caller, wanted)
+        if tenant is not None and tenant.token_type == APP and tenant.status != DISCONNECTED:
+            command = grant_command(tenant, named)
+            raise MailboxConnectedOtherwise(
+                f"The tenant has the app's tokens, and no person consents for it. Connect it again by: {command}",
+                subject=tenant.tenant_id,
+                metadata={"tenant_id": tenant.tenant_id, "command": command},
+            )
         provider = tenant.provider if tenant else wanted.provider
         self._issuer(provider)
         abilities = _askable(caller, named, tenant)

@@ -1,7 +1,7 @@
 """Mailboxes of organisations: list those that the allow-list contains, and make them tenants with the app's tokens.
 
-The token comes from the organisation's own address and is proven to be for it, the user is read with this token, and
-the tenant gets this organisation and this user. The database refuses a tenant whose directory is not its own.
+The token is proven to be for the organisation or the user that it was asked for, the mailbox is read with this token,
+and the tenant gets this organisation and this user. The database refuses a tenant whose directory is not its own.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,15 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
-from services.meshkit.ids import new_id
+from services.meshkit.ids import is_id, new_id
 from services.meshkit.secret import Secret
-from services.providers.abilities import CALENDAR_READ, CALENDAR_WRITE, granted_abilities, lacking_scopes_of_all
-from services.providers.names import MS365
+from services.providers.abilities import (
+    CALENDAR_READ,
+    CALENDAR_WRITE,
+    granted_abilities,
+    lacking_scopes_of_all,
+)
+from services.providers.names import GOOGLEWS, MS365
 from services.token_vault.abilities import abilities_to_request, checked_abilities
 from services.token_vault.accounts.admit import (
     Admission,
@@ -30,7 +35,6 @@ from services.token_vault.accounts.flow_start import FlowStart, FlowStarter
 from services.token_vault.accounts.flow_steps import Started
 from services.token_vault.audit import actor
 from services.token_vault.errors import (
-    AbilityUnknown,
     DirectoryNotFound,
     MailboxNotAllowed,
     ScopeNotGranted,
@@ -48,9 +52,8 @@ from services.token_vault.store.tenants import (
     insert_tenant,
 )
 
+_OF_CALENDARS = frozenset({CALENDAR_READ, CALENDAR_WRITE})
 _NO_REFRESH_TOKEN = "none"  # noqa: S105 - no token: the store keeps a sealed one of every tenant
-_NOT_OFFERED = frozenset({CALENDAR_READ, CALENDAR_WRITE})
-"""Abilities that no app-only tenant has yet."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class DirectoryMailboxes:
         """
         _require_unlimited(caller)
         self.starter.require_public_url()
-        self.consents.app(MS365)
+        self.consents.page(MS365)
         start = FlowStart(
             MS365,
             f"key:{caller.key_id}",
@@ -139,9 +142,10 @@ class DirectoryMailboxes:
         """
         _require_unlimited(caller)
         row = await self._directory(directory_id)
-        token = await self._token(row)
+        app = self.consents.app(row.provider)
         try:
-            users, mark = await self.consents.app(row.provider).users(token.access_token, behind, size)
+            token = await app.directory_token(row.directory_id, row.administrator)
+            users, mark = await app.users(token.access_token, behind, size)
         except TokenRefused as exc:
             raise refused(exc, directory_id) from exc
         return [user for user in users if row.allows(user.address)], mark
@@ -152,13 +156,12 @@ class DirectoryMailboxes:
         Raises:
             MeshError: See the contract; nothing is stored then.
         """
-        abilities = _offered(checked_abilities(chosen.abilities))
+        abilities = checked_abilities(chosen.abilities)
         _require_unlimited(caller)
         if not all(caller.has_ability(one) for one in abilities_to_request(abilities, None)):
             raise ScopeTooWide(metadata={"field": "abilities"})
         row = await self._directory(chosen.directory_id)
-        token = await self._token(row)
-        account = await self._tried(row, token, chosen.user_id)
+        account, token = await self._tried(row, chosen, abilities)
         try:
             return await self._admitted(row, token, account, chosen, abilities)
         except asyncpg.UniqueViolationError:
@@ -167,28 +170,34 @@ class DirectoryMailboxes:
 
     async def _directory(self, directory_id: str) -> DirectoryRow:
         async with db.connection(self.pool) as connection:
-            row = await directories.get(connection, MS365, directory_id)
+            row = await directories.get(connection, provider_of(directory_id), directory_id)
         if row is None:
             raise _not_found(directory_id)
         return row
 
-    async def _token(self, row: DirectoryRow) -> TokenResponse:
-        try:
-            return await self.consents.app(row.provider).token(row.directory_id)
-        except TokenRefused as exc:
-            raise refused(exc, row.directory_id) from exc
-
-    async def _tried(self, row: DirectoryRow, token: TokenResponse, user_id: str) -> Account:
-        """Read the user and the mailbox: what the app may really do is not in its token."""
+    async def _tried(
+        self, row: DirectoryRow, chosen: Chosen, abilities: tuple[str, ...]
+    ) -> tuple[Account, TokenResponse]:
+        """Read the user, and the mailbox with a token for it: what the app may really do is in no token."""
         app = self.consents.app(row.provider)
+        async with db.connection(self.pool) as connection:
+            found = await find_account(connection, row.provider, _external_account(row, chosen.user_id))
+        wanted = abilities_to_request(abilities, found)
         try:
-            account = await app.who_is(token.access_token, user_id)
+            reader = await app.directory_token(row.directory_id, row.administrator)
+            account = await app.find_user(reader.access_token, row.directory_id, chosen.user_id)
             if not row.allows(account.address):
                 raise MailboxNotAllowed(metadata={"directory_id": row.directory_id})
-            await app.check_mailbox(token.access_token, user_id)
+            token = await app.mailbox_token(row.directory_id, account, wanted)
+            _require_enough(row, wanted, token)
+            granted = granted_abilities(row.provider, wanted, token.scopes)
+            if not _OF_CALENDARS.issuperset(granted):
+                await app.check_mailbox(token.access_token, account.user_id)
+            if not _OF_CALENDARS.isdisjoint(granted):
+                await app.check_calendars(token.access_token, account.user_id)
         except TokenRefused as exc:
             raise refused(exc, row.directory_id) from exc
-        return account
+        return account, token
 
     async def _admitted(
         self, row: DirectoryRow, token: TokenResponse, account: Account, chosen: Chosen, abilities: tuple[str, ...]
@@ -199,7 +208,7 @@ class DirectoryMailboxes:
             present = await directories.get(connection, row.provider, row.directory_id, lock=True)
             if present is None or not present.allows(account.address):
                 raise MailboxNotAllowed(metadata={"directory_id": row.directory_id})
-            found = await find_account(connection, row.provider, f"{row.directory_id}.{account.user_id}")
+            found = await find_account(connection, row.provider, _external_account(row, account.user_id))
             if found is not None:
                 require_token_type(found, APP)
             wanted = abilities_to_request(abilities, found)
@@ -227,26 +236,27 @@ class DirectoryMailboxes:
         await tokens.put_tokens(connection, tenant_id, sealed, APP)
 
 
+def provider_of(directory_id: str) -> str:
+    """Return the provider of an organisation: Microsoft's ids are UUIDs, Google's begin with a C."""
+    return MS365 if is_id(directory_id) else GOOGLEWS
+
+
+def _external_account(row: DirectoryRow, user_id: str) -> str:
+    """Return the account's identifier as a person's grant has it, so that no account is two tenants."""
+    return f"{row.directory_id}.{user_id}" if row.provider == MS365 else user_id
+
+
 def _require_unlimited(caller: Caller) -> None:
     if caller.tenants is not None:
         raise ScopeTooWide(metadata={"field": "tenant_ids"})
 
 
-def _offered(abilities: tuple[str, ...]) -> tuple[str, ...]:
-    for ability in abilities:
-        if ability in _NOT_OFFERED:
-            raise AbilityUnknown(
-                "An app-only tenant has no abilities of calendars yet.",
-                violations={"abilities": "must be of mail or conversations"},
-                metadata={"ability": ability},
-            )
-    return abilities
-
-
 def _require_enough(row: DirectoryRow, abilities: tuple[str, ...], token: TokenResponse) -> None:
     if granted_abilities(row.provider, abilities, token.scopes):
         return
-    named = " ".join(lacking_scopes_of_all(row.provider, abilities, token.scopes))
+    lacking = lacking_scopes_of_all(row.provider, abilities, token.scopes)
+    # Microsoft's permissions of apps have no form for shared mailboxes.
+    named = " ".join(sorted({scope.removesuffix(".Shared") for scope in lacking}))
     raise ScopeNotGranted(
         f"The organisation has not granted the app: {named}. Add these app permissions to the app registration, and"
         " have the administrator consent again.",
@@ -259,7 +269,7 @@ def _values(
 ) -> dict[str, object]:
     return {
         "provider": row.provider,
-        "external_account": f"{row.directory_id}.{account.user_id}",
+        "external_account": _external_account(row, account.user_id),
         "external_tenant_id": row.directory_id,
         "user_id": account.user_id,
         "address": account.address,
@@ -272,7 +282,15 @@ def _renewed(
     row: DirectoryRow, account: Account, chosen: Chosen, abilities: tuple[str, ...], now: datetime
 ) -> dict[str, object]:
     named = {"display_name": chosen.display_name} if chosen.display_name else {}
-    return renewed_values(abilities, now) | {"address": account.address, "directory_id": row.directory_id} | named
+    return (
+        renewed_values(abilities, now)
+        | {
+            "address": account.address,
+            "directory_id": row.directory_id,
+            "owner_tenant_id": None,
+        }
+        | named
+    )
 
 
 def _entry(tenant: TenantRow, now: datetime, *, is_reconnect: bool) -> audit.Entry:

@@ -23,6 +23,7 @@ from services.token_vault.store.tenants import (
     TenantRow,
     change_tenant,
     get_tenant,
+    owned_by,
 )
 from services.token_vault.tokens.credential_reader import CredentialReader
 from services.token_vault.tokens.token_cipher import TokenCipher
@@ -30,6 +31,7 @@ from services.token_vault.tokens.token_cipher import TokenCipher
 logger = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
+_ENDED = frozenset({DISCONNECTING, DISCONNECTED})
 _BATCH = 20
 _PAUSE = timedelta(seconds=30)
 
@@ -89,11 +91,22 @@ class Disconnector:
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
-            if tenant.status in {DISCONNECTING, DISCONNECTED}:
+            if tenant.status in _ENDED:
                 return tenant
-            values = {"status": DISCONNECTING, "status_reason": "", "status_detail": "Subscriptions are being deleted."}
-            await audit.append(connection, audit.Entry(actor(), "tenant.disconnect", now, tenant_id=tenant_id))
-            return await change_tenant(connection, tenant, now, {**values, "released_at": None, "probe_at": None})
+            values: dict[str, object] = {
+                "status": DISCONNECTING,
+                "status_reason": "",
+                "status_detail": "Subscriptions are being deleted.",
+            }
+            values |= {"released_at": None, "probe_at": None}
+            # With the grant end the shared mailboxes that it opens.
+            owned = [one for one in await owned_by(connection, tenant_id) if one.status not in _ENDED]
+            for one in owned:
+                await change_tenant(connection, one, now, values)
+            for ending in (tenant, *owned):
+                entry = audit.Entry(actor(), "tenant.disconnect", now, tenant_id=ending.tenant_id)
+                await audit.append(connection, entry)
+            return await change_tenant(connection, tenant, now, values)
 
     async def release(self, tenant_id: str) -> None:
         """Record that the subscriptions are deleted. Safe to call again: yes.
@@ -146,6 +159,8 @@ class Disconnector:
     async def _revoke(self, credential: Credential) -> str | None:
         """Revoke the grant, and return the outcome; None to retry later."""
         tenant = credential.tenant
+        if tenant.directory_id is not None or tenant.owner_tenant_id is not None:
+            return "not_offered"  # the organisation admits the app, and a shared mailbox has its owner's grant
         issuer = self._issuers.get(tenant.provider)
         if tenant.grant_fault or issuer is None:
             return "no" if issuer is None else "before"

@@ -40,7 +40,7 @@ class _Examined(Protocol):
 
 @dataclass(frozen=True)
 class _AppMailbox:
-    """The same calls with the app's token, which names no account: the tenant does."""
+    """The same calls with the app's token or the owner's, which does not name the account: the tenant does."""
 
     app: AppIssuer
     user_id: str
@@ -119,7 +119,8 @@ class Examiner:
         return replace(found, missing_scopes=named, missing_abilities=lacking)
 
     def _examined(self, tenant: TenantRow) -> _Examined:
-        app = self._apps.get(tenant.provider) if tenant.directory_id is not None else None
+        is_of_others = tenant.directory_id is not None or tenant.owner_tenant_id is not None
+        app = self._apps.get(tenant.provider) if is_of_others else None
         issuer = self._issuers.get(tenant.provider) if app is None else _AppMailbox(app, tenant.user_id)
         if issuer is None:
             raise ProviderUnknown(metadata={"provider": tenant.provider})
@@ -199,7 +200,13 @@ def _missing(missing: tuple[str, ...]) -> MeshError | None:
 
 def _lacking(tenant: TenantRow) -> dict[str, tuple[str, ...]]:
     granted = tenant.scopes or ()
-    return {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
+    lacking = {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
+    if tenant.directory_id is None:
+        return lacking
+    # Microsoft's permissions of apps have no form for shared mailboxes.
+    return {
+        one: tuple(dict.fromkeys(scope.removesuffix(".Shared") for scope in named)) for one, named in lacking.items()
+    }
 
 
 async def _mailbox(tenant: TenantRow, issuer: _Examined, token: Secret) -> MeshError | None:

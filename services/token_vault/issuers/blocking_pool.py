@@ -64,4 +64,4 @@ class BlockingPool:
 
     def _count(self, step: int) -> None:
         self._pending += step
-        _BUSY.labels(self._provider).set(self._pending)
+        _BUSY.labels(self._provider).inc(step)

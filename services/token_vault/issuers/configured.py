@@ -1,43 +1,92 @@
 """The issuers of the providers that the settings configure."""
 
+from dataclasses import dataclass
+
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
+from services.token_vault.issuers.app_keys import AppKeys
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.issuers.google import GoogleIssuer, GoogleSettings
+from services.token_vault.issuers.google_app import GoogleApp, GoogleAppSettings
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
-from services.token_vault.issuers.issuer import AppIssuer, Issuer
+from services.token_vault.issuers.issuer import AppIssuer, ConsentingApp, Issuer
 from services.token_vault.issuers.microsoft import MicrosoftIssuer
 from services.token_vault.issuers.microsoft_client import PROVIDER as MICROSOFT
 from services.token_vault.issuers.microsoft_client import MicrosoftSettings
 from services.token_vault.settings import VaultSettings
 
 
-def configured_issuers(settings: VaultSettings) -> dict[str, Issuer]:
-    """Make the issuers of the configured providers.
+@dataclass(frozen=True)
+class Providers:
+    """The configured providers.
+
+    Args:
+        issuers: Persons' grants, by provider.
+        consenting: The app's own access, at the providers where an administrator admits the app on a page.
+        google: The app's own access at Google, which needs no OAuth client.
+    """
+
+    issuers: dict[str, Issuer]
+    consenting: dict[str, ConsentingApp]
+    google: GoogleApp
+
+    @property
+    def apps(self) -> dict[str, AppIssuer]:
+        """The app's own access to organisations, by provider."""
+        return {**self.consenting, GOOGLE: self.google}
+
+    async def close(self) -> None:
+        """Close connections and threads."""
+        for issuer in self.issuers.values():
+            await issuer.close()
+        await self.google.close()
+
+
+def check_providers(settings: VaultSettings) -> None:
+    """Check the settings of the providers.
 
     Raises:
-        SettingsError: A client id without its secret, or a secret without its client id.
+        SettingsError: A client id without its secret, or a secret without its client id. At Microsoft, client
+            certificates may take the place of the secret.
+    """
+    _require_id("MS365", settings.ms365_client_id, settings.ms365_client_secret)
+    _require_id("GOOGLEWS", settings.google_client_id, settings.google_client_secret)
+    if settings.google_client_id and settings.google_client_secret is None:
+        raise _apart("GOOGLEWS")
+
+
+def configured_providers(settings: VaultSettings, keys: AppKeys) -> Providers:
+    """Make the issuers of the configured providers.
+
+    Args:
+        settings: As `check_providers` accepts them.
+        keys: The app's own keys.
     """
     issuers: dict[str, Issuer] = {}
-    if _is_configured("MS365", settings.ms365_client_id, settings.ms365_client_secret):
-        issuers[MICROSOFT] = MicrosoftIssuer(_microsoft(settings), *_transports(settings, MICROSOFT))
-    if _is_configured("GOOGLEWS", settings.google_client_id, settings.google_client_secret):
+    consenting: dict[str, ConsentingApp] = {}
+    if settings.ms365_client_id:
+        microsoft = MicrosoftIssuer(_microsoft(settings), keys, *_transports(settings, MICROSOFT))
+        issuers[MICROSOFT], consenting[MICROSOFT] = microsoft, microsoft.app
+    if settings.google_client_id:
         issuers[GOOGLE] = GoogleIssuer(_google(settings), *_transports(settings, GOOGLE))
-    return issuers
+    app = GoogleAppSettings(
+        token_url=settings.google_token_url,
+        userinfo_url=settings.google_userinfo_url,
+        gmail_url=settings.google_gmail_url,
+        calendar_url=settings.google_calendar_url,
+        directory_url=settings.google_directory_url,
+    )
+    return Providers(issuers, consenting, GoogleApp(app, keys, *_transports(settings, GOOGLE)))
 
 
-def app_issuers(issuers: dict[str, Issuer]) -> dict[str, AppIssuer]:
-    """Return the app's own access to organisations, at the providers that have one."""
-    return {name: issuer.app for name, issuer in issuers.items() if isinstance(issuer, MicrosoftIssuer)}
+def _require_id(name: str, client_id: str, client_secret: Secret | None) -> None:
+    if client_secret is not None and not client_id:
+        raise _apart(name)
 
 
-def _is_configured(name: str, client_id: str, client_secret: Secret | None) -> bool:
-    if bool(client_id) != (client_secret is not None):
-        raise SettingsError(
-            [f"MAILMESH_{name}_CLIENT_ID and MAILMESH_{name}_CLIENT_SECRET go together; one is not set."]
-        )
-    return bool(client_id)
+def _apart(name: str) -> SettingsError:
+    return SettingsError([f"MAILMESH_{name}_CLIENT_ID and MAILMESH_{name}_CLIENT_SECRET go together; one is not set."])
 
 
 def _transports(settings: VaultSettings, provider: str) -> tuple[BlockingPool, LibraryHttp, ProviderApi]:
@@ -51,13 +100,13 @@ def _transports(settings: VaultSettings, provider: str) -> tuple[BlockingPool, L
 
 
 def _microsoft(settings: VaultSettings) -> MicrosoftSettings:
-    assert settings.ms365_client_secret is not None  # noqa: S101 - the provider is configured
     return MicrosoftSettings(
         authority=settings.ms365_authority,
         graph_url=settings.ms365_graph_url,
         client_id=settings.ms365_client_id,
         client_secret=settings.ms365_client_secret,
         scopes=settings.ms365_scopes,
+        asks_for_shared=settings.ms365_shared_mailboxes,
         redirect_uri=settings.ms365_redirect_uri or f"{settings.public_url}/auth/oauth/{MICROSOFT}/callback",
     )
 

@@ -23,6 +23,7 @@ from services.token_vault.errors import (
 )
 from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
+from services.token_vault.issuers.google_client import library_request
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
@@ -196,7 +197,7 @@ class GoogleIssuer:
     def _refreshed(self, refresh_token: Secret) -> TokenResponse:
         settings = self._settings
         access, refresh, expires_at, document, _ = reauth.refresh_grant(  # type: ignore[no-untyped-call]
-            self._library_request,
+            library_request(self._http),
             settings.token_url,
             refresh_token.reveal(),
             settings.client_id,
@@ -205,17 +206,6 @@ class GoogleIssuer:
         rotated = {} if refresh == refresh_token.reveal() else {"refresh_token": refresh}
         seconds = None if expires_at is None else document.get("expires_in")
         return _tokens({**document, "refresh_token": None, **rotated}, access, seconds)
-
-    def _library_request(
-        self,
-        url: str,
-        method: str = "GET",
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        **_: Any,
-    ) -> "_LibraryAnswer":
-        send = self._http.post if method == "POST" else self._http.get
-        return _LibraryAnswer(send(url, data=body, headers=headers))
 
     async def _identity(self, id_token: str, nonce: str) -> Identity:
         issuers = {self._settings.issuer, self._settings.issuer.removeprefix("https://")}
@@ -226,15 +216,6 @@ class GoogleIssuer:
 
     async def _keys_url(self) -> str:
         return self._settings.certs_url
-
-
-class _LibraryAnswer:
-    """An HTTP answer in the form of google-auth."""
-
-    def __init__(self, response: requests.Response) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
-        self.data = response.content
 
 
 def _guarded(use: Callable[[], Result]) -> Result:

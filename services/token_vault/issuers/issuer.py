@@ -1,11 +1,12 @@
 """The interface of a provider's issuer, and the values that it returns."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from services.meshkit.secret import Secret
+from services.token_vault.issuers.refusals import ADMIN_CONSENT
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,21 @@ class PassingRefusal(TokenRefused):
     """The provider refuses at the moment: a policy, a setting or the state of the account. The grant may be intact."""
 
 
+class DelegationMissing(PassingRefusal):
+    """The organisation's administrator has not granted the app's service account the scopes of a request.
+
+    Args:
+        provider_code: The provider's own code.
+        client_id: The numeric id of the service account, as the administrator must enter it.
+        scopes: The scopes of the request.
+    """
+
+    def __init__(self, provider_code: str, client_id: str, scopes: tuple[str, ...]) -> None:
+        super().__init__(ADMIN_CONSENT, provider_code)
+        self.client_id = client_id
+        self.scopes = scopes
+
+
 class Issuer(Protocol):
     """A provider. Every call takes bounded time and raises `MeshError` or, where documented, `TokenRefused`.
 
@@ -199,19 +215,42 @@ class DirectoryUser:
 class AppIssuer(Protocol):
     """A provider whose organisations can admit the app itself. Calls raise as those of `Issuer` do."""
 
-    def consent_url(self, state: Secret, directory_id: str) -> str:
-        """Return the page on which an organisation's administrator consents."""
+    async def directory_token(self, directory_id: str, administrator: str) -> TokenResponse:
+        """Get a token that reads the users of an organisation, proven to be for this one.
 
-    async def token(self, directory_id: str) -> TokenResponse:
-        """Get the app's own token for an organisation, proven to be for this one.
+        Args:
+            directory_id: The organisation.
+            administrator: The address of its administrator, at Google; Microsoft needs none.
 
         Raises:
-            GrantError: The organisation has not consented, or not any more.
+            PassingRefusal: The organisation does not admit the app, or not any more.
             IdentityUnproven: The token is for another organisation.
+            AppCredentialMissing: This installation has no credential of the app.
+        """
+
+    async def mailbox_token(self, directory_id: str, account: Account, abilities: Collection[str]) -> TokenResponse:
+        """Get a token for a mailbox with as many of the abilities as the organisation has granted, at least one.
+
+        Args:
+            directory_id: The organisation.
+            account: The user; a provider whose tokens name a user proves that the token names this one.
+            abilities: The abilities to ask for.
+
+        Raises:
+            PassingRefusal: The organisation does not admit the app, or grants none of the abilities.
+            IdentityUnproven: The token is for another organisation or user.
+            AppCredentialMissing: This installation has no credential of the app.
+        """
+
+    async def find_user(self, access_token: Secret, directory_id: str, user_id: str) -> Account:
+        """Read a user of an organisation with the token that reads its users.
+
+        Raises:
+            MailboxUnavailable: The organisation has no such user.
         """
 
     async def who_is(self, access_token: Secret, user_id: str) -> Account:
-        """Read a user of the token's organisation.
+        """Read the user of a mailbox with the token for this mailbox.
 
         Raises:
             MailboxUnavailable: The organisation has no such user.
@@ -226,6 +265,14 @@ class AppIssuer(Protocol):
             ScopeNotGranted: A policy of the organisation, or a missing permission, keeps the app out.
         """
 
+    async def check_calendars(self, access_token: Secret, user_id: str) -> None:
+        """Check that the token reads a user's list of calendars.
+
+        Raises:
+            MailboxUnavailable: The user has no calendars that the API reaches.
+            ScopeNotGranted: A policy of the organisation, or a missing permission, keeps the app out.
+        """
+
     async def users(self, access_token: Secret, behind: str, size: int) -> tuple[list[DirectoryUser], str]:
         """Read a page of the organisation's users.
 
@@ -237,3 +284,18 @@ class AppIssuer(Protocol):
         Returns:
             The users, and the mark of the next page, empty at the end.
         """
+
+
+class ConsentingApp(AppIssuer, Protocol):
+    """A provider at which an organisation's administrator admits the app on a page."""
+
+    async def user_by_address(self, access_token: Secret, address: str) -> Account:
+        """Read a user by address with any token that may.
+
+        Raises:
+            MailboxUnavailable: The organisation has no such user.
+            ScopeNotGranted: The token may not read users.
+        """
+
+    def consent_url(self, state: Secret, directory_id: str) -> str:
+        """Return the page."""

@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.meshkit.secret import Secret
-from services.providers.abilities import plain_scope
+from services.providers.abilities import plain_scope, shared_scopes
 from services.providers.failures import error_words
 from services.token_vault.errors import MailboxUnavailable, ProviderUnavailable, RefreshTokenMissing
 from services.token_vault.issuers.answers import raise_for
+from services.token_vault.issuers.app_keys import AppKeys
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import Account, Begun, Grant, Identity, TokenResponse
 from services.token_vault.issuers.microsoft_app import MicrosoftApp
-from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftSettings, failure_of, guarded, msal_app
+from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftClient, MicrosoftSettings, guarded
 
 _RESERVED = frozenset({"openid", "profile", "offline_access"})
 _NOT_LISTED = _RESERVED | {"email"}
@@ -26,11 +27,9 @@ _NOT_FOUND = 404
 class MicrosoftIssuer:
     """Microsoft 365.
 
-    Each call makes a new msal application: a shared one would answer a repeated request from its cache of failures for
-    a minute, and it keeps tokens, which only the store may do.
-
     Args:
         settings: The app registration.
+        keys: Its client certificates.
         pool: Threads for msal.
         http: Transport of msal.
         api: For Graph and the public keys.
@@ -38,8 +37,11 @@ class MicrosoftIssuer:
 
     provider = PROVIDER
 
-    def __init__(self, settings: MicrosoftSettings, pool: BlockingPool, http: LibraryHttp, api: ProviderApi) -> None:
+    def __init__(
+        self, settings: MicrosoftSettings, keys: AppKeys, pool: BlockingPool, http: LibraryHttp, api: ProviderApi
+    ) -> None:
         self._settings = settings
+        self._client = MicrosoftClient(settings, keys, pool, http)
         self._pool = pool
         self._http = http
         self._api = api
@@ -49,7 +51,7 @@ class MicrosoftIssuer:
     @property
     def app(self) -> MicrosoftApp:
         """The app's own access to organisations that admit it."""
-        return MicrosoftApp(self._settings, self._pool, self._http, self._api)
+        return MicrosoftApp(self._settings, self._client, self._api)
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
@@ -64,15 +66,17 @@ class MicrosoftIssuer:
 
     async def begin(self, state: Secret, login_hint: str, scopes: Iterable[str]) -> Begun:
         """Prepare the request: state, PKCE and nonce by msal."""
-        asked = self._asked_scopes(scopes)
-        flow = await self._with_app(
+        own = tuple(scopes)
+        asked = self._asked_scopes((*own, *(shared_scopes(PROVIDER, own) if self._settings.asks_for_shared else ())))
+        flow: dict[str, Any] = await self._client.prepare(
+            self._settings.authority,
             lambda app: app.initiate_auth_code_flow(
                 asked,
                 redirect_uri=self._settings.redirect_uri,
                 state=state.reveal(),
                 prompt="select_account",
                 login_hint=login_hint or None,
-            )
+            ),
         )
         url = flow.pop("auth_uri")
         return Begun(url, Secret(json.dumps(flow)))
@@ -130,12 +134,7 @@ class MicrosoftIssuer:
         return [scope for scope in asked.values() if scope not in _RESERVED]
 
     async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        result = await self._pool.run(
-            lambda: guarded(lambda: use(msal_app(self._settings, self._http, self._settings.authority)))
-        )
-        if "error" in result:
-            raise failure_of(result)
-        return result
+        return await self._client.ask(self._settings.authority, use)
 
     def _tokens(self, result: Mapping[str, Any]) -> TokenResponse:
         access, refresh = result.get("access_token"), result.get("refresh_token")

@@ -7,7 +7,7 @@ tells whose it is: the parameter `tenant` of the consent's answer is the browser
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -16,10 +16,9 @@ from services.meshkit.secret import Secret
 from services.providers.failures import error_words
 from services.token_vault.errors import IdentityUnproven, MailboxUnavailable, ProviderUnavailable
 from services.token_vault.issuers.answers import raise_for
-from services.token_vault.issuers.blocking_pool import BlockingPool
-from services.token_vault.issuers.http import LibraryHttp, ProviderApi
+from services.token_vault.issuers.http import ProviderApi
 from services.token_vault.issuers.issuer import Account, DirectoryUser, PassingRefusal, TokenResponse
-from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftSettings, failure_of, guarded, msal_app
+from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftClient, MicrosoftSettings, failure_of
 from services.token_vault.issuers.refusals import ADMIN_CONSENT
 
 _NOT_FOUND = 404
@@ -29,6 +28,7 @@ _CONSENT_GONE = frozenset({65001, 90002, 700016, 7000112, 7000229})
 
 The app has no grant that could be lost: after the administrator's consent the provider issues its tokens, so its
 tenants keep trying."""
+_OF_SHARED = frozenset({"Calendars.Read", "Calendars.ReadWrite"})
 _USER = "id,displayName,mail,userPrincipalName,accountEnabled"
 
 
@@ -37,22 +37,20 @@ class MicrosoftApp:
 
     Args:
         settings: The app registration.
-        pool: Threads for msal.
-        http: Transport of msal.
+        client: Asks the token endpoints.
         api: For Graph.
     """
 
-    def __init__(self, settings: MicrosoftSettings, pool: BlockingPool, http: LibraryHttp, api: ProviderApi) -> None:
+    def __init__(self, settings: MicrosoftSettings, client: MicrosoftClient, api: ProviderApi) -> None:
         self._settings = settings
-        self._pool = pool
-        self._http = http
+        self._client = client
         self._api = api
         self._login = settings.authority.rpartition("/")[0]
         graph = urlsplit(settings.graph_url)
         self._scope = f"{graph.scheme}://{graph.netloc}/.default"
 
     def consent_url(self, state: Secret, directory_id: str) -> str:
-        """See `AppIssuer.consent_url`. App permissions need the scope `/.default`."""
+        """See `ConsentingApp.consent_url`. App permissions need the scope `/.default`."""
         query = {
             "client_id": self._settings.client_id,
             "scope": self._scope,
@@ -61,18 +59,14 @@ class MicrosoftApp:
         }
         return f"{self._login}/{quote(directory_id, safe='')}/v2.0/adminconsent?{urlencode(query)}"
 
-    async def token(self, directory_id: str) -> TokenResponse:
-        """See `AppIssuer.token`."""
+    async def directory_token(self, directory_id: str, administrator: str = "") -> TokenResponse:
+        """See `AppIssuer.directory_token`. One token of an organisation reads its users and its mailboxes."""
+        del administrator
         authority = f"{self._login}/{quote(directory_id, safe='')}"
 
-        def ask() -> dict[str, Any]:
-            app = msal_app(self._settings, self._http, authority)
-            answer: dict[str, Any] = app.acquire_token_for_client([self._scope])
-            return answer
-
-        result = await self._pool.run(lambda: guarded(ask))
-        if "error" in result:
-            raise _failure(result)
+        result = await self._client.ask(
+            authority, lambda app: dict(app.acquire_token_for_client([self._scope])), _failure
+        )
         access = result.get("access_token")
         if not isinstance(access, str) or not access:
             raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
@@ -80,18 +74,40 @@ class MicrosoftApp:
         expires_at = datetime.now(UTC) + timedelta(seconds=int(result.get("expires_in") or 0))
         return TokenResponse(Secret(access), None, roles, expires_at)
 
+    async def mailbox_token(self, directory_id: str, account: Account, abilities: Collection[str]) -> TokenResponse:
+        """See `AppIssuer.mailbox_token`. The token names no user, and has every permission of the app."""
+        del account, abilities
+        return await self.directory_token(directory_id)
+
+    async def find_user(self, access_token: Secret, directory_id: str, user_id: str) -> Account:
+        """See `AppIssuer.find_user`. The token reads its own organisation alone."""
+        del directory_id
+        return await self.who_is(access_token, user_id)
+
     async def who_is(self, access_token: Secret, user_id: str) -> Account:
         """See `AppIssuer.who_is`."""
-        answer = await self._api.get(f"{self._user(user_id)}?$select={_USER}", access_token)
+        found = await self.user_by_address(access_token, user_id)
+        if found.user_id != user_id.lower():
+            raise ProviderUnavailable("The provider answers about another user.", metadata={"provider": PROVIDER})
+        return found
+
+    async def user_by_address(self, access_token: Secret, address: str) -> Account:
+        """See `ConsentingApp.user_by_address`."""
+        answer = await self._api.get(f"{self._user(address)}?$select={_USER}", access_token)
         _raise_for(answer.status, answer.document)
         found = _user(answer.document)
-        if found is None or found.user_id != user_id.lower():
-            raise ProviderUnavailable("The provider answers about another user.", metadata={"provider": PROVIDER})
+        if found is None:
+            raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER})
         return Account(found.user_id, found.address, found.display_name)
 
     async def check_mailbox(self, access_token: Secret, user_id: str) -> None:
         """See `AppIssuer.check_mailbox`: read the inbox's folder."""
         answer = await self._api.get(f"{self._user(user_id)}/mailFolders/inbox?$select=id", access_token)
+        _raise_for(answer.status, answer.document)
+
+    async def check_calendars(self, access_token: Secret, user_id: str) -> None:
+        """See `AppIssuer.check_calendars`."""
+        answer = await self._api.get(f"{self._user(user_id)}/calendars?$top=1", access_token)
         _raise_for(answer.status, answer.document)
 
     async def users(self, access_token: Secret, behind: str, size: int) -> tuple[list[DirectoryUser], str]:
@@ -131,7 +147,10 @@ def _roles(claims: Mapping[str, Any], directory_id: str) -> tuple[str, ...]:
         raise IdentityUnproven(metadata={"provider": PROVIDER, "detail": "directory"})
     named = claims.get("roles")
     roles: Iterable[object] = named if isinstance(named, list) else ()
-    found = tuple(sorted({role for role in roles if isinstance(role, str)}))[:_ROLES_MAX]
+    named_roles = {role for role in roles if isinstance(role, str)}
+    # An app's permission reaches every mailbox of the organisation, shared ones too, and so has no form for them alone.
+    shared = {f"{role}.Shared" for role in named_roles & _OF_SHARED}
+    found = tuple(sorted(named_roles | shared))[:_ROLES_MAX]
     if not found:
         raise PassingRefusal(ADMIN_CONSENT, "no roles")
     return found

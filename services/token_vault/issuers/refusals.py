@@ -23,6 +23,8 @@ from services.providers.names import GOOGLEWS, MS365
 
 ADMIN_CONSENT = "admin_consent_needed"
 """The cause of a refusal that an administrator must fix."""
+OWNER_UNAVAILABLE = "owner_unavailable"
+"""The cause of a shared mailbox whose owner's tenant gives no token."""
 UNKNOWN = "refused"
 """The cause of a refusal that the tables do not name."""
 
@@ -82,6 +84,7 @@ _PASSING: _Group = {
     ),
     "password_refused": (50056, 50064, 50126, 50192),
     "age_consent_missing": (50015,),
+    OWNER_UNAVAILABLE: (),
     "service_not_enabled": (51000, 90085, 650052, 1000031),
     ADMIN_CONSENT: (90093, 90094, 90095, 90099, 900941),
     # The organisation's own identity provider, or the agent that asks it.

@@ -23,7 +23,9 @@ from services.token_vault.accounts.erase import Eraser
 from services.token_vault.accounts.erase_person import PersonEraser
 from services.token_vault.accounts.flow_steps import Wanted
 from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.shared_mailboxes import SharedMailboxes, WantedMailbox
 from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
+from services.token_vault.servicers.addresses import is_address
 from services.token_vault.store.erasures import ErasureRow
 from services.token_vault.store.person_erasures import PersonErasureRow
 from services.token_vault.store.tenants import DISCONNECTED, Scope, TenantFilter, status_name, tenant_message
@@ -46,6 +48,7 @@ class TenantServicer(TenantServiceServicer):
         eraser: Eraser,
         persons: PersonEraser,
         prober: Prober,
+        shared: SharedMailboxes,
         clock: Clock,
     ) -> None:
         self._tenants = tenants
@@ -55,6 +58,7 @@ class TenantServicer(TenantServiceServicer):
         self._eraser = eraser
         self._persons = persons
         self._prober = prober
+        self._shared = shared
         self._clock = clock
         self._pages = PageTokens(columns=(is_time, is_row_id))
 
@@ -119,6 +123,20 @@ class TenantServicer(TenantServiceServicer):
         else:
             row = await self._tenants.get(tenant_id, _scope())
         return pb.UpdateTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def ConnectSharedMailbox(
+        self, request: pb.ConnectSharedMailboxRequest, context: "_Context[Any, Any]"
+    ) -> pb.ConnectSharedMailboxResponse:
+        check_name("display_name", request.display_name, NAME_CHARACTERS)
+        if len(request.abilities) > _MAX_ABILITIES:
+            raise FieldInvalid.of("abilities", f"must be {_MAX_ABILITIES} at most")
+        if not is_address(request.address):
+            raise FieldInvalid.of("address", "must be a mail address")
+        owner, address = check_id("tenant_id", request.tenant_id), request.address.lower()
+        wanted = WantedMailbox(owner, address, request.display_name, tuple(request.abilities))
+        row = await self._shared.connect(current_caller(), wanted)
+        return pb.ConnectSharedMailboxResponse(tenant=tenant_message(row, self._clock.now()))
 
     @override
     async def DisableTenant(

@@ -1,4 +1,4 @@
-"""Tenants' data keys, each wrapped by a key-encryption key."""
+"""Data keys, each wrapped by a key-encryption key: one of each tenant, and one of each credential of the app."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from services.meshkit.db import Connection, affected
 
 @dataclass(frozen=True)
 class WrappedKey:
-    """A tenant's data key as it is stored.
+    """A data key as it is stored.
 
     Args:
-        tenant_id: Its tenant.
+        tenant_id: Its tenant, or the app's credential whose private key it seals.
         data_key_id: Its own id, a UUID.
         key_encryption_key_id: The key that wraps it.
         wrapped: The ciphertext.
@@ -30,17 +30,29 @@ SELECT tenant_id::text AS tenant_id, data_key_id::text AS data_key_id, key_encry
 FROM vault.tenant_keys k
 """
 _GET = f"{_SELECT} WHERE k.tenant_id = $1"
+_OF_ALL = """
+FROM (
+  SELECT tenant_id, data_key_id, key_encryption_key_id, wrapped FROM vault.tenant_keys
+  UNION ALL
+  SELECT credential_id, data_key_id, key_encryption_key_id, wrapped FROM vault.app_credentials
+) k
+"""
 _NOT_WRAPPED_BY = f"""
-{_SELECT} WHERE k.key_encryption_key_id <> $1 AND k.tenant_id > $2 ORDER BY k.tenant_id LIMIT $3
+SELECT tenant_id::text AS tenant_id, data_key_id::text AS data_key_id, key_encryption_key_id, wrapped {_OF_ALL}
+WHERE k.key_encryption_key_id <> $1 AND k.tenant_id > $2 ORDER BY k.tenant_id LIMIT $3
 """
 _BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 _INSERT = """
 INSERT INTO vault.tenant_keys (tenant_id, data_key_id, key_encryption_key_id, wrapped) VALUES ($1, $2, $3, $4)
 """
-_WRAPPED_COUNTS = "SELECT key_encryption_key_id, count(*) FROM vault.tenant_keys GROUP BY key_encryption_key_id"
+_WRAPPED_COUNTS = f"SELECT key_encryption_key_id, count(*) {_OF_ALL} GROUP BY key_encryption_key_id"
 _REPLACE = """
 UPDATE vault.tenant_keys SET key_encryption_key_id = $4, wrapped = $5
 WHERE tenant_id = $1 AND data_key_id = $2 AND wrapped = $3
+"""
+_REPLACE_OF_APP = """
+UPDATE vault.app_credentials SET key_encryption_key_id = $4, wrapped = $5
+WHERE credential_id = $1 AND data_key_id = $2 AND wrapped = $3
 """
 
 
@@ -71,10 +83,11 @@ async def replace_wrapped(connection: Connection, old: WrappedKey, new: WrappedK
     Returns:
         False when the row has changed since it was read: the tenant was disconnected, or another process rotates too.
     """
-    done = await connection.execute(
-        _REPLACE, old.tenant_id, old.data_key_id, old.wrapped, new.key_encryption_key_id, new.wrapped
-    )
-    return affected(done) == 1
+    values = (old.tenant_id, old.data_key_id, old.wrapped, new.key_encryption_key_id, new.wrapped)
+    for statement in (_REPLACE, _REPLACE_OF_APP):
+        if affected(await connection.execute(statement, *values)) == 1:
+            return True
+    return False
 
 
 def _key(found: asyncpg.Record) -> WrappedKey:

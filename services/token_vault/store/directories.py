@@ -18,6 +18,7 @@ class DirectoryRow:
         listed_at: The time at which the caller gave this allow-list.
         roles: The app permissions of the first token after the consent, sorted.
         consented_at: The time of the last consent.
+        administrator: The address of the administrator as whom the users are read, at Google; else empty.
     """
 
     provider: str
@@ -27,6 +28,7 @@ class DirectoryRow:
     listed_at: datetime
     roles: tuple[str, ...]
     consented_at: datetime
+    administrator: str = ""
 
     def allows(self, address: str) -> bool:
         """Tell whether a mailbox may become a tenant."""
@@ -36,8 +38,9 @@ class DirectoryRow:
 _NAMES = tuple(field.name for field in fields(DirectoryRow))
 _COLUMNS = ", ".join(_NAMES)
 _PUT = f"""
-INSERT INTO vault.directories ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (provider, directory_id) DO UPDATE SET roles = excluded.roles, consented_at = excluded.consented_at
+INSERT INTO vault.directories ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (provider, directory_id) DO UPDATE
+SET roles = excluded.roles, consented_at = excluded.consented_at, administrator = excluded.administrator
 """  # noqa: S608 - constants only
 _GET = f"SELECT {_COLUMNS} FROM vault.directories WHERE provider = $1 AND directory_id = $2"  # noqa: S608
 _PAGE = f"SELECT {_COLUMNS} FROM vault.directories WHERE directory_id > $1 ORDER BY directory_id LIMIT $2"  # noqa: S608
@@ -51,12 +54,16 @@ UPDATE vault.directories SET allowed_addresses = $3, allows_all = $4, listed_at 
 WHERE provider = $1 AND directory_id = $2
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants only
-_FORGET = tuple(
-    f"""
-    UPDATE vault.{table} SET allowed_addresses = array_remove(allowed_addresses, $2)
-    WHERE directory_id = $1 AND allowed_addresses @> ARRAY[$2]
-    """  # noqa: S608 - constants only
-    for table in ("directories", "authorization_flows")
+_FORGET_ADMINISTRATOR = "UPDATE vault.directories SET administrator = '' WHERE directory_id = $1 AND administrator = $2"
+_FORGET = (
+    _FORGET_ADMINISTRATOR,
+    *(
+        f"""
+        UPDATE vault.{table} SET allowed_addresses = array_remove(allowed_addresses, $2)
+        WHERE directory_id = $1 AND allowed_addresses @> ARRAY[$2]
+        """  # noqa: S608 - constants only
+        for table in ("directories", "authorization_flows")
+    ),
 )
 
 
@@ -100,6 +107,9 @@ async def allow(
 
 
 async def forget_address(connection: Connection, directory_id: str, address: str) -> None:
-    """Take an address out of an organisation's allow-lists, those of open consents too. Safe to call again: yes."""
+    """Take an address out of an organisation's allow-lists, those of open consents too. Safe to call again: yes.
+
+    An organisation whose administrator it is needs another one before its users can be listed.
+    """
     for statement in _FORGET:
         await connection.execute(statement, directory_id, address.lower())

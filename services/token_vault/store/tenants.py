@@ -52,6 +52,7 @@ class TenantRow:
     updated_at: datetime
     requested_abilities: tuple[str, ...]
     directory_id: str | None
+    owner_tenant_id: str | None
     scopes: tuple[str, ...] | None
     expires_at: datetime | None
     last_refreshed_at: datetime | None
@@ -93,7 +94,8 @@ _FIELDS = tuple(field.name for field in fields(TenantRow))
 TENANT_COLUMNS = """
   t.tenant_id::text AS tenant_id, t.provider, t.external_account, t.external_tenant_id, t.user_id, t.address,
   t.display_name, t.status, t.status_reason, t.status_detail, t.status_changed_at, t.grant_fault, t.probe_failures,
-  t.released_at, t.connected_at, t.created_at, t.updated_at, t.requested_abilities, t.directory_id
+  t.released_at, t.connected_at, t.created_at, t.updated_at, t.requested_abilities, t.directory_id,
+  t.owner_tenant_id::text AS owner_tenant_id
 """
 """Columns of `vault.tenants t`. A row of them and of `REFRESH_COLUMNS` makes a `TenantRow`."""
 REFRESH_COLUMNS = "o.scopes, o.expires_at, o.last_refreshed_at, o.next_refresh_at, o.last_refresh_error"
@@ -104,6 +106,7 @@ SELECT {TENANT_COLUMNS}, {REFRESH_COLUMNS} FROM vault.tenants t LEFT JOIN vault.
 """  # noqa: S608 - constants only
 _GET = f"{_SELECT} WHERE t.tenant_id = $1"
 _LOCK = f"{_GET} FOR UPDATE OF t"
+_OWNED = f"{_SELECT} WHERE t.owner_tenant_id = $1 ORDER BY t.tenant_id FOR UPDATE OF t"
 _IS_ERASED = "SELECT EXISTS (SELECT FROM vault.erasures WHERE tenant_id = $1)"
 _FIND_ACCOUNT = f"{_SELECT} WHERE t.provider = $1 AND t.external_account = $2 FOR UPDATE OF t"
 _AFTER = f"{_SELECT} WHERE t.tenant_id > $1 ORDER BY t.tenant_id LIMIT $2"
@@ -138,6 +141,7 @@ def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
         requested_abilities=row.requested_abilities,
         granted_abilities=row.granted_abilities,
         token_type=row.token_type,
+        owner_tenant_id=row.owner_tenant_id or "",
         **times,
     )
 
@@ -150,6 +154,11 @@ def status_number(status: str) -> tenant_pb2.TenantStatus.ValueType:
 def status_name(number: int) -> str:
     """Return the stored name of one of the contract's numbers."""
     return tenant_pb2.TenantStatus.Name(number).removeprefix("TENANT_STATUS_").lower()  # type: ignore[arg-type]
+
+
+async def owned_by(connection: Connection, tenant_id: str) -> list[TenantRow]:
+    """Read and lock the shared mailboxes that a tenant's grant opens, in the order of their ids."""
+    return [tenant_row(record) for record in await connection.fetch(_OWNED, tenant_id)]
 
 
 async def get_tenant(connection: Connection, tenant_id: str, scope: Scope, *, lock: bool = False) -> TenantRow:

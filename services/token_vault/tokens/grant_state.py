@@ -9,7 +9,7 @@ from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import TenantInError, TenantNeedsReauthorization
 from services.token_vault.issuers.issuer import GrantError, PassingRefusal
-from services.token_vault.issuers.refusals import ADMIN_CONSENT, PASSING_CAUSES
+from services.token_vault.issuers.refusals import ADMIN_CONSENT, OWNER_UNAVAILABLE, PASSING_CAUSES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential
 from services.token_vault.store.tenants import (
@@ -36,6 +36,7 @@ _WORDS = {
 _PASSING_WORDS = {
     "conditional_access": "An access policy of the organisation blocks the app; an administrator can change it.",
     ADMIN_CONSENT: "The organisation requires an administrator's consent.",
+    OWNER_UNAVAILABLE: "The tenant whose grant opens this shared mailbox gives no token; see its status.",
     "account_disabled": "The account is disabled at the provider; an administrator can enable it.",
     "account_locked": "The account is locked at the provider, or the provider distrusts this installation's address.",
     "account_unknown": "The provider does not find the account; an administrator may restore it.",

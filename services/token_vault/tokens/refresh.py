@@ -16,16 +16,22 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
-from services.providers.abilities import granted_abilities, scopes_to_keep
+from services.providers.abilities import granted_abilities, scopes_in_shared, scopes_to_keep
 from services.token_vault.audit import ITSELF
-from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
-from services.token_vault.issuers.issuer import AppIssuer, GrantError, Issuer, PassingRefusal, TokenResponse
-from services.token_vault.issuers.refusals import PASSING_CAUSES
+from services.token_vault.errors import (
+    AppCredentialMissing,
+    InstallationMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
+from services.token_vault.issuers.issuer import Account, AppIssuer, GrantError, Issuer, PassingRefusal, TokenResponse
+from services.token_vault.issuers.refusals import OWNER_UNAVAILABLE, PASSING_CAUSES
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential, SealedTokens
 from services.token_vault.store.tenants import TenantRow, get_tenant
 from services.token_vault.tokens import grant_state
+from services.token_vault.tokens.eligibility import require_eligible
 from services.token_vault.tokens.token_cipher import TokenCipher
 
 logger = structlog.get_logger(__name__)
@@ -37,11 +43,16 @@ IsGood = Callable[[Credential], bool]
 
 _REST = timedelta(seconds=10)
 """A token from a moment ago is not refreshed again: its age is not the problem."""
+_OWNERS_LEAST = timedelta(minutes=5)
+"""How long the owner's token of a shared mailbox must still last, or a new one is fetched."""
+_OF_OWNER = {"FAILED_PRECONDITION", "NOT_FOUND", "DATA_LOSS"}
+"""Codes of failures that concern the owner and not the moment."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.3
 _MAX_BACKOFF_SECONDS = 60.0
 _MAX_DOUBLINGS = 10
 _REMEMBERED: Mapping[str, type[MeshError]] = {
-    error.reason: error for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured)
+    error.reason: error
+    for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured, AppCredentialMissing)
 }
 
 
@@ -216,7 +227,7 @@ class Refresher:
         """Refresh at the provider. This process holds the claim."""
         tenant = credential.tenant
         try:
-            response = await (self._refreshed if tenant.directory_id is None else self._app_token)(credential)
+            response = await self._asked(credential)
             await self._store(credential, response)
             REFRESHES.labels(tenant.provider, audit.OK).inc()
         except GrantError as exc:
@@ -229,6 +240,13 @@ class Refresher:
             REFRESHES.labels(tenant.provider, exc.reason.lower()).inc()
             await self._failed(credential, exc)
             raise
+
+    async def _asked(self, credential: Credential) -> TokenResponse:
+        if credential.tenant.directory_id is not None:
+            return await self._app_token(credential)
+        if credential.tenant.owner_tenant_id is not None:
+            return await self._owners_token(credential, credential.tenant.owner_tenant_id)
+        return await self._refreshed(credential)
 
     async def _refreshed(self, credential: Credential) -> TokenResponse:
         tenant, issuer = credential.tenant, self._issuers.get(credential.tenant.provider)
@@ -245,7 +263,29 @@ class Refresher:
         if app is None or tenant.directory_id is None:
             raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
         with REFRESH_SECONDS.labels(tenant.provider).time():
-            return await app.token(tenant.directory_id)
+            account = Account(tenant.user_id, tenant.address, "")
+            return await app.mailbox_token(tenant.directory_id, account, tenant.requested_abilities)
+
+    async def _owners_token(self, credential: Credential, owner_id: str) -> TokenResponse:
+        """Get the owner's token for a shared mailbox: another one than before, since that one did not suffice."""
+        before = self._cipher.access_token(credential)
+
+        def is_other(owner: Credential) -> bool:
+            now = self._clock.now()
+            if is_newest(owner, now):
+                return True
+            lasts = owner.tenant.expires_at is not None and owner.tenant.expires_at > now + _OWNERS_LEAST
+            return lasts and self._cipher.access_token(owner) != before
+
+        try:
+            owner = await self.fresh(owner_id, lambda found: require_eligible(found.tenant), is_other)
+        except MeshError as exc:
+            if exc.code in _OF_OWNER:
+                raise PassingRefusal(OWNER_UNAVAILABLE, exc.reason.lower()) from exc
+            raise
+        assert owner.tenant.expires_at is not None  # noqa: S101 - without tokens, the cipher raises
+        scopes = scopes_in_shared(owner.tenant.provider, owner.tenant.scopes or ())
+        return TokenResponse(self._cipher.access_token(owner), None, scopes, owner.tenant.expires_at)
 
     async def _store(self, credential: Credential, response: TokenResponse) -> None:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)

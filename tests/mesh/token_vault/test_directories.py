@@ -208,7 +208,8 @@ async def test_the_allow_list_a_limited_key_and_a_persons_grant_keep_mailboxes_o
     assert ("MAILBOX_NOT_ALLOWED", "MAILBOX_CONNECTED_OTHERWISE") == (not_allowed, by_person)
     assert "This mailbox is connected already" == by_app.title
     assert ["SCOPE_TOO_WIDE"] * 3 == scoped
-    assert "ABILITY_UNKNOWN" == await refusal(connected(edge, desk, abilities=["calendar.read"]))
+    assert ["calendar.read"] == list((await connected(edge, boss, abilities=["calendar.read"])).granted_abilities)
+    assert "ABILITY_UNKNOWN" == await refusal(connected(edge, desk, abilities=["mail.burn"]))
 
 
 def _state(attempt: Any) -> str:

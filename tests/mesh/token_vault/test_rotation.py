@@ -1,13 +1,14 @@
 """Key-encryption keys: checked at start, rotated under load, and what an old backup is worth afterwards."""
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mailmesh.vault.v1 import tenant_service_pb2
+from mailmesh.vault.v1 import directory_service_pb2, tenant_service_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmTenantReleaseRequest, IssueTokenRequest
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
@@ -149,6 +150,31 @@ async def _more_tenants(ground: VaultGround, tenant_id: str, count: int) -> None
         await ground.fetch(
             "INSERT INTO vault.tenant_keys VALUES ($1, $2, 'k1', $3)", copy, key.data_key_id, key.wrapped
         )
+
+
+async def test_the_apps_credentials_are_rewrapped_and_open_without_the_retired_key(ground: VaultGround) -> None:
+    old, new = ground.keys, new_keys("k2")
+    ground.keys = f"{new},{old}"
+    await ground.start(MAILMESH_VAULT_KEYS=old)
+    edge = await ground.stubs(ground.processes[-1], "envoy")
+    key = await ground.control.new_service_account_key()
+    request = directory_service_pb2.AddAppCredentialRequest(service_account_key=json.dumps(key))
+    await edge.directories.AddAppCredential(request, metadata=ADMIN)
+    ground.processes[-1].stop()
+    await ground.start()
+    code, output, _ = await ground.run("rotate")
+    ground.processes[-1].stop()
+    ground.keys = new
+    await ground.start()
+    edge = await ground.stubs(ground.processes[-1], "envoy")
+    # The key opens, so Google is asked, and refuses what no administrator has granted.
+    taking = directory_service_pb2.CreateDirectoryRequest(administrator="carla@fabrikam.test")
+    with pytest.raises(MeshError) as refused:
+        await edge.directories.CreateDirectory(taking, metadata=ADMIN)
+
+    assert (0, True) == (code, "1 data keys were rewrapped by k2" in output)
+    assert "Key k1 is no longer needed" in output
+    assert "DELEGATION_NOT_GRANTED" == refused.value.reason
 
 
 async def test_an_interrupted_rotation_is_finished_by_the_next(ground: VaultGround) -> None:

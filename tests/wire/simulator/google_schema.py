@@ -52,7 +52,8 @@ def check_answer(method: str, url: str, status: int, content: bytes, asked: byte
         assert status == error["code"]
         assert all({"message", "domain", "reason"} <= set(one) for one in error["errors"])
         return
-    name = "calendar.v3" if path.startswith("calendar/") else "gmail.v1"
+    names = {"calendar": "calendar.v3", "admin": "admin.directory_v1"}
+    name = names.get(path.partition("/")[0], "gmail.v1")
     known = [schema for verb, pattern, schema in _methods(name) if verb == method and pattern.fullmatch(path)]
     if not known or status == 308 or not content:
         assert not known or status in {204, 308} or "uploadType" in url, (

@@ -55,8 +55,9 @@ _MICROSOFT_ERROR = _shape(
     error_codes=list,
 )
 # RFC 6749 again, Google's guide for web server applications.
+# The answer to a service account's assertion has no scope.
 _GOOGLE = _shape(
-    f"{_TOKENS} scope", "refresh_token id_token refresh_token_expires_in", expires_in=int, refresh_token_expires_in=int
+    _TOKENS, "scope refresh_token id_token refresh_token_expires_in", expires_in=int, refresh_token_expires_in=int
 )
 _GOOGLE_ERROR = _shape("error", "error_description error_uri error_subtype")
 _NOTHING = _shape("")

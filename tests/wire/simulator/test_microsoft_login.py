@@ -10,9 +10,12 @@ import httpx
 import jwt
 import msal
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from simulator.browser import consent
 from simulator.control_client import SimulatorControl
+from tests.factories.app_credentials import client_certificate
 from tests.programs.simulator import RunningSimulator
 
 REDIRECT = "https://mailmesh.test/auth/oauth/ms365/callback"
@@ -280,3 +283,37 @@ async def test_a_device_code_dies_with_its_time_and_a_confidential_client_gets_n
     await control.advance_clock(1000)
     result = await asyncio.to_thread(client.acquire_token_by_device_flow, flow)
     assert ("expired_token", [70020]) == (result["error"], result["error_codes"])
+
+
+def by_certificate(simulator: RunningSimulator, certificate: str, key: str, thumbprint: str = "") -> dict[str, Any]:
+    """What msal is answered when a certificate proves the application."""
+    named = {"thumbprint": thumbprint} if thumbprint else {"public_certificate": certificate}
+    made = msal.ConfidentialClientApplication(
+        simulator.settings["MAILMESH_MS365_CLIENT_ID"],
+        client_credential={"private_key": key, **named},
+        authority=f"{simulator.microsoft}/organizations",
+        instance_discovery=False,
+        verify=str(simulator.ca_file),
+    )
+    answer: dict[str, Any] = made.acquire_token_by_refresh_token("none", SCOPES)
+    return answer
+
+
+async def test_a_client_assertion_is_verified_by_a_registered_certificate(simulator, control):
+    certificate, key = client_certificate()
+    sha1 = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
+    unknown = await asyncio.to_thread(by_certificate, simulator, certificate, key)
+    await control.add_client_certificate(certificate)
+    accepted = [
+        await asyncio.to_thread(by_certificate, simulator, certificate, key),
+        await asyncio.to_thread(by_certificate, simulator, certificate, key, sha1),
+    ]
+    forged = await asyncio.to_thread(by_certificate, simulator, certificate, client_certificate()[1])
+    await control.remove_client_certificate(certificate)
+    removed = await asyncio.to_thread(by_certificate, simulator, certificate, key)
+
+    # The client is accepted, and its refresh token is not.
+    assert [[70000]] * 2 == [answer["error_codes"] for answer in accepted]
+    assert [("invalid_client", [700027])] * 3 == [
+        (answer["error"], answer["error_codes"]) for answer in (unknown, forged, removed)
+    ]

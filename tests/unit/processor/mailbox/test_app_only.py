@@ -1,4 +1,4 @@
-"""Requests with the app's own token name the tenant's user, and no other one."""
+"""Requests with the app's own token, or that of a shared mailbox's owner, name the tenant's user and no other one."""
 
 import pytest
 
@@ -8,6 +8,8 @@ from services.processor.mailbox.app_only import self_addressed
 BASE = "https://graph.microsoft.com/v1.0"
 APP = tenant_pb2.Tenant(provider="ms365", token_type="app", user_id="oid-1")
 PERSON = tenant_pb2.Tenant(provider="ms365", token_type="delegated", user_id="oid-1")
+
+SHARED = tenant_pb2.Tenant(provider="ms365", token_type="delegated", user_id="oid-1", owner_tenant_id="owner")
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,7 @@ PERSON = tenant_pb2.Tenant(provider="ms365", token_type="delegated", user_id="oi
 )
 def test_the_apps_token_is_used_for_the_tenants_own_user(path: str, expected: str) -> None:
     assert (BASE + expected, {}) == self_addressed(APP, BASE + path, {})
+    assert (BASE + expected, {}) == self_addressed(SHARED, BASE + path, {})
     assert (BASE + path, {}) == self_addressed(PERSON, BASE + path, {})
     prefixed = "https://127.0.0.1:8443/graph/v1.0"
     assert (prefixed + expected, {}) == self_addressed(APP, prefixed + path, {})

@@ -751,7 +751,7 @@ const (
 	// DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: No administrator of the organisation has consented through this installation.
-	// Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+	// Do: Call `StartConsent`, and have an administrator of the organisation open the address. At Google, call `CreateDirectory`.
 	// Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 	ErrorReason_ERROR_REASON_DIRECTORY_NOT_FOUND ErrorReason = 215
 	// MAILBOX_NOT_ALLOWED has the gRPC code FAILED_PRECONDITION.
@@ -927,6 +927,40 @@ const (
 	// Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 	// Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
 	ErrorReason_ERROR_REASON_CONTENT_TOO_LARGE ErrorReason = 281
+	// DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: Google gives the service account no token with the scopes in the metadata: the organisation's administrator has not granted
+	// all of them, or only just now.
+	// Do: Have an administrator of the organisation enter the client id and the scopes of the metadata in the Admin console under Security,
+	// Access and data control, API controls, Manage domain-wide delegation, and repeat the call.
+	// Sample: {"reason": "DELEGATION_NOT_GRANTED", "domain": "mailmesh", "metadata": {"directory_id": "C03az79cb", "client_id": "103147483648907483648", "scopes": "https://www.googleapis.com/auth/gmail.readonly"}}
+	ErrorReason_ERROR_REASON_DELEGATION_NOT_GRANTED ErrorReason = 268
+	// APP_CREDENTIAL_MISSING has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
+	// a client certificate nor a secret at Microsoft.
+	// Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+	// Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+	ErrorReason_ERROR_REASON_APP_CREDENTIAL_MISSING ErrorReason = 269
+	// APP_CREDENTIAL_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: There is no credential of the app with this id.
+	// Do: Check the id with `ListAppCredentials`.
+	// Sample: {"reason": "APP_CREDENTIAL_NOT_FOUND", "domain": "mailmesh", "metadata": {"credential_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+	ErrorReason_ERROR_REASON_APP_CREDENTIAL_NOT_FOUND ErrorReason = 270
+	// APP_CREDENTIAL_LIMIT_REACHED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider has as many credentials of the app as one may have.
+	// Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
+	// Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
+	ErrorReason_ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED ErrorReason = 271
+	// SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+	// itself.
+	// Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+	// Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED ErrorReason = 272
 	// ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
@@ -1087,6 +1121,11 @@ var (
 		266: "ERROR_REASON_SESSION_NOT_FOUND",
 		280: "ERROR_REASON_PRIMITIVES_NOT_AVAILABLE",
 		281: "ERROR_REASON_CONTENT_TOO_LARGE",
+		268: "ERROR_REASON_DELEGATION_NOT_GRANTED",
+		269: "ERROR_REASON_APP_CREDENTIAL_MISSING",
+		270: "ERROR_REASON_APP_CREDENTIAL_NOT_FOUND",
+		271: "ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED",
+		272: "ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED",
 		273: "ERROR_REASON_ATTACHMENT_GONE",
 	}
 	ErrorReason_value = map[string]int32{
@@ -1239,6 +1278,11 @@ var (
 		"ERROR_REASON_SESSION_NOT_FOUND":              266,
 		"ERROR_REASON_PRIMITIVES_NOT_AVAILABLE":       280,
 		"ERROR_REASON_CONTENT_TOO_LARGE":              281,
+		"ERROR_REASON_DELEGATION_NOT_GRANTED":         268,
+		"ERROR_REASON_APP_CREDENTIAL_MISSING":         269,
+		"ERROR_REASON_APP_CREDENTIAL_NOT_FOUND":       270,
+		"ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED":   271,
+		"ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED":     272,
 		"ERROR_REASON_ATTACHMENT_GONE":                273,
 	}
 )
@@ -1274,7 +1318,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf1,\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xcf.\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1425,7 +1469,12 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12#\n" +
 	"\x1eERROR_REASON_SESSION_NOT_FOUND\x10\x8a\x02\x12*\n" +
 	"%ERROR_REASON_PRIMITIVES_NOT_AVAILABLE\x10\x98\x02\x12#\n" +
-	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12!\n" +
+	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12(\n" +
+	"#ERROR_REASON_DELEGATION_NOT_GRANTED\x10\x8c\x02\x12(\n" +
+	"#ERROR_REASON_APP_CREDENTIAL_MISSING\x10\x8d\x02\x12*\n" +
+	"%ERROR_REASON_APP_CREDENTIAL_NOT_FOUND\x10\x8e\x02\x12.\n" +
+	")ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED\x10\x8f\x02\x12,\n" +
+	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02\x12!\n" +
 	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 

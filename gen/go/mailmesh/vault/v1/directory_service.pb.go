@@ -24,21 +24,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Directory is an organisation whose administrator has consented.
+// Directory is an organisation that admits the app.
 type Directory struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// directory_id is the directory's id at Microsoft (`tid`).
+	// directory_id is the directory's id at Microsoft (`tid`), the customer id at Google.
 	DirectoryId string `protobuf:"bytes,1,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"`
-	// provider is "ms365".
+	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// allowed_addresses are the addresses of the mailboxes that may become tenants, in lower case, sorted.
 	AllowedAddresses []string `protobuf:"bytes,3,rep,name=allowed_addresses,json=allowedAddresses,proto3" json:"allowed_addresses,omitempty"`
 	// allows_all is true if every mailbox of the organisation may become a tenant.
 	AllowsAll bool `protobuf:"varint,4,opt,name=allows_all,json=allowsAll,proto3" json:"allows_all,omitempty"`
-	// roles are the app permissions that the last token had when the administrator consented, sorted.
+	// roles are the app permissions that the last token had when the administrator consented, sorted. Google: the scope by which the users
+	// are read; those of abilities are tried for each mailbox.
 	Roles []string `protobuf:"bytes,5,rep,name=roles,proto3" json:"roles,omitempty"`
-	// consented_at is the time of the last consent.
-	ConsentedAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=consented_at,json=consentedAt,proto3" json:"consented_at,omitempty"`
+	// consented_at is the time of the last consent. Google: the time of the last `CreateDirectory`.
+	ConsentedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=consented_at,json=consentedAt,proto3" json:"consented_at,omitempty"`
+	// administrator is the address of the administrator as whom the users are read. Google only.
+	Administrator string `protobuf:"bytes,7,opt,name=administrator,proto3" json:"administrator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,6 +118,614 @@ func (x *Directory) GetConsentedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Directory) GetAdministrator() string {
+	if x != nil {
+		return x.Administrator
+	}
+	return ""
+}
+
+// CreateDirectoryRequest names an administrator of the organisation, and the allow-list.
+type CreateDirectoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// administrator is the address of an administrator of the organisation who may read users. Google lists users to administrators alone.
+	Administrator string `protobuf:"bytes,1,opt,name=administrator,proto3" json:"administrator,omitempty"`
+	// allowed_addresses are the addresses of the mailboxes that may become tenants, 200 at most. Empty allows none.
+	AllowedAddresses []string `protobuf:"bytes,2,rep,name=allowed_addresses,json=allowedAddresses,proto3" json:"allowed_addresses,omitempty"`
+	// allows_all allows every mailbox of the organisation.
+	AllowsAll     bool `protobuf:"varint,3,opt,name=allows_all,json=allowsAll,proto3" json:"allows_all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateDirectoryRequest) Reset() {
+	*x = CreateDirectoryRequest{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateDirectoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateDirectoryRequest) ProtoMessage() {}
+
+func (x *CreateDirectoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateDirectoryRequest.ProtoReflect.Descriptor instead.
+func (*CreateDirectoryRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CreateDirectoryRequest) GetAdministrator() string {
+	if x != nil {
+		return x.Administrator
+	}
+	return ""
+}
+
+func (x *CreateDirectoryRequest) GetAllowedAddresses() []string {
+	if x != nil {
+		return x.AllowedAddresses
+	}
+	return nil
+}
+
+func (x *CreateDirectoryRequest) GetAllowsAll() bool {
+	if x != nil {
+		return x.AllowsAll
+	}
+	return false
+}
+
+// CreateDirectoryResponse contains the organisation.
+type CreateDirectoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// directory is the organisation.
+	Directory     *Directory `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateDirectoryResponse) Reset() {
+	*x = CreateDirectoryResponse{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateDirectoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateDirectoryResponse) ProtoMessage() {}
+
+func (x *CreateDirectoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateDirectoryResponse.ProtoReflect.Descriptor instead.
+func (*CreateDirectoryResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CreateDirectoryResponse) GetDirectory() *Directory {
+	if x != nil {
+		return x.Directory
+	}
+	return nil
+}
+
+// MicrosoftCertificate is a client certificate with its private key, for the app registration at Microsoft.
+type MicrosoftCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// certificate_pem is one certificate as PEM. Its public part is uploaded at the app registration.
+	CertificatePem string `protobuf:"bytes,1,opt,name=certificate_pem,json=certificatePem,proto3" json:"certificate_pem,omitempty"`
+	// private_key_pem is its RSA private key as PEM, 2,048 to 4,096 bits, without a passphrase.
+	PrivateKeyPem string `protobuf:"bytes,2,opt,name=private_key_pem,json=privateKeyPem,proto3" json:"private_key_pem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MicrosoftCertificate) Reset() {
+	*x = MicrosoftCertificate{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MicrosoftCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MicrosoftCertificate) ProtoMessage() {}
+
+func (x *MicrosoftCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MicrosoftCertificate.ProtoReflect.Descriptor instead.
+func (*MicrosoftCertificate) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MicrosoftCertificate) GetCertificatePem() string {
+	if x != nil {
+		return x.CertificatePem
+	}
+	return ""
+}
+
+func (x *MicrosoftCertificate) GetPrivateKeyPem() string {
+	if x != nil {
+		return x.PrivateKeyPem
+	}
+	return ""
+}
+
+// AddAppCredentialRequest contains one credential.
+type AddAppCredentialRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// credential is the credential; its kind names the provider.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*AddAppCredentialRequest_MicrosoftCertificate
+	//	*AddAppCredentialRequest_ServiceAccountKey
+	Credential    isAddAppCredentialRequest_Credential `protobuf_oneof:"credential"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAppCredentialRequest) Reset() {
+	*x = AddAppCredentialRequest{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAppCredentialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAppCredentialRequest) ProtoMessage() {}
+
+func (x *AddAppCredentialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAppCredentialRequest.ProtoReflect.Descriptor instead.
+func (*AddAppCredentialRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AddAppCredentialRequest) GetCredential() isAddAppCredentialRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *AddAppCredentialRequest) GetMicrosoftCertificate() *MicrosoftCertificate {
+	if x != nil {
+		if x, ok := x.Credential.(*AddAppCredentialRequest_MicrosoftCertificate); ok {
+			return x.MicrosoftCertificate
+		}
+	}
+	return nil
+}
+
+func (x *AddAppCredentialRequest) GetServiceAccountKey() string {
+	if x != nil {
+		if x, ok := x.Credential.(*AddAppCredentialRequest_ServiceAccountKey); ok {
+			return x.ServiceAccountKey
+		}
+	}
+	return ""
+}
+
+type isAddAppCredentialRequest_Credential interface {
+	isAddAppCredentialRequest_Credential()
+}
+
+type AddAppCredentialRequest_MicrosoftCertificate struct {
+	// microsoft_certificate is for Microsoft.
+	MicrosoftCertificate *MicrosoftCertificate `protobuf:"bytes,1,opt,name=microsoft_certificate,json=microsoftCertificate,proto3,oneof"`
+}
+
+type AddAppCredentialRequest_ServiceAccountKey struct {
+	// service_account_key is for Google: the content of the JSON file of a service account's key. All keys are of one service account.
+	ServiceAccountKey string `protobuf:"bytes,2,opt,name=service_account_key,json=serviceAccountKey,proto3,oneof"`
+}
+
+func (*AddAppCredentialRequest_MicrosoftCertificate) isAddAppCredentialRequest_Credential() {}
+
+func (*AddAppCredentialRequest_ServiceAccountKey) isAddAppCredentialRequest_Credential() {}
+
+// AddAppCredentialResponse contains the credential without its private key.
+type AddAppCredentialResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// credential is the credential.
+	Credential    *AppCredential `protobuf:"bytes,1,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAppCredentialResponse) Reset() {
+	*x = AddAppCredentialResponse{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAppCredentialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAppCredentialResponse) ProtoMessage() {}
+
+func (x *AddAppCredentialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAppCredentialResponse.ProtoReflect.Descriptor instead.
+func (*AddAppCredentialResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AddAppCredentialResponse) GetCredential() *AppCredential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+// AppCredential is a credential by which the app proves itself to a provider.
+type AppCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// credential_id is mailmesh's UUID of the credential.
+	CredentialId string `protobuf:"bytes,1,opt,name=credential_id,json=credentialId,proto3" json:"credential_id,omitempty"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	// key_name is the certificate's thumbprint (SHA-1, as Microsoft shows it), or the id of the service account's key.
+	KeyName string `protobuf:"bytes,3,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
+	// account is the certificate's subject, or the service account's address.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	// client_id is the application's id at Microsoft, or the service account's numeric id, which an administrator grants scopes at Google.
+	ClientId string `protobuf:"bytes,5,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// expires_at is the certificate's end. Unset for a service account's key, which Google ends only when it is deleted there.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// is_expiring is true from 30 days before the certificate's end. An expired certificate is not used.
+	IsExpiring bool `protobuf:"varint,7,opt,name=is_expiring,json=isExpiring,proto3" json:"is_expiring,omitempty"`
+	// created_at is the time at which it was added.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppCredential) Reset() {
+	*x = AppCredential{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppCredential) ProtoMessage() {}
+
+func (x *AppCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppCredential.ProtoReflect.Descriptor instead.
+func (*AppCredential) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AppCredential) GetCredentialId() string {
+	if x != nil {
+		return x.CredentialId
+	}
+	return ""
+}
+
+func (x *AppCredential) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *AppCredential) GetKeyName() string {
+	if x != nil {
+		return x.KeyName
+	}
+	return ""
+}
+
+func (x *AppCredential) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AppCredential) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *AppCredential) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *AppCredential) GetIsExpiring() bool {
+	if x != nil {
+		return x.IsExpiring
+	}
+	return false
+}
+
+func (x *AppCredential) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// ListAppCredentialsRequest requests a page of credentials.
+type ListAppCredentialsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page. Empty requests the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppCredentialsRequest) Reset() {
+	*x = ListAppCredentialsRequest{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppCredentialsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppCredentialsRequest) ProtoMessage() {}
+
+func (x *ListAppCredentialsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppCredentialsRequest.ProtoReflect.Descriptor instead.
+func (*ListAppCredentialsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListAppCredentialsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAppCredentialsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListAppCredentialsResponse is a page of credentials.
+type ListAppCredentialsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// credentials are the credentials of this page.
+	Credentials []*AppCredential `protobuf:"bytes,1,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppCredentialsResponse) Reset() {
+	*x = ListAppCredentialsResponse{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppCredentialsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppCredentialsResponse) ProtoMessage() {}
+
+func (x *ListAppCredentialsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppCredentialsResponse.ProtoReflect.Descriptor instead.
+func (*ListAppCredentialsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListAppCredentialsResponse) GetCredentials() []*AppCredential {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *ListAppCredentialsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeleteAppCredentialRequest names a credential.
+type DeleteAppCredentialRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// credential_id is mailmesh's UUID of the credential.
+	CredentialId  string `protobuf:"bytes,1,opt,name=credential_id,json=credentialId,proto3" json:"credential_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAppCredentialRequest) Reset() {
+	*x = DeleteAppCredentialRequest{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAppCredentialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAppCredentialRequest) ProtoMessage() {}
+
+func (x *DeleteAppCredentialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAppCredentialRequest.ProtoReflect.Descriptor instead.
+func (*DeleteAppCredentialRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DeleteAppCredentialRequest) GetCredentialId() string {
+	if x != nil {
+		return x.CredentialId
+	}
+	return ""
+}
+
+// DeleteAppCredentialResponse is empty.
+type DeleteAppCredentialResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAppCredentialResponse) Reset() {
+	*x = DeleteAppCredentialResponse{}
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAppCredentialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAppCredentialResponse) ProtoMessage() {}
+
+func (x *DeleteAppCredentialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAppCredentialResponse.ProtoReflect.Descriptor instead.
+func (*DeleteAppCredentialResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{10}
+}
+
 // StartConsentRequest names the organisation and its allow-list.
 type StartConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -130,7 +741,7 @@ type StartConsentRequest struct {
 
 func (x *StartConsentRequest) Reset() {
 	*x = StartConsentRequest{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[1]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -142,7 +753,7 @@ func (x *StartConsentRequest) String() string {
 func (*StartConsentRequest) ProtoMessage() {}
 
 func (x *StartConsentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[1]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -155,7 +766,7 @@ func (x *StartConsentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartConsentRequest.ProtoReflect.Descriptor instead.
 func (*StartConsentRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StartConsentRequest) GetDirectoryId() string {
@@ -195,7 +806,7 @@ type StartConsentResponse struct {
 
 func (x *StartConsentResponse) Reset() {
 	*x = StartConsentResponse{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -207,7 +818,7 @@ func (x *StartConsentResponse) String() string {
 func (*StartConsentResponse) ProtoMessage() {}
 
 func (x *StartConsentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -220,7 +831,7 @@ func (x *StartConsentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartConsentResponse.ProtoReflect.Descriptor instead.
 func (*StartConsentResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StartConsentResponse) GetAuthorizationUrl() string {
@@ -258,7 +869,7 @@ type ListDirectoriesRequest struct {
 
 func (x *ListDirectoriesRequest) Reset() {
 	*x = ListDirectoriesRequest{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +881,7 @@ func (x *ListDirectoriesRequest) String() string {
 func (*ListDirectoriesRequest) ProtoMessage() {}
 
 func (x *ListDirectoriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +894,7 @@ func (x *ListDirectoriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDirectoriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDirectoriesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListDirectoriesRequest) GetPageSize() int32 {
@@ -313,7 +924,7 @@ type ListDirectoriesResponse struct {
 
 func (x *ListDirectoriesResponse) Reset() {
 	*x = ListDirectoriesResponse{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +936,7 @@ func (x *ListDirectoriesResponse) String() string {
 func (*ListDirectoriesResponse) ProtoMessage() {}
 
 func (x *ListDirectoriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +949,7 @@ func (x *ListDirectoriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDirectoriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDirectoriesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListDirectoriesResponse) GetDirectories() []*Directory {
@@ -358,7 +969,7 @@ func (x *ListDirectoriesResponse) GetNextPageToken() string {
 // SetAllowedMailboxesRequest specifies the allow-list.
 type SetAllowedMailboxesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// directory_id is the directory's id at Microsoft (`tid`), a UUID.
+	// directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
 	DirectoryId string `protobuf:"bytes,1,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"`
 	// allowed_addresses are the addresses of the mailboxes that may become tenants, 200 at most. Empty allows none.
 	AllowedAddresses []string `protobuf:"bytes,2,rep,name=allowed_addresses,json=allowedAddresses,proto3" json:"allowed_addresses,omitempty"`
@@ -370,7 +981,7 @@ type SetAllowedMailboxesRequest struct {
 
 func (x *SetAllowedMailboxesRequest) Reset() {
 	*x = SetAllowedMailboxesRequest{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +993,7 @@ func (x *SetAllowedMailboxesRequest) String() string {
 func (*SetAllowedMailboxesRequest) ProtoMessage() {}
 
 func (x *SetAllowedMailboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +1006,7 @@ func (x *SetAllowedMailboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAllowedMailboxesRequest.ProtoReflect.Descriptor instead.
 func (*SetAllowedMailboxesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetAllowedMailboxesRequest) GetDirectoryId() string {
@@ -430,7 +1041,7 @@ type SetAllowedMailboxesResponse struct {
 
 func (x *SetAllowedMailboxesResponse) Reset() {
 	*x = SetAllowedMailboxesResponse{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[6]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -442,7 +1053,7 @@ func (x *SetAllowedMailboxesResponse) String() string {
 func (*SetAllowedMailboxesResponse) ProtoMessage() {}
 
 func (x *SetAllowedMailboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[6]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -455,7 +1066,7 @@ func (x *SetAllowedMailboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAllowedMailboxesResponse.ProtoReflect.Descriptor instead.
 func (*SetAllowedMailboxesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetAllowedMailboxesResponse) GetDirectory() *Directory {
@@ -468,7 +1079,7 @@ func (x *SetAllowedMailboxesResponse) GetDirectory() *Directory {
 // ListMailboxesRequest requests a page of an organisation's users.
 type ListMailboxesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// directory_id is the directory's id at Microsoft (`tid`), a UUID.
+	// directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
 	DirectoryId string `protobuf:"bytes,1,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"`
 	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value fails with
 	// INVALID_ARGUMENT.
@@ -482,7 +1093,7 @@ type ListMailboxesRequest struct {
 
 func (x *ListMailboxesRequest) Reset() {
 	*x = ListMailboxesRequest{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[7]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +1105,7 @@ func (x *ListMailboxesRequest) String() string {
 func (*ListMailboxesRequest) ProtoMessage() {}
 
 func (x *ListMailboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[7]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +1118,7 @@ func (x *ListMailboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMailboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListMailboxesRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListMailboxesRequest) GetDirectoryId() string {
@@ -534,13 +1145,13 @@ func (x *ListMailboxesRequest) GetPageToken() string {
 // Mailbox is a user of an organisation that the allow-list contains.
 type Mailbox struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// mailbox_id is the user's object id at Microsoft (`oid`).
+	// mailbox_id is the user's object id at Microsoft (`oid`), the user's id at Google.
 	MailboxId string `protobuf:"bytes,1,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
-	// address is the user's address: `mail`, else `userPrincipalName`, in lower case.
+	// address is the user's address in lower case: at Microsoft `mail`, else `userPrincipalName`; at Google `primaryEmail`.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// display_name is the user's name at the provider.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are.
+	// is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are, or suspended or archived.
 	IsEnabled     bool `protobuf:"varint,4,opt,name=is_enabled,json=isEnabled,proto3" json:"is_enabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -548,7 +1159,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[8]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +1171,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[8]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +1184,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Mailbox) GetMailboxId() string {
@@ -617,7 +1228,7 @@ type ListMailboxesResponse struct {
 
 func (x *ListMailboxesResponse) Reset() {
 	*x = ListMailboxesResponse{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +1240,7 @@ func (x *ListMailboxesResponse) String() string {
 func (*ListMailboxesResponse) ProtoMessage() {}
 
 func (x *ListMailboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +1253,7 @@ func (x *ListMailboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMailboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListMailboxesResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListMailboxesResponse) GetMailboxes() []*Mailbox {
@@ -662,14 +1273,14 @@ func (x *ListMailboxesResponse) GetNextPageToken() string {
 // ConnectMailboxRequest names a mailbox.
 type ConnectMailboxRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// directory_id is the directory's id at Microsoft (`tid`), a UUID.
+	// directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
 	DirectoryId string `protobuf:"bytes,1,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"`
-	// mailbox_id is the user's object id at Microsoft (`oid`), a UUID.
+	// mailbox_id is the user's object id at Microsoft (`oid`), a UUID, or the user's id at Google, a number.
 	MailboxId string `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
 	// display_name is the tenant's name, at most 200 characters. Empty means the account's own name.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
-	// and the same abilities as before for a tenant that is connected again.
+	// abilities are the abilities of the tenant, 20 at most. Empty means "mail.read" for a new tenant, and the same abilities as before for
+	// a tenant that is connected again.
 	Abilities     []string `protobuf:"bytes,4,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -677,7 +1288,7 @@ type ConnectMailboxRequest struct {
 
 func (x *ConnectMailboxRequest) Reset() {
 	*x = ConnectMailboxRequest{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +1300,7 @@ func (x *ConnectMailboxRequest) String() string {
 func (*ConnectMailboxRequest) ProtoMessage() {}
 
 func (x *ConnectMailboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +1313,7 @@ func (x *ConnectMailboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectMailboxRequest.ProtoReflect.Descriptor instead.
 func (*ConnectMailboxRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConnectMailboxRequest) GetDirectoryId() string {
@@ -744,7 +1355,7 @@ type ConnectMailboxResponse struct {
 
 func (x *ConnectMailboxResponse) Reset() {
 	*x = ConnectMailboxResponse{}
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +1367,7 @@ func (x *ConnectMailboxResponse) String() string {
 func (*ConnectMailboxResponse) ProtoMessage() {}
 
 func (x *ConnectMailboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_directory_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +1380,7 @@ func (x *ConnectMailboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectMailboxResponse.ProtoReflect.Descriptor instead.
 func (*ConnectMailboxResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConnectMailboxResponse) GetTenant() *Tenant {
@@ -783,7 +1394,7 @@ var File_mailmesh_vault_v1_directory_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_directory_service_proto_rawDesc = "" +
 	"\n" +
-	")mailmesh/vault/v1/directory_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xeb\x01\n" +
+	")mailmesh/vault/v1/directory_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x91\x02\n" +
 	"\tDirectory\x12!\n" +
 	"\fdirectory_id\x18\x01 \x01(\tR\vdirectoryId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12+\n" +
@@ -791,7 +1402,49 @@ const file_mailmesh_vault_v1_directory_service_proto_rawDesc = "" +
 	"\n" +
 	"allows_all\x18\x04 \x01(\bR\tallowsAll\x12\x14\n" +
 	"\x05roles\x18\x05 \x03(\tR\x05roles\x12=\n" +
-	"\fconsented_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconsentedAt\"\x96\x01\n" +
+	"\fconsented_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconsentedAt\x12$\n" +
+	"\radministrator\x18\a \x01(\tR\radministrator\"\x9c\x01\n" +
+	"\x16CreateDirectoryRequest\x12*\n" +
+	"\radministrator\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\radministrator\x121\n" +
+	"\x11allowed_addresses\x18\x02 \x03(\tB\x04\xe2A\x01\x01R\x10allowedAddresses\x12#\n" +
+	"\n" +
+	"allows_all\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\tallowsAll\"U\n" +
+	"\x17CreateDirectoryResponse\x12:\n" +
+	"\tdirectory\x18\x01 \x01(\v2\x1c.mailmesh.vault.v1.DirectoryR\tdirectory\"v\n" +
+	"\x14MicrosoftCertificate\x12-\n" +
+	"\x0fcertificate_pem\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0ecertificatePem\x12/\n" +
+	"\x0fprivate_key_pem\x18\x02 \x01(\tB\a\xe2A\x01\x02\x80\x01\x01R\rprivateKeyPem\"\xc8\x01\n" +
+	"\x17AddAppCredentialRequest\x12d\n" +
+	"\x15microsoft_certificate\x18\x01 \x01(\v2'.mailmesh.vault.v1.MicrosoftCertificateB\x04\xe2A\x01\x01H\x00R\x14microsoftCertificate\x129\n" +
+	"\x13service_account_key\x18\x02 \x01(\tB\a\xe2A\x01\x01\x80\x01\x01H\x00R\x11serviceAccountKeyB\f\n" +
+	"\n" +
+	"credential\"\\\n" +
+	"\x18AddAppCredentialResponse\x12@\n" +
+	"\n" +
+	"credential\x18\x01 \x01(\v2 .mailmesh.vault.v1.AppCredentialR\n" +
+	"credential\"\xb9\x02\n" +
+	"\rAppCredential\x12#\n" +
+	"\rcredential_id\x18\x01 \x01(\tR\fcredentialId\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x19\n" +
+	"\bkey_name\x18\x03 \x01(\tR\akeyName\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tclient_id\x18\x05 \x01(\tR\bclientId\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1f\n" +
+	"\vis_expiring\x18\a \x01(\bR\n" +
+	"isExpiring\x129\n" +
+	"\n" +
+	"created_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"c\n" +
+	"\x19ListAppCredentialsRequest\x12!\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"\x88\x01\n" +
+	"\x1aListAppCredentialsResponse\x12B\n" +
+	"\vcredentials\x18\x01 \x03(\v2 .mailmesh.vault.v1.AppCredentialR\vcredentials\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n" +
+	"\x1aDeleteAppCredentialRequest\x12)\n" +
+	"\rcredential_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\fcredentialId\"\x1d\n" +
+	"\x1bDeleteAppCredentialResponse\"\x96\x01\n" +
 	"\x13StartConsentRequest\x12'\n" +
 	"\fdirectory_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\vdirectoryId\x121\n" +
 	"\x11allowed_addresses\x18\x02 \x03(\tB\x04\xe2A\x01\x01R\x10allowedAddresses\x12#\n" +
@@ -838,13 +1491,17 @@ const file_mailmesh_vault_v1_directory_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12\"\n" +
 	"\tabilities\x18\x04 \x03(\tB\x04\xe2A\x01\x01R\tabilities\"K\n" +
 	"\x16ConnectMailboxResponse\x121\n" +
-	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant2\xc9\x06\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant2\xa0\v\n" +
 	"\x10DirectoryService\x12\x9b\x01\n" +
-	"\fStartConsent\x12&.mailmesh.vault.v1.StartConsentRequest\x1a'.mailmesh.vault.v1.StartConsentResponse\":\x90\xce\x18\x03\x82\xd3\xe4\x93\x020:\x01*\"+/v1/directories/{directory_id}:startConsent\x12\x85\x01\n" +
+	"\fStartConsent\x12&.mailmesh.vault.v1.StartConsentRequest\x1a'.mailmesh.vault.v1.StartConsentResponse\":\x90\xce\x18\x03\x82\xd3\xe4\x93\x020:\x01*\"+/v1/directories/{directory_id}:startConsent\x12\x88\x01\n" +
+	"\x0fCreateDirectory\x12).mailmesh.vault.v1.CreateDirectoryRequest\x1a*.mailmesh.vault.v1.CreateDirectoryResponse\"\x1e\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/directories\x12\x85\x01\n" +
 	"\x0fListDirectories\x12).mailmesh.vault.v1.ListDirectoriesRequest\x1a*.mailmesh.vault.v1.ListDirectoriesResponse\"\x1b\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/directories\x12\xb7\x01\n" +
 	"\x13SetAllowedMailboxes\x12-.mailmesh.vault.v1.SetAllowedMailboxesRequest\x1a..mailmesh.vault.v1.SetAllowedMailboxesResponse\"A\x90\xce\x18\x03\x82\xd3\xe4\x93\x027:\x01*\"2/v1/directories/{directory_id}:setAllowedMailboxes\x12\x98\x01\n" +
 	"\rListMailboxes\x12'.mailmesh.vault.v1.ListMailboxesRequest\x1a(.mailmesh.vault.v1.ListMailboxesResponse\"4\x90\xce\x18\x02\x82\xd3\xe4\x93\x02*\x12(/v1/directories/{directory_id}/mailboxes\x12\xb3\x01\n" +
-	"\x0eConnectMailbox\x12(.mailmesh.vault.v1.ConnectMailboxRequest\x1a).mailmesh.vault.v1.ConnectMailboxResponse\"L\x90\xce\x18\x02\x82\xd3\xe4\x93\x02B:\x01*\"=/v1/directories/{directory_id}/mailboxes/{mailbox_id}:connect\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"\x0eConnectMailbox\x12(.mailmesh.vault.v1.ConnectMailboxRequest\x1a).mailmesh.vault.v1.ConnectMailboxResponse\"L\x90\xce\x18\x02\x82\xd3\xe4\x93\x02B:\x01*\"=/v1/directories/{directory_id}/mailboxes/{mailbox_id}:connect\x12\x8e\x01\n" +
+	"\x10AddAppCredential\x12*.mailmesh.vault.v1.AddAppCredentialRequest\x1a+.mailmesh.vault.v1.AddAppCredentialResponse\"!\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/appCredentials\x12\x91\x01\n" +
+	"\x12ListAppCredentials\x12,.mailmesh.vault.v1.ListAppCredentialsRequest\x1a-.mailmesh.vault.v1.ListAppCredentialsResponse\"\x1e\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/appCredentials\x12\xa4\x01\n" +
+	"\x13DeleteAppCredential\x12-.mailmesh.vault.v1.DeleteAppCredentialRequest\x1a..mailmesh.vault.v1.DeleteAppCredentialResponse\".\x90\xce\x18\x03\x82\xd3\xe4\x93\x02$*\"/v1/appCredentials/{credential_id}\x1a\x04\x88\xce\x18\x02B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
@@ -859,45 +1516,69 @@ func file_mailmesh_vault_v1_directory_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_vault_v1_directory_service_proto_rawDescData
 }
 
-var file_mailmesh_vault_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_mailmesh_vault_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_mailmesh_vault_v1_directory_service_proto_goTypes = []any{
 	(*Directory)(nil),                   // 0: mailmesh.vault.v1.Directory
-	(*StartConsentRequest)(nil),         // 1: mailmesh.vault.v1.StartConsentRequest
-	(*StartConsentResponse)(nil),        // 2: mailmesh.vault.v1.StartConsentResponse
-	(*ListDirectoriesRequest)(nil),      // 3: mailmesh.vault.v1.ListDirectoriesRequest
-	(*ListDirectoriesResponse)(nil),     // 4: mailmesh.vault.v1.ListDirectoriesResponse
-	(*SetAllowedMailboxesRequest)(nil),  // 5: mailmesh.vault.v1.SetAllowedMailboxesRequest
-	(*SetAllowedMailboxesResponse)(nil), // 6: mailmesh.vault.v1.SetAllowedMailboxesResponse
-	(*ListMailboxesRequest)(nil),        // 7: mailmesh.vault.v1.ListMailboxesRequest
-	(*Mailbox)(nil),                     // 8: mailmesh.vault.v1.Mailbox
-	(*ListMailboxesResponse)(nil),       // 9: mailmesh.vault.v1.ListMailboxesResponse
-	(*ConnectMailboxRequest)(nil),       // 10: mailmesh.vault.v1.ConnectMailboxRequest
-	(*ConnectMailboxResponse)(nil),      // 11: mailmesh.vault.v1.ConnectMailboxResponse
-	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
-	(*Tenant)(nil),                      // 13: mailmesh.vault.v1.Tenant
+	(*CreateDirectoryRequest)(nil),      // 1: mailmesh.vault.v1.CreateDirectoryRequest
+	(*CreateDirectoryResponse)(nil),     // 2: mailmesh.vault.v1.CreateDirectoryResponse
+	(*MicrosoftCertificate)(nil),        // 3: mailmesh.vault.v1.MicrosoftCertificate
+	(*AddAppCredentialRequest)(nil),     // 4: mailmesh.vault.v1.AddAppCredentialRequest
+	(*AddAppCredentialResponse)(nil),    // 5: mailmesh.vault.v1.AddAppCredentialResponse
+	(*AppCredential)(nil),               // 6: mailmesh.vault.v1.AppCredential
+	(*ListAppCredentialsRequest)(nil),   // 7: mailmesh.vault.v1.ListAppCredentialsRequest
+	(*ListAppCredentialsResponse)(nil),  // 8: mailmesh.vault.v1.ListAppCredentialsResponse
+	(*DeleteAppCredentialRequest)(nil),  // 9: mailmesh.vault.v1.DeleteAppCredentialRequest
+	(*DeleteAppCredentialResponse)(nil), // 10: mailmesh.vault.v1.DeleteAppCredentialResponse
+	(*StartConsentRequest)(nil),         // 11: mailmesh.vault.v1.StartConsentRequest
+	(*StartConsentResponse)(nil),        // 12: mailmesh.vault.v1.StartConsentResponse
+	(*ListDirectoriesRequest)(nil),      // 13: mailmesh.vault.v1.ListDirectoriesRequest
+	(*ListDirectoriesResponse)(nil),     // 14: mailmesh.vault.v1.ListDirectoriesResponse
+	(*SetAllowedMailboxesRequest)(nil),  // 15: mailmesh.vault.v1.SetAllowedMailboxesRequest
+	(*SetAllowedMailboxesResponse)(nil), // 16: mailmesh.vault.v1.SetAllowedMailboxesResponse
+	(*ListMailboxesRequest)(nil),        // 17: mailmesh.vault.v1.ListMailboxesRequest
+	(*Mailbox)(nil),                     // 18: mailmesh.vault.v1.Mailbox
+	(*ListMailboxesResponse)(nil),       // 19: mailmesh.vault.v1.ListMailboxesResponse
+	(*ConnectMailboxRequest)(nil),       // 20: mailmesh.vault.v1.ConnectMailboxRequest
+	(*ConnectMailboxResponse)(nil),      // 21: mailmesh.vault.v1.ConnectMailboxResponse
+	(*timestamppb.Timestamp)(nil),       // 22: google.protobuf.Timestamp
+	(*Tenant)(nil),                      // 23: mailmesh.vault.v1.Tenant
 }
 var file_mailmesh_vault_v1_directory_service_proto_depIdxs = []int32{
-	12, // 0: mailmesh.vault.v1.Directory.consented_at:type_name -> google.protobuf.Timestamp
-	12, // 1: mailmesh.vault.v1.StartConsentResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: mailmesh.vault.v1.ListDirectoriesResponse.directories:type_name -> mailmesh.vault.v1.Directory
-	0,  // 3: mailmesh.vault.v1.SetAllowedMailboxesResponse.directory:type_name -> mailmesh.vault.v1.Directory
-	8,  // 4: mailmesh.vault.v1.ListMailboxesResponse.mailboxes:type_name -> mailmesh.vault.v1.Mailbox
-	13, // 5: mailmesh.vault.v1.ConnectMailboxResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	1,  // 6: mailmesh.vault.v1.DirectoryService.StartConsent:input_type -> mailmesh.vault.v1.StartConsentRequest
-	3,  // 7: mailmesh.vault.v1.DirectoryService.ListDirectories:input_type -> mailmesh.vault.v1.ListDirectoriesRequest
-	5,  // 8: mailmesh.vault.v1.DirectoryService.SetAllowedMailboxes:input_type -> mailmesh.vault.v1.SetAllowedMailboxesRequest
-	7,  // 9: mailmesh.vault.v1.DirectoryService.ListMailboxes:input_type -> mailmesh.vault.v1.ListMailboxesRequest
-	10, // 10: mailmesh.vault.v1.DirectoryService.ConnectMailbox:input_type -> mailmesh.vault.v1.ConnectMailboxRequest
-	2,  // 11: mailmesh.vault.v1.DirectoryService.StartConsent:output_type -> mailmesh.vault.v1.StartConsentResponse
-	4,  // 12: mailmesh.vault.v1.DirectoryService.ListDirectories:output_type -> mailmesh.vault.v1.ListDirectoriesResponse
-	6,  // 13: mailmesh.vault.v1.DirectoryService.SetAllowedMailboxes:output_type -> mailmesh.vault.v1.SetAllowedMailboxesResponse
-	9,  // 14: mailmesh.vault.v1.DirectoryService.ListMailboxes:output_type -> mailmesh.vault.v1.ListMailboxesResponse
-	11, // 15: mailmesh.vault.v1.DirectoryService.ConnectMailbox:output_type -> mailmesh.vault.v1.ConnectMailboxResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	22, // 0: mailmesh.vault.v1.Directory.consented_at:type_name -> google.protobuf.Timestamp
+	0,  // 1: mailmesh.vault.v1.CreateDirectoryResponse.directory:type_name -> mailmesh.vault.v1.Directory
+	3,  // 2: mailmesh.vault.v1.AddAppCredentialRequest.microsoft_certificate:type_name -> mailmesh.vault.v1.MicrosoftCertificate
+	6,  // 3: mailmesh.vault.v1.AddAppCredentialResponse.credential:type_name -> mailmesh.vault.v1.AppCredential
+	22, // 4: mailmesh.vault.v1.AppCredential.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 5: mailmesh.vault.v1.AppCredential.created_at:type_name -> google.protobuf.Timestamp
+	6,  // 6: mailmesh.vault.v1.ListAppCredentialsResponse.credentials:type_name -> mailmesh.vault.v1.AppCredential
+	22, // 7: mailmesh.vault.v1.StartConsentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: mailmesh.vault.v1.ListDirectoriesResponse.directories:type_name -> mailmesh.vault.v1.Directory
+	0,  // 9: mailmesh.vault.v1.SetAllowedMailboxesResponse.directory:type_name -> mailmesh.vault.v1.Directory
+	18, // 10: mailmesh.vault.v1.ListMailboxesResponse.mailboxes:type_name -> mailmesh.vault.v1.Mailbox
+	23, // 11: mailmesh.vault.v1.ConnectMailboxResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	11, // 12: mailmesh.vault.v1.DirectoryService.StartConsent:input_type -> mailmesh.vault.v1.StartConsentRequest
+	1,  // 13: mailmesh.vault.v1.DirectoryService.CreateDirectory:input_type -> mailmesh.vault.v1.CreateDirectoryRequest
+	13, // 14: mailmesh.vault.v1.DirectoryService.ListDirectories:input_type -> mailmesh.vault.v1.ListDirectoriesRequest
+	15, // 15: mailmesh.vault.v1.DirectoryService.SetAllowedMailboxes:input_type -> mailmesh.vault.v1.SetAllowedMailboxesRequest
+	17, // 16: mailmesh.vault.v1.DirectoryService.ListMailboxes:input_type -> mailmesh.vault.v1.ListMailboxesRequest
+	20, // 17: mailmesh.vault.v1.DirectoryService.ConnectMailbox:input_type -> mailmesh.vault.v1.ConnectMailboxRequest
+	4,  // 18: mailmesh.vault.v1.DirectoryService.AddAppCredential:input_type -> mailmesh.vault.v1.AddAppCredentialRequest
+	7,  // 19: mailmesh.vault.v1.DirectoryService.ListAppCredentials:input_type -> mailmesh.vault.v1.ListAppCredentialsRequest
+	9,  // 20: mailmesh.vault.v1.DirectoryService.DeleteAppCredential:input_type -> mailmesh.vault.v1.DeleteAppCredentialRequest
+	12, // 21: mailmesh.vault.v1.DirectoryService.StartConsent:output_type -> mailmesh.vault.v1.StartConsentResponse
+	2,  // 22: mailmesh.vault.v1.DirectoryService.CreateDirectory:output_type -> mailmesh.vault.v1.CreateDirectoryResponse
+	14, // 23: mailmesh.vault.v1.DirectoryService.ListDirectories:output_type -> mailmesh.vault.v1.ListDirectoriesResponse
+	16, // 24: mailmesh.vault.v1.DirectoryService.SetAllowedMailboxes:output_type -> mailmesh.vault.v1.SetAllowedMailboxesResponse
+	19, // 25: mailmesh.vault.v1.DirectoryService.ListMailboxes:output_type -> mailmesh.vault.v1.ListMailboxesResponse
+	21, // 26: mailmesh.vault.v1.DirectoryService.ConnectMailbox:output_type -> mailmesh.vault.v1.ConnectMailboxResponse
+	5,  // 27: mailmesh.vault.v1.DirectoryService.AddAppCredential:output_type -> mailmesh.vault.v1.AddAppCredentialResponse
+	8,  // 28: mailmesh.vault.v1.DirectoryService.ListAppCredentials:output_type -> mailmesh.vault.v1.ListAppCredentialsResponse
+	10, // 29: mailmesh.vault.v1.DirectoryService.DeleteAppCredential:output_type -> mailmesh.vault.v1.DeleteAppCredentialResponse
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_directory_service_proto_init() }
@@ -906,13 +1587,17 @@ func file_mailmesh_vault_v1_directory_service_proto_init() {
 		return
 	}
 	file_mailmesh_vault_v1_tenant_proto_init()
+	file_mailmesh_vault_v1_directory_service_proto_msgTypes[4].OneofWrappers = []any{
+		(*AddAppCredentialRequest_MicrosoftCertificate)(nil),
+		(*AddAppCredentialRequest_ServiceAccountKey)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_directory_service_proto_rawDesc), len(file_mailmesh_vault_v1_directory_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

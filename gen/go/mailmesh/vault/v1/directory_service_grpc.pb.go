@@ -20,18 +20,23 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	DirectoryService_StartConsent_FullMethodName        = "/mailmesh.vault.v1.DirectoryService/StartConsent"
+	DirectoryService_CreateDirectory_FullMethodName     = "/mailmesh.vault.v1.DirectoryService/CreateDirectory"
 	DirectoryService_ListDirectories_FullMethodName     = "/mailmesh.vault.v1.DirectoryService/ListDirectories"
 	DirectoryService_SetAllowedMailboxes_FullMethodName = "/mailmesh.vault.v1.DirectoryService/SetAllowedMailboxes"
 	DirectoryService_ListMailboxes_FullMethodName       = "/mailmesh.vault.v1.DirectoryService/ListMailboxes"
 	DirectoryService_ConnectMailbox_FullMethodName      = "/mailmesh.vault.v1.DirectoryService/ConnectMailbox"
+	DirectoryService_AddAppCredential_FullMethodName    = "/mailmesh.vault.v1.DirectoryService/AddAppCredential"
+	DirectoryService_ListAppCredentials_FullMethodName  = "/mailmesh.vault.v1.DirectoryService/ListAppCredentials"
+	DirectoryService_DeleteAppCredential_FullMethodName = "/mailmesh.vault.v1.DirectoryService/DeleteAppCredential"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-// allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+// DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+// become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+// Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 //
 // A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
 type DirectoryServiceClient interface {
@@ -42,6 +47,13 @@ type DirectoryServiceClient interface {
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
 	// PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
 	StartConsent(ctx context.Context, in *StartConsentRequest, opts ...grpc.CallOption) (*StartConsentResponse, error)
+	// CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+	// delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+	// the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+	// APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+	// MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+	// service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+	CreateDirectory(ctx context.Context, in *CreateDirectoryRequest, opts ...grpc.CallOption) (*CreateDirectoryResponse, error)
 	// ListDirectories lists the organisations whose administrators have consented, by `directory_id`. Safe to repeat. Reasons:
 	// SCOPE_TOO_WIDE.
 	ListDirectories(ctx context.Context, in *ListDirectoriesRequest, opts ...grpc.CallOption) (*ListDirectoriesResponse, error)
@@ -50,13 +62,29 @@ type DirectoryServiceClient interface {
 	SetAllowedMailboxes(ctx context.Context, in *SetAllowedMailboxesRequest, opts ...grpc.CallOption) (*SetAllowedMailboxesResponse, error)
 	// ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
 	// users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-	// repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+	// repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+	// ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
 	ListMailboxes(ctx context.Context, in *ListMailboxesRequest, opts ...grpc.CallOption) (*ListMailboxesResponse, error)
 	// ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-	// app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-	// MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-	// consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+	// app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+	// Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+	// SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+	// ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+	// SCOPE_TOO_WIDE when the key lacks an ability.
 	ConnectMailbox(ctx context.Context, in *ConnectMailboxRequest, opts ...grpc.CallOption) (*ConnectMailboxResponse, error)
+	// AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+	// Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+	// credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+	// a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+	// credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+	AddAppCredential(ctx context.Context, in *AddAppCredentialRequest, opts ...grpc.CallOption) (*AddAppCredentialResponse, error)
+	// ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+	// SCOPE_TOO_WIDE.
+	ListAppCredentials(ctx context.Context, in *ListAppCredentialsRequest, opts ...grpc.CallOption) (*ListAppCredentialsResponse, error)
+	// DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+	// the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+	// APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
+	DeleteAppCredential(ctx context.Context, in *DeleteAppCredentialRequest, opts ...grpc.CallOption) (*DeleteAppCredentialResponse, error)
 }
 
 type directoryServiceClient struct {
@@ -71,6 +99,16 @@ func (c *directoryServiceClient) StartConsent(ctx context.Context, in *StartCons
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StartConsentResponse)
 	err := c.cc.Invoke(ctx, DirectoryService_StartConsent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) CreateDirectory(ctx context.Context, in *CreateDirectoryRequest, opts ...grpc.CallOption) (*CreateDirectoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateDirectoryResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateDirectory_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +155,43 @@ func (c *directoryServiceClient) ConnectMailbox(ctx context.Context, in *Connect
 	return out, nil
 }
 
+func (c *directoryServiceClient) AddAppCredential(ctx context.Context, in *AddAppCredentialRequest, opts ...grpc.CallOption) (*AddAppCredentialResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddAppCredentialResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_AddAppCredential_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListAppCredentials(ctx context.Context, in *ListAppCredentialsRequest, opts ...grpc.CallOption) (*ListAppCredentialsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAppCredentialsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListAppCredentials_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteAppCredential(ctx context.Context, in *DeleteAppCredentialRequest, opts ...grpc.CallOption) (*DeleteAppCredentialResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteAppCredentialResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteAppCredential_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DirectoryServiceServer is the server API for DirectoryService service.
 // All implementations must embed UnimplementedDirectoryServiceServer
 // for forward compatibility.
 //
-// DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-// allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+// DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+// become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+// Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 //
 // A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
 type DirectoryServiceServer interface {
@@ -133,6 +202,13 @@ type DirectoryServiceServer interface {
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
 	// PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
 	StartConsent(context.Context, *StartConsentRequest) (*StartConsentResponse, error)
+	// CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+	// delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+	// the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+	// APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+	// MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+	// service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+	CreateDirectory(context.Context, *CreateDirectoryRequest) (*CreateDirectoryResponse, error)
 	// ListDirectories lists the organisations whose administrators have consented, by `directory_id`. Safe to repeat. Reasons:
 	// SCOPE_TOO_WIDE.
 	ListDirectories(context.Context, *ListDirectoriesRequest) (*ListDirectoriesResponse, error)
@@ -141,13 +217,29 @@ type DirectoryServiceServer interface {
 	SetAllowedMailboxes(context.Context, *SetAllowedMailboxesRequest) (*SetAllowedMailboxesResponse, error)
 	// ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
 	// users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-	// repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+	// repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+	// ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
 	ListMailboxes(context.Context, *ListMailboxesRequest) (*ListMailboxesResponse, error)
 	// ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-	// app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-	// MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-	// consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+	// app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+	// Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+	// SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+	// ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+	// SCOPE_TOO_WIDE when the key lacks an ability.
 	ConnectMailbox(context.Context, *ConnectMailboxRequest) (*ConnectMailboxResponse, error)
+	// AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+	// Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+	// credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+	// a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+	// credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+	AddAppCredential(context.Context, *AddAppCredentialRequest) (*AddAppCredentialResponse, error)
+	// ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+	// SCOPE_TOO_WIDE.
+	ListAppCredentials(context.Context, *ListAppCredentialsRequest) (*ListAppCredentialsResponse, error)
+	// DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+	// the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+	// APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
+	DeleteAppCredential(context.Context, *DeleteAppCredentialRequest) (*DeleteAppCredentialResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
 
@@ -161,6 +253,9 @@ type UnimplementedDirectoryServiceServer struct{}
 func (UnimplementedDirectoryServiceServer) StartConsent(context.Context, *StartConsentRequest) (*StartConsentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StartConsent not implemented")
 }
+func (UnimplementedDirectoryServiceServer) CreateDirectory(context.Context, *CreateDirectoryRequest) (*CreateDirectoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateDirectory not implemented")
+}
 func (UnimplementedDirectoryServiceServer) ListDirectories(context.Context, *ListDirectoriesRequest) (*ListDirectoriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDirectories not implemented")
 }
@@ -172,6 +267,15 @@ func (UnimplementedDirectoryServiceServer) ListMailboxes(context.Context, *ListM
 }
 func (UnimplementedDirectoryServiceServer) ConnectMailbox(context.Context, *ConnectMailboxRequest) (*ConnectMailboxResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConnectMailbox not implemented")
+}
+func (UnimplementedDirectoryServiceServer) AddAppCredential(context.Context, *AddAppCredentialRequest) (*AddAppCredentialResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddAppCredential not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListAppCredentials(context.Context, *ListAppCredentialsRequest) (*ListAppCredentialsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAppCredentials not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteAppCredential(context.Context, *DeleteAppCredentialRequest) (*DeleteAppCredentialResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteAppCredential not implemented")
 }
 func (UnimplementedDirectoryServiceServer) mustEmbedUnimplementedDirectoryServiceServer() {}
 func (UnimplementedDirectoryServiceServer) testEmbeddedByValue()                          {}
@@ -208,6 +312,24 @@ func _DirectoryService_StartConsent_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DirectoryServiceServer).StartConsent(ctx, req.(*StartConsentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_CreateDirectory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateDirectoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateDirectory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateDirectory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateDirectory(ctx, req.(*CreateDirectoryRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -284,6 +406,60 @@ func _DirectoryService_ConnectMailbox_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_AddAppCredential_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddAppCredentialRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).AddAppCredential(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_AddAppCredential_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).AddAppCredential(ctx, req.(*AddAppCredentialRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListAppCredentials_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAppCredentialsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListAppCredentials(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListAppCredentials_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListAppCredentials(ctx, req.(*ListAppCredentialsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteAppCredential_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteAppCredentialRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteAppCredential(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteAppCredential_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteAppCredential(ctx, req.(*DeleteAppCredentialRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DirectoryService_ServiceDesc is the grpc.ServiceDesc for DirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -294,6 +470,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "StartConsent",
 			Handler:    _DirectoryService_StartConsent_Handler,
+		},
+		{
+			MethodName: "CreateDirectory",
+			Handler:    _DirectoryService_CreateDirectory_Handler,
 		},
 		{
 			MethodName: "ListDirectories",
@@ -310,6 +490,18 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConnectMailbox",
 			Handler:    _DirectoryService_ConnectMailbox_Handler,
+		},
+		{
+			MethodName: "AddAppCredential",
+			Handler:    _DirectoryService_AddAppCredential_Handler,
+		},
+		{
+			MethodName: "ListAppCredentials",
+			Handler:    _DirectoryService_ListAppCredentials_Handler,
+		},
+		{
+			MethodName: "DeleteAppCredential",
+			Handler:    _DirectoryService_DeleteAppCredential_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -109,7 +109,7 @@ type Tenant struct {
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
-	// (`hd`), empty for a consumer account.
+	// (`hd`), empty for a consumer account; the customer id for a tenant with the app's tokens.
 	ExternalTenantId string `protobuf:"bytes,3,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`.
 	UserId string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
@@ -149,7 +149,10 @@ type Tenant struct {
 	GrantedAbilities []string `protobuf:"bytes,20,rep,name=granted_abilities,json=grantedAbilities,proto3" json:"granted_abilities,omitempty"`
 	// token_type is "delegated" if a person granted the access, and "app" if the tokens belong to the app, by the consent of the
 	// organisation's administrator; see `DirectoryService`.
-	TokenType     string `protobuf:"bytes,21,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	TokenType string `protobuf:"bytes,21,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	// owner_tenant_id is the tenant whose person's grant opens this shared mailbox. Empty for every other tenant; see
+	// `TenantService.ConnectSharedMailbox`.
+	OwnerTenantId string `protobuf:"bytes,22,opt,name=owner_tenant_id,json=ownerTenantId,proto3" json:"owner_tenant_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,11 +334,18 @@ func (x *Tenant) GetTokenType() string {
 	return ""
 }
 
+func (x *Tenant) GetOwnerTenantId() string {
+	if x != nil {
+		return x.OwnerTenantId
+	}
+	return ""
+}
+
 var File_mailmesh_vault_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\n" +
-	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\a\n" +
+	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\b\n" +
 	"\x06Tenant\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12,\n" +
@@ -361,7 +371,8 @@ const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\x13requested_abilities\x18\x13 \x03(\tR\x12requestedAbilities\x12+\n" +
 	"\x11granted_abilities\x18\x14 \x03(\tR\x10grantedAbilities\x12\x1d\n" +
 	"\n" +
-	"token_type\x18\x15 \x01(\tR\ttokenType*\x87\x02\n" +
+	"token_type\x18\x15 \x01(\tR\ttokenType\x12&\n" +
+	"\x0fowner_tenant_id\x18\x16 \x01(\tR\rownerTenantId*\x87\x02\n" +
 	"\fTenantStatus\x12\x1d\n" +
 	"\x19TENANT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TENANT_STATUS_ACTIVE\x10\x01\x12\x1f\n" +

@@ -724,6 +724,126 @@ func (x *UpdateTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
+// ConnectSharedMailboxRequest names a mailbox and the tenant of a person who may open it.
+type ConnectSharedMailboxRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the person's tenant.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// address is the mailbox's address.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// display_name is the tenant's name, at most 200 characters. Empty means the mailbox's own name.
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
+	// and the same abilities as before for a tenant that is connected again.
+	Abilities     []string `protobuf:"bytes,4,rep,name=abilities,proto3" json:"abilities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectSharedMailboxRequest) Reset() {
+	*x = ConnectSharedMailboxRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectSharedMailboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectSharedMailboxRequest) ProtoMessage() {}
+
+func (x *ConnectSharedMailboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectSharedMailboxRequest.ProtoReflect.Descriptor instead.
+func (*ConnectSharedMailboxRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ConnectSharedMailboxRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ConnectSharedMailboxRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ConnectSharedMailboxRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *ConnectSharedMailboxRequest) GetAbilities() []string {
+	if x != nil {
+		return x.Abilities
+	}
+	return nil
+}
+
+// ConnectSharedMailboxResponse contains the tenant.
+type ConnectSharedMailboxResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant is the tenant of the shared mailbox.
+	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectSharedMailboxResponse) Reset() {
+	*x = ConnectSharedMailboxResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectSharedMailboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectSharedMailboxResponse) ProtoMessage() {}
+
+func (x *ConnectSharedMailboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectSharedMailboxResponse.ProtoReflect.Descriptor instead.
+func (*ConnectSharedMailboxResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConnectSharedMailboxResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
 // DisableTenantRequest identifies a tenant.
 type DisableTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -737,7 +857,7 @@ type DisableTenantRequest struct {
 
 func (x *DisableTenantRequest) Reset() {
 	*x = DisableTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +869,7 @@ func (x *DisableTenantRequest) String() string {
 func (*DisableTenantRequest) ProtoMessage() {}
 
 func (x *DisableTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +882,7 @@ func (x *DisableTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTenantRequest.ProtoReflect.Descriptor instead.
 func (*DisableTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DisableTenantRequest) GetTenantId() string {
@@ -790,7 +910,7 @@ type DisableTenantResponse struct {
 
 func (x *DisableTenantResponse) Reset() {
 	*x = DisableTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +922,7 @@ func (x *DisableTenantResponse) String() string {
 func (*DisableTenantResponse) ProtoMessage() {}
 
 func (x *DisableTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +935,7 @@ func (x *DisableTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTenantResponse.ProtoReflect.Descriptor instead.
 func (*DisableTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DisableTenantResponse) GetTenant() *Tenant {
@@ -836,7 +956,7 @@ type EnableTenantRequest struct {
 
 func (x *EnableTenantRequest) Reset() {
 	*x = EnableTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +968,7 @@ func (x *EnableTenantRequest) String() string {
 func (*EnableTenantRequest) ProtoMessage() {}
 
 func (x *EnableTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +981,7 @@ func (x *EnableTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableTenantRequest.ProtoReflect.Descriptor instead.
 func (*EnableTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnableTenantRequest) GetTenantId() string {
@@ -882,7 +1002,7 @@ type EnableTenantResponse struct {
 
 func (x *EnableTenantResponse) Reset() {
 	*x = EnableTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1014,7 @@ func (x *EnableTenantResponse) String() string {
 func (*EnableTenantResponse) ProtoMessage() {}
 
 func (x *EnableTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1027,7 @@ func (x *EnableTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableTenantResponse.ProtoReflect.Descriptor instead.
 func (*EnableTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EnableTenantResponse) GetTenant() *Tenant {
@@ -928,7 +1048,7 @@ type DisconnectTenantRequest struct {
 
 func (x *DisconnectTenantRequest) Reset() {
 	*x = DisconnectTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1060,7 @@ func (x *DisconnectTenantRequest) String() string {
 func (*DisconnectTenantRequest) ProtoMessage() {}
 
 func (x *DisconnectTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1073,7 @@ func (x *DisconnectTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectTenantRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisconnectTenantRequest) GetTenantId() string {
@@ -974,7 +1094,7 @@ type DisconnectTenantResponse struct {
 
 func (x *DisconnectTenantResponse) Reset() {
 	*x = DisconnectTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1106,7 @@ func (x *DisconnectTenantResponse) String() string {
 func (*DisconnectTenantResponse) ProtoMessage() {}
 
 func (x *DisconnectTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1119,7 @@ func (x *DisconnectTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectTenantResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DisconnectTenantResponse) GetTenant() *Tenant {
@@ -1020,7 +1140,7 @@ type TestConnectionRequest struct {
 
 func (x *TestConnectionRequest) Reset() {
 	*x = TestConnectionRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1152,7 @@ func (x *TestConnectionRequest) String() string {
 func (*TestConnectionRequest) ProtoMessage() {}
 
 func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1165,7 @@ func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
 func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TestConnectionRequest) GetTenantId() string {
@@ -1082,7 +1202,7 @@ type TestConnectionResponse struct {
 
 func (x *TestConnectionResponse) Reset() {
 	*x = TestConnectionResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1214,7 @@ func (x *TestConnectionResponse) String() string {
 func (*TestConnectionResponse) ProtoMessage() {}
 
 func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1227,7 @@ func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
 func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TestConnectionResponse) GetIsHealthy() bool {
@@ -1179,7 +1299,7 @@ type MissingAbility struct {
 
 func (x *MissingAbility) Reset() {
 	*x = MissingAbility{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1311,7 @@ func (x *MissingAbility) String() string {
 func (*MissingAbility) ProtoMessage() {}
 
 func (x *MissingAbility) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1324,7 @@ func (x *MissingAbility) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAbility.ProtoReflect.Descriptor instead.
 func (*MissingAbility) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MissingAbility) GetAbility() string {
@@ -1232,7 +1352,7 @@ type EraseTenantRequest struct {
 
 func (x *EraseTenantRequest) Reset() {
 	*x = EraseTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1364,7 @@ func (x *EraseTenantRequest) String() string {
 func (*EraseTenantRequest) ProtoMessage() {}
 
 func (x *EraseTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1377,7 @@ func (x *EraseTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseTenantRequest.ProtoReflect.Descriptor instead.
 func (*EraseTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EraseTenantRequest) GetTenantId() string {
@@ -1278,7 +1398,7 @@ type EraseTenantResponse struct {
 
 func (x *EraseTenantResponse) Reset() {
 	*x = EraseTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1410,7 @@ func (x *EraseTenantResponse) String() string {
 func (*EraseTenantResponse) ProtoMessage() {}
 
 func (x *EraseTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1423,7 @@ func (x *EraseTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseTenantResponse.ProtoReflect.Descriptor instead.
 func (*EraseTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EraseTenantResponse) GetErasure() *Erasure {
@@ -1324,7 +1444,7 @@ type GetErasureRequest struct {
 
 func (x *GetErasureRequest) Reset() {
 	*x = GetErasureRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1456,7 @@ func (x *GetErasureRequest) String() string {
 func (*GetErasureRequest) ProtoMessage() {}
 
 func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1469,7 @@ func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
 func (*GetErasureRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetErasureRequest) GetTenantId() string {
@@ -1370,7 +1490,7 @@ type GetErasureResponse struct {
 
 func (x *GetErasureResponse) Reset() {
 	*x = GetErasureResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1502,7 @@ func (x *GetErasureResponse) String() string {
 func (*GetErasureResponse) ProtoMessage() {}
 
 func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1515,7 @@ func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
 func (*GetErasureResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetErasureResponse) GetErasure() *Erasure {
@@ -1418,7 +1538,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1550,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[23]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1563,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ErasePersonRequest) GetTenantId() string {
@@ -1471,7 +1591,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1603,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[24]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1616,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{24}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ErasePersonResponse) GetErasure() *PersonErasure {
@@ -1519,7 +1639,7 @@ type GetPersonErasureRequest struct {
 
 func (x *GetPersonErasureRequest) Reset() {
 	*x = GetPersonErasureRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1651,7 @@ func (x *GetPersonErasureRequest) String() string {
 func (*GetPersonErasureRequest) ProtoMessage() {}
 
 func (x *GetPersonErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[25]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1664,7 @@ func (x *GetPersonErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPersonErasureRequest.ProtoReflect.Descriptor instead.
 func (*GetPersonErasureRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{25}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetPersonErasureRequest) GetTenantId() string {
@@ -1572,7 +1692,7 @@ type GetPersonErasureResponse struct {
 
 func (x *GetPersonErasureResponse) Reset() {
 	*x = GetPersonErasureResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1704,7 @@ func (x *GetPersonErasureResponse) String() string {
 func (*GetPersonErasureResponse) ProtoMessage() {}
 
 func (x *GetPersonErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[26]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1717,7 @@ func (x *GetPersonErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPersonErasureResponse.ProtoReflect.Descriptor instead.
 func (*GetPersonErasureResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{26}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetPersonErasureResponse) GetErasure() *PersonErasure {
@@ -1620,7 +1740,7 @@ type CancelPersonErasureRequest struct {
 
 func (x *CancelPersonErasureRequest) Reset() {
 	*x = CancelPersonErasureRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1752,7 @@ func (x *CancelPersonErasureRequest) String() string {
 func (*CancelPersonErasureRequest) ProtoMessage() {}
 
 func (x *CancelPersonErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[27]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1765,7 @@ func (x *CancelPersonErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPersonErasureRequest.ProtoReflect.Descriptor instead.
 func (*CancelPersonErasureRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{27}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CancelPersonErasureRequest) GetTenantId() string {
@@ -1673,7 +1793,7 @@ type CancelPersonErasureResponse struct {
 
 func (x *CancelPersonErasureResponse) Reset() {
 	*x = CancelPersonErasureResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1805,7 @@ func (x *CancelPersonErasureResponse) String() string {
 func (*CancelPersonErasureResponse) ProtoMessage() {}
 
 func (x *CancelPersonErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[28]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1818,7 @@ func (x *CancelPersonErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPersonErasureResponse.ProtoReflect.Descriptor instead.
 func (*CancelPersonErasureResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{28}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelPersonErasureResponse) GetErasure() *PersonErasure {
@@ -1759,6 +1879,13 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskB\x04\xe2A\x01\x01R\n" +
 	"updateMask\"I\n" +
 	"\x14UpdateTenantResponse\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant\"\xad\x01\n" +
+	"\x1bConnectSharedMailboxRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1e\n" +
+	"\aaddress\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\aaddress\x12'\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12\"\n" +
+	"\tabilities\x18\x04 \x03(\tB\x04\xe2A\x01\x01R\tabilities\"Q\n" +
+	"\x1cConnectSharedMailboxResponse\x121\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant\"S\n" +
 	"\x14DisableTenantRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x18\n" +
@@ -1817,7 +1944,7 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
 	"\x1dAUTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n" +
-	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xdb\x11\n" +
+	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\x92\x13\n" +
 	"\rTenantService\x12\xa0\x01\n" +
 	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x95\x01\n" +
 	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n" +
@@ -1826,7 +1953,8 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"page_token\x1a\bprovider\x1a\bstatuses\x1a\aaddress\x82\xd3\xe4\x93\x02\x1eZ\x0f\x12\r/auth/tenants\x12\v/v1/tenants\x12\x9b\x01\n" +
 	"\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"C\x90\xce\x18\x01\xaa\xce\x18\x1c\n" +
 	"\x0fexplain_account\x1a\ttenant_id\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n" +
-	"\fUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*2\x17/v1/tenants/{tenant_id}\x12\x92\x01\n" +
+	"\fUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*2\x17/v1/tenants/{tenant_id}\x12\xb4\x01\n" +
+	"\x14ConnectSharedMailbox\x12..mailmesh.vault.v1.ConnectSharedMailboxRequest\x1a/.mailmesh.vault.v1.ConnectSharedMailboxResponse\";\x90\xce\x18\x02\x82\xd3\xe4\x93\x021:\x01*\",/v1/tenants/{tenant_id}:connectSharedMailbox\x12\x92\x01\n" +
 	"\rDisableTenant\x12'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/tenants/{tenant_id}:disable\x12\x8e\x01\n" +
 	"\fEnableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants/{tenant_id}:enable\x12\xbb\x01\n" +
 	"\x10DisconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02D:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\"\"/v1/tenants/{tenant_id}:disconnect\x12\x8a\x01\n" +
@@ -1852,99 +1980,104 @@ func file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_tenant_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
-	(AuthorizationState)(0),             // 0: mailmesh.vault.v1.AuthorizationState
-	(*StartAuthorizationRequest)(nil),   // 1: mailmesh.vault.v1.StartAuthorizationRequest
-	(*StartAuthorizationResponse)(nil),  // 2: mailmesh.vault.v1.StartAuthorizationResponse
-	(*GetAuthorizationRequest)(nil),     // 3: mailmesh.vault.v1.GetAuthorizationRequest
-	(*GetAuthorizationResponse)(nil),    // 4: mailmesh.vault.v1.GetAuthorizationResponse
-	(*ListTenantsRequest)(nil),          // 5: mailmesh.vault.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),         // 6: mailmesh.vault.v1.ListTenantsResponse
-	(*GetTenantRequest)(nil),            // 7: mailmesh.vault.v1.GetTenantRequest
-	(*GetTenantResponse)(nil),           // 8: mailmesh.vault.v1.GetTenantResponse
-	(*UpdateTenantRequest)(nil),         // 9: mailmesh.vault.v1.UpdateTenantRequest
-	(*UpdateTenantResponse)(nil),        // 10: mailmesh.vault.v1.UpdateTenantResponse
-	(*DisableTenantRequest)(nil),        // 11: mailmesh.vault.v1.DisableTenantRequest
-	(*DisableTenantResponse)(nil),       // 12: mailmesh.vault.v1.DisableTenantResponse
-	(*EnableTenantRequest)(nil),         // 13: mailmesh.vault.v1.EnableTenantRequest
-	(*EnableTenantResponse)(nil),        // 14: mailmesh.vault.v1.EnableTenantResponse
-	(*DisconnectTenantRequest)(nil),     // 15: mailmesh.vault.v1.DisconnectTenantRequest
-	(*DisconnectTenantResponse)(nil),    // 16: mailmesh.vault.v1.DisconnectTenantResponse
-	(*TestConnectionRequest)(nil),       // 17: mailmesh.vault.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),      // 18: mailmesh.vault.v1.TestConnectionResponse
-	(*MissingAbility)(nil),              // 19: mailmesh.vault.v1.MissingAbility
-	(*EraseTenantRequest)(nil),          // 20: mailmesh.vault.v1.EraseTenantRequest
-	(*EraseTenantResponse)(nil),         // 21: mailmesh.vault.v1.EraseTenantResponse
-	(*GetErasureRequest)(nil),           // 22: mailmesh.vault.v1.GetErasureRequest
-	(*GetErasureResponse)(nil),          // 23: mailmesh.vault.v1.GetErasureResponse
-	(*ErasePersonRequest)(nil),          // 24: mailmesh.vault.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),         // 25: mailmesh.vault.v1.ErasePersonResponse
-	(*GetPersonErasureRequest)(nil),     // 26: mailmesh.vault.v1.GetPersonErasureRequest
-	(*GetPersonErasureResponse)(nil),    // 27: mailmesh.vault.v1.GetPersonErasureResponse
-	(*CancelPersonErasureRequest)(nil),  // 28: mailmesh.vault.v1.CancelPersonErasureRequest
-	(*CancelPersonErasureResponse)(nil), // 29: mailmesh.vault.v1.CancelPersonErasureResponse
-	nil,                                 // 30: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	(*timestamppb.Timestamp)(nil),       // 31: google.protobuf.Timestamp
-	(TenantStatus)(0),                   // 32: mailmesh.vault.v1.TenantStatus
-	(*Tenant)(nil),                      // 33: mailmesh.vault.v1.Tenant
-	(*fieldmaskpb.FieldMask)(nil),       // 34: google.protobuf.FieldMask
-	(*Erasure)(nil),                     // 35: mailmesh.vault.v1.Erasure
-	(*PersonErasure)(nil),               // 36: mailmesh.vault.v1.PersonErasure
+	(AuthorizationState)(0),              // 0: mailmesh.vault.v1.AuthorizationState
+	(*StartAuthorizationRequest)(nil),    // 1: mailmesh.vault.v1.StartAuthorizationRequest
+	(*StartAuthorizationResponse)(nil),   // 2: mailmesh.vault.v1.StartAuthorizationResponse
+	(*GetAuthorizationRequest)(nil),      // 3: mailmesh.vault.v1.GetAuthorizationRequest
+	(*GetAuthorizationResponse)(nil),     // 4: mailmesh.vault.v1.GetAuthorizationResponse
+	(*ListTenantsRequest)(nil),           // 5: mailmesh.vault.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),          // 6: mailmesh.vault.v1.ListTenantsResponse
+	(*GetTenantRequest)(nil),             // 7: mailmesh.vault.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),            // 8: mailmesh.vault.v1.GetTenantResponse
+	(*UpdateTenantRequest)(nil),          // 9: mailmesh.vault.v1.UpdateTenantRequest
+	(*UpdateTenantResponse)(nil),         // 10: mailmesh.vault.v1.UpdateTenantResponse
+	(*ConnectSharedMailboxRequest)(nil),  // 11: mailmesh.vault.v1.ConnectSharedMailboxRequest
+	(*ConnectSharedMailboxResponse)(nil), // 12: mailmesh.vault.v1.ConnectSharedMailboxResponse
+	(*DisableTenantRequest)(nil),         // 13: mailmesh.vault.v1.DisableTenantRequest
+	(*DisableTenantResponse)(nil),        // 14: mailmesh.vault.v1.DisableTenantResponse
+	(*EnableTenantRequest)(nil),          // 15: mailmesh.vault.v1.EnableTenantRequest
+	(*EnableTenantResponse)(nil),         // 16: mailmesh.vault.v1.EnableTenantResponse
+	(*DisconnectTenantRequest)(nil),      // 17: mailmesh.vault.v1.DisconnectTenantRequest
+	(*DisconnectTenantResponse)(nil),     // 18: mailmesh.vault.v1.DisconnectTenantResponse
+	(*TestConnectionRequest)(nil),        // 19: mailmesh.vault.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),       // 20: mailmesh.vault.v1.TestConnectionResponse
+	(*MissingAbility)(nil),               // 21: mailmesh.vault.v1.MissingAbility
+	(*EraseTenantRequest)(nil),           // 22: mailmesh.vault.v1.EraseTenantRequest
+	(*EraseTenantResponse)(nil),          // 23: mailmesh.vault.v1.EraseTenantResponse
+	(*GetErasureRequest)(nil),            // 24: mailmesh.vault.v1.GetErasureRequest
+	(*GetErasureResponse)(nil),           // 25: mailmesh.vault.v1.GetErasureResponse
+	(*ErasePersonRequest)(nil),           // 26: mailmesh.vault.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),          // 27: mailmesh.vault.v1.ErasePersonResponse
+	(*GetPersonErasureRequest)(nil),      // 28: mailmesh.vault.v1.GetPersonErasureRequest
+	(*GetPersonErasureResponse)(nil),     // 29: mailmesh.vault.v1.GetPersonErasureResponse
+	(*CancelPersonErasureRequest)(nil),   // 30: mailmesh.vault.v1.CancelPersonErasureRequest
+	(*CancelPersonErasureResponse)(nil),  // 31: mailmesh.vault.v1.CancelPersonErasureResponse
+	nil,                                  // 32: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	(*timestamppb.Timestamp)(nil),        // 33: google.protobuf.Timestamp
+	(TenantStatus)(0),                    // 34: mailmesh.vault.v1.TenantStatus
+	(*Tenant)(nil),                       // 35: mailmesh.vault.v1.Tenant
+	(*fieldmaskpb.FieldMask)(nil),        // 36: google.protobuf.FieldMask
+	(*Erasure)(nil),                      // 37: mailmesh.vault.v1.Erasure
+	(*PersonErasure)(nil),                // 38: mailmesh.vault.v1.PersonErasure
 }
 var file_mailmesh_vault_v1_tenant_service_proto_depIdxs = []int32{
-	31, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: mailmesh.vault.v1.GetAuthorizationResponse.state:type_name -> mailmesh.vault.v1.AuthorizationState
-	30, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	31, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	32, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
-	33, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
-	33, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	34, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
-	33, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	33, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	33, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	33, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	31, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
-	19, // 13: mailmesh.vault.v1.TestConnectionResponse.missing_abilities:type_name -> mailmesh.vault.v1.MissingAbility
-	35, // 14: mailmesh.vault.v1.EraseTenantResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
-	35, // 15: mailmesh.vault.v1.GetErasureResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
-	36, // 16: mailmesh.vault.v1.ErasePersonResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
-	36, // 17: mailmesh.vault.v1.GetPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
-	36, // 18: mailmesh.vault.v1.CancelPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
-	1,  // 19: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
-	3,  // 20: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
-	5,  // 21: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
-	7,  // 22: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
-	9,  // 23: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
-	11, // 24: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
-	13, // 25: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
-	15, // 26: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
-	20, // 27: mailmesh.vault.v1.TenantService.EraseTenant:input_type -> mailmesh.vault.v1.EraseTenantRequest
-	22, // 28: mailmesh.vault.v1.TenantService.GetErasure:input_type -> mailmesh.vault.v1.GetErasureRequest
-	24, // 29: mailmesh.vault.v1.TenantService.ErasePerson:input_type -> mailmesh.vault.v1.ErasePersonRequest
-	26, // 30: mailmesh.vault.v1.TenantService.GetPersonErasure:input_type -> mailmesh.vault.v1.GetPersonErasureRequest
-	28, // 31: mailmesh.vault.v1.TenantService.CancelPersonErasure:input_type -> mailmesh.vault.v1.CancelPersonErasureRequest
-	17, // 32: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
-	2,  // 33: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
-	4,  // 34: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
-	6,  // 35: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
-	8,  // 36: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
-	10, // 37: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
-	12, // 38: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
-	14, // 39: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
-	16, // 40: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
-	21, // 41: mailmesh.vault.v1.TenantService.EraseTenant:output_type -> mailmesh.vault.v1.EraseTenantResponse
-	23, // 42: mailmesh.vault.v1.TenantService.GetErasure:output_type -> mailmesh.vault.v1.GetErasureResponse
-	25, // 43: mailmesh.vault.v1.TenantService.ErasePerson:output_type -> mailmesh.vault.v1.ErasePersonResponse
-	27, // 44: mailmesh.vault.v1.TenantService.GetPersonErasure:output_type -> mailmesh.vault.v1.GetPersonErasureResponse
-	29, // 45: mailmesh.vault.v1.TenantService.CancelPersonErasure:output_type -> mailmesh.vault.v1.CancelPersonErasureResponse
-	18, // 46: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
-	33, // [33:47] is the sub-list for method output_type
-	19, // [19:33] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	32, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	33, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
+	35, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
+	35, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	36, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
+	35, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	35, // 9: mailmesh.vault.v1.ConnectSharedMailboxResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	35, // 10: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	35, // 11: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	35, // 12: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	33, // 13: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
+	21, // 14: mailmesh.vault.v1.TestConnectionResponse.missing_abilities:type_name -> mailmesh.vault.v1.MissingAbility
+	37, // 15: mailmesh.vault.v1.EraseTenantResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	37, // 16: mailmesh.vault.v1.GetErasureResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	38, // 17: mailmesh.vault.v1.ErasePersonResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	38, // 18: mailmesh.vault.v1.GetPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	38, // 19: mailmesh.vault.v1.CancelPersonErasureResponse.erasure:type_name -> mailmesh.vault.v1.PersonErasure
+	1,  // 20: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
+	3,  // 21: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
+	5,  // 22: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
+	7,  // 23: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
+	9,  // 24: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
+	11, // 25: mailmesh.vault.v1.TenantService.ConnectSharedMailbox:input_type -> mailmesh.vault.v1.ConnectSharedMailboxRequest
+	13, // 26: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
+	15, // 27: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
+	17, // 28: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
+	22, // 29: mailmesh.vault.v1.TenantService.EraseTenant:input_type -> mailmesh.vault.v1.EraseTenantRequest
+	24, // 30: mailmesh.vault.v1.TenantService.GetErasure:input_type -> mailmesh.vault.v1.GetErasureRequest
+	26, // 31: mailmesh.vault.v1.TenantService.ErasePerson:input_type -> mailmesh.vault.v1.ErasePersonRequest
+	28, // 32: mailmesh.vault.v1.TenantService.GetPersonErasure:input_type -> mailmesh.vault.v1.GetPersonErasureRequest
+	30, // 33: mailmesh.vault.v1.TenantService.CancelPersonErasure:input_type -> mailmesh.vault.v1.CancelPersonErasureRequest
+	19, // 34: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
+	2,  // 35: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
+	4,  // 36: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
+	6,  // 37: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
+	8,  // 38: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
+	10, // 39: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
+	12, // 40: mailmesh.vault.v1.TenantService.ConnectSharedMailbox:output_type -> mailmesh.vault.v1.ConnectSharedMailboxResponse
+	14, // 41: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
+	16, // 42: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
+	18, // 43: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
+	23, // 44: mailmesh.vault.v1.TenantService.EraseTenant:output_type -> mailmesh.vault.v1.EraseTenantResponse
+	25, // 45: mailmesh.vault.v1.TenantService.GetErasure:output_type -> mailmesh.vault.v1.GetErasureResponse
+	27, // 46: mailmesh.vault.v1.TenantService.ErasePerson:output_type -> mailmesh.vault.v1.ErasePersonResponse
+	29, // 47: mailmesh.vault.v1.TenantService.GetPersonErasure:output_type -> mailmesh.vault.v1.GetPersonErasureResponse
+	31, // 48: mailmesh.vault.v1.TenantService.CancelPersonErasure:output_type -> mailmesh.vault.v1.CancelPersonErasureResponse
+	20, // 49: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
+	35, // [35:50] is the sub-list for method output_type
+	20, // [20:35] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_tenant_service_proto_init() }
@@ -1960,7 +2093,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_tenant_service_proto_rawDesc), len(file_mailmesh_vault_v1_tenant_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

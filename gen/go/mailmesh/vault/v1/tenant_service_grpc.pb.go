@@ -19,20 +19,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TenantService_StartAuthorization_FullMethodName  = "/mailmesh.vault.v1.TenantService/StartAuthorization"
-	TenantService_GetAuthorization_FullMethodName    = "/mailmesh.vault.v1.TenantService/GetAuthorization"
-	TenantService_ListTenants_FullMethodName         = "/mailmesh.vault.v1.TenantService/ListTenants"
-	TenantService_GetTenant_FullMethodName           = "/mailmesh.vault.v1.TenantService/GetTenant"
-	TenantService_UpdateTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/UpdateTenant"
-	TenantService_DisableTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/DisableTenant"
-	TenantService_EnableTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/EnableTenant"
-	TenantService_DisconnectTenant_FullMethodName    = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
-	TenantService_EraseTenant_FullMethodName         = "/mailmesh.vault.v1.TenantService/EraseTenant"
-	TenantService_GetErasure_FullMethodName          = "/mailmesh.vault.v1.TenantService/GetErasure"
-	TenantService_ErasePerson_FullMethodName         = "/mailmesh.vault.v1.TenantService/ErasePerson"
-	TenantService_GetPersonErasure_FullMethodName    = "/mailmesh.vault.v1.TenantService/GetPersonErasure"
-	TenantService_CancelPersonErasure_FullMethodName = "/mailmesh.vault.v1.TenantService/CancelPersonErasure"
-	TenantService_TestConnection_FullMethodName      = "/mailmesh.vault.v1.TenantService/TestConnection"
+	TenantService_StartAuthorization_FullMethodName   = "/mailmesh.vault.v1.TenantService/StartAuthorization"
+	TenantService_GetAuthorization_FullMethodName     = "/mailmesh.vault.v1.TenantService/GetAuthorization"
+	TenantService_ListTenants_FullMethodName          = "/mailmesh.vault.v1.TenantService/ListTenants"
+	TenantService_GetTenant_FullMethodName            = "/mailmesh.vault.v1.TenantService/GetTenant"
+	TenantService_UpdateTenant_FullMethodName         = "/mailmesh.vault.v1.TenantService/UpdateTenant"
+	TenantService_ConnectSharedMailbox_FullMethodName = "/mailmesh.vault.v1.TenantService/ConnectSharedMailbox"
+	TenantService_DisableTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/DisableTenant"
+	TenantService_EnableTenant_FullMethodName         = "/mailmesh.vault.v1.TenantService/EnableTenant"
+	TenantService_DisconnectTenant_FullMethodName     = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
+	TenantService_EraseTenant_FullMethodName          = "/mailmesh.vault.v1.TenantService/EraseTenant"
+	TenantService_GetErasure_FullMethodName           = "/mailmesh.vault.v1.TenantService/GetErasure"
+	TenantService_ErasePerson_FullMethodName          = "/mailmesh.vault.v1.TenantService/ErasePerson"
+	TenantService_GetPersonErasure_FullMethodName     = "/mailmesh.vault.v1.TenantService/GetPersonErasure"
+	TenantService_CancelPersonErasure_FullMethodName  = "/mailmesh.vault.v1.TenantService/CancelPersonErasure"
+	TenantService_TestConnection_FullMethodName       = "/mailmesh.vault.v1.TenantService/TestConnection"
 )
 
 // TenantServiceClient is the client API for TenantService service.
@@ -46,8 +47,9 @@ type TenantServiceClient interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-	// or when a key requests an ability that neither it nor the tenant has.
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+	// tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+	// neither it nor the tenant has.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
@@ -61,6 +63,14 @@ type TenantServiceClient interface {
 	GetTenant(ctx context.Context, in *GetTenantRequest, opts ...grpc.CallOption) (*GetTenantResponse, error)
 	// UpdateTenant renames a tenant. Safe to repeat.
 	UpdateTenant(ctx context.Context, in *UpdateTenantRequest, opts ...grpc.CallOption) (*UpdateTenantResponse, error)
+	// ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+	// uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+	// the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+	// with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+	// Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+	// MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+	// PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+	ConnectSharedMailbox(ctx context.Context, in *ConnectSharedMailboxRequest, opts ...grpc.CallOption) (*ConnectSharedMailboxResponse, error)
 	// DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(ctx context.Context, in *DisableTenantRequest, opts ...grpc.CallOption) (*DisableTenantResponse, error)
@@ -151,6 +161,16 @@ func (c *tenantServiceClient) UpdateTenant(ctx context.Context, in *UpdateTenant
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpdateTenantResponse)
 	err := c.cc.Invoke(ctx, TenantService_UpdateTenant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tenantServiceClient) ConnectSharedMailbox(ctx context.Context, in *ConnectSharedMailboxRequest, opts ...grpc.CallOption) (*ConnectSharedMailboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConnectSharedMailboxResponse)
+	err := c.cc.Invoke(ctx, TenantService_ConnectSharedMailbox_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -258,8 +278,9 @@ type TenantServiceServer interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
 	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-	// or when a key requests an ability that neither it nor the tenant has.
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+	// tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+	// neither it nor the tenant has.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
@@ -273,6 +294,14 @@ type TenantServiceServer interface {
 	GetTenant(context.Context, *GetTenantRequest) (*GetTenantResponse, error)
 	// UpdateTenant renames a tenant. Safe to repeat.
 	UpdateTenant(context.Context, *UpdateTenantRequest) (*UpdateTenantResponse, error)
+	// ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+	// uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+	// the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+	// with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+	// Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+	// MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+	// PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+	ConnectSharedMailbox(context.Context, *ConnectSharedMailboxRequest) (*ConnectSharedMailboxResponse, error)
 	// DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error)
@@ -333,6 +362,9 @@ func (UnimplementedTenantServiceServer) GetTenant(context.Context, *GetTenantReq
 }
 func (UnimplementedTenantServiceServer) UpdateTenant(context.Context, *UpdateTenantRequest) (*UpdateTenantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateTenant not implemented")
+}
+func (UnimplementedTenantServiceServer) ConnectSharedMailbox(context.Context, *ConnectSharedMailboxRequest) (*ConnectSharedMailboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConnectSharedMailbox not implemented")
 }
 func (UnimplementedTenantServiceServer) DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisableTenant not implemented")
@@ -468,6 +500,24 @@ func _TenantService_UpdateTenant_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(TenantServiceServer).UpdateTenant(ctx, req.(*UpdateTenantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TenantService_ConnectSharedMailbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConnectSharedMailboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).ConnectSharedMailbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_ConnectSharedMailbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).ConnectSharedMailbox(ctx, req.(*ConnectSharedMailboxRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -660,6 +710,10 @@ var TenantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateTenant",
 			Handler:    _TenantService_UpdateTenant_Handler,
+		},
+		{
+			MethodName: "ConnectSharedMailbox",
+			Handler:    _TenantService_ConnectSharedMailbox_Handler,
 		},
 		{
 			MethodName: "DisableTenant",

@@ -867,7 +867,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
 
     When: No administrator of the organisation has consented through this installation.
-    Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+    Do: Call `StartConsent`, and have an administrator of the organisation open the address. At Google, call `CreateDirectory`.
     Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
     """
     ERROR_REASON_MAILBOX_NOT_ALLOWED: _ErrorReason.ValueType  # 216
@@ -1070,6 +1070,45 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
     Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
     Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+    """
+    ERROR_REASON_DELEGATION_NOT_GRANTED: _ErrorReason.ValueType  # 268
+    """DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+
+    When: Google gives the service account no token with the scopes in the metadata: the organisation's administrator has not granted
+    all of them, or only just now.
+    Do: Have an administrator of the organisation enter the client id and the scopes of the metadata in the Admin console under Security,
+    Access and data control, API controls, Manage domain-wide delegation, and repeat the call.
+    Sample: {"reason": "DELEGATION_NOT_GRANTED", "domain": "mailmesh", "metadata": {"directory_id": "C03az79cb", "client_id": "103147483648907483648", "scopes": "https://www.googleapis.com/auth/gmail.readonly"}}
+    """
+    ERROR_REASON_APP_CREDENTIAL_MISSING: _ErrorReason.ValueType  # 269
+    """APP_CREDENTIAL_MISSING has the gRPC code FAILED_PRECONDITION.
+
+    When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
+    a client certificate nor a secret at Microsoft.
+    Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+    Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+    """
+    ERROR_REASON_APP_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 270
+    """APP_CREDENTIAL_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: There is no credential of the app with this id.
+    Do: Check the id with `ListAppCredentials`.
+    Sample: {"reason": "APP_CREDENTIAL_NOT_FOUND", "domain": "mailmesh", "metadata": {"credential_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+    """
+    ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED: _ErrorReason.ValueType  # 271
+    """APP_CREDENTIAL_LIMIT_REACHED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider has as many credentials of the app as one may have.
+    Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
+    Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
+    """
+    ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED: _ErrorReason.ValueType  # 272
+    """SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+    itself.
+    Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+    Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
     ERROR_REASON_ATTACHMENT_GONE: _ErrorReason.ValueType  # 273
     """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.
@@ -1925,7 +1964,7 @@ ERROR_REASON_DIRECTORY_NOT_FOUND: ErrorReason.ValueType  # 215
 """DIRECTORY_NOT_FOUND has the gRPC code NOT_FOUND.
 
 When: No administrator of the organisation has consented through this installation.
-Do: Call `StartConsent`, and have an administrator of the organisation open the address.
+Do: Call `StartConsent`, and have an administrator of the organisation open the address. At Google, call `CreateDirectory`.
 Sample: {"reason": "DIRECTORY_NOT_FOUND", "domain": "mailmesh", "metadata": {"directory_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
 """
 ERROR_REASON_MAILBOX_NOT_ALLOWED: ErrorReason.ValueType  # 216
@@ -2128,6 +2167,45 @@ ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 281
 When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
 Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+"""
+ERROR_REASON_DELEGATION_NOT_GRANTED: ErrorReason.ValueType  # 268
+"""DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+
+When: Google gives the service account no token with the scopes in the metadata: the organisation's administrator has not granted
+all of them, or only just now.
+Do: Have an administrator of the organisation enter the client id and the scopes of the metadata in the Admin console under Security,
+Access and data control, API controls, Manage domain-wide delegation, and repeat the call.
+Sample: {"reason": "DELEGATION_NOT_GRANTED", "domain": "mailmesh", "metadata": {"directory_id": "C03az79cb", "client_id": "103147483648907483648", "scopes": "https://www.googleapis.com/auth/gmail.readonly"}}
+"""
+ERROR_REASON_APP_CREDENTIAL_MISSING: ErrorReason.ValueType  # 269
+"""APP_CREDENTIAL_MISSING has the gRPC code FAILED_PRECONDITION.
+
+When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
+a client certificate nor a secret at Microsoft.
+Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+"""
+ERROR_REASON_APP_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 270
+"""APP_CREDENTIAL_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: There is no credential of the app with this id.
+Do: Check the id with `ListAppCredentials`.
+Sample: {"reason": "APP_CREDENTIAL_NOT_FOUND", "domain": "mailmesh", "metadata": {"credential_id": "019a9f0e-7c1e-7000-8000-00000000000e"}}
+"""
+ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED: ErrorReason.ValueType  # 271
+"""APP_CREDENTIAL_LIMIT_REACHED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider has as many credentials of the app as one may have.
+Do: Delete one that is not used any more with `DeleteAppCredential`, and repeat the call.
+Sample: {"reason": "APP_CREDENTIAL_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"provider": "ms365", "maximum": "4"}}
+"""
+ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED: ErrorReason.ValueType  # 272
+"""SHARED_MAILBOX_NOT_OFFERED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant opens no shared mailboxes by its person's grant: it is at Google, it has the app's tokens, or it is a shared mailbox
+itself.
+Do: Name the tenant of a person at Microsoft, or connect the mailbox with the app's tokens (`DirectoryService.ConnectMailbox`).
+Sample: {"reason": "SHARED_MAILBOX_NOT_OFFERED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
 """ATTACHMENT_GONE has the gRPC code FAILED_PRECONDITION.

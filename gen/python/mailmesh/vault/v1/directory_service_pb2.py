@@ -29,7 +29,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.vault.v1 import tenant_pb2 as mailmesh_dot_vault_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)mailmesh/vault/v1/directory_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xa3\x01\n\tDirectory\x12\x14\n\x0c\x64irectory_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x19\n\x11\x61llowed_addresses\x18\x03 \x03(\t\x12\x12\n\nallows_all\x18\x04 \x01(\x08\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x30\n\x0c\x63onsented_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\x13StartConsentRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1f\n\x11\x61llowed_addresses\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nallows_all\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"w\n\x14StartConsentResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"K\n\x16ListDirectoriesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"e\n\x17ListDirectoriesResponse\x12\x31\n\x0b\x64irectories\x18\x01 \x03(\x0b\x32\x1c.mailmesh.vault.v1.Directory\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x1aSetAllowedMailboxesRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1f\n\x11\x61llowed_addresses\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nallows_all\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"N\n\x1bSetAllowedMailboxesResponse\x12/\n\tdirectory\x18\x01 \x01(\x0b\x32\x1c.mailmesh.vault.v1.Directory\"e\n\x14ListMailboxesRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x07Mailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x12\n\nis_enabled\x18\x04 \x01(\x08\"_\n\x15ListMailboxesResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.mailmesh.vault.v1.Mailbox\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x15\x43onnectMailboxRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmailbox_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tabilities\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\"C\n\x16\x43onnectMailboxResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant2\xc9\x06\n\x10\x44irectoryService\x12\x9b\x01\n\x0cStartConsent\x12&.mailmesh.vault.v1.StartConsentRequest\x1a\'.mailmesh.vault.v1.StartConsentResponse\":\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x30\"+/v1/directories/{directory_id}:startConsent:\x01*\x12\x85\x01\n\x0fListDirectories\x12).mailmesh.vault.v1.ListDirectoriesRequest\x1a*.mailmesh.vault.v1.ListDirectoriesResponse\"\x1b\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/directories\x12\xb7\x01\n\x13SetAllowedMailboxes\x12-.mailmesh.vault.v1.SetAllowedMailboxesRequest\x1a..mailmesh.vault.v1.SetAllowedMailboxesResponse\"A\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x37\"2/v1/directories/{directory_id}:setAllowedMailboxes:\x01*\x12\x98\x01\n\rListMailboxes\x12\'.mailmesh.vault.v1.ListMailboxesRequest\x1a(.mailmesh.vault.v1.ListMailboxesResponse\"4\x90\xce\x18\x02\x82\xd3\xe4\x93\x02*\x12(/v1/directories/{directory_id}/mailboxes\x12\xb3\x01\n\x0e\x43onnectMailbox\x12(.mailmesh.vault.v1.ConnectMailboxRequest\x1a).mailmesh.vault.v1.ConnectMailboxResponse\"L\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x42\"=/v1/directories/{directory_id}/mailboxes/{mailbox_id}:connect:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)mailmesh/vault/v1/directory_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xba\x01\n\tDirectory\x12\x14\n\x0c\x64irectory_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x19\n\x11\x61llowed_addresses\x18\x03 \x03(\t\x12\x12\n\nallows_all\x18\x04 \x01(\x08\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x30\n\x0c\x63onsented_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\radministrator\x18\x07 \x01(\t\"p\n\x16\x43reateDirectoryRequest\x12\x1b\n\radministrator\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1f\n\x11\x61llowed_addresses\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nallows_all\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"J\n\x17\x43reateDirectoryResponse\x12/\n\tdirectory\x18\x01 \x01(\x0b\x32\x1c.mailmesh.vault.v1.Directory\"W\n\x14MicrosoftCertificate\x12\x1d\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\x0fprivate_key_pem\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x02\"\x9f\x01\n\x17\x41\x64\x64\x41ppCredentialRequest\x12N\n\x15microsoft_certificate\x18\x01 \x01(\x0b\x32\'.mailmesh.vault.v1.MicrosoftCertificateB\x04\xe2\x41\x01\x01H\x00\x12&\n\x13service_account_key\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x01H\x00\x42\x0c\n\ncredential\"P\n\x18\x41\x64\x64\x41ppCredentialResponse\x12\x34\n\ncredential\x18\x01 \x01(\x0b\x32 .mailmesh.vault.v1.AppCredential\"\xe3\x01\n\rAppCredential\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x10\n\x08key_name\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bis_expiring\x18\x07 \x01(\x08\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x19ListAppCredentialsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x1aListAppCredentialsResponse\x12\x35\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32 .mailmesh.vault.v1.AppCredential\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1a\x44\x65leteAppCredentialRequest\x12\x1b\n\rcredential_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1d\n\x1b\x44\x65leteAppCredentialResponse\"l\n\x13StartConsentRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1f\n\x11\x61llowed_addresses\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nallows_all\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"w\n\x14StartConsentResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"K\n\x16ListDirectoriesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"e\n\x17ListDirectoriesResponse\x12\x31\n\x0b\x64irectories\x18\x01 \x03(\x0b\x32\x1c.mailmesh.vault.v1.Directory\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x1aSetAllowedMailboxesRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1f\n\x11\x61llowed_addresses\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nallows_all\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"N\n\x1bSetAllowedMailboxesResponse\x12/\n\tdirectory\x18\x01 \x01(\x0b\x32\x1c.mailmesh.vault.v1.Directory\"e\n\x14ListMailboxesRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x07Mailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x12\n\nis_enabled\x18\x04 \x01(\x08\"_\n\x15ListMailboxesResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.mailmesh.vault.v1.Mailbox\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x15\x43onnectMailboxRequest\x12\x1a\n\x0c\x64irectory_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmailbox_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tabilities\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\"C\n\x16\x43onnectMailboxResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant2\xa0\x0b\n\x10\x44irectoryService\x12\x9b\x01\n\x0cStartConsent\x12&.mailmesh.vault.v1.StartConsentRequest\x1a\'.mailmesh.vault.v1.StartConsentResponse\":\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x30\"+/v1/directories/{directory_id}:startConsent:\x01*\x12\x88\x01\n\x0f\x43reateDirectory\x12).mailmesh.vault.v1.CreateDirectoryRequest\x1a*.mailmesh.vault.v1.CreateDirectoryResponse\"\x1e\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/directories:\x01*\x12\x85\x01\n\x0fListDirectories\x12).mailmesh.vault.v1.ListDirectoriesRequest\x1a*.mailmesh.vault.v1.ListDirectoriesResponse\"\x1b\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/directories\x12\xb7\x01\n\x13SetAllowedMailboxes\x12-.mailmesh.vault.v1.SetAllowedMailboxesRequest\x1a..mailmesh.vault.v1.SetAllowedMailboxesResponse\"A\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x37\"2/v1/directories/{directory_id}:setAllowedMailboxes:\x01*\x12\x98\x01\n\rListMailboxes\x12\'.mailmesh.vault.v1.ListMailboxesRequest\x1a(.mailmesh.vault.v1.ListMailboxesResponse\"4\x90\xce\x18\x02\x82\xd3\xe4\x93\x02*\x12(/v1/directories/{directory_id}/mailboxes\x12\xb3\x01\n\x0e\x43onnectMailbox\x12(.mailmesh.vault.v1.ConnectMailboxRequest\x1a).mailmesh.vault.v1.ConnectMailboxResponse\"L\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x42\"=/v1/directories/{directory_id}/mailboxes/{mailbox_id}:connect:\x01*\x12\x8e\x01\n\x10\x41\x64\x64\x41ppCredential\x12*.mailmesh.vault.v1.AddAppCredentialRequest\x1a+.mailmesh.vault.v1.AddAppCredentialResponse\"!\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x17\"\x12/v1/appCredentials:\x01*\x12\x91\x01\n\x12ListAppCredentials\x12,.mailmesh.vault.v1.ListAppCredentialsRequest\x1a-.mailmesh.vault.v1.ListAppCredentialsResponse\"\x1e\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/appCredentials\x12\xa4\x01\n\x13\x44\x65leteAppCredential\x12-.mailmesh.vault.v1.DeleteAppCredentialRequest\x1a..mailmesh.vault.v1.DeleteAppCredentialResponse\".\x90\xce\x18\x03\x82\xd3\xe4\x93\x02$*\"/v1/appCredentials/{credential_id}\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.vault.v1.directory
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032internal.mailmesh.vault.v1P\001'
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['administrator']._loaded_options = None
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['administrator']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['allowed_addresses']._loaded_options = None
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['allowed_addresses']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['allows_all']._loaded_options = None
+  _globals['_CREATEDIRECTORYREQUEST'].fields_by_name['allows_all']._serialized_options = b'\342A\001\001'
+  _globals['_MICROSOFTCERTIFICATE'].fields_by_name['certificate_pem']._loaded_options = None
+  _globals['_MICROSOFTCERTIFICATE'].fields_by_name['certificate_pem']._serialized_options = b'\342A\001\002'
+  _globals['_MICROSOFTCERTIFICATE'].fields_by_name['private_key_pem']._loaded_options = None
+  _globals['_MICROSOFTCERTIFICATE'].fields_by_name['private_key_pem']._serialized_options = b'\200\001\001\342A\001\002'
+  _globals['_ADDAPPCREDENTIALREQUEST'].fields_by_name['microsoft_certificate']._loaded_options = None
+  _globals['_ADDAPPCREDENTIALREQUEST'].fields_by_name['microsoft_certificate']._serialized_options = b'\342A\001\001'
+  _globals['_ADDAPPCREDENTIALREQUEST'].fields_by_name['service_account_key']._loaded_options = None
+  _globals['_ADDAPPCREDENTIALREQUEST'].fields_by_name['service_account_key']._serialized_options = b'\200\001\001\342A\001\001'
+  _globals['_LISTAPPCREDENTIALSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAPPCREDENTIALSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPCREDENTIALSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAPPCREDENTIALSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEAPPCREDENTIALREQUEST'].fields_by_name['credential_id']._loaded_options = None
+  _globals['_DELETEAPPCREDENTIALREQUEST'].fields_by_name['credential_id']._serialized_options = b'\342A\001\002'
   _globals['_STARTCONSENTREQUEST'].fields_by_name['directory_id']._loaded_options = None
   _globals['_STARTCONSENTREQUEST'].fields_by_name['directory_id']._serialized_options = b'\342A\001\002'
   _globals['_STARTCONSENTREQUEST'].fields_by_name['allowed_addresses']._loaded_options = None
@@ -73,6 +93,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYSERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_DIRECTORYSERVICE'].methods_by_name['StartConsent']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['StartConsent']._serialized_options = b'\220\316\030\003\202\323\344\223\0020\"+/v1/directories/{directory_id}:startConsent:\001*'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['CreateDirectory']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['CreateDirectory']._serialized_options = b'\220\316\030\003\202\323\344\223\002\024\"\017/v1/directories:\001*'
   _globals['_DIRECTORYSERVICE'].methods_by_name['ListDirectories']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['ListDirectories']._serialized_options = b'\220\316\030\002\202\323\344\223\002\021\022\017/v1/directories'
   _globals['_DIRECTORYSERVICE'].methods_by_name['SetAllowedMailboxes']._loaded_options = None
@@ -81,30 +103,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYSERVICE'].methods_by_name['ListMailboxes']._serialized_options = b'\220\316\030\002\202\323\344\223\002*\022(/v1/directories/{directory_id}/mailboxes'
   _globals['_DIRECTORYSERVICE'].methods_by_name['ConnectMailbox']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['ConnectMailbox']._serialized_options = b'\220\316\030\002\202\323\344\223\002B\"=/v1/directories/{directory_id}/mailboxes/{mailbox_id}:connect:\001*'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['AddAppCredential']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['AddAppCredential']._serialized_options = b'\220\316\030\003\202\323\344\223\002\027\"\022/v1/appCredentials:\001*'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListAppCredentials']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListAppCredentials']._serialized_options = b'\220\316\030\003\202\323\344\223\002\024\022\022/v1/appCredentials'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['DeleteAppCredential']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['DeleteAppCredential']._serialized_options = b'\220\316\030\003\202\323\344\223\002$*\"/v1/appCredentials/{credential_id}'
   _globals['_DIRECTORY']._serialized_start=226
-  _globals['_DIRECTORY']._serialized_end=389
-  _globals['_STARTCONSENTREQUEST']._serialized_start=391
-  _globals['_STARTCONSENTREQUEST']._serialized_end=499
-  _globals['_STARTCONSENTRESPONSE']._serialized_start=501
-  _globals['_STARTCONSENTRESPONSE']._serialized_end=620
-  _globals['_LISTDIRECTORIESREQUEST']._serialized_start=622
-  _globals['_LISTDIRECTORIESREQUEST']._serialized_end=697
-  _globals['_LISTDIRECTORIESRESPONSE']._serialized_start=699
-  _globals['_LISTDIRECTORIESRESPONSE']._serialized_end=800
-  _globals['_SETALLOWEDMAILBOXESREQUEST']._serialized_start=802
-  _globals['_SETALLOWEDMAILBOXESREQUEST']._serialized_end=917
-  _globals['_SETALLOWEDMAILBOXESRESPONSE']._serialized_start=919
-  _globals['_SETALLOWEDMAILBOXESRESPONSE']._serialized_end=997
-  _globals['_LISTMAILBOXESREQUEST']._serialized_start=999
-  _globals['_LISTMAILBOXESREQUEST']._serialized_end=1100
-  _globals['_MAILBOX']._serialized_start=1102
-  _globals['_MAILBOX']._serialized_end=1190
-  _globals['_LISTMAILBOXESRESPONSE']._serialized_start=1192
-  _globals['_LISTMAILBOXESRESPONSE']._serialized_end=1287
-  _globals['_CONNECTMAILBOXREQUEST']._serialized_start=1290
-  _globals['_CONNECTMAILBOXREQUEST']._serialized_end=1420
-  _globals['_CONNECTMAILBOXRESPONSE']._serialized_start=1422
-  _globals['_CONNECTMAILBOXRESPONSE']._serialized_end=1489
-  _globals['_DIRECTORYSERVICE']._serialized_start=1492
-  _globals['_DIRECTORYSERVICE']._serialized_end=2333
+  _globals['_DIRECTORY']._serialized_end=412
+  _globals['_CREATEDIRECTORYREQUEST']._serialized_start=414
+  _globals['_CREATEDIRECTORYREQUEST']._serialized_end=526
+  _globals['_CREATEDIRECTORYRESPONSE']._serialized_start=528
+  _globals['_CREATEDIRECTORYRESPONSE']._serialized_end=602
+  _globals['_MICROSOFTCERTIFICATE']._serialized_start=604
+  _globals['_MICROSOFTCERTIFICATE']._serialized_end=691
+  _globals['_ADDAPPCREDENTIALREQUEST']._serialized_start=694
+  _globals['_ADDAPPCREDENTIALREQUEST']._serialized_end=853
+  _globals['_ADDAPPCREDENTIALRESPONSE']._serialized_start=855
+  _globals['_ADDAPPCREDENTIALRESPONSE']._serialized_end=935
+  _globals['_APPCREDENTIAL']._serialized_start=938
+  _globals['_APPCREDENTIAL']._serialized_end=1165
+  _globals['_LISTAPPCREDENTIALSREQUEST']._serialized_start=1167
+  _globals['_LISTAPPCREDENTIALSREQUEST']._serialized_end=1245
+  _globals['_LISTAPPCREDENTIALSRESPONSE']._serialized_start=1247
+  _globals['_LISTAPPCREDENTIALSRESPONSE']._serialized_end=1355
+  _globals['_DELETEAPPCREDENTIALREQUEST']._serialized_start=1357
+  _globals['_DELETEAPPCREDENTIALREQUEST']._serialized_end=1414
+  _globals['_DELETEAPPCREDENTIALRESPONSE']._serialized_start=1416
+  _globals['_DELETEAPPCREDENTIALRESPONSE']._serialized_end=1445
+  _globals['_STARTCONSENTREQUEST']._serialized_start=1447
+  _globals['_STARTCONSENTREQUEST']._serialized_end=1555
+  _globals['_STARTCONSENTRESPONSE']._serialized_start=1557
+  _globals['_STARTCONSENTRESPONSE']._serialized_end=1676
+  _globals['_LISTDIRECTORIESREQUEST']._serialized_start=1678
+  _globals['_LISTDIRECTORIESREQUEST']._serialized_end=1753
+  _globals['_LISTDIRECTORIESRESPONSE']._serialized_start=1755
+  _globals['_LISTDIRECTORIESRESPONSE']._serialized_end=1856
+  _globals['_SETALLOWEDMAILBOXESREQUEST']._serialized_start=1858
+  _globals['_SETALLOWEDMAILBOXESREQUEST']._serialized_end=1973
+  _globals['_SETALLOWEDMAILBOXESRESPONSE']._serialized_start=1975
+  _globals['_SETALLOWEDMAILBOXESRESPONSE']._serialized_end=2053
+  _globals['_LISTMAILBOXESREQUEST']._serialized_start=2055
+  _globals['_LISTMAILBOXESREQUEST']._serialized_end=2156
+  _globals['_MAILBOX']._serialized_start=2158
+  _globals['_MAILBOX']._serialized_end=2246
+  _globals['_LISTMAILBOXESRESPONSE']._serialized_start=2248
+  _globals['_LISTMAILBOXESRESPONSE']._serialized_end=2343
+  _globals['_CONNECTMAILBOXREQUEST']._serialized_start=2346
+  _globals['_CONNECTMAILBOXREQUEST']._serialized_end=2476
+  _globals['_CONNECTMAILBOXRESPONSE']._serialized_start=2478
+  _globals['_CONNECTMAILBOXRESPONSE']._serialized_end=2545
+  _globals['_DIRECTORYSERVICE']._serialized_start=2548
+  _globals['_DIRECTORYSERVICE']._serialized_end=3988
 # @@protoc_insertion_point(module_scope)

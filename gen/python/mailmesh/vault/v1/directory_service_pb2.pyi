@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Directory(_message.Message):
-    """Directory is an organisation whose administrator has consented."""
+    """Directory is an organisation that admits the app."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,23 +32,28 @@ class Directory(_message.Message):
     ALLOWS_ALL_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     CONSENTED_AT_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_FIELD_NUMBER: _builtins.int
     directory_id: _builtins.str
-    """directory_id is the directory's id at Microsoft (`tid`)."""
+    """directory_id is the directory's id at Microsoft (`tid`), the customer id at Google."""
     provider: _builtins.str
-    """provider is "ms365"."""
+    """provider is "ms365" or "googlews"."""
     allows_all: _builtins.bool
     """allows_all is true if every mailbox of the organisation may become a tenant."""
+    administrator: _builtins.str
+    """administrator is the address of the administrator as whom the users are read. Google only."""
     @_builtins.property
     def allowed_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """allowed_addresses are the addresses of the mailboxes that may become tenants, in lower case, sorted."""
 
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """roles are the app permissions that the last token had when the administrator consented, sorted."""
+        """roles are the app permissions that the last token had when the administrator consented, sorted. Google: the scope by which the users
+        are read; those of abilities are tried for each mailbox.
+        """
 
     @_builtins.property
     def consented_at(self) -> _timestamp_pb2.Timestamp:
-        """consented_at is the time of the last consent."""
+        """consented_at is the time of the last consent. Google: the time of the last `CreateDirectory`."""
 
     def __init__(
         self,
@@ -59,14 +64,300 @@ class Directory(_message.Message):
         allows_all: _builtins.bool = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
         consented_at: _timestamp_pb2.Timestamp | None = ...,
+        administrator: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consented_at", b"consented_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_addresses", b"allowed_addresses", "allows_all", b"allows_all", "consented_at", b"consented_at", "directory_id", b"directory_id", "provider", b"provider", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator", b"administrator", "allowed_addresses", b"allowed_addresses", "allows_all", b"allows_all", "consented_at", b"consented_at", "directory_id", b"directory_id", "provider", b"provider", "roles", b"roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Directory: _TypeAlias = Directory  # noqa: Y015
+
+@_typing.final
+class CreateDirectoryRequest(_message.Message):
+    """CreateDirectoryRequest names an administrator of the organisation, and the allow-list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    ALLOWED_ADDRESSES_FIELD_NUMBER: _builtins.int
+    ALLOWS_ALL_FIELD_NUMBER: _builtins.int
+    administrator: _builtins.str
+    """administrator is the address of an administrator of the organisation who may read users. Google lists users to administrators alone."""
+    allows_all: _builtins.bool
+    """allows_all allows every mailbox of the organisation."""
+    @_builtins.property
+    def allowed_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """allowed_addresses are the addresses of the mailboxes that may become tenants, 200 at most. Empty allows none."""
+
+    def __init__(
+        self,
+        *,
+        administrator: _builtins.str = ...,
+        allowed_addresses: _abc.Iterable[_builtins.str] | None = ...,
+        allows_all: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator", b"administrator", "allowed_addresses", b"allowed_addresses", "allows_all", b"allows_all"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateDirectoryRequest: _TypeAlias = CreateDirectoryRequest  # noqa: Y015
+
+@_typing.final
+class CreateDirectoryResponse(_message.Message):
+    """CreateDirectoryResponse contains the organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIRECTORY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def directory(self) -> Global___Directory:
+        """directory is the organisation."""
+
+    def __init__(
+        self,
+        *,
+        directory: Global___Directory | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateDirectoryResponse: _TypeAlias = CreateDirectoryResponse  # noqa: Y015
+
+@_typing.final
+class MicrosoftCertificate(_message.Message):
+    """MicrosoftCertificate is a client certificate with its private key, for the app registration at Microsoft."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
+    PRIVATE_KEY_PEM_FIELD_NUMBER: _builtins.int
+    certificate_pem: _builtins.str
+    """certificate_pem is one certificate as PEM. Its public part is uploaded at the app registration."""
+    private_key_pem: _builtins.str
+    """private_key_pem is its RSA private key as PEM, 2,048 to 4,096 bits, without a passphrase."""
+    def __init__(
+        self,
+        *,
+        certificate_pem: _builtins.str = ...,
+        private_key_pem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_pem", b"certificate_pem", "private_key_pem", b"private_key_pem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MicrosoftCertificate: _TypeAlias = MicrosoftCertificate  # noqa: Y015
+
+@_typing.final
+class AddAppCredentialRequest(_message.Message):
+    """AddAppCredentialRequest contains one credential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MICROSOFT_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SERVICE_ACCOUNT_KEY_FIELD_NUMBER: _builtins.int
+    service_account_key: _builtins.str
+    """service_account_key is for Google: the content of the JSON file of a service account's key. All keys are of one service account."""
+    @_builtins.property
+    def microsoft_certificate(self) -> Global___MicrosoftCertificate:
+        """microsoft_certificate is for Microsoft."""
+
+    def __init__(
+        self,
+        *,
+        microsoft_certificate: Global___MicrosoftCertificate | None = ...,
+        service_account_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "microsoft_certificate", b"microsoft_certificate", "service_account_key", b"service_account_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "microsoft_certificate", b"microsoft_certificate", "service_account_key", b"service_account_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["microsoft_certificate", "service_account_key"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___AddAppCredentialRequest: _TypeAlias = AddAppCredentialRequest  # noqa: Y015
+
+@_typing.final
+class AddAppCredentialResponse(_message.Message):
+    """AddAppCredentialResponse contains the credential without its private key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def credential(self) -> Global___AppCredential:
+        """credential is the credential."""
+
+    def __init__(
+        self,
+        *,
+        credential: Global___AppCredential | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddAppCredentialResponse: _TypeAlias = AddAppCredentialResponse  # noqa: Y015
+
+@_typing.final
+class AppCredential(_message.Message):
+    """AppCredential is a credential by which the app proves itself to a provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    KEY_NAME_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    IS_EXPIRING_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    credential_id: _builtins.str
+    """credential_id is mailmesh's UUID of the credential."""
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    key_name: _builtins.str
+    """key_name is the certificate's thumbprint (SHA-1, as Microsoft shows it), or the id of the service account's key."""
+    account: _builtins.str
+    """account is the certificate's subject, or the service account's address."""
+    client_id: _builtins.str
+    """client_id is the application's id at Microsoft, or the service account's numeric id, which an administrator grants scopes at Google."""
+    is_expiring: _builtins.bool
+    """is_expiring is true from 30 days before the certificate's end. An expired certificate is not used."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """expires_at is the certificate's end. Unset for a service account's key, which Google ends only when it is deleted there."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """created_at is the time at which it was added."""
+
+    def __init__(
+        self,
+        *,
+        credential_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        key_name: _builtins.str = ...,
+        account: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        is_expiring: _builtins.bool = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_id", b"client_id", "created_at", b"created_at", "credential_id", b"credential_id", "expires_at", b"expires_at", "is_expiring", b"is_expiring", "key_name", b"key_name", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppCredential: _TypeAlias = AppCredential  # noqa: Y015
+
+@_typing.final
+class ListAppCredentialsRequest(_message.Message):
+    """ListAppCredentialsRequest requests a page of credentials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page. Empty requests the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAppCredentialsRequest: _TypeAlias = ListAppCredentialsRequest  # noqa: Y015
+
+@_typing.final
+class ListAppCredentialsResponse(_message.Message):
+    """ListAppCredentialsResponse is a page of credentials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    @_builtins.property
+    def credentials(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppCredential]:
+        """credentials are the credentials of this page."""
+
+    def __init__(
+        self,
+        *,
+        credentials: _abc.Iterable[Global___AppCredential] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAppCredentialsResponse: _TypeAlias = ListAppCredentialsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteAppCredentialRequest(_message.Message):
+    """DeleteAppCredentialRequest names a credential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    credential_id: _builtins.str
+    """credential_id is mailmesh's UUID of the credential."""
+    def __init__(
+        self,
+        *,
+        credential_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAppCredentialRequest: _TypeAlias = DeleteAppCredentialRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAppCredentialResponse(_message.Message):
+    """DeleteAppCredentialResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAppCredentialResponse: _TypeAlias = DeleteAppCredentialResponse  # noqa: Y015
 
 @_typing.final
 class StartConsentRequest(_message.Message):
@@ -200,7 +491,7 @@ class SetAllowedMailboxesRequest(_message.Message):
     ALLOWED_ADDRESSES_FIELD_NUMBER: _builtins.int
     ALLOWS_ALL_FIELD_NUMBER: _builtins.int
     directory_id: _builtins.str
-    """directory_id is the directory's id at Microsoft (`tid`), a UUID."""
+    """directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google."""
     allows_all: _builtins.bool
     """allows_all allows every mailbox of the organisation."""
     @_builtins.property
@@ -256,7 +547,7 @@ class ListMailboxesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     directory_id: _builtins.str
-    """directory_id is the directory's id at Microsoft (`tid`), a UUID."""
+    """directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google."""
     page_size: _builtins.int
     """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value fails with
     INVALID_ARGUMENT.
@@ -291,13 +582,13 @@ class Mailbox(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     IS_ENABLED_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.str
-    """mailbox_id is the user's object id at Microsoft (`oid`)."""
+    """mailbox_id is the user's object id at Microsoft (`oid`), the user's id at Google."""
     address: _builtins.str
-    """address is the user's address: `mail`, else `userPrincipalName`, in lower case."""
+    """address is the user's address in lower case: at Microsoft `mail`, else `userPrincipalName`; at Google `primaryEmail`."""
     display_name: _builtins.str
     """display_name is the user's name at the provider."""
     is_enabled: _builtins.bool
-    """is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are."""
+    """is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are, or suspended or archived."""
     def __init__(
         self,
         *,
@@ -353,15 +644,15 @@ class ConnectMailboxRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ABILITIES_FIELD_NUMBER: _builtins.int
     directory_id: _builtins.str
-    """directory_id is the directory's id at Microsoft (`tid`), a UUID."""
+    """directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google."""
     mailbox_id: _builtins.str
-    """mailbox_id is the user's object id at Microsoft (`oid`), a UUID."""
+    """mailbox_id is the user's object id at Microsoft (`oid`), a UUID, or the user's id at Google, a number."""
     display_name: _builtins.str
     """display_name is the tenant's name, at most 200 characters. Empty means the account's own name."""
     @_builtins.property
     def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
-        and the same abilities as before for a tenant that is connected again.
+        """abilities are the abilities of the tenant, 20 at most. Empty means "mail.read" for a new tenant, and the same abilities as before for
+        a tenant that is connected again.
         """
 
     def __init__(

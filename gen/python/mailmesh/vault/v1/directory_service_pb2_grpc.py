@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class DirectoryServiceStub:
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -42,6 +43,11 @@ class DirectoryServiceStub:
                 '/mailmesh.vault.v1.DirectoryService/StartConsent',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentResponse.FromString,
+                _registered_method=True)
+        self.CreateDirectory = channel.unary_unary(
+                '/mailmesh.vault.v1.DirectoryService/CreateDirectory',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryResponse.FromString,
                 _registered_method=True)
         self.ListDirectories = channel.unary_unary(
                 '/mailmesh.vault.v1.DirectoryService/ListDirectories',
@@ -63,11 +69,27 @@ class DirectoryServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxResponse.FromString,
                 _registered_method=True)
+        self.AddAppCredential = channel.unary_unary(
+                '/mailmesh.vault.v1.DirectoryService/AddAppCredential',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialResponse.FromString,
+                _registered_method=True)
+        self.ListAppCredentials = channel.unary_unary(
+                '/mailmesh.vault.v1.DirectoryService/ListAppCredentials',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsResponse.FromString,
+                _registered_method=True)
+        self.DeleteAppCredential = channel.unary_unary(
+                '/mailmesh.vault.v1.DirectoryService/DeleteAppCredential',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialResponse.FromString,
+                _registered_method=True)
 
 
 class DirectoryServiceServicer:
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -79,6 +101,18 @@ class DirectoryServiceServicer:
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
         PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDirectory(self, request, context):
+        """CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+        delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+        the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+        APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+        MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+        service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +137,8 @@ class DirectoryServiceServicer:
     def ListMailboxes(self, request, context):
         """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
         users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+        ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,9 +146,39 @@ class DirectoryServiceServicer:
 
     def ConnectMailbox(self, request, context):
         """ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-        app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-        MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-        consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+        app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+        Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+        SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+        ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+        SCOPE_TOO_WIDE when the key lacks an ability.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddAppCredential(self, request, context):
+        """AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+        Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+        credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+        a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+        credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAppCredentials(self, request, context):
+        """ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+        SCOPE_TOO_WIDE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAppCredential(self, request, context):
+        """DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+        the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+        APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +191,11 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.StartConsent,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentResponse.SerializeToString,
+            ),
+            'CreateDirectory': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDirectory,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryResponse.SerializeToString,
             ),
             'ListDirectories': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDirectories,
@@ -147,6 +217,21 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxResponse.SerializeToString,
             ),
+            'AddAppCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddAppCredential,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialResponse.SerializeToString,
+            ),
+            'ListAppCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAppCredentials,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsResponse.SerializeToString,
+            ),
+            'DeleteAppCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAppCredential,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mailmesh.vault.v1.DirectoryService', rpc_method_handlers)
@@ -156,8 +241,9 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DirectoryService:
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -179,6 +265,33 @@ class DirectoryService:
             '/mailmesh.vault.v1.DirectoryService/StartConsent',
             mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.StartConsentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDirectory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.DirectoryService/CreateDirectory',
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.CreateDirectoryResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -287,6 +400,87 @@ class DirectoryService:
             '/mailmesh.vault.v1.DirectoryService/ConnectMailbox',
             mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ConnectMailboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddAppCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.DirectoryService/AddAppCredential',
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.AddAppCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAppCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.DirectoryService/ListAppCredentials',
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.ListAppCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAppCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.DirectoryService/DeleteAppCredential',
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_directory__service__pb2.DeleteAppCredentialResponse.FromString,
             options,
             channel_credentials,
             insecure,

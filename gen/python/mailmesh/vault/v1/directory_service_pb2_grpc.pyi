@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DirectoryServiceStub:
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -45,6 +46,14 @@ class DirectoryServiceStub:
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
     PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
     """
+    CreateDirectory: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.CreateDirectoryRequest, _directory_service_pb2.CreateDirectoryResponse]
+    """CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+    delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+    the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+    APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+    MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+    service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+    """
     ListDirectories: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListDirectoriesRequest, _directory_service_pb2.ListDirectoriesResponse]
     """ListDirectories lists the organisations whose administrators have consented, by `directory_id`. Safe to repeat. Reasons:
     SCOPE_TOO_WIDE.
@@ -56,19 +65,39 @@ class DirectoryServiceStub:
     ListMailboxes: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListMailboxesRequest, _directory_service_pb2.ListMailboxesResponse]
     """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
     users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+    ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
     """
     ConnectMailbox: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ConnectMailboxRequest, _directory_service_pb2.ConnectMailboxResponse]
     """ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-    app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-    MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-    consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+    app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+    Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+    SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+    ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+    SCOPE_TOO_WIDE when the key lacks an ability.
+    """
+    AddAppCredential: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.AddAppCredentialRequest, _directory_service_pb2.AddAppCredentialResponse]
+    """AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+    Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+    credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+    a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+    credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+    """
+    ListAppCredentials: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListAppCredentialsRequest, _directory_service_pb2.ListAppCredentialsResponse]
+    """ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+    SCOPE_TOO_WIDE.
+    """
+    DeleteAppCredential: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.DeleteAppCredentialRequest, _directory_service_pb2.DeleteAppCredentialResponse]
+    """DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+    the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+    APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
     """
 
 @_typing.type_check_only
 class DirectoryServiceAsyncStub(DirectoryServiceStub):
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -82,6 +111,14 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
     PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
     """
+    CreateDirectory: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.CreateDirectoryRequest, _directory_service_pb2.CreateDirectoryResponse]  # type: ignore[assignment]
+    """CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+    delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+    the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+    APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+    MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+    service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+    """
     ListDirectories: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListDirectoriesRequest, _directory_service_pb2.ListDirectoriesResponse]  # type: ignore[assignment]
     """ListDirectories lists the organisations whose administrators have consented, by `directory_id`. Safe to repeat. Reasons:
     SCOPE_TOO_WIDE.
@@ -93,18 +130,38 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     ListMailboxes: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListMailboxesRequest, _directory_service_pb2.ListMailboxesResponse]  # type: ignore[assignment]
     """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
     users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+    ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
     """
     ConnectMailbox: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ConnectMailboxRequest, _directory_service_pb2.ConnectMailboxResponse]  # type: ignore[assignment]
     """ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-    app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-    MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-    consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+    app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+    Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+    SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+    ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+    SCOPE_TOO_WIDE when the key lacks an ability.
+    """
+    AddAppCredential: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.AddAppCredentialRequest, _directory_service_pb2.AddAppCredentialResponse]  # type: ignore[assignment]
+    """AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+    Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+    credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+    a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+    credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+    """
+    ListAppCredentials: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListAppCredentialsRequest, _directory_service_pb2.ListAppCredentialsResponse]  # type: ignore[assignment]
+    """ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+    SCOPE_TOO_WIDE.
+    """
+    DeleteAppCredential: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.DeleteAppCredentialRequest, _directory_service_pb2.DeleteAppCredentialResponse]  # type: ignore[assignment]
+    """DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+    the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+    APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
     """
 
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
-    allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+    """DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+    become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+    Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
 
     A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
     """
@@ -121,6 +178,20 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: FIELD_INVALID, PROVIDER_UNKNOWN,
         PUBLIC_URL_UNSET, SCOPE_TOO_WIDE.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateDirectory(
+        self,
+        request: _directory_service_pb2.CreateDirectoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.CreateDirectoryResponse, _abc.Awaitable[_directory_service_pb2.CreateDirectoryResponse]]:
+        """CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+        delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+        the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+        APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+        MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+        service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +222,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_directory_service_pb2.ListMailboxesResponse, _abc.Awaitable[_directory_service_pb2.ListMailboxesResponse]]:
         """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
         users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+        ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
         """
 
     @_abc_1.abstractmethod
@@ -161,9 +233,45 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.ConnectMailboxResponse, _abc.Awaitable[_directory_service_pb2.ConnectMailboxResponse]]:
         """ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-        app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-        MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-        consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+        app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+        Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+        SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+        ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+        SCOPE_TOO_WIDE when the key lacks an ability.
+        """
+
+    @_abc_1.abstractmethod
+    def AddAppCredential(
+        self,
+        request: _directory_service_pb2.AddAppCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.AddAppCredentialResponse, _abc.Awaitable[_directory_service_pb2.AddAppCredentialResponse]]:
+        """AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+        Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+        credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+        a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+        credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAppCredentials(
+        self,
+        request: _directory_service_pb2.ListAppCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.ListAppCredentialsResponse, _abc.Awaitable[_directory_service_pb2.ListAppCredentialsResponse]]:
+        """ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+        SCOPE_TOO_WIDE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAppCredential(
+        self,
+        request: _directory_service_pb2.DeleteAppCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.DeleteAppCredentialResponse, _abc.Awaitable[_directory_service_pb2.DeleteAppCredentialResponse]]:
+        """DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+        the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+        APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
         """
 
 def add_DirectoryServiceServicer_to_server(servicer: DirectoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

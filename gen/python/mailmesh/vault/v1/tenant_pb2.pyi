@@ -107,13 +107,14 @@ class Tenant(_message.Message):
     REQUESTED_ABILITIES_FIELD_NUMBER: _builtins.int
     GRANTED_ABILITIES_FIELD_NUMBER: _builtins.int
     TOKEN_TYPE_FIELD_NUMBER: _builtins.int
+    OWNER_TENANT_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it."""
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     external_tenant_id: _builtins.str
     """external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
-    (`hd`), empty for a consumer account.
+    (`hd`), empty for a consumer account; the customer id for a tenant with the app's tokens.
     """
     user_id: _builtins.str
     """user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`."""
@@ -134,6 +135,10 @@ class Tenant(_message.Message):
     token_type: _builtins.str
     """token_type is "delegated" if a person granted the access, and "app" if the tokens belong to the app, by the consent of the
     organisation's administrator; see `DirectoryService`.
+    """
+    owner_tenant_id: _builtins.str
+    """owner_tenant_id is the tenant whose person's grant opens this shared mailbox. Empty for every other tenant; see
+    `TenantService.ConnectSharedMailbox`.
     """
     @_builtins.property
     def status_changed_at(self) -> _timestamp_pb2.Timestamp:
@@ -201,10 +206,11 @@ class Tenant(_message.Message):
         requested_abilities: _abc.Iterable[_builtins.str] | None = ...,
         granted_abilities: _abc.Iterable[_builtins.str] | None = ...,
         token_type: _builtins.str = ...,
+        owner_tenant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "created_at", b"created_at", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "status_changed_at", b"status_changed_at", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_abilities", b"granted_abilities", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "provider", b"provider", "requested_abilities", b"requested_abilities", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "token_type", b"token_type", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_abilities", b"granted_abilities", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "owner_tenant_id", b"owner_tenant_id", "provider", b"provider", "requested_abilities", b"requested_abilities", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "token_type", b"token_type", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

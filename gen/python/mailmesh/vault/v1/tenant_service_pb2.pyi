@@ -407,6 +407,68 @@ class UpdateTenantResponse(_message.Message):
 Global___UpdateTenantResponse: _TypeAlias = UpdateTenantResponse  # noqa: Y015
 
 @_typing.final
+class ConnectSharedMailboxRequest(_message.Message):
+    """ConnectSharedMailboxRequest names a mailbox and the tenant of a person who may open it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the person's tenant."""
+    address: _builtins.str
+    """address is the mailbox's address."""
+    display_name: _builtins.str
+    """display_name is the tenant's name, at most 200 characters. Empty means the mailbox's own name."""
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
+        and the same abilities as before for a tenant that is connected again.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        address: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "address", b"address", "display_name", b"display_name", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectSharedMailboxRequest: _TypeAlias = ConnectSharedMailboxRequest  # noqa: Y015
+
+@_typing.final
+class ConnectSharedMailboxResponse(_message.Message):
+    """ConnectSharedMailboxResponse contains the tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tenant(self) -> _tenant_pb2.Tenant:
+        """tenant is the tenant of the shared mailbox."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _tenant_pb2.Tenant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectSharedMailboxResponse: _TypeAlias = ConnectSharedMailboxResponse  # noqa: Y015
+
+@_typing.final
 class DisableTenantRequest(_message.Message):
     """DisableTenantRequest identifies a tenant."""
 

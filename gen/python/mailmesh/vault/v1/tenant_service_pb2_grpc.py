@@ -62,6 +62,11 @@ class TenantServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.FromString,
                 _registered_method=True)
+        self.ConnectSharedMailbox = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/ConnectSharedMailbox',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxResponse.FromString,
+                _registered_method=True)
         self.DisableTenant = channel.unary_unary(
                 '/mailmesh.vault.v1.TenantService/DisableTenant',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisableTenantRequest.SerializeToString,
@@ -119,8 +124,9 @@ class TenantServiceServicer:
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-        or when a key requests an ability that neither it nor the tenant has.
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+        tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+        neither it nor the tenant has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,6 +159,19 @@ class TenantServiceServicer:
 
     def UpdateTenant(self, request, context):
         """UpdateTenant renames a tenant. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConnectSharedMailbox(self, request, context):
+        """ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+        uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+        the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+        with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+        Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+        MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+        PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -266,6 +285,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.UpdateTenant,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.SerializeToString,
+            ),
+            'ConnectSharedMailbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConnectSharedMailbox,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxResponse.SerializeToString,
             ),
             'DisableTenant': grpc.unary_unary_rpc_method_handler(
                     servicer.DisableTenant,
@@ -451,6 +475,33 @@ class TenantService:
             '/mailmesh.vault.v1.TenantService/UpdateTenant',
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConnectSharedMailbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/ConnectSharedMailbox',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ConnectSharedMailboxResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,8 +40,9 @@ class TenantServiceStub:
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-    or when a key requests an ability that neither it nor the tenant has.
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+    tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+    neither it nor the tenant has.
     """
     GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -56,6 +57,15 @@ class TenantServiceStub:
     """GetTenant returns one tenant."""
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """UpdateTenant renames a tenant. Safe to repeat."""
+    ConnectSharedMailbox: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ConnectSharedMailboxRequest, _tenant_service_pb2.ConnectSharedMailboxResponse]
+    """ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+    uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+    the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+    with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+    Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+    MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+    PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+    """
     DisableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisableTenantRequest, _tenant_service_pb2.DisableTenantResponse]
     """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
     repeat. Reasons: TENANT_DISCONNECTED.
@@ -114,8 +124,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
     Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-    or when a key requests an ability that neither it nor the tenant has.
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+    tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+    neither it nor the tenant has.
     """
     GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -130,6 +141,15 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """GetTenant returns one tenant."""
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """UpdateTenant renames a tenant. Safe to repeat."""
+    ConnectSharedMailbox: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ConnectSharedMailboxRequest, _tenant_service_pb2.ConnectSharedMailboxResponse]  # type: ignore[assignment]
+    """ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+    uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+    the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+    with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+    Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+    MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+    PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+    """
     DisableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisableTenantRequest, _tenant_service_pb2.DisableTenantResponse]  # type: ignore[assignment]
     """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
     repeat. Reasons: TENANT_DISCONNECTED.
@@ -191,8 +211,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
         Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-        or when a key requests an ability that neither it nor the tenant has.
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+        tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+        neither it nor the tenant has.
         """
 
     @_abc_1.abstractmethod
@@ -231,6 +252,21 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
         """UpdateTenant renames a tenant. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ConnectSharedMailbox(
+        self,
+        request: _tenant_service_pb2.ConnectSharedMailboxRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ConnectSharedMailboxResponse, _abc.Awaitable[_tenant_service_pb2.ConnectSharedMailboxResponse]]:
+        """ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+        uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+        the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+        with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+        Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+        MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+        PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+        """
 
     @_abc_1.abstractmethod
     def DisableTenant(

@@ -17,23 +17,23 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/directory_service.proto.
  */
 export const file_mailmesh_vault_v1_directory_service: GenFile = /*@__PURE__*/
-  fileDesc("CiltYWlsbWVzaC92YXVsdC92MS9kaXJlY3Rvcnlfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEiowEKCURpcmVjdG9yeRIUCgxkaXJlY3RvcnlfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSGQoRYWxsb3dlZF9hZGRyZXNzZXMYAyADKAkSEgoKYWxsb3dzX2FsbBgEIAEoCBINCgVyb2xlcxgFIAMoCRIwCgxjb25zZW50ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKE1N0YXJ0Q29uc2VudFJlcXVlc3QSGgoMZGlyZWN0b3J5X2lkGAEgASgJQgTiQQECEh8KEWFsbG93ZWRfYWRkcmVzc2VzGAIgAygJQgTiQQEBEhgKCmFsbG93c19hbGwYAyABKAhCBOJBAQEidwoUU3RhcnRDb25zZW50UmVzcG9uc2USHgoRYXV0aG9yaXphdGlvbl91cmwYASABKAlCA4ABARIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdmbG93X2lkGAMgASgJIksKFkxpc3REaXJlY3Rvcmllc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQEiZQoXTGlzdERpcmVjdG9yaWVzUmVzcG9uc2USMQoLZGlyZWN0b3JpZXMYASADKAsyHC5tYWlsbWVzaC52YXVsdC52MS5EaXJlY3RvcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInMKGlNldEFsbG93ZWRNYWlsYm94ZXNSZXF1ZXN0EhoKDGRpcmVjdG9yeV9pZBgBIAEoCUIE4kEBAhIfChFhbGxvd2VkX2FkZHJlc3NlcxgCIAMoCUIE4kEBARIYCgphbGxvd3NfYWxsGAMgASgIQgTiQQEBIk4KG1NldEFsbG93ZWRNYWlsYm94ZXNSZXNwb25zZRIvCglkaXJlY3RvcnkYASABKAsyHC5tYWlsbWVzaC52YXVsdC52MS5EaXJlY3RvcnkiZQoUTGlzdE1haWxib3hlc1JlcXVlc3QSGgoMZGlyZWN0b3J5X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBIlgKB01haWxib3gSEgoKbWFpbGJveF9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRISCgppc19lbmFibGVkGAQgASgIIl8KFUxpc3RNYWlsYm94ZXNSZXNwb25zZRItCgltYWlsYm94ZXMYASADKAsyGi5tYWlsbWVzaC52YXVsdC52MS5NYWlsYm94EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKCAQoVQ29ubmVjdE1haWxib3hSZXF1ZXN0EhoKDGRpcmVjdG9yeV9pZBgBIAEoCUIE4kEBAhIYCgptYWlsYm94X2lkGAIgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgDIAEoCUIE4kEBARIXCglhYmlsaXRpZXMYBCADKAlCBOJBAQEiQwoWQ29ubmVjdE1haWxib3hSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQyyQYKEERpcmVjdG9yeVNlcnZpY2USmwEKDFN0YXJ0Q29uc2VudBImLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0Q29uc2VudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5TdGFydENvbnNlbnRSZXNwb25zZSI6kM4YA4LT5JMCMCIrL3YxL2RpcmVjdG9yaWVzL3tkaXJlY3RvcnlfaWR9OnN0YXJ0Q29uc2VudDoBKhKFAQoPTGlzdERpcmVjdG9yaWVzEikubWFpbG1lc2gudmF1bHQudjEuTGlzdERpcmVjdG9yaWVzUmVxdWVzdBoqLm1haWxtZXNoLnZhdWx0LnYxLkxpc3REaXJlY3Rvcmllc1Jlc3BvbnNlIhuQzhgCgtPkkwIREg8vdjEvZGlyZWN0b3JpZXMStwEKE1NldEFsbG93ZWRNYWlsYm94ZXMSLS5tYWlsbWVzaC52YXVsdC52MS5TZXRBbGxvd2VkTWFpbGJveGVzUmVxdWVzdBouLm1haWxtZXNoLnZhdWx0LnYxLlNldEFsbG93ZWRNYWlsYm94ZXNSZXNwb25zZSJBkM4YA4LT5JMCNyIyL3YxL2RpcmVjdG9yaWVzL3tkaXJlY3RvcnlfaWR9OnNldEFsbG93ZWRNYWlsYm94ZXM6ASoSmAEKDUxpc3RNYWlsYm94ZXMSJy5tYWlsbWVzaC52YXVsdC52MS5MaXN0TWFpbGJveGVzUmVxdWVzdBooLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RNYWlsYm94ZXNSZXNwb25zZSI0kM4YAoLT5JMCKhIoL3YxL2RpcmVjdG9yaWVzL3tkaXJlY3RvcnlfaWR9L21haWxib3hlcxKzAQoOQ29ubmVjdE1haWxib3gSKC5tYWlsbWVzaC52YXVsdC52MS5Db25uZWN0TWFpbGJveFJlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5Db25uZWN0TWFpbGJveFJlc3BvbnNlIkyQzhgCgtPkkwJCIj0vdjEvZGlyZWN0b3JpZXMve2RpcmVjdG9yeV9pZH0vbWFpbGJveGVzL3ttYWlsYm94X2lkfTpjb25uZWN0OgEqGgSIzhgCQh4KGmludGVybmFsLm1haWxtZXNoLnZhdWx0LnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CiltYWlsbWVzaC92YXVsdC92MS9kaXJlY3Rvcnlfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEiugEKCURpcmVjdG9yeRIUCgxkaXJlY3RvcnlfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSGQoRYWxsb3dlZF9hZGRyZXNzZXMYAyADKAkSEgoKYWxsb3dzX2FsbBgEIAEoCBINCgVyb2xlcxgFIAMoCRIwCgxjb25zZW50ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWFkbWluaXN0cmF0b3IYByABKAkicAoWQ3JlYXRlRGlyZWN0b3J5UmVxdWVzdBIbCg1hZG1pbmlzdHJhdG9yGAEgASgJQgTiQQECEh8KEWFsbG93ZWRfYWRkcmVzc2VzGAIgAygJQgTiQQEBEhgKCmFsbG93c19hbGwYAyABKAhCBOJBAQEiSgoXQ3JlYXRlRGlyZWN0b3J5UmVzcG9uc2USLwoJZGlyZWN0b3J5GAEgASgLMhwubWFpbG1lc2gudmF1bHQudjEuRGlyZWN0b3J5IlcKFE1pY3Jvc29mdENlcnRpZmljYXRlEh0KD2NlcnRpZmljYXRlX3BlbRgBIAEoCUIE4kEBAhIgCg9wcml2YXRlX2tleV9wZW0YAiABKAlCB4ABAeJBAQIinwEKF0FkZEFwcENyZWRlbnRpYWxSZXF1ZXN0Ek4KFW1pY3Jvc29mdF9jZXJ0aWZpY2F0ZRgBIAEoCzInLm1haWxtZXNoLnZhdWx0LnYxLk1pY3Jvc29mdENlcnRpZmljYXRlQgTiQQEBSAASJgoTc2VydmljZV9hY2NvdW50X2tleRgCIAEoCUIHgAEB4kEBAUgAQgwKCmNyZWRlbnRpYWwiUAoYQWRkQXBwQ3JlZGVudGlhbFJlc3BvbnNlEjQKCmNyZWRlbnRpYWwYASABKAsyIC5tYWlsbWVzaC52YXVsdC52MS5BcHBDcmVkZW50aWFsIuMBCg1BcHBDcmVkZW50aWFsEhUKDWNyZWRlbnRpYWxfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEAoIa2V5X25hbWUYAyABKAkSDwoHYWNjb3VudBgEIAEoCRIRCgljbGllbnRfaWQYBSABKAkSLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLaXNfZXhwaXJpbmcYByABKAgSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTgoZTGlzdEFwcENyZWRlbnRpYWxzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBASJsChpMaXN0QXBwQ3JlZGVudGlhbHNSZXNwb25zZRI1CgtjcmVkZW50aWFscxgBIAMoCzIgLm1haWxtZXNoLnZhdWx0LnYxLkFwcENyZWRlbnRpYWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjkKGkRlbGV0ZUFwcENyZWRlbnRpYWxSZXF1ZXN0EhsKDWNyZWRlbnRpYWxfaWQYASABKAlCBOJBAQIiHQobRGVsZXRlQXBwQ3JlZGVudGlhbFJlc3BvbnNlImwKE1N0YXJ0Q29uc2VudFJlcXVlc3QSGgoMZGlyZWN0b3J5X2lkGAEgASgJQgTiQQECEh8KEWFsbG93ZWRfYWRkcmVzc2VzGAIgAygJQgTiQQEBEhgKCmFsbG93c19hbGwYAyABKAhCBOJBAQEidwoUU3RhcnRDb25zZW50UmVzcG9uc2USHgoRYXV0aG9yaXphdGlvbl91cmwYASABKAlCA4ABARIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdmbG93X2lkGAMgASgJIksKFkxpc3REaXJlY3Rvcmllc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQEiZQoXTGlzdERpcmVjdG9yaWVzUmVzcG9uc2USMQoLZGlyZWN0b3JpZXMYASADKAsyHC5tYWlsbWVzaC52YXVsdC52MS5EaXJlY3RvcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInMKGlNldEFsbG93ZWRNYWlsYm94ZXNSZXF1ZXN0EhoKDGRpcmVjdG9yeV9pZBgBIAEoCUIE4kEBAhIfChFhbGxvd2VkX2FkZHJlc3NlcxgCIAMoCUIE4kEBARIYCgphbGxvd3NfYWxsGAMgASgIQgTiQQEBIk4KG1NldEFsbG93ZWRNYWlsYm94ZXNSZXNwb25zZRIvCglkaXJlY3RvcnkYASABKAsyHC5tYWlsbWVzaC52YXVsdC52MS5EaXJlY3RvcnkiZQoUTGlzdE1haWxib3hlc1JlcXVlc3QSGgoMZGlyZWN0b3J5X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBIlgKB01haWxib3gSEgoKbWFpbGJveF9pZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRISCgppc19lbmFibGVkGAQgASgIIl8KFUxpc3RNYWlsYm94ZXNSZXNwb25zZRItCgltYWlsYm94ZXMYASADKAsyGi5tYWlsbWVzaC52YXVsdC52MS5NYWlsYm94EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKCAQoVQ29ubmVjdE1haWxib3hSZXF1ZXN0EhoKDGRpcmVjdG9yeV9pZBgBIAEoCUIE4kEBAhIYCgptYWlsYm94X2lkGAIgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgDIAEoCUIE4kEBARIXCglhYmlsaXRpZXMYBCADKAlCBOJBAQEiQwoWQ29ubmVjdE1haWxib3hSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQyoAsKEERpcmVjdG9yeVNlcnZpY2USmwEKDFN0YXJ0Q29uc2VudBImLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0Q29uc2VudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5TdGFydENvbnNlbnRSZXNwb25zZSI6kM4YA4LT5JMCMCIrL3YxL2RpcmVjdG9yaWVzL3tkaXJlY3RvcnlfaWR9OnN0YXJ0Q29uc2VudDoBKhKIAQoPQ3JlYXRlRGlyZWN0b3J5EikubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlRGlyZWN0b3J5UmVxdWVzdBoqLm1haWxtZXNoLnZhdWx0LnYxLkNyZWF0ZURpcmVjdG9yeVJlc3BvbnNlIh6QzhgDgtPkkwIUIg8vdjEvZGlyZWN0b3JpZXM6ASoShQEKD0xpc3REaXJlY3RvcmllcxIpLm1haWxtZXNoLnZhdWx0LnYxLkxpc3REaXJlY3Rvcmllc1JlcXVlc3QaKi5tYWlsbWVzaC52YXVsdC52MS5MaXN0RGlyZWN0b3JpZXNSZXNwb25zZSIbkM4YAoLT5JMCERIPL3YxL2RpcmVjdG9yaWVzErcBChNTZXRBbGxvd2VkTWFpbGJveGVzEi0ubWFpbG1lc2gudmF1bHQudjEuU2V0QWxsb3dlZE1haWxib3hlc1JlcXVlc3QaLi5tYWlsbWVzaC52YXVsdC52MS5TZXRBbGxvd2VkTWFpbGJveGVzUmVzcG9uc2UiQZDOGAOC0+STAjciMi92MS9kaXJlY3Rvcmllcy97ZGlyZWN0b3J5X2lkfTpzZXRBbGxvd2VkTWFpbGJveGVzOgEqEpgBCg1MaXN0TWFpbGJveGVzEicubWFpbG1lc2gudmF1bHQudjEuTGlzdE1haWxib3hlc1JlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5MaXN0TWFpbGJveGVzUmVzcG9uc2UiNJDOGAKC0+STAioSKC92MS9kaXJlY3Rvcmllcy97ZGlyZWN0b3J5X2lkfS9tYWlsYm94ZXMSswEKDkNvbm5lY3RNYWlsYm94EigubWFpbG1lc2gudmF1bHQudjEuQ29ubmVjdE1haWxib3hSZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuQ29ubmVjdE1haWxib3hSZXNwb25zZSJMkM4YAoLT5JMCQiI9L3YxL2RpcmVjdG9yaWVzL3tkaXJlY3RvcnlfaWR9L21haWxib3hlcy97bWFpbGJveF9pZH06Y29ubmVjdDoBKhKOAQoQQWRkQXBwQ3JlZGVudGlhbBIqLm1haWxtZXNoLnZhdWx0LnYxLkFkZEFwcENyZWRlbnRpYWxSZXF1ZXN0GisubWFpbG1lc2gudmF1bHQudjEuQWRkQXBwQ3JlZGVudGlhbFJlc3BvbnNlIiGQzhgDgtPkkwIXIhIvdjEvYXBwQ3JlZGVudGlhbHM6ASoSkQEKEkxpc3RBcHBDcmVkZW50aWFscxIsLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RBcHBDcmVkZW50aWFsc1JlcXVlc3QaLS5tYWlsbWVzaC52YXVsdC52MS5MaXN0QXBwQ3JlZGVudGlhbHNSZXNwb25zZSIekM4YA4LT5JMCFBISL3YxL2FwcENyZWRlbnRpYWxzEqQBChNEZWxldGVBcHBDcmVkZW50aWFsEi0ubWFpbG1lc2gudmF1bHQudjEuRGVsZXRlQXBwQ3JlZGVudGlhbFJlcXVlc3QaLi5tYWlsbWVzaC52YXVsdC52MS5EZWxldGVBcHBDcmVkZW50aWFsUmVzcG9uc2UiLpDOGAOC0+STAiQqIi92MS9hcHBDcmVkZW50aWFscy97Y3JlZGVudGlhbF9pZH0aBIjOGAJCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
 
 /**
- * Directory is an organisation whose administrator has consented.
+ * Directory is an organisation that admits the app.
  *
  * @generated from message mailmesh.vault.v1.Directory
  */
 export type Directory = Message<"mailmesh.vault.v1.Directory"> & {
   /**
-   * directory_id is the directory's id at Microsoft (`tid`).
+   * directory_id is the directory's id at Microsoft (`tid`), the customer id at Google.
    *
    * @generated from field: string directory_id = 1;
    */
   directoryId: string;
 
   /**
-   * provider is "ms365".
+   * provider is "ms365" or "googlews".
    *
    * @generated from field: string provider = 2;
    */
@@ -54,18 +54,26 @@ export type Directory = Message<"mailmesh.vault.v1.Directory"> & {
   allowsAll: boolean;
 
   /**
-   * roles are the app permissions that the last token had when the administrator consented, sorted.
+   * roles are the app permissions that the last token had when the administrator consented, sorted. Google: the scope by which the users
+   * are read; those of abilities are tried for each mailbox.
    *
    * @generated from field: repeated string roles = 5;
    */
   roles: string[];
 
   /**
-   * consented_at is the time of the last consent.
+   * consented_at is the time of the last consent. Google: the time of the last `CreateDirectory`.
    *
    * @generated from field: google.protobuf.Timestamp consented_at = 6;
    */
   consentedAt?: Timestamp | undefined;
+
+  /**
+   * administrator is the address of the administrator as whom the users are read. Google only.
+   *
+   * @generated from field: string administrator = 7;
+   */
+  administrator: string;
 };
 
 /**
@@ -74,6 +82,311 @@ export type Directory = Message<"mailmesh.vault.v1.Directory"> & {
  */
 export const DirectorySchema: GenMessage<Directory> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_directory_service, 0);
+
+/**
+ * CreateDirectoryRequest names an administrator of the organisation, and the allow-list.
+ *
+ * @generated from message mailmesh.vault.v1.CreateDirectoryRequest
+ */
+export type CreateDirectoryRequest = Message<"mailmesh.vault.v1.CreateDirectoryRequest"> & {
+  /**
+   * administrator is the address of an administrator of the organisation who may read users. Google lists users to administrators alone.
+   *
+   * @generated from field: string administrator = 1;
+   */
+  administrator: string;
+
+  /**
+   * allowed_addresses are the addresses of the mailboxes that may become tenants, 200 at most. Empty allows none.
+   *
+   * @generated from field: repeated string allowed_addresses = 2;
+   */
+  allowedAddresses: string[];
+
+  /**
+   * allows_all allows every mailbox of the organisation.
+   *
+   * @generated from field: bool allows_all = 3;
+   */
+  allowsAll: boolean;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.CreateDirectoryRequest.
+ * Use `create(CreateDirectoryRequestSchema)` to create a new message.
+ */
+export const CreateDirectoryRequestSchema: GenMessage<CreateDirectoryRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 1);
+
+/**
+ * CreateDirectoryResponse contains the organisation.
+ *
+ * @generated from message mailmesh.vault.v1.CreateDirectoryResponse
+ */
+export type CreateDirectoryResponse = Message<"mailmesh.vault.v1.CreateDirectoryResponse"> & {
+  /**
+   * directory is the organisation.
+   *
+   * @generated from field: mailmesh.vault.v1.Directory directory = 1;
+   */
+  directory?: Directory | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.CreateDirectoryResponse.
+ * Use `create(CreateDirectoryResponseSchema)` to create a new message.
+ */
+export const CreateDirectoryResponseSchema: GenMessage<CreateDirectoryResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 2);
+
+/**
+ * MicrosoftCertificate is a client certificate with its private key, for the app registration at Microsoft.
+ *
+ * @generated from message mailmesh.vault.v1.MicrosoftCertificate
+ */
+export type MicrosoftCertificate = Message<"mailmesh.vault.v1.MicrosoftCertificate"> & {
+  /**
+   * certificate_pem is one certificate as PEM. Its public part is uploaded at the app registration.
+   *
+   * @generated from field: string certificate_pem = 1;
+   */
+  certificatePem: string;
+
+  /**
+   * private_key_pem is its RSA private key as PEM, 2,048 to 4,096 bits, without a passphrase.
+   *
+   * @generated from field: string private_key_pem = 2;
+   */
+  privateKeyPem: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.MicrosoftCertificate.
+ * Use `create(MicrosoftCertificateSchema)` to create a new message.
+ */
+export const MicrosoftCertificateSchema: GenMessage<MicrosoftCertificate> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 3);
+
+/**
+ * AddAppCredentialRequest contains one credential.
+ *
+ * @generated from message mailmesh.vault.v1.AddAppCredentialRequest
+ */
+export type AddAppCredentialRequest = Message<"mailmesh.vault.v1.AddAppCredentialRequest"> & {
+  /**
+   * credential is the credential; its kind names the provider.
+   *
+   * @generated from oneof mailmesh.vault.v1.AddAppCredentialRequest.credential
+   */
+  credential: {
+    /**
+     * microsoft_certificate is for Microsoft.
+     *
+     * @generated from field: mailmesh.vault.v1.MicrosoftCertificate microsoft_certificate = 1;
+     */
+    value: MicrosoftCertificate;
+    case: "microsoftCertificate";
+  } | {
+    /**
+     * service_account_key is for Google: the content of the JSON file of a service account's key. All keys are of one service account.
+     *
+     * @generated from field: string service_account_key = 2;
+     */
+    value: string;
+    case: "serviceAccountKey";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.AddAppCredentialRequest.
+ * Use `create(AddAppCredentialRequestSchema)` to create a new message.
+ */
+export const AddAppCredentialRequestSchema: GenMessage<AddAppCredentialRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 4);
+
+/**
+ * AddAppCredentialResponse contains the credential without its private key.
+ *
+ * @generated from message mailmesh.vault.v1.AddAppCredentialResponse
+ */
+export type AddAppCredentialResponse = Message<"mailmesh.vault.v1.AddAppCredentialResponse"> & {
+  /**
+   * credential is the credential.
+   *
+   * @generated from field: mailmesh.vault.v1.AppCredential credential = 1;
+   */
+  credential?: AppCredential | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.AddAppCredentialResponse.
+ * Use `create(AddAppCredentialResponseSchema)` to create a new message.
+ */
+export const AddAppCredentialResponseSchema: GenMessage<AddAppCredentialResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 5);
+
+/**
+ * AppCredential is a credential by which the app proves itself to a provider.
+ *
+ * @generated from message mailmesh.vault.v1.AppCredential
+ */
+export type AppCredential = Message<"mailmesh.vault.v1.AppCredential"> & {
+  /**
+   * credential_id is mailmesh's UUID of the credential.
+   *
+   * @generated from field: string credential_id = 1;
+   */
+  credentialId: string;
+
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * key_name is the certificate's thumbprint (SHA-1, as Microsoft shows it), or the id of the service account's key.
+   *
+   * @generated from field: string key_name = 3;
+   */
+  keyName: string;
+
+  /**
+   * account is the certificate's subject, or the service account's address.
+   *
+   * @generated from field: string account = 4;
+   */
+  account: string;
+
+  /**
+   * client_id is the application's id at Microsoft, or the service account's numeric id, which an administrator grants scopes at Google.
+   *
+   * @generated from field: string client_id = 5;
+   */
+  clientId: string;
+
+  /**
+   * expires_at is the certificate's end. Unset for a service account's key, which Google ends only when it is deleted there.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 6;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * is_expiring is true from 30 days before the certificate's end. An expired certificate is not used.
+   *
+   * @generated from field: bool is_expiring = 7;
+   */
+  isExpiring: boolean;
+
+  /**
+   * created_at is the time at which it was added.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 8;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.AppCredential.
+ * Use `create(AppCredentialSchema)` to create a new message.
+ */
+export const AppCredentialSchema: GenMessage<AppCredential> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 6);
+
+/**
+ * ListAppCredentialsRequest requests a page of credentials.
+ *
+ * @generated from message mailmesh.vault.v1.ListAppCredentialsRequest
+ */
+export type ListAppCredentialsRequest = Message<"mailmesh.vault.v1.ListAppCredentialsRequest"> & {
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page. Empty requests the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ListAppCredentialsRequest.
+ * Use `create(ListAppCredentialsRequestSchema)` to create a new message.
+ */
+export const ListAppCredentialsRequestSchema: GenMessage<ListAppCredentialsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 7);
+
+/**
+ * ListAppCredentialsResponse is a page of credentials.
+ *
+ * @generated from message mailmesh.vault.v1.ListAppCredentialsResponse
+ */
+export type ListAppCredentialsResponse = Message<"mailmesh.vault.v1.ListAppCredentialsResponse"> & {
+  /**
+   * credentials are the credentials of this page.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.AppCredential credentials = 1;
+   */
+  credentials: AppCredential[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ListAppCredentialsResponse.
+ * Use `create(ListAppCredentialsResponseSchema)` to create a new message.
+ */
+export const ListAppCredentialsResponseSchema: GenMessage<ListAppCredentialsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 8);
+
+/**
+ * DeleteAppCredentialRequest names a credential.
+ *
+ * @generated from message mailmesh.vault.v1.DeleteAppCredentialRequest
+ */
+export type DeleteAppCredentialRequest = Message<"mailmesh.vault.v1.DeleteAppCredentialRequest"> & {
+  /**
+   * credential_id is mailmesh's UUID of the credential.
+   *
+   * @generated from field: string credential_id = 1;
+   */
+  credentialId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.DeleteAppCredentialRequest.
+ * Use `create(DeleteAppCredentialRequestSchema)` to create a new message.
+ */
+export const DeleteAppCredentialRequestSchema: GenMessage<DeleteAppCredentialRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 9);
+
+/**
+ * DeleteAppCredentialResponse is empty.
+ *
+ * @generated from message mailmesh.vault.v1.DeleteAppCredentialResponse
+ */
+export type DeleteAppCredentialResponse = Message<"mailmesh.vault.v1.DeleteAppCredentialResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.DeleteAppCredentialResponse.
+ * Use `create(DeleteAppCredentialResponseSchema)` to create a new message.
+ */
+export const DeleteAppCredentialResponseSchema: GenMessage<DeleteAppCredentialResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_directory_service, 10);
 
 /**
  * StartConsentRequest names the organisation and its allow-list.
@@ -108,7 +421,7 @@ export type StartConsentRequest = Message<"mailmesh.vault.v1.StartConsentRequest
  * Use `create(StartConsentRequestSchema)` to create a new message.
  */
 export const StartConsentRequestSchema: GenMessage<StartConsentRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 1);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 11);
 
 /**
  * StartConsentResponse contains the address.
@@ -144,7 +457,7 @@ export type StartConsentResponse = Message<"mailmesh.vault.v1.StartConsentRespon
  * Use `create(StartConsentResponseSchema)` to create a new message.
  */
 export const StartConsentResponseSchema: GenMessage<StartConsentResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 2);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 12);
 
 /**
  * ListDirectoriesRequest requests a page of organisations.
@@ -173,7 +486,7 @@ export type ListDirectoriesRequest = Message<"mailmesh.vault.v1.ListDirectoriesR
  * Use `create(ListDirectoriesRequestSchema)` to create a new message.
  */
 export const ListDirectoriesRequestSchema: GenMessage<ListDirectoriesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 3);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 13);
 
 /**
  * ListDirectoriesResponse is a page of organisations.
@@ -201,7 +514,7 @@ export type ListDirectoriesResponse = Message<"mailmesh.vault.v1.ListDirectories
  * Use `create(ListDirectoriesResponseSchema)` to create a new message.
  */
 export const ListDirectoriesResponseSchema: GenMessage<ListDirectoriesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 4);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 14);
 
 /**
  * SetAllowedMailboxesRequest specifies the allow-list.
@@ -210,7 +523,7 @@ export const ListDirectoriesResponseSchema: GenMessage<ListDirectoriesResponse> 
  */
 export type SetAllowedMailboxesRequest = Message<"mailmesh.vault.v1.SetAllowedMailboxesRequest"> & {
   /**
-   * directory_id is the directory's id at Microsoft (`tid`), a UUID.
+   * directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
    *
    * @generated from field: string directory_id = 1;
    */
@@ -236,7 +549,7 @@ export type SetAllowedMailboxesRequest = Message<"mailmesh.vault.v1.SetAllowedMa
  * Use `create(SetAllowedMailboxesRequestSchema)` to create a new message.
  */
 export const SetAllowedMailboxesRequestSchema: GenMessage<SetAllowedMailboxesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 5);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 15);
 
 /**
  * SetAllowedMailboxesResponse contains the organisation.
@@ -257,7 +570,7 @@ export type SetAllowedMailboxesResponse = Message<"mailmesh.vault.v1.SetAllowedM
  * Use `create(SetAllowedMailboxesResponseSchema)` to create a new message.
  */
 export const SetAllowedMailboxesResponseSchema: GenMessage<SetAllowedMailboxesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 6);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 16);
 
 /**
  * ListMailboxesRequest requests a page of an organisation's users.
@@ -266,7 +579,7 @@ export const SetAllowedMailboxesResponseSchema: GenMessage<SetAllowedMailboxesRe
  */
 export type ListMailboxesRequest = Message<"mailmesh.vault.v1.ListMailboxesRequest"> & {
   /**
-   * directory_id is the directory's id at Microsoft (`tid`), a UUID.
+   * directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
    *
    * @generated from field: string directory_id = 1;
    */
@@ -294,7 +607,7 @@ export type ListMailboxesRequest = Message<"mailmesh.vault.v1.ListMailboxesReque
  * Use `create(ListMailboxesRequestSchema)` to create a new message.
  */
 export const ListMailboxesRequestSchema: GenMessage<ListMailboxesRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 7);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 17);
 
 /**
  * Mailbox is a user of an organisation that the allow-list contains.
@@ -303,14 +616,14 @@ export const ListMailboxesRequestSchema: GenMessage<ListMailboxesRequest> = /*@_
  */
 export type Mailbox = Message<"mailmesh.vault.v1.Mailbox"> & {
   /**
-   * mailbox_id is the user's object id at Microsoft (`oid`).
+   * mailbox_id is the user's object id at Microsoft (`oid`), the user's id at Google.
    *
    * @generated from field: string mailbox_id = 1;
    */
   mailboxId: string;
 
   /**
-   * address is the user's address: `mail`, else `userPrincipalName`, in lower case.
+   * address is the user's address in lower case: at Microsoft `mail`, else `userPrincipalName`; at Google `primaryEmail`.
    *
    * @generated from field: string address = 2;
    */
@@ -324,7 +637,7 @@ export type Mailbox = Message<"mailmesh.vault.v1.Mailbox"> & {
   displayName: string;
 
   /**
-   * is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are.
+   * is_enabled is false if the account is blocked from signing in, as those of shared mailboxes usually are, or suspended or archived.
    *
    * @generated from field: bool is_enabled = 4;
    */
@@ -336,7 +649,7 @@ export type Mailbox = Message<"mailmesh.vault.v1.Mailbox"> & {
  * Use `create(MailboxSchema)` to create a new message.
  */
 export const MailboxSchema: GenMessage<Mailbox> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 8);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 18);
 
 /**
  * ListMailboxesResponse is a page of an organisation's users.
@@ -364,7 +677,7 @@ export type ListMailboxesResponse = Message<"mailmesh.vault.v1.ListMailboxesResp
  * Use `create(ListMailboxesResponseSchema)` to create a new message.
  */
 export const ListMailboxesResponseSchema: GenMessage<ListMailboxesResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 9);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 19);
 
 /**
  * ConnectMailboxRequest names a mailbox.
@@ -373,14 +686,14 @@ export const ListMailboxesResponseSchema: GenMessage<ListMailboxesResponse> = /*
  */
 export type ConnectMailboxRequest = Message<"mailmesh.vault.v1.ConnectMailboxRequest"> & {
   /**
-   * directory_id is the directory's id at Microsoft (`tid`), a UUID.
+   * directory_id is the directory's id at Microsoft (`tid`), a UUID, or the customer id at Google.
    *
    * @generated from field: string directory_id = 1;
    */
   directoryId: string;
 
   /**
-   * mailbox_id is the user's object id at Microsoft (`oid`), a UUID.
+   * mailbox_id is the user's object id at Microsoft (`oid`), a UUID, or the user's id at Google, a number.
    *
    * @generated from field: string mailbox_id = 2;
    */
@@ -394,8 +707,8 @@ export type ConnectMailboxRequest = Message<"mailmesh.vault.v1.ConnectMailboxReq
   displayName: string;
 
   /**
-   * abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
-   * and the same abilities as before for a tenant that is connected again.
+   * abilities are the abilities of the tenant, 20 at most. Empty means "mail.read" for a new tenant, and the same abilities as before for
+   * a tenant that is connected again.
    *
    * @generated from field: repeated string abilities = 4;
    */
@@ -407,7 +720,7 @@ export type ConnectMailboxRequest = Message<"mailmesh.vault.v1.ConnectMailboxReq
  * Use `create(ConnectMailboxRequestSchema)` to create a new message.
  */
 export const ConnectMailboxRequestSchema: GenMessage<ConnectMailboxRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 10);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 20);
 
 /**
  * ConnectMailboxResponse contains the tenant.
@@ -428,11 +741,12 @@ export type ConnectMailboxResponse = Message<"mailmesh.vault.v1.ConnectMailboxRe
  * Use `create(ConnectMailboxResponseSchema)` to create a new message.
  */
 export const ConnectMailboxResponseSchema: GenMessage<ConnectMailboxResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_directory_service, 11);
+  messageDesc(file_mailmesh_vault_v1_directory_service, 21);
 
 /**
- * DirectoryService connects mailboxes of whole organisations: an administrator consents once for the app, and mailboxes from an
- * allow-list become tenants whose tokens belong to the app and to no person. Only Microsoft 365.
+ * DirectoryService connects mailboxes of whole organisations: an administrator admits the app once, and mailboxes from an allow-list
+ * become tenants whose tokens belong to the app and to no person. At Microsoft an administrator consents on a page (`StartConsent`). At
+ * Google an administrator grants a service account domain-wide delegation, and `CreateDirectory` tries it.
  *
  * A key that is limited to tenants can use none of it: SCOPE_TOO_WIDE.
  *
@@ -453,6 +767,21 @@ export const DirectoryService: GenService<{
     methodKind: "unary";
     input: typeof StartConsentRequestSchema;
     output: typeof StartConsentResponseSchema;
+  },
+  /**
+   * CreateDirectory takes an organisation of Google Workspace whose administrator has granted the app's service account domain-wide
+   * delegation. It is tried: the service account reads the named administrator's account as this administrator, and Google's answer names
+   * the organisation. The allow-list of the request replaces the one before. Safe to repeat. Reasons: FIELD_INVALID,
+   * APP_CREDENTIAL_MISSING, DELEGATION_NOT_GRANTED, SCOPE_NOT_GRANTED when the account is no administrator who may read users,
+   * MAILBOX_UNAVAILABLE, ADMIN_CONSENT_NEEDED when Google does not know the account, INSTALLATION_MISCONFIGURED when Google refuses the
+   * service account's key, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+   *
+   * @generated from rpc mailmesh.vault.v1.DirectoryService.CreateDirectory
+   */
+  createDirectory: {
+    methodKind: "unary";
+    input: typeof CreateDirectoryRequestSchema;
+    output: typeof CreateDirectoryResponseSchema;
   },
   /**
    * ListDirectories lists the organisations whose administrators have consented, by `directory_id`. Safe to repeat. Reasons:
@@ -479,7 +808,8 @@ export const DirectoryService: GenService<{
   /**
    * ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
    * users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-   * repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
+   * repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+   * ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
    *
    * @generated from rpc mailmesh.vault.v1.DirectoryService.ListMailboxes
    */
@@ -490,9 +820,11 @@ export const DirectoryService: GenService<{
   },
   /**
    * ConnectMailbox makes a mailbox from the allow-list a tenant, or connects that tenant again, after the mailbox was read with the
-   * app's token. Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED,
-   * MAILBOX_CONNECTED_OTHERWISE, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION when the
-   * consent was withdrawn, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE when the key lacks an ability.
+   * app's token. At Google the token names its user, and each ability is tried: the tenant gets those that the organisation has granted.
+   * Safe to repeat. Reasons: FIELD_INVALID, ABILITY_UNKNOWN, DIRECTORY_NOT_FOUND, MAILBOX_NOT_ALLOWED, MAILBOX_CONNECTED_OTHERWISE,
+   * SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING, IDENTITY_UNPROVEN, MAILBOX_UNAVAILABLE, TENANT_DISCONNECTED,
+   * ADMIN_CONSENT_NEEDED when the consent was withdrawn, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and
+   * SCOPE_TOO_WIDE when the key lacks an ability.
    *
    * @generated from rpc mailmesh.vault.v1.DirectoryService.ConnectMailbox
    */
@@ -500,6 +832,43 @@ export const DirectoryService: GenService<{
     methodKind: "unary";
     input: typeof ConnectMailboxRequestSchema;
     output: typeof ConnectMailboxResponseSchema;
+  },
+  /**
+   * AddAppCredential adds a credential by which the app proves itself to a provider: a client certificate with its private key at
+   * Microsoft, a service account's key at Google. The private key is sealed, and no answer, log or error contains it. The newest
+   * credential is used first, an older one while the provider refuses the newest, so a second one beside the first is a rotation without
+   * a gap; at Microsoft the client secret of the settings comes last. A provider has four credentials at most. Safe to repeat: the same
+   * credential again is the one that exists. Reasons: FIELD_INVALID, APP_CREDENTIAL_LIMIT_REACHED, SCOPE_TOO_WIDE, KEY_UNAVAILABLE.
+   *
+   * @generated from rpc mailmesh.vault.v1.DirectoryService.AddAppCredential
+   */
+  addAppCredential: {
+    methodKind: "unary";
+    input: typeof AddAppCredentialRequestSchema;
+    output: typeof AddAppCredentialResponseSchema;
+  },
+  /**
+   * ListAppCredentials lists the app's credentials by provider, the newest first, without their private keys. Safe to repeat. Reasons:
+   * SCOPE_TOO_WIDE.
+   *
+   * @generated from rpc mailmesh.vault.v1.DirectoryService.ListAppCredentials
+   */
+  listAppCredentials: {
+    methodKind: "unary";
+    input: typeof ListAppCredentialsRequestSchema;
+    output: typeof ListAppCredentialsResponseSchema;
+  },
+  /**
+   * DeleteAppCredential deletes a credential with its private key. Tokens that it has brought stay valid until they expire. Remove it at
+   * the provider, too. Not idempotent: a second call fails with APP_CREDENTIAL_NOT_FOUND. Reasons: FIELD_INVALID,
+   * APP_CREDENTIAL_NOT_FOUND, SCOPE_TOO_WIDE.
+   *
+   * @generated from rpc mailmesh.vault.v1.DirectoryService.DeleteAppCredential
+   */
+  deleteAppCredential: {
+    methodKind: "unary";
+    input: typeof DeleteAppCredentialRequestSchema;
+    output: typeof DeleteAppCredentialResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_vault_v1_directory_service, 0);

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/tenant_service.proto.
  */
 export const file_mailmesh_vault_v1_tenant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEimwEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBEhcKCWFiaWxpdGllcxgFIAMoCUIE4kEBASJ9ChpTdGFydEF1dGhvcml6YXRpb25SZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Zsb3dfaWQYAyABKAkiMAoXR2V0QXV0aG9yaXphdGlvblJlcXVlc3QSFQoHZmxvd19pZBgBIAEoCUIE4kEBAiLNAgoYR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlEg8KB2Zsb3dfaWQYASABKAkSNAoFc3RhdGUYAiABKA4yJS5tYWlsbWVzaC52YXVsdC52MS5BdXRob3JpemF0aW9uU3RhdGUSEQoJdGVuYW50X2lkGAMgASgJEg4KBnJlYXNvbhgEIAEoCRJLCghtZXRhZGF0YRgFIAMoCzI5Lm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZS5NZXRhZGF0YUVudHJ5Ei4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEW1pc3NpbmdfYWJpbGl0aWVzGAcgAygJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKvAQoSTGlzdFRlbmFudHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhYKCHByb3ZpZGVyGAMgASgJQgTiQQEBEjcKCHN0YXR1c2VzGAQgAygOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzQgTiQQEBEhUKB2FkZHJlc3MYBSABKAlCBOJBAQEiWgoTTGlzdFRlbmFudHNSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChBHZXRUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiI+ChFHZXRUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQigQEKE1VwZGF0ZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEiQQoUVXBkYXRlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IkMKFERpc2FibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhISCgRub3RlGAIgASgJQgTiQQEBIkIKFURpc2FibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiLgoTRW5hYmxlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQQoURW5hYmxlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjIKF0Rpc2Nvbm5lY3RUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJFChhEaXNjb25uZWN0VGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjAKFVRlc3RDb25uZWN0aW9uUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiiQIKFlRlc3RDb25uZWN0aW9uUmVzcG9uc2USEgoKaXNfaGVhbHRoeRgBIAEoCBIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEhgKEHByb3ZpZGVyX2FkZHJlc3MYBCABKAkSFgoObWlzc2luZ19zY29wZXMYBSADKAkSLQoJdGVzdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRsYXRlbmN5X21pbGxpc2Vjb25kcxgHIAEoBRI8ChFtaXNzaW5nX2FiaWxpdGllcxgIIAMoCzIhLm1haWxtZXNoLnZhdWx0LnYxLk1pc3NpbmdBYmlsaXR5IjkKDk1pc3NpbmdBYmlsaXR5Eg8KB2FiaWxpdHkYASABKAkSFgoObWlzc2luZ19zY29wZXMYAiADKAkiLQoSRXJhc2VUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJCChNFcmFzZVRlbmFudFJlc3BvbnNlEisKB2VyYXN1cmUYASABKAsyGi5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlIiwKEUdldEVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJBChJHZXRFcmFzdXJlUmVzcG9uc2USKwoHZXJhc3VyZRgBIAEoCzIaLm1haWxtZXNoLnZhdWx0LnYxLkVyYXN1cmUiRAoSRXJhc2VQZXJzb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIVCgdhZGRyZXNzGAIgASgJQgTiQQECIkgKE0VyYXNlUGVyc29uUmVzcG9uc2USMQoHZXJhc3VyZRgBIAEoCzIgLm1haWxtZXNoLnZhdWx0LnYxLlBlcnNvbkVyYXN1cmUiTAoXR2V0UGVyc29uRXJhc3VyZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhgKCmVyYXN1cmVfaWQYAiABKAlCBOJBAQIiTQoYR2V0UGVyc29uRXJhc3VyZVJlc3BvbnNlEjEKB2VyYXN1cmUYASABKAsyIC5tYWlsbWVzaC52YXVsdC52MS5QZXJzb25FcmFzdXJlIk8KGkNhbmNlbFBlcnNvbkVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgplcmFzdXJlX2lkGAIgASgJQgTiQQECIlAKG0NhbmNlbFBlcnNvbkVyYXN1cmVSZXNwb25zZRIxCgdlcmFzdXJlGAEgASgLMiAubWFpbG1lc2gudmF1bHQudjEuUGVyc29uRXJhc3VyZSqdAQoSQXV0aG9yaXphdGlvblN0YXRlEiMKH0FVVEhPUklaQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIfChtBVVRIT1JJWkFUSU9OX1NUQVRFX1BFTkRJTkcQARIhCh1BVVRIT1JJWkFUSU9OX1NUQVRFX0NPTk5FQ1RFRBACEh4KGkFVVEhPUklaQVRJT05fU1RBVEVfRkFJTEVEEAMy2xEKDVRlbmFudFNlcnZpY2USoAEKElN0YXJ0QXV0aG9yaXphdGlvbhIsLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QaLS5tYWlsbWVzaC52YXVsdC52MS5TdGFydEF1dGhvcml6YXRpb25SZXNwb25zZSItkM4YAoLT5JMCIyIeL3YxL3RlbmFudHM6c3RhcnRBdXRob3JpemF0aW9uOgEqEpUBChBHZXRBdXRob3JpemF0aW9uEioubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5HZXRBdXRob3JpemF0aW9uUmVzcG9uc2UiKJDOGAKC0+STAh4SHC92MS9hdXRob3JpemF0aW9ucy97Zmxvd19pZH0SzQEKC0xpc3RUZW5hbnRzEiUubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXNwb25zZSJvkM4YAarOGEMKDWxpc3RfYWNjb3VudHMaCXBhZ2Vfc2l6ZRoKcGFnZV90b2tlbhoIcHJvdmlkZXIaCHN0YXR1c2VzGgdhZGRyZXNzgtPkkwIeEgsvdjEvdGVuYW50c1oPEg0vYXV0aC90ZW5hbnRzEpsBCglHZXRUZW5hbnQSIy5tYWlsbWVzaC52YXVsdC52MS5HZXRUZW5hbnRSZXF1ZXN0GiQubWFpbG1lc2gudmF1bHQudjEuR2V0VGVuYW50UmVzcG9uc2UiQ5DOGAGqzhgcCg9leHBsYWluX2FjY291bnQaCXRlbmFudF9pZILT5JMCGRIXL3YxL3RlbmFudHMve3RlbmFudF9pZH0ShwEKDFVwZGF0ZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXNwb25zZSImkM4YAoLT5JMCHDIXL3YxL3RlbmFudHMve3RlbmFudF9pZH06ASoSkgEKDURpc2FibGVUZW5hbnQSJy5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVxdWVzdBooLm1haWxtZXNoLnZhdWx0LnYxLkRpc2FibGVUZW5hbnRSZXNwb25zZSIukM4YAoLT5JMCJCIfL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzYWJsZToBKhKOAQoMRW5hYmxlVGVuYW50EiYubWFpbG1lc2gudmF1bHQudjEuRW5hYmxlVGVuYW50UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50cy97dGVuYW50X2lkfTplbmFibGU6ASoSuwEKEERpc2Nvbm5lY3RUZW5hbnQSKi5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkRpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZSJOkM4YAoLT5JMCRCIiL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzY29ubmVjdDoBKlobKhkvYXV0aC90ZW5hbnRzL3t0ZW5hbnRfaWR9EooBCgtFcmFzZVRlbmFudBIlLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlVGVuYW50UmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlVGVuYW50UmVzcG9uc2UiLJDOGAOC0+STAiIiHS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmVyYXNlOgEqEoYBCgpHZXRFcmFzdXJlEiQubWFpbG1lc2gudmF1bHQudjEuR2V0RXJhc3VyZVJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5HZXRFcmFzdXJlUmVzcG9uc2UiK5DOGAGC0+STAiESHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L2VyYXN1cmUSkAEKC0VyYXNlUGVyc29uEiUubWFpbG1lc2gudmF1bHQudjEuRXJhc2VQZXJzb25SZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuRXJhc2VQZXJzb25SZXNwb25zZSIykM4YA4LT5JMCKCIjL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZXJhc2VQZXJzb246ASoSrAEKEEdldFBlcnNvbkVyYXN1cmUSKi5tYWlsbWVzaC52YXVsdC52MS5HZXRQZXJzb25FcmFzdXJlUmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkdldFBlcnNvbkVyYXN1cmVSZXNwb25zZSI/kM4YAYLT5JMCNRIzL3YxL3RlbmFudHMve3RlbmFudF9pZH0vcGVyc29uRXJhc3VyZXMve2VyYXN1cmVfaWR9Er8BChNDYW5jZWxQZXJzb25FcmFzdXJlEi0ubWFpbG1lc2gudmF1bHQudjEuQ2FuY2VsUGVyc29uRXJhc3VyZVJlcXVlc3QaLi5tYWlsbWVzaC52YXVsdC52MS5DYW5jZWxQZXJzb25FcmFzdXJlUmVzcG9uc2UiSZDOGAOC0+STAj8iOi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L3BlcnNvbkVyYXN1cmVzL3tlcmFzdXJlX2lkfTpjYW5jZWw6ASoSkgEKDlRlc3RDb25uZWN0aW9uEigubWFpbG1lc2gudmF1bHQudjEuVGVzdENvbm5lY3Rpb25SZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuVGVzdENvbm5lY3Rpb25SZXNwb25zZSIrkM4YAoLT5JMCISIcL3YxL3RlbmFudHMve3RlbmFudF9pZH06dGVzdDoBKhoEiM4YAkIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEimwEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBEhcKCWFiaWxpdGllcxgFIAMoCUIE4kEBASJ9ChpTdGFydEF1dGhvcml6YXRpb25SZXNwb25zZRIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Zsb3dfaWQYAyABKAkiMAoXR2V0QXV0aG9yaXphdGlvblJlcXVlc3QSFQoHZmxvd19pZBgBIAEoCUIE4kEBAiLNAgoYR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlEg8KB2Zsb3dfaWQYASABKAkSNAoFc3RhdGUYAiABKA4yJS5tYWlsbWVzaC52YXVsdC52MS5BdXRob3JpemF0aW9uU3RhdGUSEQoJdGVuYW50X2lkGAMgASgJEg4KBnJlYXNvbhgEIAEoCRJLCghtZXRhZGF0YRgFIAMoCzI5Lm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZS5NZXRhZGF0YUVudHJ5Ei4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEW1pc3NpbmdfYWJpbGl0aWVzGAcgAygJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKvAQoSTGlzdFRlbmFudHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhYKCHByb3ZpZGVyGAMgASgJQgTiQQEBEjcKCHN0YXR1c2VzGAQgAygOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzQgTiQQEBEhUKB2FkZHJlc3MYBSABKAlCBOJBAQEiWgoTTGlzdFRlbmFudHNSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChBHZXRUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiI+ChFHZXRUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQigQEKE1VwZGF0ZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEiQQoUVXBkYXRlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IoIBChtDb25uZWN0U2hhcmVkTWFpbGJveFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhUKB2FkZHJlc3MYAiABKAlCBOJBAQISGgoMZGlzcGxheV9uYW1lGAMgASgJQgTiQQEBEhcKCWFiaWxpdGllcxgEIAMoCUIE4kEBASJJChxDb25uZWN0U2hhcmVkTWFpbGJveFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCJDChREaXNhYmxlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEgoEbm90ZRgCIAEoCUIE4kEBASJCChVEaXNhYmxlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50Ii4KE0VuYWJsZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIkEKFEVuYWJsZVRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCIyChdEaXNjb25uZWN0VGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiRQoYRGlzY29ubmVjdFRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCIwChVUZXN0Q29ubmVjdGlvblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIokCChZUZXN0Q29ubmVjdGlvblJlc3BvbnNlEhIKCmlzX2hlYWx0aHkYASABKAgSDgoGcmVhc29uGAIgASgJEg4KBmRldGFpbBgDIAEoCRIYChBwcm92aWRlcl9hZGRyZXNzGAQgASgJEhYKDm1pc3Npbmdfc2NvcGVzGAUgAygJEi0KCXRlc3RlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUbGF0ZW5jeV9taWxsaXNlY29uZHMYByABKAUSPAoRbWlzc2luZ19hYmlsaXRpZXMYCCADKAsyIS5tYWlsbWVzaC52YXVsdC52MS5NaXNzaW5nQWJpbGl0eSI5Cg5NaXNzaW5nQWJpbGl0eRIPCgdhYmlsaXR5GAEgASgJEhYKDm1pc3Npbmdfc2NvcGVzGAIgAygJIi0KEkVyYXNlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQgoTRXJhc2VUZW5hbnRSZXNwb25zZRIrCgdlcmFzdXJlGAEgASgLMhoubWFpbG1lc2gudmF1bHQudjEuRXJhc3VyZSIsChFHZXRFcmFzdXJlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQQoSR2V0RXJhc3VyZVJlc3BvbnNlEisKB2VyYXN1cmUYASABKAsyGi5tYWlsbWVzaC52YXVsdC52MS5FcmFzdXJlIkQKEkVyYXNlUGVyc29uUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISFQoHYWRkcmVzcxgCIAEoCUIE4kEBAiJIChNFcmFzZVBlcnNvblJlc3BvbnNlEjEKB2VyYXN1cmUYASABKAsyIC5tYWlsbWVzaC52YXVsdC52MS5QZXJzb25FcmFzdXJlIkwKF0dldFBlcnNvbkVyYXN1cmVSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgplcmFzdXJlX2lkGAIgASgJQgTiQQECIk0KGEdldFBlcnNvbkVyYXN1cmVSZXNwb25zZRIxCgdlcmFzdXJlGAEgASgLMiAubWFpbG1lc2gudmF1bHQudjEuUGVyc29uRXJhc3VyZSJPChpDYW5jZWxQZXJzb25FcmFzdXJlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKZXJhc3VyZV9pZBgCIAEoCUIE4kEBAiJQChtDYW5jZWxQZXJzb25FcmFzdXJlUmVzcG9uc2USMQoHZXJhc3VyZRgBIAEoCzIgLm1haWxtZXNoLnZhdWx0LnYxLlBlcnNvbkVyYXN1cmUqnQEKEkF1dGhvcml6YXRpb25TdGF0ZRIjCh9BVVRIT1JJWkFUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHwobQVVUSE9SSVpBVElPTl9TVEFURV9QRU5ESU5HEAESIQodQVVUSE9SSVpBVElPTl9TVEFURV9DT05ORUNURUQQAhIeChpBVVRIT1JJWkFUSU9OX1NUQVRFX0ZBSUxFRBADMpITCg1UZW5hbnRTZXJ2aWNlEqABChJTdGFydEF1dGhvcml6YXRpb24SLC5tYWlsbWVzaC52YXVsdC52MS5TdGFydEF1dGhvcml6YXRpb25SZXF1ZXN0Gi0ubWFpbG1lc2gudmF1bHQudjEuU3RhcnRBdXRob3JpemF0aW9uUmVzcG9uc2UiLZDOGAKC0+STAiMiHi92MS90ZW5hbnRzOnN0YXJ0QXV0aG9yaXphdGlvbjoBKhKVAQoQR2V0QXV0aG9yaXphdGlvbhIqLm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXF1ZXN0GisubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlIiiQzhgCgtPkkwIeEhwvdjEvYXV0aG9yaXphdGlvbnMve2Zsb3dfaWR9Es0BCgtMaXN0VGVuYW50cxIlLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRzUmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRzUmVzcG9uc2Uib5DOGAGqzhhDCg1saXN0X2FjY291bnRzGglwYWdlX3NpemUaCnBhZ2VfdG9rZW4aCHByb3ZpZGVyGghzdGF0dXNlcxoHYWRkcmVzc4LT5JMCHhILL3YxL3RlbmFudHNaDxINL2F1dGgvdGVuYW50cxKbAQoJR2V0VGVuYW50EiMubWFpbG1lc2gudmF1bHQudjEuR2V0VGVuYW50UmVxdWVzdBokLm1haWxtZXNoLnZhdWx0LnYxLkdldFRlbmFudFJlc3BvbnNlIkOQzhgBqs4YHAoPZXhwbGFpbl9hY2NvdW50Ggl0ZW5hbnRfaWSC0+STAhkSFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9EocBCgxVcGRhdGVUZW5hbnQSJi5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXF1ZXN0GicubWFpbG1lc2gudmF1bHQudjEuVXBkYXRlVGVuYW50UmVzcG9uc2UiJpDOGAKC0+STAhwyFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OgEqErQBChRDb25uZWN0U2hhcmVkTWFpbGJveBIuLm1haWxtZXNoLnZhdWx0LnYxLkNvbm5lY3RTaGFyZWRNYWlsYm94UmVxdWVzdBovLm1haWxtZXNoLnZhdWx0LnYxLkNvbm5lY3RTaGFyZWRNYWlsYm94UmVzcG9uc2UiO5DOGAKC0+STAjEiLC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmNvbm5lY3RTaGFyZWRNYWlsYm94OgEqEpIBCg1EaXNhYmxlVGVuYW50EicubWFpbG1lc2gudmF1bHQudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2UiLpDOGAKC0+STAiQiHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2FibGU6ASoSjgEKDEVuYWJsZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5FbmFibGVUZW5hbnRSZXNwb25zZSItkM4YAoLT5JMCIyIeL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZW5hYmxlOgEqErsBChBEaXNjb25uZWN0VGVuYW50EioubWFpbG1lc2gudmF1bHQudjEuRGlzY29ubmVjdFRlbmFudFJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVzcG9uc2UiTpDOGAKC0+STAkQiIi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2Nvbm5lY3Q6ASpaGyoZL2F1dGgvdGVuYW50cy97dGVuYW50X2lkfRKKAQoLRXJhc2VUZW5hbnQSJS5tYWlsbWVzaC52YXVsdC52MS5FcmFzZVRlbmFudFJlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5FcmFzZVRlbmFudFJlc3BvbnNlIiyQzhgDgtPkkwIiIh0vdjEvdGVuYW50cy97dGVuYW50X2lkfTplcmFzZToBKhKGAQoKR2V0RXJhc3VyZRIkLm1haWxtZXNoLnZhdWx0LnYxLkdldEVyYXN1cmVSZXF1ZXN0GiUubWFpbG1lc2gudmF1bHQudjEuR2V0RXJhc3VyZVJlc3BvbnNlIiuQzhgBgtPkkwIhEh8vdjEvdGVuYW50cy97dGVuYW50X2lkfS9lcmFzdXJlEpABCgtFcmFzZVBlcnNvbhIlLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlUGVyc29uUmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkVyYXNlUGVyc29uUmVzcG9uc2UiMpDOGAOC0+STAigiIy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmVyYXNlUGVyc29uOgEqEqwBChBHZXRQZXJzb25FcmFzdXJlEioubWFpbG1lc2gudmF1bHQudjEuR2V0UGVyc29uRXJhc3VyZVJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5HZXRQZXJzb25FcmFzdXJlUmVzcG9uc2UiP5DOGAGC0+STAjUSMy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L3BlcnNvbkVyYXN1cmVzL3tlcmFzdXJlX2lkfRK/AQoTQ2FuY2VsUGVyc29uRXJhc3VyZRItLm1haWxtZXNoLnZhdWx0LnYxLkNhbmNlbFBlcnNvbkVyYXN1cmVSZXF1ZXN0Gi4ubWFpbG1lc2gudmF1bHQudjEuQ2FuY2VsUGVyc29uRXJhc3VyZVJlc3BvbnNlIkmQzhgDgtPkkwI/IjovdjEvdGVuYW50cy97dGVuYW50X2lkfS9wZXJzb25FcmFzdXJlcy97ZXJhc3VyZV9pZH06Y2FuY2VsOgEqEpIBCg5UZXN0Q29ubmVjdGlvbhIoLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVzcG9uc2UiK5DOGAKC0+STAiEiHC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OnRlc3Q6ASoaBIjOGAJCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
 
 /**
  * StartAuthorizationRequest requests an address to connect an account.
@@ -376,6 +376,70 @@ export const UpdateTenantResponseSchema: GenMessage<UpdateTenantResponse> = /*@_
   messageDesc(file_mailmesh_vault_v1_tenant_service, 9);
 
 /**
+ * ConnectSharedMailboxRequest names a mailbox and the tenant of a person who may open it.
+ *
+ * @generated from message mailmesh.vault.v1.ConnectSharedMailboxRequest
+ */
+export type ConnectSharedMailboxRequest = Message<"mailmesh.vault.v1.ConnectSharedMailboxRequest"> & {
+  /**
+   * tenant_id is the UUID of the person's tenant.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * address is the mailbox's address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * display_name is the tenant's name, at most 200 characters. Empty means the mailbox's own name.
+   *
+   * @generated from field: string display_name = 3;
+   */
+  displayName: string;
+
+  /**
+   * abilities are the abilities of the tenant, of mail and conversations alone, 20 at most. Empty means "mail.read" for a new tenant,
+   * and the same abilities as before for a tenant that is connected again.
+   *
+   * @generated from field: repeated string abilities = 4;
+   */
+  abilities: string[];
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConnectSharedMailboxRequest.
+ * Use `create(ConnectSharedMailboxRequestSchema)` to create a new message.
+ */
+export const ConnectSharedMailboxRequestSchema: GenMessage<ConnectSharedMailboxRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 10);
+
+/**
+ * ConnectSharedMailboxResponse contains the tenant.
+ *
+ * @generated from message mailmesh.vault.v1.ConnectSharedMailboxResponse
+ */
+export type ConnectSharedMailboxResponse = Message<"mailmesh.vault.v1.ConnectSharedMailboxResponse"> & {
+  /**
+   * tenant is the tenant of the shared mailbox.
+   *
+   * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
+   */
+  tenant?: Tenant | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConnectSharedMailboxResponse.
+ * Use `create(ConnectSharedMailboxResponseSchema)` to create a new message.
+ */
+export const ConnectSharedMailboxResponseSchema: GenMessage<ConnectSharedMailboxResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 11);
+
+/**
  * DisableTenantRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.DisableTenantRequest
@@ -401,7 +465,7 @@ export type DisableTenantRequest = Message<"mailmesh.vault.v1.DisableTenantReque
  * Use `create(DisableTenantRequestSchema)` to create a new message.
  */
 export const DisableTenantRequestSchema: GenMessage<DisableTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 10);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 12);
 
 /**
  * DisableTenantResponse contains the tenant.
@@ -422,7 +486,7 @@ export type DisableTenantResponse = Message<"mailmesh.vault.v1.DisableTenantResp
  * Use `create(DisableTenantResponseSchema)` to create a new message.
  */
 export const DisableTenantResponseSchema: GenMessage<DisableTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 11);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 13);
 
 /**
  * EnableTenantRequest identifies a tenant.
@@ -443,7 +507,7 @@ export type EnableTenantRequest = Message<"mailmesh.vault.v1.EnableTenantRequest
  * Use `create(EnableTenantRequestSchema)` to create a new message.
  */
 export const EnableTenantRequestSchema: GenMessage<EnableTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 12);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 14);
 
 /**
  * EnableTenantResponse contains the tenant.
@@ -464,7 +528,7 @@ export type EnableTenantResponse = Message<"mailmesh.vault.v1.EnableTenantRespon
  * Use `create(EnableTenantResponseSchema)` to create a new message.
  */
 export const EnableTenantResponseSchema: GenMessage<EnableTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 13);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 15);
 
 /**
  * DisconnectTenantRequest identifies a tenant.
@@ -485,7 +549,7 @@ export type DisconnectTenantRequest = Message<"mailmesh.vault.v1.DisconnectTenan
  * Use `create(DisconnectTenantRequestSchema)` to create a new message.
  */
 export const DisconnectTenantRequestSchema: GenMessage<DisconnectTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 14);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 16);
 
 /**
  * DisconnectTenantResponse contains the tenant.
@@ -506,7 +570,7 @@ export type DisconnectTenantResponse = Message<"mailmesh.vault.v1.DisconnectTena
  * Use `create(DisconnectTenantResponseSchema)` to create a new message.
  */
 export const DisconnectTenantResponseSchema: GenMessage<DisconnectTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 15);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 17);
 
 /**
  * TestConnectionRequest identifies a tenant.
@@ -527,7 +591,7 @@ export type TestConnectionRequest = Message<"mailmesh.vault.v1.TestConnectionReq
  * Use `create(TestConnectionRequestSchema)` to create a new message.
  */
 export const TestConnectionRequestSchema: GenMessage<TestConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 16);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 18);
 
 /**
  * TestConnectionResponse reports the result of the test.
@@ -599,7 +663,7 @@ export type TestConnectionResponse = Message<"mailmesh.vault.v1.TestConnectionRe
  * Use `create(TestConnectionResponseSchema)` to create a new message.
  */
 export const TestConnectionResponseSchema: GenMessage<TestConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 17);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 19);
 
 /**
  * MissingAbility is a requested ability that was not granted.
@@ -627,7 +691,7 @@ export type MissingAbility = Message<"mailmesh.vault.v1.MissingAbility"> & {
  * Use `create(MissingAbilitySchema)` to create a new message.
  */
 export const MissingAbilitySchema: GenMessage<MissingAbility> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 18);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 20);
 
 /**
  * EraseTenantRequest identifies the tenant.
@@ -648,7 +712,7 @@ export type EraseTenantRequest = Message<"mailmesh.vault.v1.EraseTenantRequest">
  * Use `create(EraseTenantRequestSchema)` to create a new message.
  */
 export const EraseTenantRequestSchema: GenMessage<EraseTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 19);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 21);
 
 /**
  * EraseTenantResponse contains the erasure.
@@ -669,7 +733,7 @@ export type EraseTenantResponse = Message<"mailmesh.vault.v1.EraseTenantResponse
  * Use `create(EraseTenantResponseSchema)` to create a new message.
  */
 export const EraseTenantResponseSchema: GenMessage<EraseTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 20);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 22);
 
 /**
  * GetErasureRequest identifies the tenant.
@@ -690,7 +754,7 @@ export type GetErasureRequest = Message<"mailmesh.vault.v1.GetErasureRequest"> &
  * Use `create(GetErasureRequestSchema)` to create a new message.
  */
 export const GetErasureRequestSchema: GenMessage<GetErasureRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 21);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 23);
 
 /**
  * GetErasureResponse contains the erasure.
@@ -711,7 +775,7 @@ export type GetErasureResponse = Message<"mailmesh.vault.v1.GetErasureResponse">
  * Use `create(GetErasureResponseSchema)` to create a new message.
  */
 export const GetErasureResponseSchema: GenMessage<GetErasureResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 22);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 24);
 
 /**
  * ErasePersonRequest identifies the person.
@@ -739,7 +803,7 @@ export type ErasePersonRequest = Message<"mailmesh.vault.v1.ErasePersonRequest">
  * Use `create(ErasePersonRequestSchema)` to create a new message.
  */
 export const ErasePersonRequestSchema: GenMessage<ErasePersonRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 23);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 25);
 
 /**
  * ErasePersonResponse contains the erasure.
@@ -760,7 +824,7 @@ export type ErasePersonResponse = Message<"mailmesh.vault.v1.ErasePersonResponse
  * Use `create(ErasePersonResponseSchema)` to create a new message.
  */
 export const ErasePersonResponseSchema: GenMessage<ErasePersonResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 24);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 26);
 
 /**
  * GetPersonErasureRequest identifies the erasure.
@@ -788,7 +852,7 @@ export type GetPersonErasureRequest = Message<"mailmesh.vault.v1.GetPersonErasur
  * Use `create(GetPersonErasureRequestSchema)` to create a new message.
  */
 export const GetPersonErasureRequestSchema: GenMessage<GetPersonErasureRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 25);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 27);
 
 /**
  * GetPersonErasureResponse contains the erasure.
@@ -809,7 +873,7 @@ export type GetPersonErasureResponse = Message<"mailmesh.vault.v1.GetPersonErasu
  * Use `create(GetPersonErasureResponseSchema)` to create a new message.
  */
 export const GetPersonErasureResponseSchema: GenMessage<GetPersonErasureResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 26);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 28);
 
 /**
  * CancelPersonErasureRequest identifies the erasure.
@@ -837,7 +901,7 @@ export type CancelPersonErasureRequest = Message<"mailmesh.vault.v1.CancelPerson
  * Use `create(CancelPersonErasureRequestSchema)` to create a new message.
  */
 export const CancelPersonErasureRequestSchema: GenMessage<CancelPersonErasureRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 27);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 29);
 
 /**
  * CancelPersonErasureResponse contains the erasure.
@@ -858,7 +922,7 @@ export type CancelPersonErasureResponse = Message<"mailmesh.vault.v1.CancelPerso
  * Use `create(CancelPersonErasureResponseSchema)` to create a new message.
  */
 export const CancelPersonErasureResponseSchema: GenMessage<CancelPersonErasureResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 28);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 30);
 
 /**
  * AuthorizationState is the progress of an attempt to connect an account.
@@ -913,8 +977,9 @@ export const TenantService: GenService<{
    * StartAuthorization starts connecting an account and returns an address to open in a browser.
    *
    * Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
-   * TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
-   * or when a key requests an ability that neither it nor the tenant has.
+   * TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, MAILBOX_CONNECTED_OTHERWISE with the command to run when the tenant has the app's
+   * tokens, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one, or when a key requests an ability that
+   * neither it nor the tenant has.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.StartAuthorization
    */
@@ -966,6 +1031,22 @@ export const TenantService: GenService<{
     methodKind: "unary";
     input: typeof UpdateTenantRequestSchema;
     output: typeof UpdateTenantResponseSchema;
+  },
+  /**
+   * ConnectSharedMailbox makes a mailbox that a connected person may open a tenant of its own, or connects that tenant again. The tenant
+   * uses the person's grant and ends with it. Graph lists no such mailboxes, so the caller names the address, and the mailbox is read with
+   * the person's token first. Its changes are found by polling, since Graph pushes none of them to a person's grant. Only Microsoft 365,
+   * with MAILMESH_MS365_SHARED_MAILBOXES set when the person was connected. A key that is limited to tenants cannot use it. Safe to repeat.
+   * Reasons: FIELD_INVALID, ABILITY_UNKNOWN, SHARED_MAILBOX_NOT_OFFERED, SCOPE_NOT_GRANTED, MAILBOX_UNAVAILABLE,
+   * MAILBOX_CONNECTED_OTHERWISE, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
+   * PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, and SCOPE_TOO_WIDE, also when the key lacks an ability.
+   *
+   * @generated from rpc mailmesh.vault.v1.TenantService.ConnectSharedMailbox
+   */
+  connectSharedMailbox: {
+    methodKind: "unary";
+    input: typeof ConnectSharedMailboxRequestSchema;
+    output: typeof ConnectSharedMailboxResponseSchema;
   },
   /**
    * DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to

@@ -1,0 +1,33 @@
+"""The transport of google-auth over ours."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+from services.token_vault.issuers.http import LibraryHttp
+
+
+class LibraryAnswer:
+    """An HTTP answer in the form of google-auth."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.data = response.content
+
+
+def library_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
+    """Return the callable by which google-auth sends its requests."""
+
+    def send(
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_: Any,
+    ) -> LibraryAnswer:
+        ask = http.post if method == "POST" else http.get
+        return LibraryAnswer(ask(url, data=body, headers=headers))
+
+    return send
