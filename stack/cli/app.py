@@ -15,6 +15,7 @@ from stack.cli import (
     classification,
     conversation_timers,
     directories,
+    erasures,
     events,
     exits,
     free_busy,
@@ -86,7 +87,7 @@ app.command(rich_help_panel=RUN, context_settings={"allow_extra_args": True})(si
 app.command(rich_help_panel=RUN)(backup)
 app.command(rich_help_panel=RUN)(restore)
 app.command(rich_help_panel=USE)(connect)
-app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
+app.add_typer(erasures.app, name="tenants", rich_help_panel=USE)
 tenants.app.command()(tenant_export.export)
 app.add_typer(directories.app, name="directories", rich_help_panel=USE)
 app.add_typer(app_credentials.app, name="app-credentials", rich_help_panel=USE)
