@@ -1,13 +1,13 @@
 """The app's own credentials at the providers, sealed; administrators of organisations; owners of shared mailboxes.
 
 Revision ID: 0013
-Revises: 0010
+Revises: 0011
 """
 
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
