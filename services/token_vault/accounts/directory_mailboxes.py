@@ -127,7 +127,12 @@ class DirectoryMailboxes:
         facts = {"directory_id": directory_id, "allowed": "all" if allows_all else str(len(addresses))}
         async with db.transaction(self.pool) as connection:
             row = await directories.allow(
-                connection, MS365, directory_id, addresses, self.clock.now(), allows_all=allows_all
+                connection,
+                provider_of(directory_id),
+                directory_id,
+                addresses,
+                self.clock.now(),
+                allows_all=allows_all,
             )
             if row is None:
                 raise _not_found(directory_id)

@@ -9,13 +9,13 @@ import pytest
 
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
-from services.meshkit.identity.caller import Caller, calling_as
+from services.meshkit.identity.caller import Caller, Role, calling_as
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.providers.abilities import least_scopes
 from services.token_vault.accounts.admit import Admission
 from services.token_vault.accounts.directory_mailboxes import Chosen, DirectoryMailboxes
-from services.token_vault.errors import MailboxConnectedOtherwise
+from services.token_vault.errors import DirectoryNotFound, MailboxConnectedOtherwise
 from services.token_vault.issuers.issuer import Account, Grant, Identity, TokenResponse
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.registration import KeyRegistration
@@ -28,6 +28,7 @@ from tests.programs.postgres import TestDatabase
 
 NOW = datetime.now(UTC)
 GOOGLE = DirectoryRow("googlews", "C0abc123", (), allows_all=True, listed_at=NOW, roles=(), consented_at=NOW)
+ADMIN = Caller("envoy", new_id(), Role.ADMIN, None, frozenset({"*"}))
 DESK = Account("1234", "desk@acme.test", "Desk")
 GRANT = Grant(
     TokenResponse(Secret("a"), Secret("r"), least_scopes("googlews", ("mail.read",)), NOW + timedelta(hours=1)),
@@ -89,6 +90,15 @@ async def by_app(pool: db.Pool, row: DirectoryRow = GOOGLE) -> TenantRow:
 
 async def disconnected(pool: db.Pool, tenant: TenantRow) -> None:
     await pool.execute("UPDATE vault.tenants SET status = 'disconnected' WHERE tenant_id = $1", tenant.tenant_id)
+
+
+async def test_the_allow_list_of_an_organisation_at_google_can_be_changed(pool: db.Pool) -> None:
+    at = mailboxes_of(pool)
+    row = await at.allow(ADMIN, "C0abc123", ("desk@acme.test",), allows_all=False)
+
+    assert (("desk@acme.test",), False) == (row.allowed_addresses, row.allows_all)
+    with pytest.raises(DirectoryNotFound):
+        await at.allow(ADMIN, "C0unknown", (), allows_all=True)
 
 
 async def test_an_account_at_google_goes_from_a_persons_consent_to_delegation_and_back(pool: db.Pool) -> None:
