@@ -125,12 +125,13 @@ class People:
         return granted
 
     async def _refuse(self, person: Person) -> None:
-        """Record that a person has lost all groups, and end their sessions."""
+        """Record that a person has lost all groups, and end their sessions, unless a newer token is known."""
         async with db.transaction(self._pool) as connection:
             known = await people.lock_person(connection, _digest(person))
             if known is None:
                 return
-            await people.refuse_person(connection, _digest(person), person.issued_at)
+            if not await people.refuse_person(connection, _digest(person), person.issued_at):
+                return
             if await sessions.end_sessions_of(connection, known.api_key_id):
                 facts = {"api_key_id": known.api_key_id, "session_id": "all"}
                 await audit.append(connection, audit.Entry(ACTOR, "session.end", self._clock.now(), detail=facts))

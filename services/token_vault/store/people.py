@@ -36,7 +36,7 @@ SET api_key_id = EXCLUDED.api_key_id, proven_at = EXCLUDED.proven_at, is_refused
 WHERE (people.api_key_id, people.proven_at, people.is_refused) IS DISTINCT FROM
   (EXCLUDED.api_key_id, EXCLUDED.proven_at, false)
 """
-_REFUSE = "UPDATE vault.people SET proven_at = $2, is_refused = true WHERE person = $1"
+_REFUSE = "UPDATE vault.people SET proven_at = $2, is_refused = true WHERE person = $1 AND proven_at <= $2"
 _GRANT = """
 UPDATE vault.api_keys SET display_name = $2, role = $3, abilities = $4
 WHERE api_key_id = $1 AND (display_name, role, abilities) IS DISTINCT FROM ($2, $3, $4)
@@ -65,9 +65,9 @@ async def put_person(
     await connection.execute(_PUT, person, api_key_id, proven_at, not_before)
 
 
-async def refuse_person(connection: Connection, person: bytes, proven_at: datetime) -> None:
-    """Record that the newest proof of a known person has no group with rights."""
-    await connection.execute(_REFUSE, person, proven_at)
+async def refuse_person(connection: Connection, person: bytes, proven_at: datetime) -> bool:
+    """Record that a proof of a known person has no group with rights; return False where a newer one is known."""
+    return affected(await connection.execute(_REFUSE, person, proven_at)) == 1
 
 
 async def grant(connection: Connection, api_key_id: str, name: str, role: str, abilities: tuple[str, ...]) -> bool:

@@ -76,3 +76,18 @@ async def test_a_token_counts_again_when_no_tolerated_clock_puts_it_before_the_r
     assert second.api_key_id == (await people.key_of(after)).api_key_id
     with pytest.raises(MeshError):
         await people.key_of(within)
+
+
+async def test_an_older_refusal_does_not_move_the_proof_back_or_end_sessions(pool: db.Pool) -> None:
+    people = people_of(pool)
+    await people.key_of(person(-60, "admins"))
+    await people.sign_in(person(0, "readers"), "")
+
+    # The second transaction of a call that began before the sign-in.
+    await people._refuse(person(-40))
+
+    assert "reader" == (await people.key_of(person(-30, "admins"))).role
+    sessions = "SELECT count(*) FROM vault.sessions"
+    assert 1 == await pool.fetchval(sessions)
+    await people._refuse(person(1))
+    assert 0 == await pool.fetchval(sessions)
