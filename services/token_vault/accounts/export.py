@@ -68,7 +68,7 @@ class Exporter:
 
     Args:
         pool: Connections to the database.
-        ring: The key-encryption keys; the first one seals tokens.
+        ring: The key-encryption keys; the one that all processes have seals tokens.
         readers: By each of `SERVICES`: reads its rows.
         clock: The time.
     """
@@ -112,7 +112,7 @@ class Exporter:
         return ExportPage(place.service, found, token)
 
     def _sealed(self, tenant_id: str, person: str, place: _Place) -> str:
-        key_id = self._ring.first_id
+        key_id = self._ring.writing_id
         began = int(place.began_at.timestamp()).to_bytes(_TIME_BYTES, "big")
         value = began + place.service.encode() + b"\0" + place.key.SerializeToString(deterministic=True)
         sealed = sealing.seal(AESGCM(self._ring.key(key_id)), value, _bound(key_id, tenant_id, person))
