@@ -22,7 +22,7 @@ _STATE = """
     WHERE id = 1
 """
 _NEWEST = "SELECT max(head) FROM processor.stream"
-# A second is left for a clock that is set back. Other roles' transactions have no time here: then the head counts alone.
+# A second is left for a clock that is set back. Transactions of other roles have no time here: the head counts alone.
 _BEFORE = """
     SELECT position, event_id FROM processor.events WHERE position <= least($2, (
         SELECT min(greatest(lane.head, coalesce((
