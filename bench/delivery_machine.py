@@ -27,6 +27,7 @@ from bench.ingest_machine import _listens as listens
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from services.meshkit.channel import mesh_channel
+from services.meshkit.errors import ServiceUnavailable
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
 from services.processor.stream.publish import publish
@@ -56,6 +57,7 @@ _FILL = """
     FROM generate_series($7::bigint, $8::bigint) AS n
 """
 _BATCH = 20_000
+_CONNECT_SECONDS = 10.0
 _TEXT = "The pallets come on Monday at seven, please keep the gate open. " * 8
 
 
@@ -146,8 +148,19 @@ class DeliveryMachine:
         made = []
         for number in range(count):
             request = pb2.CreateEndpointRequest(url=f"{self.sink_url}{path}/{number}", cursor=cursor, **fields)
-            made.append((await self.stub.CreateEndpoint(request, metadata=KEY)).endpoint.endpoint_id)
+            made.append(await self._create(request))
         return made
+
+    async def _create(self, request: pb2.CreateEndpointRequest) -> str:
+        """Create an endpoint. The channel finds a process that has just started within a second."""
+        ends_at = time.monotonic() + _CONNECT_SECONDS
+        while True:
+            try:
+                return (await self.stub.CreateEndpoint(request, metadata=KEY)).endpoint.endpoint_id
+            except ServiceUnavailable:
+                if time.monotonic() > ends_at:
+                    raise
+                await asyncio.sleep(0.05)
 
     async def delete(self, endpoint_ids: Sequence[str]) -> None:
         """Delete endpoints."""

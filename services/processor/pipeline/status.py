@@ -16,8 +16,7 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.processor.pipeline.counts import OwnCounts, newest_event, own_counts, tenant_rows
-from services.processor.stream.pages import at_event, newest, oldest
-from services.processor.stream.store.event_reader import stream_state
+from services.processor.stream.pages import at_event, newest, oldest, settled
 
 MAX_TENANTS = 1000
 _DEFAULT_TENANTS = 20
@@ -79,8 +78,7 @@ class Pipeline:
         most: int,
     ) -> None:
         backlog = {} if inbox is None else {tenant.tenant_id: tenant for tenant in inbox.tenants}
-        async with db.connection(self._pool) as connection:
-            stream = await stream_state(connection, 0)
+        async with settled(self._pool, 0) as (connection, stream):
             counts = await own_counts(connection, scope)
             behind = await tenant_rows(connection, scope, list(backlog), len(backlog)) if backlog else []
             others = await tenant_rows(connection, scope, None, most)

@@ -1,8 +1,10 @@
 """Read pages of the stream: resolve a cursor, check that it is still valid, and return the events after it."""
 
+import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TypeAlias
@@ -19,6 +21,7 @@ from services.processor.stream.filter import Selection
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
 from services.processor.stream.store.event_reader import (
     StreamState,
+    before_publishers,
     find,
     last_before,
     load,
@@ -36,6 +39,8 @@ _MERGED_ROWS = 4000
 _LOOK_SECONDS = 0.006
 """The time after which a page stops searching for events that match its filter, in seconds. It may end empty."""
 _EVENT_OVERHEAD_BYTES = 256
+_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
+"""The pauses between two checks of the publishers under way, in seconds; afterwards a reader stops before them."""
 
 EventView: TypeAlias = "event_pb2.EventView.ValueType"
 
@@ -47,12 +52,45 @@ class Page:
     Args:
         events: The events, in order.
         next: The cursor after the last row that was examined.
-        has_more: Whether there may be further events already, as when publishers were under way.
+        has_more: Whether there may be further events already.
+        is_settled: Whether no publisher was under way. Not each of them notifies of its events.
     """
 
     events: list[event_pb2.Event]
     next: Cursor
     has_more: bool
+    is_settled: bool = True
+
+
+@asynccontextmanager
+async def settled(pool: db.Pool, position: int) -> AsyncIterator[tuple[db.Connection, StreamState]]:
+    """Yield a connection, and the state of the stream whose head no further event can precede.
+
+    The head is that of the newest event, once the publishers that were under way have ended: they may commit at earlier
+    positions. A publisher that begins later takes later positions. The wait takes a quarter of a second at most and
+    holds no connection; then the head is that of the last event that precedes the publishers still under way.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        position: The position of the event to look for.
+    """
+    first: StreamState | None = None
+    left: dict[int, tuple[int, UUID | None]] = {}
+    for pause in (*_PAUSES, None):
+        async with db.connection(pool) as connection:
+            state = await stream_state(connection, position)
+            first = first or state
+            # A lane whose head has moved has a publisher that began later.
+            left = dict((left or first.under_way).items() & state.under_way.items())
+            if not left or pause is None:
+                head = (first.head, first.head_event_id)
+                if left:
+                    head = await before_publishers(connection, left, first.head)
+                elif not state.under_way:
+                    head = (state.head, state.head_event_id)
+                yield connection, replace(state, head=head[0], head_event_id=head[1])
+                return
+        await asyncio.sleep(pause)
 
 
 class EventReader:
@@ -82,19 +120,21 @@ class EventReader:
         """
         word = value or default
         given = None if word in (EARLIEST, LATEST) else read_cursor(word, field)
+        if word == LATEST:
+            async with settled(self._pool, 0) as (_, state):
+                return newest(state)
         async with db.connection(self._pool) as connection:
             state = await stream_state(connection, given.position if given else 0)
-        if given is not None:
-            check(given, state)
-            return given
-        return oldest(state) if word == EARLIEST else newest(state)
+        if given is None:
+            return oldest(state)
+        check(given, state)
+        return given
 
     async def before(self, moment: datetime) -> Cursor:
         """Return the cursor before the events that came into the stream at a time or later, or the oldest one."""
         # Positions are microseconds since 1970, and grow faster only while more than one event comes in each of them.
         position = int(moment.timestamp() * 1_000_000)
-        async with db.connection(self._pool) as connection:
-            state = await stream_state(connection, 0)
+        async with settled(self._pool, 0) as (connection, state):
             last = await last_before(connection, position)
         if last is None or last["position"] <= state.floor:
             return oldest(state)
@@ -116,8 +156,7 @@ class EventReader:
         """
         ends_at, counted, after = time.monotonic() + seconds, 0, start.position
         while counted < most and time.monotonic() < ends_at:
-            async with db.connection(self._pool) as connection:
-                state = await stream_state(connection, after)
+            async with settled(self._pool, after) as (connection, state):
                 window = await look(connection, selection, after, state.head, _LOOK_ROWS)
             counted += len(window.chosen)
             if window.is_end or window.last is None:
@@ -139,8 +178,7 @@ class EventReader:
             CursorEpochChanged: The store was restored since.
             StoreUnavailable: PostgreSQL cannot be reached.
         """
-        async with db.connection(self._pool) as connection:
-            state = await stream_state(connection, start.position)
+        async with settled(self._pool, start.position) as (connection, state):
             check(start, state)
             found = await self._look(connection, start, state, selection, view, count)
             rows = await load(
@@ -151,21 +189,20 @@ class EventReader:
                 with_raw=view == event_pb2.EVENT_VIEW_FULL,
             )
         known = [row for row in rows if _is_readable(row)]
-        has_more = found.end.position < state.head or not state.is_settled
-        return Page([_event(row, state.epoch) for row in known], found.end, has_more)
+        has_more, is_settled = found.end.position < state.head, not state.under_way
+        return Page([_event(row, state.epoch) for row in known], found.end, has_more, is_settled)
 
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
-        """Return one event.
+        """Return one event. Its cursor is an earlier one while an event of a publisher under way may precede it.
 
         Raises:
             EventNotFound: No event in scope has this id.
         """
-        async with db.connection(self._pool) as connection:
+        async with settled(self._pool, 0) as (connection, state):
             row = await find(connection, scope, event_id)
-            state = await stream_state(connection, 0)
         if row is None or row["position"] <= state.floor or not _is_readable(row):
             raise EventNotFound(resource=event_id)
-        return _event(row, state.epoch, view)
+        return _event(row, state.epoch, view, newest(state) if row["position"] > state.head else None)
 
     async def at(self, tenant_id: str, positions: Sequence[int]) -> dict[int, event_pb2.Event]:
         """Return those events of a tenant at positions that are still kept, with bodies, by their positions."""
@@ -299,11 +336,13 @@ def _log_unknown(kind: int) -> None:
     logger.warning("events of an unknown kind are skipped", kind=kind)
 
 
-def _event(row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL) -> event_pb2.Event:
+def _event(
+    row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL, cursor: Cursor | None = None
+) -> event_pb2.Event:
     parts = [row["basic"]]
     if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
         parts.append(row["body"])
     if view == event_pb2.EVENT_VIEW_FULL:
         parts.append(row["raw"])
-    position = Cursor(epoch, row["position"], tag_of(row["event_id"])).write()
+    position = (cursor or Cursor(epoch, row["position"], tag_of(row["event_id"]))).write()
     return join(row["kind"], parts, Identity(row["event_id"], row["replay_id"], row["original_event_id"], position))

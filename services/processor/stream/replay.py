@@ -16,9 +16,8 @@ from services.processor.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.filter import select
 from services.processor.stream.metrics import REPLAYED
-from services.processor.stream.pages import EARLIEST, LATEST, EventReader
+from services.processor.stream.pages import EARLIEST, LATEST, EventReader, settled
 from services.processor.stream.store import replays
-from services.processor.stream.store.event_reader import stream_state
 from services.processor.stream.store.replays import Range, Replay
 
 MAX_EVENTS = 100_000
@@ -113,8 +112,8 @@ class Replaying:
         self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int, size: int
     ) -> Replay:
         key_id, counted = caller.key_id, size + _REPLAY_BYTES
-        async with db.connection(self._pool) as connection:
-            state = await stream_state(connection, 0)
+        async with settled(self._pool, 0) as (_, state):
+            pass
         start = (state.head, state.head_event_id) if state.head > state.floor else (state.floor, state.floor_event_id)
         async with db.transaction(self._pool) as connection:
             used = await replays.lock_used(connection, key_id, datetime.now(UTC) - _DAY)
@@ -140,7 +139,7 @@ class Replaying:
         )
 
     async def _start_cursor(self, replay: Replay) -> str:
-        epoch = (await self._events.start(LATEST, LATEST)).epoch
+        epoch = (await self._events.start(EARLIEST, EARLIEST)).epoch
         return Cursor(epoch, replay.start_position, tag_of(replay.start_event_id)).write()
 
 

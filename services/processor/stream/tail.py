@@ -126,11 +126,11 @@ class Tail:
         if self._end is None:
             self._start = self._end = await self._events.start(LATEST, LATEST)
         page = await self._events.page(self._end, _EVERYTHING, event_pb2.EVENT_VIEW_BASIC, _PAGE_EVENTS)
-        if page.events:
+        if page.next != self._end:  # rows that this release cannot read move the end, too
             self._take(page)
             self.wake()
             self._head.note(page.next.position)
-        if not page.has_more:
+        if not page.has_more and page.is_settled:
             await self._head.beyond(self._end.position, _LOOK_SECONDS)
 
     def _take(self, page: Page) -> None:

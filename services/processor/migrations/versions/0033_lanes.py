@@ -40,9 +40,11 @@ BEGIN
         RAISE EXCEPTION 'events are not published within a savepoint';
     END IF;
     -- A notification makes commits wait for each other. A reader that one has woken reads on while publishers are under
-    -- way, so those that take their lanes meanwhile need none.
-    SELECT NOT EXISTS (SELECT FROM processor.stream AS s WHERE s.id <> taken AND processor.is_under_way(s.xmax))
-    INTO is_alone;
+    -- way, so those that take their lanes meanwhile need none. Of two that begin together the older one notifies.
+    SELECT NOT EXISTS (
+        SELECT FROM processor.stream AS s
+        WHERE s.id <> taken AND processor.is_under_way(s.xmax) AND age(s.xmax) > age(pg_current_xact_id()::xid)
+    ) INTO is_alone;
     SELECT s.epoch INTO epoch FROM processor.stream AS s WHERE s.id = 1;
     RETURN NEXT;
 END $$

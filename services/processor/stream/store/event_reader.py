@@ -1,8 +1,8 @@
 """Read the stream. Every query takes the reader's scope, and examines a bounded number of rows."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -10,22 +10,27 @@ import asyncpg
 from services.meshkit import db
 from services.processor.stream.filter import Selection
 
-# The lanes of publishers under way, with their heads as they were before.
-_UNDER_WAY = """
-    SELECT coalesce(array_agg(id), '{}') AS lanes, coalesce(array_agg(head), '{}') AS heads,
-        coalesce(array_agg(head_event_id), '{}') AS ids
-    FROM processor.stream AS lane WHERE processor.is_under_way(lane.xmax)
-"""
-_STATE = f"""
+# The lanes of publishers under way have their heads of before.
+_STATE = """
     SELECT epoch, newest.head, newest.head_event_id, floor, floor_event_id,
         (SELECT event_id FROM processor.events WHERE position = $1) AS here, lanes, heads, ids
-    FROM processor.stream, ({_UNDER_WAY}) AS under_way,
-        (SELECT head, head_event_id FROM processor.stream ORDER BY head DESC LIMIT 1) AS newest
+    FROM processor.stream, (
+        SELECT coalesce(array_agg(id), '{}') AS lanes, coalesce(array_agg(head), '{}') AS heads,
+            coalesce(array_agg(head_event_id), '{}') AS ids
+        FROM processor.stream AS lane WHERE processor.is_under_way(lane.xmax)
+    ) AS under_way, (SELECT head, head_event_id FROM processor.stream ORDER BY head DESC LIMIT 1) AS newest
     WHERE id = 1
-"""  # noqa: S608 - constants
+"""
 _NEWEST = "SELECT max(head) FROM processor.stream"
-_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
-"""The pauses between two checks of the publishers under way, in seconds; afterwards a reader stops before them."""
+# A second is left for a clock that is set back. Transactions of other roles have no time here: the head counts alone.
+_BEFORE = """
+    SELECT position, event_id FROM processor.events WHERE position <= least($2, (
+        SELECT min(greatest(lane.head, coalesce((
+            SELECT (extract(epoch FROM publisher.xact_start - interval '1 second') * 1000000)::bigint
+            FROM pg_stat_activity AS publisher WHERE publisher.backend_xid = lane.xmax
+        ), 0))) FROM processor.stream AS lane WHERE lane.id = ANY ($1::smallint[]) AND processor.is_under_way(lane.xmax)
+    )) ORDER BY position DESC LIMIT 1
+"""
 _COLUMNS = "position, event_id, tenant_id, provider, event_type, replay_id, basic_size, body_size, raw_size"
 _WHOLE_STREAM = f"""
     SELECT {_COLUMNS} FROM processor.events
@@ -72,18 +77,23 @@ _LAST_BEFORE = """
 """
 
 
+Lanes: TypeAlias = Mapping[int, tuple[int, UUID | None]]
+"""By lane: its last position and the id of the event there."""
+
+
 @dataclass(frozen=True)
 class StreamState:
     """The ends of the stream.
 
     Args:
         epoch: The epoch of the store.
-        head: The position up to which no further event can appear; 0 before the first event.
+        head: The position of the newest event; 0 before the first event. Once `settled`, no further event can appear
+            up to it.
         head_event_id: That event.
         floor: The position of the newest event that retention has dropped; 0 before the first.
         floor_event_id: That event.
         here: The event at the requested position; None when there is none.
-        is_settled: Whether no publisher was under way.
+        under_way: The lanes of publishers under way.
     """
 
     epoch: bytes
@@ -92,7 +102,7 @@ class StreamState:
     floor: int
     floor_event_id: UUID | None
     here: UUID | None
-    is_settled: bool
+    under_way: Lanes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,45 +121,32 @@ class Window:
 
 
 async def stream_state(connection: db.Connection, position: int) -> StreamState:
-    """Read the ends of the stream, and the event at a position.
-
-    The head is that of the newest event, once the publishers that were under way have ended: they may commit at earlier
-    positions. A publisher that begins later takes later positions. The wait takes a quarter of a second at most; then
-    the head is that of the last event before the publishers that are still under way.
-
-    Args:
-        connection: A connection that publishes nothing. The events are read by later statements.
-        position: The position of the event to look for.
-    """
+    """Read the ends of the stream, the publishers under way, and the event at a position, without waiting."""
     row = await connection.fetchrow(_STATE, position)
     assert row is not None  # noqa: S101 - the migration has made the stream's row
-    left = await _still_under_way(connection, row)
-    head, head_event_id = min(left.values(), key=_by_head) if left else (row["head"], row["head_event_id"])
-    ends = (row["floor"], row["floor_event_id"], row["here"])
-    return StreamState(row["epoch"], head, head_event_id, *ends, is_settled=not row["lanes"])
+    under_way = dict(zip(row["lanes"], zip(row["heads"], row["ids"], strict=True), strict=True))
+    ends = (row["epoch"], row["head"], row["head_event_id"], row["floor"], row["floor_event_id"])
+    return StreamState(*ends, row["here"], under_way)
+
+
+async def before_publishers(connection: db.Connection, lanes: Lanes, until: int) -> tuple[int, UUID | None]:
+    """Read the position and the id of the last event that no event of some publishers under way can precede.
+
+    A publisher takes positions behind the head of its lane, and behind the time at which its transaction began.
+
+    Args:
+        connection: Any connection.
+        lanes: The lanes of the publishers, with their heads.
+        until: The largest position to return.
+    """
+    lowest = min(lanes.values(), key=_by_head)
+    row = await connection.fetchrow(_BEFORE, list(lanes), until)
+    return lowest if row is None else max(lowest, (row["position"], row["event_id"]), key=_by_head)
 
 
 async def newest_position(connection: db.Connection) -> int:
     """Read the position of the newest event, which events of publishers under way may still precede."""
     return int(await connection.fetchval(_NEWEST))
-
-
-async def _still_under_way(connection: db.Connection, row: asyncpg.Record) -> dict[int, tuple[int, UUID | None]]:
-    """Wait for the publishers under way; return the heads of the lanes of those that stay so, by lane."""
-    left = _lanes(row)
-    for pause in _PAUSES:
-        if not left:
-            break
-        await asyncio.sleep(pause)
-        found = await connection.fetchrow(_UNDER_WAY)
-        assert found is not None  # noqa: S101 - an aggregate has one row
-        # A lane whose head has moved has a publisher that began later.
-        left = dict(left.items() & _lanes(found).items())
-    return left
-
-
-def _lanes(row: asyncpg.Record) -> dict[int, tuple[int, UUID | None]]:
-    return dict(zip(row["lanes"], zip(row["heads"], row["ids"], strict=True), strict=True))
 
 
 def _by_head(lane: tuple[int, UUID | None]) -> int:

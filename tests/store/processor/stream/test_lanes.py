@@ -14,6 +14,7 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.processor.migrate import migrations
 from services.processor.stream.cursor import read_cursor
@@ -82,10 +83,49 @@ async def test_an_event_that_commits_first_waits_for_an_earlier_position(pool: d
         await transaction.commit()
     both = await reader.page(start, EVERYTHING, BASIC, 10)
 
-    assert ([], start, True) == (waiting.events, waiting.next, waiting.has_more)
+    assert ([], start, False) == (waiting.events, waiting.next, waiting.has_more)
+    assert (False, True) == (waiting.is_settled, both.is_settled)
     assert start == latest, "a reader that begins at the end gets the event that came before the end and commits later"
     assert [first, second] == ids(both.events)
     assert [second] == ids((await reader.page(read_cursor(both.events[0].position), EVERYTHING, BASIC, 10)).events)
+
+
+async def test_a_reader_that_begins_at_the_end_gets_no_old_event_though_a_lane_was_never_used(
+    pool: db.Pool, reader: EventReader
+) -> None:
+    long_ago = await pool.fetchval("SELECT (extract(epoch FROM now()) * 1000000)::bigint - 60 * 1000000")
+    for number in range(5):
+        await insert(pool, "processor.events", event_id=new_id(), tenant_id=TENANT, position=long_ago + number)
+    await pool.execute("UPDATE processor.stream SET head = $1, head_event_id = $2 WHERE id = 1", long_ago + 5, OLD)
+    await insert(pool, "processor.events", event_id=OLD, tenant_id=TENANT, position=long_ago + 5)
+    async with publisher(pool) as (first, soon), publisher(pool) as (second, late):
+        await soon.commit()
+        latest = await reader.start(LATEST, LATEST)
+        await late.commit()
+
+    assert long_ago + 5 == latest.position
+    assert [first, second] == ids((await reader.page(latest, EVERYTHING, BASIC, 100)).events)
+
+
+async def test_the_cursor_of_a_single_event_is_before_a_publisher_under_way(pool: db.Pool, reader: EventReader) -> None:
+    async with publisher(pool) as (first, transaction):
+        second = await put(pool)
+        cursor = (await reader.event(second, None, BASIC)).mail.position
+        await transaction.commit()
+    page = await reader.page(await reader.start(cursor, LATEST), EVERYTHING, BASIC, 10)
+
+    assert [first, second] == ids(page.events)
+
+
+async def test_a_publisher_under_way_takes_no_connection_of_readers(pool: db.Pool, reader: EventReader) -> None:
+    await put(pool)
+    cursor = (await reader.start(LATEST, LATEST)).write()
+    async with publisher(pool) as (_, transaction):
+        reading = [asyncio.create_task(reader.start(one, LATEST)) for one in [cursor] * 300 + [LATEST] * 60]
+        await asyncio.gather(*(put(pool) for _ in range(4)), *reading)
+        await transaction.commit()
+
+    assert {cursor} == {task.result().write() for task in reading[:300]}
 
 
 async def test_a_page_waits_for_the_publishers_that_it_finds(pool: db.Pool, reader: EventReader) -> None:
@@ -190,6 +230,35 @@ async def test_publishers_at_the_same_time_wake_a_reader(pool: db.Pool, is_first
         await until(seen, 2)
 
     assert [first[0], second[0]] == seen
+
+
+async def test_of_publishers_that_begin_together_one_notifies(pool: db.Pool) -> None:
+    heard: list[object] = []
+
+    def hear(*notification: object) -> None:
+        heard.append(notification)
+
+    async with db.connection(pool) as listener:
+        await listener.add_listener(event_log.CHANNEL, hear)
+        for _ in range(60):
+            before = len(heard)
+            await asyncio.gather(put(pool), put(pool))
+            async with asyncio.timeout(20):
+                while len(heard) == before:
+                    await listener.execute("SELECT 1")
+        await listener.remove_listener(event_log.CHANNEL, hear)
+
+
+async def test_a_tail_moves_behind_events_that_this_release_cannot_read(pool: db.Pool) -> None:
+    async with following(pool) as seen:
+        async with db.connection(pool) as connection, connection.transaction():
+            many = await publish(connection, [mail_draft() for _ in range(300)])
+            statement = "UPDATE processor.events SET kind = 99 WHERE event_id = ANY ($1::uuid[])"
+            await connection.execute(statement, [one.event_id for one in many])
+        last = await put(pool)
+        await until(seen, 1)
+
+    assert [last] == seen
 
 
 async def test_a_chain_of_publishers_wakes_a_reader(pool: db.Pool) -> None:
