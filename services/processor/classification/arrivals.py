@@ -131,7 +131,7 @@ class ArrivalClassifier:
         turn.place = read_cursor(event.position)
 
     async def _tried(self, event: mail_pb2.NormalizedMailEvent, tenant: Arrivals) -> mail_pb2.MailClassification:
-        """Label a mail. An unforeseen failure is an attempt like others, so that no mail stops a tenant for good."""
+        """Label a mail. An unexpected failure is an attempt like others, so that no mail stops a tenant for good."""
         try:
             return await self._label(event, tenant)
         except MeshError:

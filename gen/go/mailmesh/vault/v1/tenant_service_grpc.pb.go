@@ -83,7 +83,7 @@ type TenantServiceClient interface {
 	// as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
 	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
 	// stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
 	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.
@@ -316,7 +316,7 @@ type TenantServiceServer interface {
 	// as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
 	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
 	// stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
 	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.

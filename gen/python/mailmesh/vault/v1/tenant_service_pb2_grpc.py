@@ -205,7 +205,7 @@ class TenantServiceServicer:
 
     def EraseTenant(self, request, context):
         """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
         stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
         report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
         TENANT_NOT_FOUND.

@@ -82,7 +82,7 @@ class TenantServiceStub:
     """
     EraseTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]
     """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
     stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
     report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
@@ -168,7 +168,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     EraseTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]  # type: ignore[assignment]
     """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
     stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
     report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
@@ -311,7 +311,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EraseTenantResponse, _abc.Awaitable[_tenant_service_pb2.EraseTenantResponse]]:
         """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; what is stored about them
+        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
         stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
         report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
         TENANT_NOT_FOUND.
