@@ -49,7 +49,10 @@ KINDS = [
 ]
 MESH_FILES = [
     "mailmesh/ingest/v1/inbox_service.proto",
+    "mailmesh/primitives/v1/arrival_service.proto",
+    "mailmesh/primitives/v1/fetched_service.proto",
     "mailmesh/processor/v1/event_feed_service.proto",
+    "mailmesh/vault/v1/tenant_rows_service.proto",
     "mailmesh/vault/v1/token_vault_service.proto",
 ]
 

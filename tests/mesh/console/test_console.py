@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.timeout(1000),
     pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="no Chromium is installed"),
 ]
-STEPS = {"newcomer.mjs": 10, "walk.mjs": 23, "lookups.mjs": 9}
+STEPS = {"newcomer.mjs": 10, "walk.mjs": 23, "lookups.mjs": 8}
 
 
 @pytest.fixture(autouse=True)
