@@ -228,6 +228,7 @@ people = sa.Table(
     sa.Column("api_key_id", _Id, sa.ForeignKey("vault.api_keys.api_key_id"), nullable=False),
     sa.Column("proven_at", _Time, nullable=False, server_default=sa.text("'1970-01-01 00:00:00+00'::timestamptz")),
     sa.Column("is_refused", sa.Boolean, nullable=False, server_default=sa.false()),  # by the newest proof
+    sa.Column("not_before", _Time),  # end of the last revoked key; tokens of before stay refused
     sa.Index("people_key", "api_key_id", unique=True),
 )
 

@@ -17,7 +17,7 @@ from mailmesh.primitives.v1.arrival_service_pb2_grpc import ArrivalServiceAsyncS
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import MeshError
+from services.meshkit.errors import Internal, MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
 from services.message.labels import UNKNOWN
@@ -53,6 +53,7 @@ _WAITS = frozenset(
 """Failures of Primitives as a whole. Mail waits for their end, however long it takes; none is skipped."""
 _FINAL = frozenset(("CONTENT_UNREADABLE", "FIELD_INVALID"))
 """Failures that the same mail meets again."""
+_UNEXPECTED = "UNEXPECTED"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _DOUBLINGS = 2.0, 300.0, 10
 _MAX_SUBJECT, _MAX_TEXT = 1000, 16_384
 _SENT = "SENT"
@@ -87,10 +88,10 @@ class ArrivalClassifier:
                 advanced += await self._advance(tenant_id)
             except MeshError as exc:
                 logger.warning("mail not classified", tenant_id=tenant_id, error=exc.reason)
-            except Exception:  # a mail that cannot be read must not hold other tenants' mail back
+            except Exception:  # a page that cannot be read must not hold other tenants' mail back
                 logger.exception("mail not classified", tenant_id=tenant_id)
                 UNEXPECTED.labels("classification").inc()
-                await self._put_off(tenant_id, "UNEXPECTED")
+                await self._put_off(tenant_id, _UNEXPECTED)
         return advanced
 
     async def _may_go_on(self) -> bool:
@@ -119,7 +120,7 @@ class ArrivalClassifier:
         """Classify one mail, or note why it has to wait."""
         if _arrived(event):
             try:
-                label = await self._label(event, turn.before)
+                label = await self._tried(event, turn.before)
             except MeshError as exc:
                 if exc.reason in _WAITS or (exc.reason not in _FINAL and turn.attempts < MAX_ATTEMPTS - 1):
                     turn.failure = exc
@@ -128,6 +129,17 @@ class ArrivalClassifier:
             turn.drafts.append(_draft(event, label, turn.before.version, self._clock))
         turn.attempts = 0
         turn.place = read_cursor(event.position)
+
+    async def _tried(self, event: mail_pb2.NormalizedMailEvent, tenant: Arrivals) -> mail_pb2.MailClassification:
+        """Label a mail. An unexpected failure is an attempt like others, so that no mail stops a tenant for good."""
+        try:
+            return await self._label(event, tenant)
+        except MeshError:
+            raise
+        except Exception as exc:
+            logger.exception("mail not classified", tenant_id=event.tenant_id)
+            UNEXPECTED.labels("classification").inc()
+            raise Internal(reason=_UNEXPECTED) from exc
 
     async def _label(self, event: mail_pb2.NormalizedMailEvent, tenant: Arrivals) -> mail_pb2.MailClassification:
         request = _request(event, tenant)

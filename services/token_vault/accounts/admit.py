@@ -82,7 +82,7 @@ class Admission:
                 tenant = await changed(connection, tenant_id, "", now)
             else:
                 tenant = await change_tenant(
-                    connection, found, now, _renewed(flow, account, found, now), is_reconnected=True
+                    connection, found, now, _renewed(flow, grant, account, found, now), is_reconnected=True
                 )
             await _record(connection, flow, tenant, now, is_reconnect=found is not None)
         return Admitted(tenant, found is not None)
@@ -202,10 +202,11 @@ def access_facts(tenant: TenantRow) -> dict[str, str]:
     }
 
 
-def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -> dict[str, object]:
+def _renewed(flow: FlowRow, grant: Grant, account: Account, found: TenantRow, now: datetime) -> dict[str, object]:
     return renewed_values(abilities_to_request(tuple(flow.abilities), found), now) | {
         "address": account.address or found.address,
         "display_name": flow.display_name or found.display_name,
+        "external_tenant_id": grant.identity.external_tenant_id,
         "directory_id": None,
         "owner_tenant_id": None,
     }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -62,17 +63,19 @@ def read_certificate(certificate_pem: str, private_key_pem: str, now: datetime) 
     _bounded(field, certificate_pem)
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
-    except ValueError as exc:
+        # The library reads these parts only when they are asked for, so they may fail where the whole did not.
+        public_key, subject = certificate.public_key(), certificate.subject.rfc4514_string()
+    except (ValueError, UnsupportedAlgorithm) as exc:
         raise FieldInvalid.of(field, "must be one certificate as PEM") from exc
     key = _private_key("microsoft_certificate.private_key_pem", private_key_pem)
-    if certificate.public_key() != key.public_key():
+    if public_key != key.public_key():
         raise FieldInvalid.of("microsoft_certificate.private_key_pem", "must be the private key of the certificate")
     ends_at = certificate.not_valid_after_utc
     if not certificate.not_valid_before_utc <= now.astimezone(UTC) < ends_at:
         raise FieldInvalid.of(field, "must be valid now")
     return ReadCredential(
         certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 - a name, as Microsoft shows it
-        plain_name(certificate.subject.rfc4514_string(), _SUBJECT_CHARACTERS),
+        plain_name(subject, _SUBJECT_CHARACTERS),
         "",
         certificate.public_bytes(Encoding.PEM).decode(),
         ends_at,
@@ -122,7 +125,7 @@ def _private_key(field: str, text: str) -> rsa.RSAPrivateKey:
     _bounded(field, text)
     try:
         key = load_pem_private_key(text.encode(), None)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         raise FieldInvalid.of(field, "must be a private key as PEM, without a passphrase") from exc
     if not isinstance(key, rsa.RSAPrivateKey) or not _BITS_LEAST <= key.key_size <= _BITS_MOST:
         raise FieldInvalid.of(field, f"must be an RSA key of {_BITS_LEAST} to {_BITS_MOST} bits")

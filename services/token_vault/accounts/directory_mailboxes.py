@@ -36,6 +36,7 @@ from services.token_vault.accounts.flow_steps import Started
 from services.token_vault.audit import actor
 from services.token_vault.errors import (
     DirectoryNotFound,
+    MailboxConnectedOtherwise,
     MailboxNotAllowed,
     ScopeNotGranted,
     ScopeTooWide,
@@ -45,6 +46,7 @@ from services.token_vault.store import audit, directories, tokens
 from services.token_vault.store.directories import DirectoryRow
 from services.token_vault.store.tenants import (
     APP,
+    DISCONNECTED,
     TenantRow,
     change_tenant,
     changed,
@@ -125,7 +127,12 @@ class DirectoryMailboxes:
         facts = {"directory_id": directory_id, "allowed": "all" if allows_all else str(len(addresses))}
         async with db.transaction(self.pool) as connection:
             row = await directories.allow(
-                connection, MS365, directory_id, addresses, self.clock.now(), allows_all=allows_all
+                connection,
+                provider_of(directory_id),
+                directory_id,
+                addresses,
+                self.clock.now(),
+                allows_all=allows_all,
             )
             if row is None:
                 raise _not_found(directory_id)
@@ -211,6 +218,7 @@ class DirectoryMailboxes:
             found = await find_account(connection, row.provider, _external_account(row, account.user_id))
             if found is not None:
                 require_token_type(found, APP)
+                _require_same_directory(row, found)
             wanted = abilities_to_request(abilities, found)
             _require_enough(row, wanted, token)
             values = (
@@ -239,6 +247,12 @@ class DirectoryMailboxes:
 def provider_of(directory_id: str) -> str:
     """Return the provider of an organisation: Microsoft's ids are UUIDs, Google's begin with a C."""
     return MS365 if is_id(directory_id) else GOOGLEWS
+
+
+def _require_same_directory(row: DirectoryRow, found: TenantRow) -> None:
+    """Check that a connected tenant is this organisation's: a user who moved to another one is disconnected first."""
+    if found.status != DISCONNECTED and found.directory_id != row.directory_id:
+        raise MailboxConnectedOtherwise(subject=found.tenant_id, metadata={"tenant_id": found.tenant_id})
 
 
 def _external_account(row: DirectoryRow, user_id: str) -> str:
@@ -286,6 +300,7 @@ def _renewed(
         renewed_values(abilities, now)
         | {
             "address": account.address,
+            "external_tenant_id": row.directory_id,
             "directory_id": row.directory_id,
             "owner_tenant_id": None,
         }

@@ -45,7 +45,7 @@ class Passes:
 
     def issue(self, api_key_id: str) -> Secret:
         """Return a pass for a key."""
-        key_id, now = self._ring.first_id, int(self._clock.now().timestamp())
+        key_id, now = self._ring.writing_id, int(self._clock.now().timestamp())
         claims = {"sub": api_key_id, "aud": _AUDIENCE, "iat": now, "exp": now + SECONDS}
         return Secret(jwt.encode(claims, self._signing_key(key_id), algorithm=_ALGORITHM, headers={"kid": key_id}))
 

@@ -92,11 +92,16 @@ class GoogleApp:
         self._api = api
 
     async def directory_token(self, directory_id: str, administrator: str) -> TokenResponse:
-        """See `AppIssuer.directory_token`. The Directory API answers an administrator alone."""
-        del directory_id
+        """See `AppIssuer.directory_token`. The Directory API answers an administrator alone.
+
+        The account of the administrator may have moved: without an organisation, the caller checks where it is.
+        """
         if not administrator:
             raise PassingRefusal("account_unknown", "no administrator")
-        return await self._token(administrator, (DIRECTORY_SCOPE,))
+        token = await self._token(administrator, (DIRECTORY_SCOPE,))
+        if directory_id and await self.directory_of(token.access_token, administrator) != directory_id:
+            raise IdentityUnproven(metadata={"provider": PROVIDER, "detail": "directory"})
+        return token
 
     async def directory_of(self, access_token: Secret, administrator: str) -> str:
         """Return the customer id of the organisation of a token's administrator.

@@ -18,6 +18,8 @@ SKEW_SECONDS = 300
 _ALGORITHMS = ("RS256", "ES256")
 _KEYS_SECONDS = 3600.0
 _AGAIN_SECONDS = 30.0
+_RETRY_SECONDS = 2.0
+"""The pause behind a failed fetch while no keys can be used: a stranger's tokens must not make a fetch each."""
 _MAX_KEYS = 64
 _CLAIMS = {"iss": "issuer", "aud": "audience", "exp": "time", "iat": "time"}
 _CHECKS: tuple[tuple[tuple[type[jwt.PyJWTError], ...], str], ...] = (
@@ -34,6 +36,9 @@ _CHECKS: tuple[tuple[tuple[type[jwt.PyJWTError], ...], str], ...] = (
 class PublishedKeys:
     """A provider's public keys, cached for an hour, and fetched again for an unknown key id, at most twice a minute.
 
+    A fetch that fails counts as one. Until the next one, keys of the last hour are used, and unknown ids fail with
+    `ProviderUnavailable`; without such keys the next one may begin after two seconds.
+
     Args:
         api: Fetches the key set.
         url: Returns the address of the key set at each fetch, since discovery may name it.
@@ -45,12 +50,12 @@ class PublishedKeys:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._only: jwt.PyJWK | None = None
         self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         """Find a key. An unknown id fetches the set again, at most twice a minute."""
-        age = time.monotonic() - self._fetched_at
-        if age > _KEYS_SECONDS or (key_id not in self._keys and age > _AGAIN_SECONDS):
+        if self._age() > _KEYS_SECONDS or key_id not in self._keys:
             await self._fetched()
         return self._keys.get(key_id)
 
@@ -59,13 +64,24 @@ class PublishedKeys:
 
         Such a token cannot tell that the key was replaced, so each call fetches the set again, at most twice a minute.
         """
-        if time.monotonic() - self._fetched_at > _AGAIN_SECONDS:
+        if self._age() > _AGAIN_SECONDS:
             await self._fetched()
         return self._only
 
+    def _age(self) -> float:
+        return time.monotonic() - self._fetched_at
+
     async def _fetched(self) -> None:
-        """Wait for one fetch together with all other callers. A caller that gives up leaves it to the others."""
+        """Wait for one fetch together with all other callers. A caller that gives up leaves it to the others.
+
+        Soon after a fetch there is none: the keys are known, or the failure stands for this caller, too.
+        """
         if self._fetching is None:
+            pause = _AGAIN_SECONDS if self._age() <= _KEYS_SECONDS else _RETRY_SECONDS
+            if time.monotonic() - self._tried_at <= pause:
+                if self._tried_at > self._fetched_at:
+                    raise ProviderUnavailable("The provider's keys could not be fetched a moment ago.")
+                return
             self._fetching = asyncio.create_task(self._fetch())
             self._fetching.add_done_callback(self._ended)
         await asyncio.shield(self._fetching)
@@ -76,6 +92,7 @@ class PublishedKeys:
             fetching.exception()  # Reading it keeps asyncio from warning when each caller has given up.
 
     async def _fetch(self) -> None:
+        self._tried_at = time.monotonic()
         answer = await self._api.get(await self._url())
         entries = answer.document.get("keys")
         if not isinstance(entries, list):

@@ -25,6 +25,7 @@ class KeyRing:
         if not keys:
             raise SettingsError(["MAILMESH_VAULT_KEYS is not set, nor MAILMESH_VAULT_KEYS_FILE: one key is needed."])
         self._keys = dict(keys)
+        self._writing_id = ""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -35,6 +36,18 @@ class KeyRing:
     def first_id(self) -> str:
         """The id of the key that a rotation goes to."""
         return self.ids[0]
+
+    @property
+    def writing_id(self) -> str:
+        """The id of the key to write with what other processes read: all of them have it.
+
+        The first one until `write_with` was called.
+        """
+        return self._writing_id if self._writing_id in self._keys else self.first_id
+
+    def write_with(self, key_id: str) -> None:
+        """Set the key that wraps new data keys, as the database names it. A key that is not loaded stays unused."""
+        self._writing_id = key_id
 
     def key(self, key_id: str) -> bytes:
         """Return the key itself.

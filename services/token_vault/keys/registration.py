@@ -96,8 +96,12 @@ class KeyRegistration:
             raise SettingsError([f"MAILMESH_VAULT_KEYS lacks the key {writing}, which wraps data keys."])
 
     async def _announce(self, connection: db.Connection) -> str:
-        """Announce the process, and return the id of the key that wraps new data keys."""
-        return await encryption_keys.announce_process(connection, self._process_id, self._ring.ids, self._clock.now())
+        """Announce the process; return the id of the key that wraps new data keys, and write with it from now on."""
+        writing = await encryption_keys.announce_process(
+            connection, self._process_id, self._ring.ids, self._clock.now()
+        )
+        self._ring.write_with(writing)
+        return writing
 
 
 async def check_keys(connection: db.Connection, ring: KeyRing, now: datetime) -> None:

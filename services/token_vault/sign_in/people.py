@@ -1,12 +1,13 @@
 """Give a person who has signed in a session, and their agents a key, with the rights of their groups.
 
 A key without a known secret stands for each person, so that roles, abilities, limits, audit log and revoking work as
-for every key. Its rights are those of the newest token: an older one does not bring back the rights of then.
+for every key. Its rights are those of the newest token: an older one does not bring back the rights of then. Tokens
+from before a revoking stay refused, also once the person has another key.
 """
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,15 +17,18 @@ from services.meshkit.secret import Secret
 from services.token_vault.api_access.api_keys import NewKey, made_key
 from services.token_vault.api_access.sessions import Sessions
 from services.token_vault.errors import AccessTokenInvalid, SignInNotAllowed
+from services.token_vault.issuers.id_tokens import SKEW_SECONDS
 from services.token_vault.sign_in.provider import Person
 from services.token_vault.sign_in.rights import GroupRights, Rights
 from services.token_vault.store import api_keys, audit, people, sessions
 from services.token_vault.store.api_keys import ApiKeyRow
+from services.token_vault.store.people import PersonRow
 from services.token_vault.store.sessions import SessionRow
 
 logger = structlog.get_logger(__name__)
 
 ACTOR = "sign-in"
+_SKEW = timedelta(seconds=SKEW_SECONDS)
 
 
 class People:
@@ -71,14 +75,16 @@ class People:
         """Return the good key that stands for a person whose agent presents an access token. Safe to call again.
 
         Raises:
-            AccessTokenInvalid: The person's key was revoked after the token was issued.
+            AccessTokenInvalid: A key of the person was revoked after the token was issued, by any clock that the check
+                of times tolerates.
             SignInNotAllowed: No group of the person has rights, or a newer token says so.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             known = await people.lock_person(connection, _digest(person))
             key = await api_keys.get_api_key(connection, known.api_key_id) if known else None
-            if key is not None and key.revoked_at is not None and person.issued_at <= key.revoked_at:
+            revoked_at = _revoked_at(known, key)
+            if revoked_at is not None and person.issued_at <= revoked_at + _SKEW:
                 raise AccessTokenInvalid(metadata={"detail": "revoked"})
             if known is not None and key is not None and key.is_good(now) and person.issued_at < known.proven_at:
                 if known.is_refused:
@@ -94,11 +100,12 @@ class People:
         self, connection: db.Connection, key: ApiKeyRow | None, person: Person, rights: Rights, now: datetime
     ) -> ApiKeyRow:
         """Give the person's key the rights of a token; without a good one, make another."""
+        not_before = key.revoked_at if key is not None else None
         if key is None or not key.is_good(now):
             key = await self._insert(connection, person, rights, now)
         else:
             key = await self._grant(connection, key, person, rights, now)
-        await people.put_person(connection, _digest(person), key.api_key_id, person.issued_at)
+        await people.put_person(connection, _digest(person), key.api_key_id, person.issued_at, not_before)
         return key
 
     async def _insert(self, connection: db.Connection, person: Person, rights: Rights, now: datetime) -> ApiKeyRow:
@@ -118,15 +125,22 @@ class People:
         return granted
 
     async def _refuse(self, person: Person) -> None:
-        """Record that a person has lost all groups, and end their sessions."""
+        """Record that a person has lost all groups, and end their sessions, unless a newer token is known."""
         async with db.transaction(self._pool) as connection:
             known = await people.lock_person(connection, _digest(person))
             if known is None:
                 return
-            await people.refuse_person(connection, _digest(person), person.issued_at)
+            if not await people.refuse_person(connection, _digest(person), person.issued_at):
+                return
             if await sessions.end_sessions_of(connection, known.api_key_id):
                 facts = {"api_key_id": known.api_key_id, "session_id": "all"}
                 await audit.append(connection, audit.Entry(ACTOR, "session.end", self._clock.now(), detail=facts))
+
+
+def _revoked_at(known: PersonRow | None, key: ApiKeyRow | None) -> datetime | None:
+    """Return when a key of the person was last revoked: the present one, or one that it has replaced."""
+    times = (known.not_before if known else None, key.revoked_at if key else None)
+    return max((time for time in times if time is not None), default=None)
 
 
 def _digest(person: Person) -> bytes:

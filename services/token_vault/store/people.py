@@ -14,24 +14,29 @@ class PersonRow:
         api_key_id: The key that stands for the person.
         proven_at: The time of the token that proved the person last.
         is_refused: Whether that token had no group with rights.
+        not_before: The end of the last revoked key that another one has replaced; None when there is none.
     """
 
     api_key_id: str
     proven_at: datetime
     is_refused: bool
+    not_before: datetime | None
 
 
 # Two browsers of one person that sign in for the first time at once make one key.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vault.people ' || encode($1::bytea, 'hex'), 0))"
-_FIND = "SELECT api_key_id::text AS api_key_id, proven_at, is_refused FROM vault.people WHERE person = $1"
+_FIND = """
+SELECT api_key_id::text AS api_key_id, proven_at, is_refused, not_before FROM vault.people WHERE person = $1
+"""
 _PUT = """
-INSERT INTO vault.people (person, api_key_id, proven_at) VALUES ($1, $2, $3)
+INSERT INTO vault.people (person, api_key_id, proven_at, not_before) VALUES ($1, $2, $3, $4)
 ON CONFLICT (person) DO UPDATE
-SET api_key_id = EXCLUDED.api_key_id, proven_at = EXCLUDED.proven_at, is_refused = false
+SET api_key_id = EXCLUDED.api_key_id, proven_at = EXCLUDED.proven_at, is_refused = false,
+  not_before = greatest(people.not_before, EXCLUDED.not_before)
 WHERE (people.api_key_id, people.proven_at, people.is_refused) IS DISTINCT FROM
   (EXCLUDED.api_key_id, EXCLUDED.proven_at, false)
 """
-_REFUSE = "UPDATE vault.people SET proven_at = $2, is_refused = true WHERE person = $1"
+_REFUSE = "UPDATE vault.people SET proven_at = $2, is_refused = true WHERE person = $1 AND proven_at <= $2"
 _GRANT = """
 UPDATE vault.api_keys SET display_name = $2, role = $3, abilities = $4
 WHERE api_key_id = $1 AND (display_name, role, abilities) IS DISTINCT FROM ($2, $3, $4)
@@ -45,14 +50,24 @@ async def lock_person(connection: Connection, person: bytes) -> PersonRow | None
     return None if found is None else PersonRow(**found)
 
 
-async def put_person(connection: Connection, person: bytes, api_key_id: str, proven_at: datetime) -> None:
-    """Let a key stand for a person, in place of an earlier one, and record the proof."""
-    await connection.execute(_PUT, person, api_key_id, proven_at)
+async def put_person(
+    connection: Connection, person: bytes, api_key_id: str, proven_at: datetime, not_before: datetime | None
+) -> None:
+    """Let a key stand for a person, in place of an earlier one, and record the proof.
+
+    Args:
+        connection: In a transaction that has locked the person.
+        person: The digest of the person's id.
+        api_key_id: The key.
+        proven_at: The time of the proof.
+        not_before: The end of a revoked key whose place the key takes; else None. An earlier one stays known.
+    """
+    await connection.execute(_PUT, person, api_key_id, proven_at, not_before)
 
 
-async def refuse_person(connection: Connection, person: bytes, proven_at: datetime) -> None:
-    """Record that the newest proof of a known person has no group with rights."""
-    await connection.execute(_REFUSE, person, proven_at)
+async def refuse_person(connection: Connection, person: bytes, proven_at: datetime) -> bool:
+    """Record that a proof of a known person has no group with rights; return False where a newer one is known."""
+    return affected(await connection.execute(_REFUSE, person, proven_at)) == 1
 
 
 async def grant(connection: Connection, api_key_id: str, name: str, role: str, abilities: tuple[str, ...]) -> bool:

@@ -1,14 +1,14 @@
 """The steps of an export through TokenVault: all services in order, one audit entry, tokens that nobody can make."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 
 from mailmesh.vault.v1.tenant_rows_service_pb2 import ReadTenantRowsRequest, ReadTenantRowsResponse, TableKey
 from services.meshkit import db, opaque
-from services.meshkit.clock import SystemClock
+from services.meshkit.clock import ManualClock, SystemClock
 from services.meshkit.errors import FieldInvalid, PageTokenInvalid, Unavailable
 from services.meshkit.identity.caller import Caller, calling_as
 from services.meshkit.ids import new_id
@@ -102,6 +102,32 @@ async def test_a_token_opens_for_its_tenant_and_address_alone(pool: db.Pool) -> 
     for one, address, given in refused:
         with pytest.raises(PageTokenInvalid):
             await export.page(one, address, given, None)
+
+
+async def test_a_token_opens_for_the_key_that_began_the_export_alone(pool: db.Pool) -> None:
+    tenant, export = await connected(pool), exporter(pool, Others())
+    token = (await export.page(tenant, "", "", None)).next_token
+    for another in (new_id(), ""):
+        with calling_as(Caller("envoy", key_id=another)), pytest.raises(PageTokenInvalid):
+            await export.page(tenant, "", token, None)
+
+    assert "token-vault" == (await export.page(tenant, "", token, None)).service
+
+
+async def test_a_token_ends_a_day_after_the_first_page_so_that_a_later_export_is_recorded(pool: db.Pool) -> None:
+    tenant, clock = await connected(pool), ManualClock(NOW)
+    readers = {service: partial(Others().read, service) for service in SERVICES}
+    export = Exporter(pool, RING, readers, clock)
+    first = await export.page(tenant, "", "", None)
+    clock.advance(timedelta(hours=23, minutes=59))
+    second = await export.page(tenant, "", first.next_token, None)
+    clock.advance(timedelta(minutes=2))
+
+    for token in (first.next_token, second.next_token):
+        with pytest.raises(PageTokenInvalid):
+            await export.page(tenant, "", token, None)
+    await export.page(tenant, "", "", None)
+    assert 2 == await pool.fetchval("SELECT count(*) FROM vault.audit_entries WHERE action = 'tenant.export'")
 
 
 async def test_only_tenants_in_scope_and_real_addresses_are_exported(pool: db.Pool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import google.auth.exceptions
@@ -13,6 +14,12 @@ import requests
 from google.auth import crypt
 from google.oauth2 import service_account
 
+from services.meshkit.secret import Secret
+from services.token_vault.errors import IdentityUnproven
+from services.token_vault.issuers.app_keys import AppKey
+from services.token_vault.issuers.blocking_pool import BlockingPool
+from services.token_vault.issuers.google_app import GoogleApp, GoogleAppSettings
+from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
 from tests.programs.simulator import RunningSimulator
 from tests.wire.simulator import google_schema
 
@@ -107,3 +114,40 @@ async def test_a_forged_assertion_is_refused(simulator, browser, control, key, w
     answer = await browser.post(simulator.settings["MAILMESH_GOOGLEWS_TOKEN_URL"], data=form)
 
     assert (400, "invalid_grant") == (answer.status_code, json.loads(answer.content)["error"])
+
+
+@dataclass
+class _OneKey:
+    """The key of one service account."""
+
+    key: dict[str, str]
+
+    async def usable(self, provider: str) -> list[AppKey]:
+        found = self.key
+        secret = Secret(found["private_key"])
+        return [AppKey("", found["private_key_id"], found["client_email"], found["client_id"], "", secret)]
+
+
+async def test_the_app_reads_the_users_of_the_organisation_that_it_was_asked_for_alone(simulator, control, key):
+    await control.create_account("googlews", "chief@fabrikam.test", isAdmin=True, name="Bea Boss")
+    at = {name: simulator.settings[f"MAILMESH_GOOGLEWS_{name.upper()}"] for name in GoogleAppSettings.__annotations__}
+    context = trust(simulator.ca_file)
+    transports = (
+        BlockingPool("googlews", 2, 30),
+        LibraryHttp("googlews", context, 30),
+        ProviderApi("googlews", context, 30),
+    )
+    app = GoogleApp(GoogleAppSettings(**at), _OneKey(key), *transports)
+    try:
+        token = await app.directory_token("", "chief@fabrikam.test")
+        directory_id = await app.directory_of(token.access_token, "chief@fabrikam.test")
+        own = await app.directory_token(directory_id, "chief@fabrikam.test")
+        users, _ = await app.users(own.access_token, "", 10)
+        # Google means the administrator's own organisation by `my_customer`, whatever the caller meant.
+        with pytest.raises(IdentityUnproven) as caught:
+            await app.directory_token("C0other99", "chief@fabrikam.test")
+    finally:
+        await app.close()
+
+    assert "chief@fabrikam.test" in {user.address for user in users}
+    assert {"provider": "googlews", "detail": "directory"} == caught.value.metadata

@@ -125,11 +125,15 @@ async def test_mail_waits_for_primitives_and_nothing_is_skipped(labelled: Labell
     assert ("", False) == ((await labelled.progress()).reason, (await labelled.progress()).HasField("retry_at"))
 
 
-async def test_a_mail_that_fails_again_and_again_is_published_as_unknown_with_the_reason(labelled: Labelled) -> None:
+@pytest.mark.parametrize("failure", [Internal(reason="UNEXPECTED"), RuntimeError("a mail of no kind that we know")])
+async def test_a_mail_that_fails_again_and_again_is_published_as_unknown_with_the_reason(
+    labelled: Labelled, failure: Exception
+) -> None:
     await labelled.enable()
     await labelled.publish(labelled.mail(PARCEL), labelled.mail(INVOICE))
-    labelled.service.failures = [Internal(reason="UNEXPECTED")] * MAX_ATTEMPTS
+    labelled.service.failures = [failure] * MAX_ATTEMPTS
     for _ in range(MAX_ATTEMPTS):
+        assert [] == await labelled.labels()
         await labelled.classify()
         await labelled.retry_now()
 

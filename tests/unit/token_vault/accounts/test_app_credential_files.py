@@ -1,5 +1,6 @@
 """Files of the app's credentials, read: what fits is taken, all else is refused without a word of the key."""
 
+import base64
 import datetime as dt
 import json
 
@@ -53,6 +54,18 @@ def locked() -> str:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, closed).decode()
 
 
+def altered(text: str, old: bytes, new: bytes) -> str:
+    """Return a PEM in which some bytes are replaced by as many others."""
+    label = text.splitlines()[0].removeprefix("-----BEGIN ").removesuffix("-----")
+    raw = base64.b64decode("".join(text.splitlines()[1:-1]))
+    assert old in raw
+    changed = base64.encodebytes(raw.replace(old, new)).decode()
+    return f"-----BEGIN {label}-----\n{changed}-----END {label}-----\n"
+
+
+RSA_ENCRYPTION, UNKNOWN = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d01017f")
+
+
 @pytest.mark.parametrize(
     ("certificate", "key", "field"),
     [
@@ -61,6 +74,9 @@ def locked() -> str:
         (CERTIFICATE, locked(), "microsoft_certificate.private_key_pem"),
         (CERTIFICATE, CERTIFICATE, "microsoft_certificate.private_key_pem"),
         (CERTIFICATE, "", "microsoft_certificate.private_key_pem"),
+        (CERTIFICATE, altered(KEY, RSA_ENCRYPTION, UNKNOWN), "microsoft_certificate.private_key_pem"),
+        (altered(CERTIFICATE, RSA_ENCRYPTION, UNKNOWN), KEY, "microsoft_certificate.certificate_pem"),
+        (altered(CERTIFICATE, b"mailmesh", b"\xff" * 8), KEY, "microsoft_certificate.certificate_pem"),
         (KEY, KEY, "microsoft_certificate.certificate_pem"),
         ("", KEY, "microsoft_certificate.certificate_pem"),
         ("x" * (MAX_CHARACTERS + 1), KEY, "microsoft_certificate.certificate_pem"),
@@ -101,6 +117,7 @@ def test_a_service_accounts_file_is_read_and_its_addresses_are_not() -> None:
         service_account_key(private_key_id="../x"),
         service_account_key(private_key="-----BEGIN PRIVATE KEY-----"),
         service_account_key(private_key=elliptic()),
+        service_account_key(private_key=altered(KEY, RSA_ENCRYPTION, UNKNOWN)),
         service_account_key(private_key=pem(rsa.generate_private_key(65537, 1024))),  # noqa: S505
         FILE + " " * MAX_CHARACTERS,
     ],

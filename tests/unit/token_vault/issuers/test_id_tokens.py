@@ -25,9 +25,12 @@ class Published:
     def __init__(self, *keys: tuple[str | None, Any]) -> None:
         self.keys = list(keys)
         self.asked = 0
+        self.is_away = False
 
     async def get(self, url: str) -> Answer:
         self.asked += 1
+        if self.is_away:
+            raise ProviderUnavailable
         return Answer(200, {"keys": [_jwk(key_id, key) for key_id, key in self.keys]})
 
 
@@ -43,6 +46,12 @@ async def _url() -> str:
 
 def keys_of(published: Published) -> PublishedKeys:
     return PublishedKeys(published, _url)  # type: ignore[arg-type]
+
+
+def passes(keys: PublishedKeys, seconds: float) -> None:
+    """Let time pass since the last fetch, and since the last attempt."""
+    keys._fetched_at -= seconds
+    keys._tried_at -= seconds
 
 
 def token(key: Any = OURS, key_id: str | None = "k1", algorithm: str = "RS256", **changes: Any) -> str:
@@ -150,21 +159,51 @@ async def test_one_fetch_serves_all_who_wait_and_survives_those_who_give_up() ->
     assert 1 == published.asked
 
 
-async def test_a_failed_fetch_fails_all_who_wait_and_the_next_one_tries_again() -> None:
+async def test_a_failed_fetch_fails_all_who_wait_and_a_later_one_tries_again() -> None:
     published = Published(("k1", OURS))
-    get = published.get
-
-    async def away(url: str) -> Answer:
-        raise ProviderUnavailable
-
-    published.get = away  # type: ignore[method-assign]
+    published.is_away = True
     keys = keys_of(published)
 
     found = await asyncio.gather(*(keys.key("k1") for _ in range(3)), return_exceptions=True)
-    published.get = get  # type: ignore[method-assign]
+    published.is_away = False
 
     assert {ProviderUnavailable} == {type(one) for one in found}
+    passes(keys, 3)
     assert await keys.key("k1")
+
+
+@pytest.mark.parametrize(("known", "seconds"), [((), 3), ((("k1", OURS),), 31)], ids=["no keys yet", "known keys"])
+async def test_tokens_of_strangers_make_few_fetches_during_an_outage(known: tuple[Any, ...], seconds: int) -> None:
+    published = Published(("k1", OURS))
+    keys = keys_of(published)
+    if known:
+        await keys.key("k1")
+        passes(keys, 60)
+    published.is_away, published.asked = True, 0
+
+    for key_id in ("x", "y", None):
+        with pytest.raises(ProviderUnavailable):
+            await verified_claims(keys, token(key_id=key_id), EXPECTED, "ms365")
+    assert 1 == published.asked
+    assert not known or await verified_claims(keys, token(), EXPECTED, "ms365")
+    passes(keys, seconds)
+    with pytest.raises(ProviderUnavailable):
+        await keys.key("z")
+
+    assert 2 == published.asked
+
+
+async def test_keys_of_more_than_an_hour_ago_are_not_used_during_an_outage() -> None:
+    published = Published(("k1", OURS))
+    keys = keys_of(published)
+    await keys.key("k1")
+    passes(keys, 3601)
+    published.is_away = True
+
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable):
+            await keys.key("k1")
+    assert 2 == published.asked
 
 
 async def test_a_token_without_a_key_id_is_accepted_beside_a_single_key() -> None:
@@ -197,7 +236,7 @@ async def test_a_single_key_that_was_replaced_is_found_without_an_id() -> None:
     keys = keys_of(published)
     await keys.only_key()
     published.keys = [("k2", OURS)]
-    keys._fetched_at -= 60
+    passes(keys, 60)
 
     assert await verified_claims(keys, token(key_id=None), EXPECTED, "googlews")
     assert 2 == published.asked
@@ -210,7 +249,7 @@ async def test_keys_are_fetched_once_and_again_for_a_new_key_but_not_for_every_i
         await keys.key("k1")
     for invented in ("x", "y", "z"):
         assert None is await keys.key(invented)
-    keys._fetched_at -= 60
+    passes(keys, 60)
     published.keys.append(("k2", THEIRS))
 
     assert await keys.key("k2") is not None

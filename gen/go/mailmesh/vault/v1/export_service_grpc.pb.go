@@ -37,7 +37,7 @@ type ExportServiceClient interface {
 	// next one.
 	//
 	// The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-	// token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+	// token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
 	// service does not run), STORE_UNAVAILABLE.
 	ExportTenant(ctx context.Context, in *ExportTenantRequest, opts ...grpc.CallOption) (*ExportTenantResponse, error)
 }
@@ -75,7 +75,7 @@ type ExportServiceServer interface {
 	// next one.
 	//
 	// The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-	// token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+	// token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
 	// service does not run), STORE_UNAVAILABLE.
 	ExportTenant(context.Context, *ExportTenantRequest) (*ExportTenantResponse, error)
 	mustEmbedUnimplementedExportServiceServer()

@@ -79,10 +79,12 @@ type TenantServiceClient interface {
 	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(ctx context.Context, in *EnableTenantRequest, opts ...grpc.CallOption) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+	// the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+	// as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
 	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-	// events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+	// stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
 	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.
 	EraseTenant(ctx context.Context, in *EraseTenantRequest, opts ...grpc.CallOption) (*EraseTenantResponse, error)
@@ -310,10 +312,12 @@ type TenantServiceServer interface {
 	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(context.Context, *EnableTenantRequest) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+	// the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+	// as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
 	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-	// events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+	// events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+	// stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
 	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.
 	EraseTenant(context.Context, *EraseTenantRequest) (*EraseTenantResponse, error)

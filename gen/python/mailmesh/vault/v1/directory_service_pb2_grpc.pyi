@@ -65,7 +65,8 @@ class DirectoryServiceStub:
     ListMailboxes: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListMailboxesRequest, _directory_service_pb2.ListMailboxesResponse]
     """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
     users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, IDENTITY_UNPROVEN (the administrator at Google belongs to another
+    organisation now: call CreateDirectory), SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
     ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
     """
     ConnectMailbox: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ConnectMailboxRequest, _directory_service_pb2.ConnectMailboxResponse]
@@ -130,7 +131,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     ListMailboxes: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListMailboxesRequest, _directory_service_pb2.ListMailboxesResponse]  # type: ignore[assignment]
     """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
     users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+    repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, IDENTITY_UNPROVEN (the administrator at Google belongs to another
+    organisation now: call CreateDirectory), SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
     ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
     """
     ConnectMailbox: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ConnectMailboxRequest, _directory_service_pb2.ConnectMailboxResponse]  # type: ignore[assignment]
@@ -222,7 +224,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_directory_service_pb2.ListMailboxesResponse, _abc.Awaitable[_directory_service_pb2.ListMailboxesResponse]]:
         """ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
         users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+        repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, IDENTITY_UNPROVEN (the administrator at Google belongs to another
+        organisation now: call CreateDirectory), SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
         ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
         """
 

@@ -56,7 +56,7 @@ class ExportServiceServicer:
         next one.
 
         The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-        token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+        token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
         service does not run), STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,7 +43,7 @@ class ExportServiceStub:
     next one.
 
     The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-    token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+    token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
     service does not run), STORE_UNAVAILABLE.
     """
 
@@ -62,7 +62,7 @@ class ExportServiceAsyncStub(ExportServiceStub):
     next one.
 
     The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-    token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+    token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
     service does not run), STORE_UNAVAILABLE.
     """
 
@@ -84,7 +84,7 @@ class ExportServiceServicer(metaclass=_abc_1.ABCMeta):
         next one.
 
         The key needs the abilities "mail.read", "calendar.read" and "conversation.read". Safe to repeat: a page can be read again by its
-        token. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
+        token, with the key that began the export, until a day after the first page. Reasons: TENANT_NOT_FOUND, KEY_LACKS_ABILITY, PAGE_TOKEN_INVALID, KEY_UNAVAILABLE, SEAL_BROKEN, UPSTREAM_UNAVAILABLE (a
         service does not run), STORE_UNAVAILABLE.
         """
 

@@ -196,7 +196,8 @@ class TenantServiceServicer:
 
     def DisconnectTenant(self, request, context):
         """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-        the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+        the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+        as this has begun; the status shows the completion. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,7 +205,8 @@ class TenantServiceServicer:
 
     def EraseTenant(self, request, context):
         """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-        events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+        stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
         report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
         TENANT_NOT_FOUND.
         """

@@ -77,11 +77,13 @@ class TenantServiceStub:
     """
     DisconnectTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-    the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+    the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+    as this has begun; the status shows the completion. Safe to repeat.
     """
     EraseTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]
     """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-    events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+    stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
     report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
     """
@@ -161,11 +163,13 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-    the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+    the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+    as this has begun; the status shows the completion. Safe to repeat.
     """
     EraseTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]  # type: ignore[assignment]
     """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-    events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+    events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+    stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
     report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
     """
@@ -296,7 +300,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.DisconnectTenantResponse, _abc.Awaitable[_tenant_service_pb2.DisconnectTenantResponse]]:
         """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
-        the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+        the credentials with their data key. Shared mailboxes that the tenant's grant opens are disconnected with it. It answers as soon
+        as this has begun; the status shows the completion. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -306,7 +311,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EraseTenantResponse, _abc.Awaitable[_tenant_service_pb2.EraseTenantResponse]]:
         """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
-        events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+        events, sends, calendars, deliveries. Shared mailboxes that its grant opens are disconnected with it; their stored data
+        stays until they are erased themselves. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
         report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
         TENANT_NOT_FOUND.
         """

@@ -683,7 +683,8 @@ export enum ErrorReason {
    * IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
    *
    * When: The id token did not verify, or the provider's API names another account than the token. `detail` names the failed check:
-   * "format", "key_id", "algorithm", "signature", "issuer", "audience", "nonce", "time", "claims" or "account".
+   * "format", "key_id", "algorithm", "signature", "issuer", "audience", "nonce", "time", "claims" or "account"; "directory" when the
+   * administrator belongs to another organisation.
    * Do: Start again; if the failure repeats, check the authority ("issuer"), the client id ("audience") and the clock ("time").
    * Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "time"}}
    *
@@ -1365,7 +1366,8 @@ export enum ErrorReason {
   /**
    * MAILBOX_CONNECTED_OTHERWISE has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round.
+   * When: The mailbox is a tenant already, by a person's sign-in instead of the app's own access, or the other way round, or
+   * by the app's access to another organisation.
    * Do: Disconnect the tenant first; then connect the mailbox the other way.
    * Sample: {"reason": "MAILBOX_CONNECTED_OTHERWISE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
@@ -1512,7 +1514,8 @@ export enum ErrorReason {
    * ACCESS_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
    *
    * When: The access token at `/mcp` did not verify. `detail` names the failed check: "format", "key_id", "algorithm", "signature", "issuer",
-   * "audience", "time" or "claims"; "revoked" when the key that stands for the person was revoked after the token was issued.
+   * "audience", "time" or "claims"; "revoked" when a key that stands for the person was revoked after the token was issued, or less than
+   * five minutes before.
    * Do: Sign in again at the identity provider. If the failure repeats, compare `MAILMESH_VAULT_SIGN_IN_ISSUER` ("issuer") and
    * `MAILMESH_VAULT_SIGN_IN_AUDIENCE` ("audience") with the token's claims, and the clocks ("time").
    * Sample: {"reason": "ACCESS_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"detail": "audience"}}

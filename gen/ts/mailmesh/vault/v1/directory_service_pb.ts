@@ -808,7 +808,8 @@ export const DirectoryService: GenService<{
   /**
    * ListMailboxes lists the users of an organisation that the allow-list contains, in the provider's order. A page may hold fewer
    * users than asked for, or none, before the last one. A user of the list may have no mailbox: `ConnectMailbox` tries it. Safe to
-   * repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
+   * repeat. Reasons: FIELD_INVALID, DIRECTORY_NOT_FOUND, IDENTITY_UNPROVEN (the administrator at Google belongs to another
+   * organisation now: call CreateDirectory), SCOPE_NOT_GRANTED, DELEGATION_NOT_GRANTED, APP_CREDENTIAL_MISSING,
    * ADMIN_CONSENT_NEEDED, INSTALLATION_MISCONFIGURED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, SCOPE_TOO_WIDE.
    *
    * @generated from rpc mailmesh.vault.v1.DirectoryService.ListMailboxes
