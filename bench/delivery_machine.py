@@ -156,11 +156,13 @@ class DeliveryMachine:
         ends_at = time.monotonic() + _CONNECT_SECONDS
         while True:
             try:
-                return (await self.stub.CreateEndpoint(request, metadata=KEY)).endpoint.endpoint_id
+                made: pb2.CreateEndpointResponse = await self.stub.CreateEndpoint(request, metadata=KEY)
             except ServiceUnavailable:
                 if time.monotonic() > ends_at:
                     raise
                 await asyncio.sleep(0.05)
+            else:
+                return made.endpoint.endpoint_id
 
     async def delete(self, endpoint_ids: Sequence[str]) -> None:
         """Delete endpoints."""

@@ -109,7 +109,7 @@ STATEMENTS = {
         token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
-        processor/stream/store/event_reader:_LAST_BEFORE
+        processor/stream/store/event_reader:_LAST_BEFORE processor/stream/store/event_reader:_BEFORE
         processor/stream/store/event_reader:_STATE processor/stream/store/event_reader:_WHOLE_STREAM
         token_vault/store/tenant_changes:_OLDEST_POSITION token_vault/store/tenant_changes:_AFTER""",
     "A provider's notification names a subscription or an address, from which Ingest learns the tenant.": """

@@ -10,7 +10,7 @@ import asyncpg
 from services.meshkit import db
 from services.processor.stream.filter import Selection
 
-# The lanes of publishers under way have their heads of before.
+# The lane of a publisher under way shows its head from before that transaction.
 _STATE = """
     SELECT epoch, newest.head, newest.head_event_id, floor, floor_event_id,
         (SELECT event_id FROM processor.events WHERE position = $1) AS here, lanes, heads, ids
