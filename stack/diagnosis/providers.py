@@ -69,6 +69,12 @@ def provider_findings(settings: Mapping[str, str], *, is_simulated: bool, offlin
 
 def _credentials(provider: Provider, settings: Mapping[str, str]) -> Finding:
     if not settings.get(f"{provider.prefix}CLIENT_SECRET"):
+        if provider.name == "ms365":
+            return warning(
+                f"{provider.title} credentials",
+                "there is no client secret: a certificate must be there",
+                f"See `mailmesh app-credentials list`, or set {provider.prefix}CLIENT_SECRET.",
+            )
         return bad(
             f"{provider.title} credentials", "the client secret is missing", f"Set {provider.prefix}CLIENT_SECRET."
         )
