@@ -148,7 +148,9 @@ class PullSubscription:
         try:
             response = await self._http.send(request, stream=True)
             try:
-                return response.status_code, response.headers, _object(await _bounded(response, most_bytes))
+                if response.is_success:
+                    return response.status_code, response.headers, _object(await _bounded(response, most_bytes))
+                return response.status_code, response.headers, await _error(response, most_bytes)
             finally:
                 await response.aclose()
         except httpx.ReadTimeout:
@@ -197,6 +199,14 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _unavailable()
     return document
+
+
+async def _error(response: httpx.Response, most_bytes: int) -> dict[str, Any]:
+    """Read the object of a refusal. One that has none, such as a page of HTML, is judged by its status alone."""
+    try:
+        return _object(await _bounded(response, most_bytes))
+    except ProviderUnavailable:
+        return {}
 
 
 def _messages(body: dict[str, Any]) -> list[PulledMessage]:

@@ -2,14 +2,17 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from services.ingest.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.ingest.pulling.subscription import PulledMessage, PullSubscription
 from services.ingest.webhooks.google import parse_message
 from services.ingest.webhooks.untrusted_json import UnreadableError
+from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 
 GMAIL = base64.b64encode(b'{"emailAddress": "ann@example.test", "historyId": 1}').decode()
@@ -61,3 +64,26 @@ async def test_an_entry_without_a_usable_ack_id_does_not_stop_the_others(entry: 
     found = await pulled(messages(entry, {"ackId": "b", "message": {"data": GMAIL}}))
 
     assert ["b"] == readable(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (403, InstallationMisconfigured),
+        (404, InstallationMisconfigured),
+        (429, ProviderThrottled),
+        (503, ProviderUnavailable),
+    ],
+)
+@pytest.mark.parametrize("body", ["<html>an error", "[]", "x" * 20_000_000])
+async def test_a_refusal_without_an_object_is_judged_by_its_status(
+    status: int, error: type[MeshError], body: str
+) -> None:
+    with pytest.raises(error) as refused:
+        await pulled(lambda: httpx.Response(status, text=body, headers={"retry-after": "70"}))
+    assert (70 if status in (429, 503) else 0) == (refused.value.retry_after or timedelta()).total_seconds()
+
+
+async def test_a_success_without_an_object_is_no_answer() -> None:
+    with pytest.raises(ProviderUnavailable):
+        await pulled(lambda: httpx.Response(200, text="<html>sign in"))
