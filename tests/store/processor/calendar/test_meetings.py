@@ -148,3 +148,46 @@ async def test_the_metric_shows_todays_meetings_of_all_calendars(
 def _shown() -> dict[str, float]:
     (metric,) = MEETINGS_TODAY.collect()
     return {one.labels["kind"]: one.value for one in metric.samples}
+
+
+class ProcessesGauge:
+    """What one of several processes shows as the metric."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, ...], float] = {}
+        self._names: tuple[str, ...] = ()
+
+    def clear(self) -> None:
+        self.values = {}
+
+    def labels(self, *names: str) -> "ProcessesGauge":
+        self._names = names
+        return self
+
+    def set(self, number: float) -> None:
+        self.values[self._names] = number
+
+
+async def test_one_of_two_processes_shows_the_metric(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await followed(pool, at("2026-03-02T09:00:00", **TEAMS))
+    clock = StoppedClock(datetime(2026, 3, 2, 12, tzinfo=UTC))
+    counter = MeetingCounter(pool, CalendarReader(pool))
+    gauges = {MeetingsToday(pool, counter, clock): ProcessesGauge() for _ in range(2)}
+
+    async def round_of(process: MeetingsToday) -> None:
+        monkeypatch.setattr("services.processor.calendar.meetings_today.MEETINGS_TODAY", gauges[process])
+        await process.round()
+
+    async def later(minutes: int) -> None:
+        # The duty expires by the clock of PostgreSQL.
+        clock.at += timedelta(minutes=minutes)
+        passed = timedelta(minutes=minutes)
+        await pool.execute("UPDATE processor.duties SET expires_at = expires_at - $1::interval", passed)
+
+    await round_of(next(iter(gauges)))
+    await later(7)
+    for _ in range(60):
+        for process in gauges:
+            await round_of(process)
+        assert 1 == sum(bool(gauge.values) for gauge in gauges.values())
+        await later(1)
