@@ -181,7 +181,7 @@ def _shown() -> dict[str, float]:
 
 
 class ProcessesGauge:
-    """What one of several processes shows as the metric."""
+    """The metric of one of several processes."""
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, ...], float] = {}
