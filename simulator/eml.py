@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import webencodings
 
 _PARSER = email.parser.BytesParser(policy=email.policy.compat32)
+ITEM_HEADER = "X-Simulated-Item"
+"""Marks a part that Graph shows as an item attachment, such as an event: its content is the item's."""
 _HEADERS = email.parser.BytesHeaderParser(policy=email.policy.compat32)
 
 
@@ -273,7 +275,7 @@ def compose(fields: dict[str, Any], *, default_date: str, default_message_id: st
     Args:
         fields: ``from``, ``to``, ``cc``, ``bcc``, ``replyTo``, ``subject``, ``text``, ``html``, ``date``,
             ``messageId``, ``inReplyTo``, ``references``, ``headers`` ({name: value}) and ``attachments``
-            ([{name, contentType, base64, contentId, isInline}], or
+            ([{name, contentType, base64, contentId, isInline, isItem}], or
             ``bytes`` instead of ``base64``: so many bytes, 0 to 255 in turn). All may be left out.
         default_date: Date header when none is given.
         default_message_id: Message-ID header when none is given.
@@ -339,4 +341,5 @@ def _attach(message: EmailMessage, attachment: dict[str, Any]) -> None:
         filename=attachment.get("name", "file"),
         disposition="inline" if attachment.get("isInline") else "attachment",
         cid=f"<{content_id}>" if content_id else None,
+        headers=[f"{ITEM_HEADER}: true"] if attachment.get("isItem") else None,
     )

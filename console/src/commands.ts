@@ -25,10 +25,11 @@ export function quoted(text: string): string {
 export function commandsOf<Input extends DescMessage>({ method, request }: Call<Input>, origin: URL): Commands {
   const fields = toJson(method.input, create(method.input, request)) as Fields;
   const data = Object.keys(fields).length > 0 ? ` -d ${quoted(JSON.stringify(fields))}` : "";
-  const plaintext = origin.protocol === "http:" ? " -plaintext" : "";
+  const [plaintext, usual] = origin.protocol === "http:" ? [" -plaintext", "80"] : ["", "443"];
+  const port = origin.port || usual;
   return {
     curl: curl(method, fields, origin),
-    grpcurl: `grpcurl${plaintext} -H "authorization: ${KEY}"${data} ${origin.hostname}:${origin.port || "443"} ${method.parent.typeName}/${method.name}`,
+    grpcurl: `grpcurl${plaintext} -H "authorization: ${KEY}"${data} ${origin.hostname}:${port} ${method.parent.typeName}/${method.name}`,
   };
 }
 

@@ -66,6 +66,6 @@ PULLS = Counter(
 )
 LAST_PULL = Gauge(
     "mailmesh_ingest_last_pull_timestamp_seconds",
-    "When Pub/Sub last answered a pull of this process, at first its start. The largest of all processes counts: one"
-    " pulls. 0: nothing is pulled.",
+    "When this process last pulled nothing, or acknowledged what it had pulled and committed; at first its start. The"
+    " largest of all processes counts: one pulls. 0: nothing is pulled.",
 )

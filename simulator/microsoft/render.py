@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from simulator.eml import MailSource, Part, addresses, date_ms, parsed
+from simulator.eml import ITEM_HEADER, MailSource, Part, addresses, date_ms, parsed
 from simulator.http import JSON
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.graph_mail import GraphMail
@@ -137,7 +137,7 @@ class View:
     def attachment(self, mail: GraphMail, attachment: Attachment, select: frozenset[str] = frozenset()) -> JSON:
         """Return one attachment with its content, or only the selected fields."""
         part = attachment.part
-        is_item = part.content_type == "message/rfc822"
+        is_item = part.content_type == "message/rfc822" or bool(part.header(ITEM_HEADER))
         shown: JSON = {
             "@odata.type": "#microsoft.graph.itemAttachment" if is_item else "#microsoft.graph.fileAttachment",
             "@odata.mediaContentType": part.content_type,

@@ -54,7 +54,8 @@ def doctor(
 def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
     # Other commands start faster without these.
     from stack.diagnosis.local import local_findings  # noqa: PLC0415
-    from stack.diagnosis.providers import provider_findings  # noqa: PLC0415
+    from stack.diagnosis.providers import provider_findings, trust_of  # noqa: PLC0415
+    from stack.diagnosis.pulling import gmail_findings  # noqa: PLC0415
     from stack.diagnosis.reach import reach_findings  # noqa: PLC0415
     from stack.diagnosis.workflows import workflow_findings  # noqa: PLC0415
 
@@ -66,6 +67,10 @@ def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
     yield from workflow_findings(of_workflows, "" if ready is None else ready.http)
     with console.status("Calling the providers"):
         yield from provider_findings(settings, is_simulated=_is_simulated(ready), offline=offline)
+        # Ingest alone is given the key with which notifications are pulled.
+        of_ingest = _settings(data, is_running=ready is not None, service="ingest-1")
+        trust = trust_of(of_ingest)
+        yield from gmail_findings(of_ingest, trust, offline=offline, is_running=ready is not None)
         if not offline:
             yield from reach_findings(settings, ready)
 

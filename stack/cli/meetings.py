@@ -2,14 +2,17 @@
 
 import datetime as dt
 from typing import Annotated
+from zoneinfo import ZoneInfoNotFoundError
 
 import typer
+import tzlocal
 
 from mailmesh.calendar.v1 import event_pb2 as entry_messages
 from mailmesh.processor.v1 import calendar_service_pb2 as messages
 from mailmesh.processor.v1 import calendar_service_pb2_grpc as services
 from stack.cli.calendars import FromOption, TodayOption, ToOption, today_of, window_of
 from stack.cli.connection import channel
+from stack.cli.exits import CommandError, Exit
 from stack.cli.output import JsonOption, LimitOption, pages, print_json, print_table, when
 
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
@@ -25,7 +28,12 @@ def meetings(
     start: FromOption = None,
     end: ToOption = None,
     today: TodayOption = False,
-    zone: Annotated[str, typer.Option("--zone", metavar="ZONE", help="IANA time zone of the days.")] = "UTC",
+    zone: Annotated[
+        str,
+        typer.Option(
+            "--zone", metavar="ZONE", help="IANA time zone of the days. [default: UTC; this machine's with --today]"
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Count the meetings of an account's followed calendars by day and kind of online meeting.
@@ -36,7 +44,11 @@ def meetings(
     """
     begins, ends = today_of() if today else window_of(start, end)
     request = messages.CountMeetingsRequest(
-        tenant_id=tenant, calendar_id=calendar, window_start=begins, window_end=ends, time_zone=zone
+        tenant_id=tenant,
+        calendar_id=calendar,
+        window_start=begins,
+        window_end=ends,
+        time_zone=zone or days_of(today=today),
     )
     with channel(context) as opened:
         found = list(services.CalendarServiceStub(opened).CountMeetings(request).counts)
@@ -48,6 +60,21 @@ def meetings(
         [(one.date, one.online_meeting_provider or "none", str(one.meetings)) for one in found],
         "There are no meetings in this window.",
     )
+
+
+def days_of(*, today: bool) -> str:
+    """Return the time zone of the days that are counted: this machine's for its present day, else UTC.
+
+    Raises:
+        CommandError: This machine's time zone has no name.
+    """
+    if not today:
+        return "UTC"
+    try:
+        name = tzlocal.get_localzone_name()
+    except (ZoneInfoNotFoundError, ValueError) as exc:
+        raise CommandError("this machine's time zone has no IANA name: give --zone", Exit.USAGE) from exc
+    return name or "UTC"
 
 
 def versions(

@@ -1,7 +1,6 @@
 """Checks of the providers' settings, and of the way to the providers."""
 
 import datetime as dt
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +11,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from stack.diagnosis.finding import Finding, bad, good, warning
-from stack.diagnosis.pulling import pull_findings
 
 TIMEOUT_SECONDS = 5.0
 MAX_SKEW_SECONDS = 60
 SERVER_FAULT = 500
-PUBLISHER = "gmail-api-push@system.gserviceaccount.com"
-TOPIC = re.compile(r"^projects/[^/]+/topics/[^/]+$")
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ PROVIDERS = (
 
 
 def provider_findings(settings: Mapping[str, str], *, is_simulated: bool, offline: bool) -> Iterator[Finding]:
-    """Checks each provider: credentials, redirect address, topic, reachability."""
+    """Checks each provider: credentials, redirect address, reachability."""
     if is_simulated:
         yield good("providers", "simulated on this machine")
     for provider in PROVIDERS:
@@ -67,15 +63,18 @@ def provider_findings(settings: Mapping[str, str], *, is_simulated: bool, offlin
             continue
         yield _credentials(provider, settings)
         yield _redirect(provider, settings, is_simulated=is_simulated)
-        if provider.name == "googlews":
-            yield _topic(settings)
-            yield from pull_findings(settings, _trust(settings), offline=offline)
         if not offline:
             yield from (_reach(provider, settings, *probe) for probe in provider.probes)
 
 
 def _credentials(provider: Provider, settings: Mapping[str, str]) -> Finding:
     if not settings.get(f"{provider.prefix}CLIENT_SECRET"):
+        if provider.name == "ms365":
+            return warning(
+                f"{provider.title} credentials",
+                "there is no client secret: a certificate must be there",
+                f"See `mailmesh app-credentials list`, or set {provider.prefix}CLIENT_SECRET.",
+            )
         return bad(
             f"{provider.title} credentials", "the client secret is missing", f"Set {provider.prefix}CLIENT_SECRET."
         )
@@ -96,29 +95,11 @@ def _redirect(provider: Provider, settings: Mapping[str, str], *, is_simulated: 
     return good(name, address, "" if is_simulated else f"It must stand exactly so on {provider.console}.")
 
 
-def _topic(settings: Mapping[str, str]) -> Finding:
-    topic = settings.get("MAILMESH_GOOGLEWS_PUBSUB_TOPIC", "")
-    account = settings.get("MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT", "")
-    if not topic:
-        remedy = f"Make a Pub/Sub topic, let {PUBLISHER} publish to it, set MAILMESH_GOOGLEWS_PUBSUB_TOPIC."
-        return warning("Gmail topic", "there is none: Gmail is polled", remedy)
-    if not TOPIC.match(topic):
-        return bad("Gmail topic", f"{topic!r} is no topic's name", "It looks like projects/PROJECT/topics/TOPIC.")
-    if not account and settings.get("MAILMESH_GOOGLEWS_PUBSUB_SUBSCRIPTION"):
-        return good("Gmail topic", f"{topic}, pulled: pushes are refused")
-    if not account:
-        remedy = (
-            "Set MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT to the account that signs the push subscription's tokens."
-        )
-        return bad("Gmail topic", "any Google account could push: no service account is expected", remedy)
-    return good("Gmail topic", f"{topic}, pushed by {account}")
-
-
 def _reach(provider: Provider, settings: Mapping[str, str], suffix: str, default: str, path: str) -> Finding:
     name = f"{provider.title} at {suffix.lower().replace('_url', '')}"
     url = (settings.get(f"{provider.prefix}{suffix}") or default) + path
     try:
-        answer = httpx.get(url, verify=_trust(settings), timeout=TIMEOUT_SECONDS)
+        answer = httpx.get(url, verify=trust_of(settings), timeout=TIMEOUT_SECONDS)
     except httpx.HTTPError as fault:
         host = urlsplit(url).hostname
         return bad(
@@ -142,7 +123,8 @@ def _skew(name: str, answer: httpx.Response) -> Finding:
     return good(name, f"reached in {milliseconds:.0f} ms")
 
 
-def _trust(settings: Mapping[str, str]) -> ssl.SSLContext:
+def trust_of(settings: Mapping[str, str]) -> ssl.SSLContext:
+    """Returns the trusted certificate authorities: the system's, and the one that the settings name for providers."""
     context = ssl.create_default_context()
     authority = settings.get("MAILMESH_PROVIDER_CA")
     if authority and Path(authority).exists():

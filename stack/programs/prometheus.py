@@ -62,6 +62,8 @@ class PrometheusServer:
                 f"--storage.tsdb.retention.time={KEPT_DAYS}d",
                 f"--storage.tsdb.retention.size={KEPT_BYTES}",
                 f"--web.listen-address={LOOPBACK}:{self.port}",
+                # By default, every website that the user's browser opens may read the answers.
+                f"--web.cors.origin=http://{re.escape(LOOPBACK)}:{self.port}",
                 f"--web.console.templates={self.folder / 'consoles'}",
                 f"--web.console.libraries={self.folder / 'consoles'}",
                 "--log.level=warn",

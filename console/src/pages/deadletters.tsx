@@ -81,7 +81,7 @@ function RetryForm({ filter, close }: { filter: { tenantId: string; reason: stri
   const [retried, setRetried] = useState(0);
   const stop = useRef(new AbortController());
   useEffect(() => () => stop.current.abort(), []);
-  const retry = useChange(() => retryAll(chosen, stop.current.signal, setRetried));
+  const retry = useChange(() => retryAll(chosen, matched, stop.current.signal, setRetried));
   return (
     <>
       {count.isError && <Failed error={count.error} />}
@@ -104,11 +104,12 @@ function RetryForm({ filter, close }: { filter: { tenantId: string; reason: stri
   );
 }
 
-// Each round reads the first dead letters that fit: those that were retried are not listed any more.
-async function retryAll(filter: Chosen, signal: AbortSignal, progress: (retried: number) => void): Promise<void> {
+// Each round reads the first dead letters that fit: those that were retried are not listed any more. It retries no more than were
+// counted: one that fails once more is listed again, and would be retried for ever.
+async function retryAll(filter: Chosen, matched: number, signal: AbortSignal, progress: (retried: number) => void): Promise<void> {
   let retried = 0;
   let token = "";
-  while (!signal.aborted) {
+  while (!signal.aborted && retried < matched) {
     const page = await deadLetters.listDeadLetters({ filter, pageSize: AT_ONCE, pageToken: token });
     if (page.deadLetters.length === 0 || signal.aborted) return;
     const answer = await deadLetters.retryDeadLetters({ deadLetterIds: page.deadLetters.map((one) => one.deadLetterId) });

@@ -10,8 +10,7 @@ import { useMayAdminister } from "../session.js";
 import { plain } from "../text.js";
 import { Consent } from "./consent.js";
 
-// Calendars are not among the rights of an app yet.
-const ABILITIES = ["mail.read", "mail.mark", "mail.send"];
+const ABILITIES = ["mail.read", "mail.mark", "mail.send", "calendar.read", "calendar.write"];
 const MOST = 1000;
 
 export function OrganisationForm({ close }: { close: () => void }) {

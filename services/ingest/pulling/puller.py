@@ -71,13 +71,18 @@ class Puller:
             MeshError: Pub/Sub or PostgreSQL failed. Nothing is lost: unacknowledged messages are redelivered.
         """
         try:
-            messages = await self._pull()
+            if not await self._hold():
+                return 0
+            messages = await self._subscription.pull(self._most, self._wait_seconds)
             if messages:
                 await self._keep(messages)
                 await self._subscription.acknowledge(messages)
         except MeshError as exc:
             PULLS.labels(exc.reason).inc()
             raise
+        # The alert about pulls must see commits and acknowledgements that fail, too.
+        PULLS.labels("ok").inc()
+        LAST_PULL.set(self._clock.now().timestamp())
         return len(messages)
 
     async def aclose(self) -> None:
@@ -89,16 +94,10 @@ class Puller:
             logger.warning("lease not released", reason=exc.reason)
         await self._subscription.aclose()
 
-    async def _pull(self) -> list[PulledMessage]:
+    async def _hold(self) -> bool:
         async with db.connection(self._pool) as connection:
             seconds = self._wait_seconds + _WORK_SECONDS
-            is_ours = await pull_leases.hold(connection, self._name, self._holder, seconds)
-        if not is_ours:
-            return []
-        messages = await self._subscription.pull(self._most, self._wait_seconds)
-        PULLS.labels("ok").inc()
-        LAST_PULL.set(self._clock.now().timestamp())
-        return messages
+            return await pull_leases.hold(connection, self._name, self._holder, seconds)
 
     async def _keep(self, messages: list[PulledMessage]) -> None:
         """Return when all messages are on disk; on a failure have them delivered again."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import httpx
 import orjson
+import structlog
 
 from services.ingest.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.ingest.pulling.service_account import ServiceAccountTokens
@@ -19,11 +20,17 @@ from services.providers.failures import Meaning, error_words, meaning_of
 from services.providers.names import GOOGLEWS
 from services.providers.retry_after import retry_after
 
+logger = structlog.get_logger(__name__)
+
 _CALL_SECONDS: Final = 10.0
 _UNAUTHORIZED: Final = 401
 _CONSUME: Final = "pubsub.subscriptions.consume"
-_BYTES_OF_A_MESSAGE: Final = 16 * 1024
-"""Gmail's messages have 100 bytes, and an ack id has a few hundred."""
+_BYTES_OF_A_PULL: Final = 16 * 1024 * 1024
+"""Gmail's messages have 100 bytes. A foreign one has up to 10 MB, and a third more in base64: it must be acknowledged.
+
+The size of a message: https://cloud.google.com/pubsub/quotas#resource_limits
+"""
+_BYTES_OF_AN_ANSWER: Final = 16 * 1024
 _CHARACTERS_OF_AN_ID: Final = 4096
 
 
@@ -76,7 +83,7 @@ class PullSubscription:
             ProviderUnavailable: Google did not answer, or with a passing fault.
         """
         try:
-            body = await self._call("pull", {"maxMessages": most}, wait_seconds, most * _BYTES_OF_A_MESSAGE)
+            body = await self._call("pull", {"maxMessages": most}, wait_seconds, _BYTES_OF_A_PULL)
         except httpx.ReadTimeout:
             return []  # Pub/Sub may wait for longer than we do
         return _messages(body)
@@ -106,7 +113,7 @@ class PullSubscription:
         """
         try:
             body = await self._call(
-                "testIamPermissions", {"permissions": [_CONSUME]}, _CALL_SECONDS, _BYTES_OF_A_MESSAGE
+                "testIamPermissions", {"permissions": [_CONSUME]}, _CALL_SECONDS, _BYTES_OF_AN_ANSWER
             )
         except httpx.ReadTimeout as exc:
             raise _unavailable() from exc
@@ -114,7 +121,7 @@ class PullSubscription:
 
     async def _settle(self, verb: str, document: dict[str, Any]) -> None:
         try:
-            await self._call(verb, document, _CALL_SECONDS, _BYTES_OF_A_MESSAGE)
+            await self._call(verb, document, _CALL_SECONDS, _BYTES_OF_AN_ANSWER)
         except httpx.ReadTimeout as exc:
             raise _unavailable() from exc
 
@@ -141,7 +148,9 @@ class PullSubscription:
         try:
             response = await self._http.send(request, stream=True)
             try:
-                return response.status_code, response.headers, _object(await _bounded(response, most_bytes))
+                if response.is_success:
+                    return response.status_code, response.headers, _object(await _bounded(response, most_bytes))
+                return response.status_code, response.headers, await _error(response, most_bytes)
             finally:
                 await response.aclose()
         except httpx.ReadTimeout:
@@ -192,8 +201,16 @@ def _object(body: bytes) -> dict[str, Any]:
     return document
 
 
+async def _error(response: httpx.Response, most_bytes: int) -> dict[str, Any]:
+    """Read the object of a refusal. One that has none, such as a page of HTML, is judged by its status alone."""
+    try:
+        return _object(await _bounded(response, most_bytes))
+    except ProviderUnavailable:
+        return {}
+
+
 def _messages(body: dict[str, Any]) -> list[PulledMessage]:
-    """Read the messages of an answer. One without a usable ack id could never be acknowledged."""
+    """Read the messages of an answer. One without a usable ack id is skipped: it could never be acknowledged."""
     received = body.get("receivedMessages") or []
     if not isinstance(received, list):
         raise _unavailable()
@@ -201,7 +218,8 @@ def _messages(body: dict[str, Any]) -> list[PulledMessage]:
     for one in received:
         ack_id = one.get("ackId") if isinstance(one, dict) else None
         if not isinstance(ack_id, str) or not 0 < len(ack_id) <= _CHARACTERS_OF_AN_ID:
-            raise _unavailable()
+            logger.warning("message without a usable ack id")
+            continue
         message = one.get("message")
         found.append(PulledMessage(ack_id, message if isinstance(message, dict) else {}))
     return found

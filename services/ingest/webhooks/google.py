@@ -16,6 +16,8 @@ _MAX_HISTORY_ID: Final = 2**64 - 1
 _MAX_ADDRESS: Final = 320
 _MAX_MESSAGE_ID: Final = 256
 _MAX_DIGITS: Final = 20
+_MAX_DATA: Final = 16 * 1024
+"""Characters of a message's data. Gmail's messages have 100 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ def is_signed_by(claims_header: str, service_account: str) -> bool:
 def _unwrap(data: Any) -> dict[str, Any]:
     if not isinstance(data, str):
         raise UnreadableError("no_data")
+    if len(data) > _MAX_DATA:
+        raise UnreadableError("too_long")
     try:
         return parse_object(_decoded(data))
     except (ValueError, binascii.Error) as exc:

@@ -1,15 +1,14 @@
 """Count the meetings of followed calendars by day and by kind of online meeting: each instance of a series is one."""
 
-import time
+import time as clock
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
-from services.processor.calendar.mapping.times import sort_instant
 from services.processor.calendar.mapping.zones import UTC_ZONE, zone_info
 from services.processor.calendar.pushes import MOST_CALENDARS
 from services.processor.calendar.reading import CalendarReader, EventsPage, Place, Window
@@ -21,6 +20,8 @@ from services.processor.stream.store import tenants
 MAX_SECONDS = 8.0
 """The longest time of one count."""
 _READ_AT_ONCE = 1000
+_FARTHEST_FROM_UTC = timedelta(hours=14)
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 DayAndKind = tuple[str, str]
 """A local day, and the provider's name of the kind of online meeting; empty for meetings without one."""
 
@@ -57,7 +58,7 @@ class MeetingCounter:
             CalendarNotFollowed: It is not followed.
             CalendarWindowTooLarge: The window takes too much work.
         """
-        counted, until = Counter[DayAndKind](), time.monotonic() + self._seconds
+        counted, until = Counter[DayAndKind](), clock.monotonic() + self._seconds
         for row in await self._chosen(tenant_id, calendar_id, is_in_scope=is_in_scope):
             counted += await self._of(row, window, zone, until)
         return counted
@@ -68,7 +69,7 @@ class MeetingCounter:
         Raises:
             CalendarWindowTooLarge: The window takes too much work.
         """
-        return await self._of(row, window, zone, time.monotonic() + self._seconds)
+        return await self._of(row, window, zone, clock.monotonic() + self._seconds)
 
     async def _chosen(self, tenant_id: str, calendar_id: str, *, is_in_scope: bool) -> Sequence[CalendarRow]:
         async with db.connection(self._pool) as connection:
@@ -86,13 +87,14 @@ class MeetingCounter:
     async def _of(self, row: CalendarRow, window: Window, zone: ZoneInfo, until: float) -> Counter[DayAndKind]:
         counted = Counter[DayAndKind]()
         place: Place | None = Place()
+        read = _widened(window)
         while place is not None:
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 raise CalendarWindowTooLarge(subject=row.calendar_id, metadata={"calendar_id": row.calendar_id})
-            page = await self._page(row, window, place)
+            page = await self._page(row, read, place)
             if page is None:
                 break  # it was unfollowed meanwhile
-            counted.update(_day_and_kind(one, zone) for one in page.events if _counts(one, window))
+            counted.update(_day_and_kind(one, zone) for one in page.events if _counts(one, window, zone))
             place = page.next
         return counted
 
@@ -116,10 +118,25 @@ def days_zone(name: str) -> ZoneInfo:
         raise FieldInvalid.of("time_zone", "must be an IANA time zone such as Europe/Berlin") from exc
 
 
-def _counts(event: event_pb2.CalendarEvent, window: Window) -> bool:
-    return window.begin <= sort_instant(event.start) < window.end and event.status != event_pb2.EVENT_STATUS_CANCELLED
+def _widened(window: Window) -> Window:
+    """Return the window in which whole-day events, which are stored by their days in UTC, are read for any zone."""
+    return Window(
+        max(window.begin, _EARLIEST + _FARTHEST_FROM_UTC) - _FARTHEST_FROM_UTC,
+        min(window.end, _LATEST - _FARTHEST_FROM_UTC) + _FARTHEST_FROM_UTC,
+    )
+
+
+def _counts(event: event_pb2.CalendarEvent, window: Window, zone: ZoneInfo) -> bool:
+    return window.begin <= _begin(event, zone) < window.end and event.status != event_pb2.EVENT_STATUS_CANCELLED
+
+
+def _begin(event: event_pb2.CalendarEvent, zone: ZoneInfo) -> datetime:
+    """Return when an event begins; a whole-day event begins with its day in the zone."""
+    if event.start.date:
+        return datetime.combine(date.fromisoformat(event.start.date), time(), zone)
+    return event.start.instant.ToDatetime(UTC)
 
 
 def _day_and_kind(event: event_pb2.CalendarEvent, zone: ZoneInfo) -> DayAndKind:
-    day = event.start.date or event.start.instant.ToDatetime(UTC).astimezone(zone).date().isoformat()
+    day = event.start.date or _begin(event, zone).astimezone(zone).date().isoformat()
     return day, event.online_meeting.provider if event.HasField("online_meeting") else ""

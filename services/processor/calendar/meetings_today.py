@@ -18,8 +18,9 @@ from services.processor.stream.store import tenants
 
 logger = structlog.get_logger(__name__)
 
-_DUTY, _DUTY_LASTS = "meetings-today", timedelta(minutes=5)
 _PERIOD = timedelta(minutes=15)
+# The duty lasts until the next count begins: one process alone shows the numbers.
+_DUTY, _DUTY_LASTS = "meetings-today", _PERIOD + timedelta(minutes=5)
 _AT_ONCE = 50
 _NONE, _OTHER = "none", "other"
 _KINDS = frozenset({

@@ -13,11 +13,12 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.decoding import NotDecodableError, decoded
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.gmail_parts import part_of
+from services.processor.mailbox.graph_items import kind_of_item
 from services.processor.mailbox.parsing import decode_content
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.graph_fields import IMMUTABLE, list_of
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.mime import WHOLE_MAIL, media_type
+from services.processor.outbox.mime import media_type
 from services.processor.outbox.rows import File
 from services.providers.names import GOOGLEWS, MS365
 
@@ -69,8 +70,9 @@ class GraphReceived:
             await self._check_gone(listed, source.attachment_id)
             raise
         name, given = str(found.get("name") or ""), str(found.get("contentType") or "")
-        if kind == "itemattachment":  # its content is the mail in MIME
-            return File(f"{name}.eml", WHOLE_MAIL, content, wanted.content_id)
+        if kind == "itemattachment":
+            ending, given = kind_of_item(content)
+            return File(f"{name}.{ending}", given, content, wanted.content_id)
         return File(name, media_type(given), content, wanted.content_id)
 
     async def _check_gone(self, listed: str, attachment_id: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from stack.cli.meetings import days_of
 from stack.cli.output import parse_time
 
 
@@ -88,3 +89,9 @@ def test_a_file_that_an_option_names_and_that_is_missing_is_one_line(tmp_path: P
     )
 
     assert (done.returncode, done.stderr) == (1, f"mailmesh: {tmp_path / 'none'}: No such file or directory\n")
+
+
+def test_the_days_of_today_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+
+    assert ("America/New_York", "UTC") == (days_of(today=True), days_of(today=False))

@@ -63,6 +63,19 @@ def test_the_files_are_written_again_at_each_start(tmp_path: Path, monkeypatch: 
     assert "--web.listen-address=127.0.0.1:9090" in program.command
 
 
+def test_no_other_website_may_read_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "prometheus_binary", lambda: "prometheus")
+    (allowed,) = [
+        one.removeprefix("--web.cors.origin=")
+        for one in server(tmp_path).program().command
+        if one.startswith("--web.cors.origin=")
+    ]
+
+    assert re.fullmatch(allowed, "http://127.0.0.1:9090")
+    assert not re.fullmatch(allowed, "https://evil.example")
+    assert not re.fullmatch(allowed, "http://127x0x0x1:9090")
+
+
 def test_a_machine_without_prometheus_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(prometheus, "_REPOSITORY", tmp_path)

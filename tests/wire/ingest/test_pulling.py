@@ -78,6 +78,10 @@ def pulls(outcome: str) -> float:
     return REGISTRY.get_sample_value("mailmesh_ingest_pulls_total", {"outcome": outcome}) or 0
 
 
+def last_pull() -> float:
+    return REGISTRY.get_sample_value("mailmesh_ingest_last_pull_timestamp_seconds") or 0
+
+
 async def test_what_is_pulled_is_given_out_once_and_acknowledged(
     pulling: Pulling, clients_of: Any, control: SimulatorControl, database: asyncpg.Connection
 ) -> None:
@@ -108,10 +112,15 @@ async def test_nothing_is_acknowledged_that_is_not_on_disk(
             # It is given back, and therefore delivered again long before its ack id expires.
             seen = await until(control, redelivered=before["redelivered"] + 1)
             assert seen["acknowledged"] == before["acknowledged"]
+            last = last_pull()
+            await until(control, redelivered=seen["redelivered"] + 1)
+            # A pull whose commit fails counts as none for the alert.
+            assert last == last_pull()
         await until(control, acknowledged=before["acknowledged"] + 1)
     await blocker.close()
 
     assert pulls("STORE_UNAVAILABLE") > failed
+    assert last_pull() > last
     assert 1 == await database.fetchval("SELECT count(*) FROM ingest.items")
 
 

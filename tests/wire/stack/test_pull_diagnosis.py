@@ -3,11 +3,12 @@
 import json
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stack.diagnosis.pulling import pull_findings
+from stack.diagnosis.pulling import gmail_findings, pull_findings
 from stack.simulated import SimulatorControl
 from tests.programs.simulator import RunningSimulator
 
@@ -21,7 +22,12 @@ def control(simulator: RunningSimulator) -> SimulatorControl:
 
 
 def found(
-    simulator: RunningSimulator, settings: Mapping[str, str] | None = None, *, offline: bool = False
+    simulator: RunningSimulator,
+    settings: Mapping[str, str] | None = None,
+    *,
+    offline: bool = False,
+    is_running: bool = False,
+    credentials: str = "",
 ) -> list[tuple[str, str]]:
     """The findings as severity and fact."""
     given = {
@@ -29,8 +35,9 @@ def found(
         "MAILMESH_GOOGLEWS_PUBSUB_TOPIC": "projects/mailmesh-simulator/topics/gmail",
         "MAILMESH_GOOGLEWS_PUBSUB_SUBSCRIPTION": NAME,
     } | {f"MAILMESH_GOOGLEWS_PUBSUB_{name}": value for name, value in (settings or {}).items()}
+    given |= {"GOOGLE_APPLICATION_CREDENTIALS": credentials} if credentials else {}
     trust = ssl.create_default_context(cafile=str(simulator.ca_file))
-    return [(one.grade.value, one.fact) for one in pull_findings(given, trust, offline=offline)]
+    return [(one.grade.value, one.fact) for one in pull_findings(given, trust, offline=offline, is_running=is_running)]
 
 
 def key(control: SimulatorControl, **facts: Any) -> str:
@@ -66,3 +73,28 @@ def test_each_fault_is_named(simulator: RunningSimulator, control: SimulatorCont
 def test_nothing_is_tried_offline_and_nothing_is_said_without_a_subscription(simulator: RunningSimulator) -> None:
     assert found(simulator, offline=True)[0][0] == "warning"
     assert found(simulator, {"SUBSCRIPTION": ""}) == []
+
+
+def test_the_key_of_a_running_ingest_is_tried_and_never_our_own(
+    simulator: RunningSimulator, control: SimulatorControl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.call("PATCH", "pubsub/pull", exists=True)
+    strangers, ours = tmp_path / "stranger.json", tmp_path / "ours.json"
+    strangers.write_text(key(control, address=STRANGER))
+    ours.write_text(key(control))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(ours))
+
+    [(verdict, fact)] = found(simulator, is_running=True)
+    assert ("warning", True) == (verdict, "no key is set" in fact)
+    assert [("good", f"{NAME} can be pulled")] == found(simulator)
+    [(verdict, fact)] = found(simulator, is_running=True, credentials=str(strangers))
+    assert ("bad", True) == (verdict, "may not pull" in fact)
+
+
+def test_the_pull_is_checked_without_a_client_id() -> None:
+    given = {"MAILMESH_GOOGLEWS_PUBSUB_SUBSCRIPTION": "gmail-pull"}
+    trust = ssl.create_default_context()
+    facts = [one.name for one in gmail_findings(given, trust, offline=True, is_running=False)]
+
+    assert ["Gmail topic", "Gmail pull"] == facts
+    assert [] == list(gmail_findings({}, trust, offline=True, is_running=False))

@@ -27,7 +27,7 @@ from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.sources.quotas import Quotas
 from services.processor.mail.state import BACKFILL, BACKFILLED, ReportedChange
-from services.processor.mail.store import backfills
+from services.processor.mail.store import backfills, lookups
 from services.processor.mail.store.backfills import FAILED, FINISHED, BackfillRow
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
@@ -160,7 +160,12 @@ class BackfillWork:
         return RetryPolicy.from_settings(self._settings, self._clock.now()).after(row.failures)
 
     async def _change(self, context: MailboxContext, row: BackfillRow, values: dict[str, Any]) -> None:
-        await context.note(lambda connection: backfills.change(connection, row, values))
+        async def write(connection: db.Connection) -> None:
+            if not await backfills.change(connection, row, values):
+                # It was cancelled meanwhile: the lookups that this page has stored since are dropped as well.
+                await lookups.drop_backfilled(connection, row.tenant_id)
+
+        await context.note(write)
 
     def _listing(self, context: MailboxContext) -> Listing:
         tenant, settings = context.tenant, self._settings

@@ -114,12 +114,13 @@ async def cancel(connection: db.Connection, tenant_id: str, now: datetime) -> bo
     return db.affected(found) > 0
 
 
-async def change(connection: db.Connection, row: BackfillRow, values: Mapping[str, Any]) -> None:
-    """Change a running backfill, unless another one took its place."""
+async def change(connection: db.Connection, row: BackfillRow, values: Mapping[str, Any]) -> bool:
+    """Change a running backfill; return False when it has ended, or another one took its place."""
     names = ", ".join(f"{name} = ${number}" for number, name in enumerate(values, 3))
-    await connection.execute(
+    changed = await connection.execute(
         f"UPDATE processor.backfills SET {names} WHERE tenant_id = $1 AND until = $2 AND finished_at IS NULL",  # noqa: S608
         row.tenant_id,
         row.until,
         *values.values(),
     )
+    return db.affected(changed) > 0

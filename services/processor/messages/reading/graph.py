@@ -8,6 +8,7 @@ from services.meshkit.file_names import safe_name
 from services.processor.errors import AttachmentNotFound
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.graph_items import begun, kind_of_item
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import media_type
 
@@ -55,10 +56,13 @@ class GraphContent:
         if kind == _LINK:  # its `$value` is answered with 405
             raise not_found(attachment_id)
         name, given = str(found.get("name") or ""), str(found.get("contentType") or "")
-        if kind == _ITEM:
-            name, given = f"{name}.eml", "message/rfc822"
         async with self._access.stream("content", f"{url}/$value", headers=_IMMUTABLE) as answer:
-            yield Download(safe_name(name), media_type(given), answer.length, answer.pieces)
+            pieces = answer.pieces
+            if kind == _ITEM:
+                beginning, pieces = await begun(pieces)
+                ending, given = kind_of_item(beginning)
+                name = f"{name}.{ending}"
+            yield Download(safe_name(name), media_type(given), answer.length, pieces)
 
 
 def not_found(attachment_id: str) -> AttachmentNotFound:

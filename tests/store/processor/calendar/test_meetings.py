@@ -94,6 +94,36 @@ async def test_meetings_are_counted_by_day_and_kind(pool: db.Pool) -> None:
     assert 1 == tokyo["2026-03-11", "teamsForBusiness"]
 
 
+def whole_day(day: str, following: str) -> dict[str, Any]:
+    """Return a whole-day event of Graph."""
+    start, end = ({"dateTime": f"{one}T00:00:00.0000000", "timeZone": "UTC"} for one in (day, following))
+    return graph_event(id=new_id(), isAllDay=True, start=start, end=end)
+
+
+@pytest.mark.parametrize("name", ["UTC", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata"])
+async def test_whole_day_events_count_on_their_day_in_every_zone(pool: db.Pool, name: str) -> None:
+    tenant_id, _ = await followed(
+        pool,
+        whole_day("2026-03-02", "2026-03-03"),
+        whole_day("2026-03-03", "2026-03-04"),
+        whole_day("2026-03-04", "2026-03-05"),
+    )
+    zone = days_zone(name)
+    begin = datetime(2026, 3, 3, tzinfo=zone)
+    counter = MeetingCounter(pool, CalendarReader(pool))
+    day = Window(begin, begin + timedelta(days=1))
+
+    assert {("2026-03-03", ""): 1} == await counter.count(tenant_id, "", day, zone, is_in_scope=True)
+
+
+async def test_the_ends_of_time_are_counted_too(pool: db.Pool) -> None:
+    tenant_id, _ = await followed(pool, at("2026-03-02T09:00:00"))
+    counter = MeetingCounter(pool, CalendarReader(pool))
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for window in (Window(first, first + timedelta(days=2)), Window(last - timedelta(days=2), last)):
+        assert not await counter.count(tenant_id, "", window, UTC_DAYS, is_in_scope=True)
+
+
 async def test_a_count_names_what_is_missing_and_ends_in_time(pool: db.Pool) -> None:
     tenant_id, calendar_id = await followed(pool, weekly())
     counter = MeetingCounter(pool, CalendarReader(pool))
@@ -148,3 +178,46 @@ async def test_the_metric_shows_todays_meetings_of_all_calendars(
 def _shown() -> dict[str, float]:
     (metric,) = MEETINGS_TODAY.collect()
     return {one.labels["kind"]: one.value for one in metric.samples}
+
+
+class ProcessesGauge:
+    """The metric of one of several processes."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, ...], float] = {}
+        self._names: tuple[str, ...] = ()
+
+    def clear(self) -> None:
+        self.values = {}
+
+    def labels(self, *names: str) -> "ProcessesGauge":
+        self._names = names
+        return self
+
+    def set(self, number: float) -> None:
+        self.values[self._names] = number
+
+
+async def test_one_of_two_processes_shows_the_metric(pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await followed(pool, at("2026-03-02T09:00:00", **TEAMS))
+    clock = StoppedClock(datetime(2026, 3, 2, 12, tzinfo=UTC))
+    counter = MeetingCounter(pool, CalendarReader(pool))
+    gauges = {MeetingsToday(pool, counter, clock): ProcessesGauge() for _ in range(2)}
+
+    async def round_of(process: MeetingsToday) -> None:
+        monkeypatch.setattr("services.processor.calendar.meetings_today.MEETINGS_TODAY", gauges[process])
+        await process.round()
+
+    async def later(minutes: int) -> None:
+        # The duty expires by the clock of PostgreSQL.
+        clock.at += timedelta(minutes=minutes)
+        passed = timedelta(minutes=minutes)
+        await pool.execute("UPDATE processor.duties SET expires_at = expires_at - $1::interval", passed)
+
+    await round_of(next(iter(gauges)))
+    await later(7)
+    for _ in range(60):
+        for process in gauges:
+            await round_of(process)
+        assert 1 == sum(bool(gauge.values) for gauge in gauges.values())
+        await later(1)

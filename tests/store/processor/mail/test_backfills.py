@@ -1,6 +1,7 @@
 """Backfills beyond one page: cuts, mails of one second, throttling, and the end of a backfill that does not get on."""
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -240,6 +241,36 @@ async def test_a_cancelled_backfill_leaves_no_lookup_of_a_mail_that_only_it_has_
 
     assert ([], [(other, ["updated"])]) == (events, [tuple(row) for row in left])
     assert Counter(ids) == await created(ground, tenant)
+
+
+async def test_a_page_under_way_leaves_no_lookup_of_a_backfill_that_is_cancelled(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    await ground.control.load_old(tenant.address, 6, days=20)
+    for endpoint in FETCHES["ms365"]:
+        await ground.control.add_fault("status", endpoint=endpoint, account=tenant.address, status=503)
+    await begin(ground, tenant)
+
+    async def left() -> int:
+        return int(
+            await ground.processor.fetchval(
+                "SELECT count(*) FROM processor.lookups WHERE tenant_id = $1", tenant.tenant_id
+            )
+        )
+
+    async def is_saved() -> bool:
+        return await left() == SLOW["commit_messages"]
+
+    async def is_dropped() -> bool:
+        return await left() == 0
+
+    # The worker reads the backfill as running, and saves its page before the cancellation is committed.
+    async with AsyncExitStack() as worker:
+        async with db.transaction(ground.processor) as connection:
+            assert await backfills.cancel(connection, tenant.tenant_id, datetime.now(UTC))
+            await worker.enter_async_context(running(ground.worker_settings(**SLOW, announce_after_seconds=600)))
+            await ground.until(is_saved, what="the lookups of a page are to be saved")
+        await ground.until(is_dropped, what="no lookup is to stay")
+    assert CANCELLED == (await read(ground, tenant)).state
 
 
 async def test_cancelling_asks_for_a_tenant_and_needs_no_backfill(ground: Ground) -> None:

@@ -71,6 +71,21 @@ async def test_received_attachments_arrive_beside_an_uploaded_file(ground: Groun
     assert await outgoing.own(drafts=True) == []
 
 
+async def test_a_received_event_is_sent_as_a_calendar_file(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    event = b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n"
+    item = {"name": "Lunch", "isItem": True, "base64": base64.b64encode(event).decode()}
+    mail = await ground.control.deliver(outgoing.tenant.address, subject="Item", text="See.", attachments=[item])
+    ids = await attachment_ids(outgoing, str(mail["id"]))
+    row, _ = await outgoing.sends().accept(with_received(outgoing.request(), str(mail["id"]), ids))
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+    found = {part.get_filename(): part for part in (await mail_of(outgoing)).walk()}["Lunch.ics"]
+
+    assert sent.state is State.SENT, sent.detail
+    assert ("text/calendar", event) == (found.get_content_type(), found.get_payload(decode=True))
+
+
 @pytest.mark.parametrize("gone", ["mail", "attachment"])
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_an_attachment_that_is_gone_fails_the_send_by_name_and_nothing_is_sent(

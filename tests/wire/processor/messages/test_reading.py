@@ -64,6 +64,27 @@ async def test_an_attachment_and_its_end_are_read_piece_by_piece(account: Acting
     assert max(map(len, pieces)) <= 1024 * 1024
 
 
+@pytest.mark.parametrize("account", ["ms365"], indirect=True)
+@pytest.mark.parametrize(
+    ("content", "name", "media_type"),
+    [
+        (b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n" + CONTENT, "Lunch.ics", "text/calendar"),
+        (b"\xef\xbb\xbfbegin:vcard\r\nend:vcard\r\n", "Lunch.vcf", "text/vcard"),
+        (b"Subject: Lunch\r\n\r\nBEGIN:VCALENDAR\r\n", "Lunch.eml", "message/rfc822"),
+    ],
+)
+async def test_an_attached_item_is_named_by_its_content(
+    account: Acting, content: bytes, name: str, media_type: str
+) -> None:
+    item = {"name": "Lunch", "isItem": True, "base64": base64.b64encode(content).decode()}
+    message_id = await account.deliver(text="Hello", attachments=[item])
+    attachment_id = await attachment_of(account, message_id)
+    async with content_of(account).attachment(message_id, attachment_id) as download:
+        found = b"".join([piece async for piece in download.pieces])
+
+    assert (name, media_type, content) == (download.name, download.media_type, found)
+
+
 def long_answers(account: Acting, operation: str) -> float:
     found = REGISTRY.get_sample_value(
         "mailmesh_processor_long_answers_total", {"provider": account.access.provider, "operation": operation}
