@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from stack.diagnosis.asking import ask
-from stack.diagnosis.finding import Finding, bad, good
+from stack.diagnosis.finding import Finding, bad, good, warning
 
 _PREFIX = "MAILMESH_WORKFLOWS_"
 _KEY = "API key of workflows"
@@ -57,7 +57,7 @@ def _key(settings: Mapping[str, str], edge: str) -> Finding:
     key, path = settings.get(f"{_PREFIX}API_KEY", ""), settings.get(f"{_PREFIX}API_KEY_FILE", "")
     if not key:
         if not path:
-            return bad(_KEY, "there is none: steps cannot call the edge", f"{_ROLE}{_PREFIX}API_KEY_FILE.")
+            return warning(_KEY, "there is none: steps cannot call the edge", f"{_ROLE}{_PREFIX}API_KEY_FILE.")
         try:
             mode = stat.S_IMODE(Path(path).stat().st_mode)
             key = Path(path).read_text(encoding="utf-8").strip()

@@ -92,7 +92,11 @@ async def test_no_shape_of_a_request_puts_a_process_out(edge: Edge) -> None:
                     assert answer.status_code != 503, (name, rpc, answer.headers)
 
     assert {} == await ejections(edge)
-    assert 302 == (await edge.client.get("/auth/oauth/ms365/authorize?ticket=t")).status_code
+    async with asyncio.timeout(60):
+        # The requests above may have used up what one address may ask for at the open door.
+        while 429 == (answer := await edge.client.get("/auth/oauth/ms365/authorize?ticket=t")).status_code:
+            await asyncio.sleep(0.5)
+    assert 302 == answer.status_code
 
 
 async def test_calls_that_are_taken_back_put_no_process_out(edge: Edge) -> None:

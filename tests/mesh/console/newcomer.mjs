@@ -95,7 +95,7 @@ await step("a dead letter is retried, and is processed", async () => {
 await step("the endpoint that gave up is recovered", async () => {
   await visit(page, url, "#/endpoints");
   await page.getByRole("link", { name: "Newcomer" }).click();
-  await page.locator(".facts div", { hasText: "Exhausted" }).getByText(/^[1-9]/).waitFor({ timeout: 110_000 });
+  await page.locator(".facts div", { hasText: "Exhausted" }).getByText(/^[1-9]/).waitFor({ timeout: 200_000 });
   await table("Attempts").getByText("500").first().waitFor();
   await table("Attempts").getByRole("button", { name: "Show" }).first().click();
   const answer = dialog().getByLabel("Body of the answer");

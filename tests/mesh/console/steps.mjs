@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { open, person } from "./browser.mjs";
 
-const STEP_MS = 120_000;
+const STEP_MS = 240_000;
 
 export function check(isTrue, what) {
   if (!isTrue) throw new Error(what);

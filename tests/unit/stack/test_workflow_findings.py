@@ -74,8 +74,10 @@ def test_a_file_without_a_safe_key_is_a_fault(tmp_path: Path, content: str | Non
     assert "good" not in found.fact + found.remedy
 
 
-def test_no_key_is_a_fault() -> None:
-    assert "there is none" in of_key({}).fact
+def test_no_key_is_a_warning() -> None:
+    found = of_key({})
+
+    assert (Grade.WARNING, True) == (found.grade, "there is none" in found.fact)
 
 
 @pytest.mark.parametrize(

@@ -263,9 +263,9 @@ const file_mailmesh_vault_v1_export_service_proto_rawDesc = "" +
 	"\aread_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06readAt\"?\n" +
 	"\rLeftOutColumn\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason2\xb3\x01\n" +
-	"\rExportService\x12\x9b\x01\n" +
-	"\fExportTenant\x12&.mailmesh.vault.v1.ExportTenantRequest\x1a'.mailmesh.vault.v1.ExportTenantResponse\":\x90\xce\x18\x03\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants/{tenant_id}:export\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason2\xb7\x01\n" +
+	"\rExportService\x12\x9f\x01\n" +
+	"\fExportTenant\x12&.mailmesh.vault.v1.ExportTenantRequest\x1a'.mailmesh.vault.v1.ExportTenantResponse\">\x90\xce\x18\x03\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/tenants/{tenant_id}:exportRows\x1a\x04\x88\xce\x18\x02B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/export_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"_\n\x13\x45xportTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd6\x01\n\x14\x45xportTenantResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x16\n\x0eschema_version\x18\x02 \x01(\t\x12\r\n\x05table\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x03(\t\x12\x32\n\x08left_out\x18\x05 \x03(\x0b\x32 .mailmesh.vault.v1.LeftOutColumn\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12+\n\x07read_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\rLeftOutColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xb3\x01\n\rExportService\x12\x9b\x01\n\x0c\x45xportTenant\x12&.mailmesh.vault.v1.ExportTenantRequest\x1a\'.mailmesh.vault.v1.ExportTenantResponse\":\x90\xce\x18\x03\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants/{tenant_id}:export:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/export_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"_\n\x13\x45xportTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd6\x01\n\x14\x45xportTenantResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x16\n\x0eschema_version\x18\x02 \x01(\t\x12\r\n\x05table\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x03(\t\x12\x32\n\x08left_out\x18\x05 \x03(\x0b\x32 .mailmesh.vault.v1.LeftOutColumn\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12+\n\x07read_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\rLeftOutColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xb7\x01\n\rExportService\x12\x9f\x01\n\x0c\x45xportTenant\x12&.mailmesh.vault.v1.ExportTenantRequest\x1a\'.mailmesh.vault.v1.ExportTenantResponse\">\x90\xce\x18\x03\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\'\"\"/v1/tenants/{tenant_id}:exportRows:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTSERVICE']._loaded_options = None
   _globals['_EXPORTSERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_EXPORTSERVICE'].methods_by_name['ExportTenant']._loaded_options = None
-  _globals['_EXPORTSERVICE'].methods_by_name['ExportTenant']._serialized_options = b'\220\316\030\003\242\316\030\tmail.read\202\323\344\223\002#\"\036/v1/tenants/{tenant_id}:export:\001*'
+  _globals['_EXPORTSERVICE'].methods_by_name['ExportTenant']._serialized_options = b'\220\316\030\003\242\316\030\tmail.read\202\323\344\223\002\'\"\"/v1/tenants/{tenant_id}:exportRows:\001*'
   _globals['_EXPORTTENANTREQUEST']._serialized_start=190
   _globals['_EXPORTTENANTREQUEST']._serialized_end=285
   _globals['_EXPORTTENANTRESPONSE']._serialized_start=288
@@ -53,5 +53,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEFTOUTCOLUMN']._serialized_start=504
   _globals['_LEFTOUTCOLUMN']._serialized_end=551
   _globals['_EXPORTSERVICE']._serialized_start=554
-  _globals['_EXPORTSERVICE']._serialized_end=733
+  _globals['_EXPORTSERVICE']._serialized_end=737
 # @@protoc_insertion_point(module_scope)
