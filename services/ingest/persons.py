@@ -52,6 +52,7 @@ FREE = {
     },
     "cursors": {"name": _WORD, "cursor": _ID},
     "mailboxes": {"holder": _PROCESS},
+    "pull_leases": {"subscription": "the operator's", "holder": _PROCESS},
     "items": {"traceparent": _ID},
     "worked_items": {"outcome": _WORD},
     "dead_letters": {"traceparent": _ID, "reason": _WORD},

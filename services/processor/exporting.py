@@ -75,7 +75,7 @@ def _staged(row: asyncpg.Record) -> Written:
 
 _DIGEST = {"digest": DIGEST}
 FORMS = {
-    "calendar_events": form({"content": calendar_event_pb2.CalendarEvent}),
+    "calendar_events": form({"content": calendar_event_pb2.CalendarEvent}, left_out={"uid_digest": DIGEST}),
     "calendar_staged": Form(("content",), _staged),
     "calendar_writes": Form(("content", "meeting", "kind", "state"), _write, _DIGEST),
     "calendars": form({"info": calendar_pb2.Calendar}, {"state": calendar_rows.State, "phase": calendar_rows.Phase}),
@@ -87,6 +87,7 @@ FORMS = {
     "erasure_secrets": form(left_out={"inner_pad": SECRET, "outer_pad": SECRET}),
     "event_keys": form(left_out=_DIGEST),
     "events": Form(_PARTS, _event),
+    "invitations": form(left_out={"uid_digest": DIGEST}),
     "lookups": form({"notification": Struct}),
     "messages": form(words={"state": MessageState}, left_out={"field_digests": DIGEST}),
     "modifications": Form(("content", "outcomes", "state"), _modification, _DIGEST),
