@@ -42,6 +42,7 @@ OURS = frozenset(
 # the caller's own request.
 OURS_HERE = frozenset(
     {
+        "mailmesh.conversation.v1.ConversationTimer.name",
         "mailmesh.ingest.v1.InboxItem.traceparent",
         "mailmesh.processor.v1.MessageChange.add_categories",
         "mailmesh.processor.v1.MessageChange.remove_categories",
