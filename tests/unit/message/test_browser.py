@@ -140,7 +140,7 @@ FRAGMENTS = [
     '<body text=white bgcolor=white><p style="color:black">Ghost</p></body>',
     '<table><tr style="display:none"><td>Ghost</table>', '<table><tr style="visibility:collapse"><td>Ghost</table>',
     "<table><tr hidden><td>Ghost</table>", '<table><tbody style="display:none"><tr><td>Ghost</table>',
-    "<marquee>Ghost</marquee>", "<noembed>Ghost</noembed>", "<noframes>Ghost</noframes>",
+    "<noembed>Ghost</noembed>", "<noframes>Ghost</noframes>",
     "<datalist><option>Ghost</datalist>", "<map>Ghost</map>", "<label hidden>Ghost</label>",
     '<center style="display:none">Ghost</center>', '<a style="display:none">Ghost</a>', "<b hidden>Ghost</b>",
     '<div style="display:none"><div style="display:block">Ghost</div></div>',
