@@ -23,13 +23,13 @@ from services.meshkit.metrics import UNEXPECTED
 from services.message.labels import UNKNOWN
 from services.processor.classification.store import settings as store
 from services.processor.classification.store.settings import Arrivals
-from services.processor.errors import CursorEpochChanged, CursorExpired
 from services.processor.stream.cursor import Cursor, read_cursor
 from services.processor.stream.filter import Selection
 from services.processor.stream.metrics import CLASSIFIED
-from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.pages import EventReader
 from services.processor.stream.publish import MAIL_CLASSIFIED, EventDraft, publish
 from services.processor.stream.store import tenants
+from services.processor.stream.turns import resume
 from services.providers.names import GOOGLEWS
 
 logger = structlog.get_logger(__name__)
@@ -105,7 +105,9 @@ class ArrivalClassifier:
         if before is None or not before.settings.is_enabled:
             return False
         selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
-        page = await self._reader.page(await self._start(before), selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
+        # From the oldest event when retention has passed the place: no label comes twice.
+        start = await resume(self._reader, before.cursor)
+        page = await self._reader.page(start, selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
         turn = _Turn(before)
         ends_at = time.monotonic() + _TURN_SECONDS
         for event in page.events:
@@ -173,13 +175,6 @@ class ArrivalClassifier:
     async def _put_off(self, tenant_id: str, reason: str) -> None:
         async with db.connection(self._pool) as connection:
             await store.put_off(connection, tenant_id, reason, _LONGEST_PAUSE_SECONDS)
-
-    async def _start(self, tenant: Arrivals) -> Cursor:
-        """Return the tenant's place, or the oldest event when retention has passed it: no label comes twice."""
-        try:
-            return await self._reader.start(tenant.cursor, EARLIEST)
-        except (CursorExpired, CursorEpochChanged):
-            return await self._reader.start(EARLIEST, EARLIEST)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from services.message.labels import label_fault
 from services.processor.classification.store import settings as store
 from services.processor.errors import PrimitivesNotAvailable, TenantNotFound
 from services.processor.stream.pages import LATEST, EventReader
-from services.processor.stream.store import tenants
+from services.processor.stream.store import tenants, turns
 
 _SCHEMA = "processor"
 
@@ -34,7 +34,7 @@ class Classification:
             found = await store.read(connection, tenant_id)
             if found is None:
                 return pb2.ClassificationSettings(), pb2.ClassificationProgress()
-            is_waiting = await store.is_behind(connection, tenant_id)
+            is_waiting = found.settings.is_enabled and await turns.is_behind(connection, store.TABLE, tenant_id)
         progress = pb2.ClassificationProgress(
             settings_version=found.version, is_waiting=is_waiting, reason=found.reason
         )

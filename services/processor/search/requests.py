@@ -24,7 +24,7 @@ from services.processor.search.store.settings import Index
 from services.processor.search.terms import KEY_BYTES, Digests, fields_of
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
-from services.processor.stream.store import tenants
+from services.processor.stream.store import tenants, turns
 from services.processor.stream.turns import resume
 
 MAX_WAITING = 10_000
@@ -104,7 +104,7 @@ class Search:
             index = await settings_store.read(connection, tenant_id)
             if index is None or not index.is_enabled:
                 raise SearchNotEnabled(subject=tenant_id, metadata={"tenant_id": tenant_id})
-            is_indexing = index.is_clearing or await settings_store.is_behind(connection, tenant_id)
+            is_indexing = index.is_clearing or await turns.is_behind(connection, settings_store.TABLE, tenant_id)
         digests = Digests(index.key)
         wanted = Wanted(
             tenant_id,

@@ -7,6 +7,7 @@ from datetime import datetime
 from mailmesh.processor.v1 import classification_service_pb2 as pb2
 from services.meshkit import db
 
+TABLE = "processor.classification_settings"
 _COLUMNS = "is_enabled, version, cursor, content, attempts, reason, retry_at"
 
 
@@ -105,17 +106,4 @@ async def put_off(connection: db.Connection, tenant_id: str, reason: str, second
         tenant_id,
         reason,
         seconds,
-    )
-
-
-async def is_behind(connection: db.Connection, tenant_id: str) -> bool:
-    """Tell whether an enabled tenant has events that were not read yet."""
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM processor.events AS e WHERE e.tenant_id = $1 AND e.position > s.position)
-            FROM processor.classification_settings AS s WHERE s.tenant_id = $1 AND s.is_enabled
-            """,
-            tenant_id,
-        )
     )

@@ -87,16 +87,3 @@ async def shrink(connection: db.Connection, tenant_id: str, mails: int, *, is_cl
         mails,
         is_clear,
     )
-
-
-async def is_behind(connection: db.Connection, tenant_id: str) -> bool:
-    """Tell whether a tenant has events that were not read yet."""
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM processor.events AS e WHERE e.tenant_id = $1 AND e.position > s.position)
-            FROM processor.search_settings AS s WHERE s.tenant_id = $1
-            """,
-            tenant_id,
-        )
-    )

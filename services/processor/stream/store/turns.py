@@ -18,6 +18,10 @@ _DUE = """
         ) END AS unread FROM {table} AS s WHERE is_enabled OR {has_other_work}
     ) AS followed WHERE has_other_work OR unread IS NOT NULL ORDER BY tried_at NULLS FIRST, tenant_id LIMIT $1
 """
+_IS_BEHIND = """
+    SELECT EXISTS (SELECT FROM processor.events AS e WHERE e.tenant_id = $1 AND e.position > s.position)
+    FROM {table} AS s WHERE s.tenant_id = $1
+"""
 _NOTE = "UPDATE {table} SET tried_at = now() WHERE tenant_id = ANY ($1::uuid[])"
 
 
@@ -47,6 +51,17 @@ async def due(connection: db.Connection, table: str, has_other_work: str, limit:
     rows = await connection.fetch(_DUE.format(table=table, has_other_work=has_other_work), limit)
     oldest = rows[0]["oldest"] if rows else None
     return Due([str(row["tenant_id"]) for row in rows], None if oldest is None else float(oldest))
+
+
+async def is_behind(connection: db.Connection, table: str, tenant_id: str) -> bool:
+    """Tell whether a tenant has events that were not read yet, enabled or not; False when the table lacks it.
+
+    Args:
+        connection: Any connection.
+        table: The follower's table, a constant.
+        tenant_id: The tenant.
+    """
+    return bool(await connection.fetchval(_IS_BEHIND.format(table=table), tenant_id))
 
 
 async def note_turns(connection: db.Connection, table: str, tenant_ids: Sequence[str]) -> None:
