@@ -60,7 +60,7 @@ def next_step(row: SubscriptionRow, tenant_status: int, now: datetime) -> Step:
         return STEPS_OF_RESTING_TENANTS[tenant_status]
     if row.is_polled and row.is_of_mail:
         return Step.POLL
-    # A calendar is polled because pushes did not work: when it is due, they are tried once more.
+    # A calendar is polled because pushes did not work: when it is due, they are retried.
     return Step.RENEW if row.is_at_provider(now) else Step.MAKE
 
 

@@ -27,7 +27,7 @@ def retry_time(now: datetime, failures: int, retry_after: timedelta | None, *, i
 
 
 def push_retry_time(now: datetime) -> datetime:
-    """Return when pushes of a calendar are tried once more whose subscription was refused: in about a day."""
+    """Return when pushes of a calendar are retried whose subscription was refused: in about a day."""
     return now + PUSH_RETRY * _jitter()
 
 

@@ -69,7 +69,7 @@ class Prober:
     async def test(self, tenant_id: str, scope: Scope) -> Finding:
         """Test a connection on request. A fixed error is cleared, and a new address is stored.
 
-        A token that the provider refused is tried once more, however final the refusal was.
+        A token that the provider refused is retried once, however final the refusal was.
 
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.

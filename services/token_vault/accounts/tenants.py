@@ -105,7 +105,7 @@ class Tenants:
     async def enable(self, tenant_id: str, scope: Scope) -> TenantRow:
         """Enable a tenant again, or clear its error. Safe to call again: yes.
 
-        A token that the provider refused is tried once more, however final the refusal was.
+        A token that the provider refused is retried once, however final the refusal was.
 
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.

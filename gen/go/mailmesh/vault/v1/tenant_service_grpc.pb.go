@@ -75,7 +75,7 @@ type TenantServiceClient interface {
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(ctx context.Context, in *DisableTenantRequest, opts ...grpc.CallOption) (*DisableTenantResponse, error)
 	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-	// error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+	// error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
 	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(ctx context.Context, in *EnableTenantRequest, opts ...grpc.CallOption) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
@@ -106,7 +106,7 @@ type TenantServiceClient interface {
 	// PERSON_ERASURE_NOT_FOUND.
 	CancelPersonErasure(ctx context.Context, in *CancelPersonErasureRequest, opts ...grpc.CallOption) (*CancelPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+	// A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
@@ -308,7 +308,7 @@ type TenantServiceServer interface {
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error)
 	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-	// error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+	// error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
 	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(context.Context, *EnableTenantRequest) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
@@ -339,7 +339,7 @@ type TenantServiceServer interface {
 	// PERSON_ERASURE_NOT_FOUND.
 	CancelPersonErasure(context.Context, *CancelPersonErasureRequest) (*CancelPersonErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+	// A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedTenantServiceServer()

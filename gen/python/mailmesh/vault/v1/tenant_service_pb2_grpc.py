@@ -187,7 +187,7 @@ class TenantServiceServicer:
 
     def EnableTenant(self, request, context):
         """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-        error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+        error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
         TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -253,7 +253,7 @@ class TenantServiceServicer:
 
     def TestConnection(self, request, context):
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-        A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+        A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
         the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -72,7 +72,7 @@ class TenantServiceStub:
     """
     EnableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]
     """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-    error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+    error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
     TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
     """
     DisconnectTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]
@@ -110,7 +110,7 @@ class TenantServiceStub:
     """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-    A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+    A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
     the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
@@ -158,7 +158,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     EnableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]  # type: ignore[assignment]
     """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-    error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+    error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
     TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
     """
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
@@ -196,7 +196,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-    A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+    A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
     the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
@@ -289,7 +289,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EnableTenantResponse, _abc.Awaitable[_tenant_service_pb2.EnableTenantResponse]]:
         """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-        error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+        error that was fixed. A token that the provider refused is retried once. Safe to repeat. Reasons: TENANT_DISCONNECTED,
         TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
         """
 
@@ -369,7 +369,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.TestConnectionResponse, _abc.Awaitable[_tenant_service_pb2.TestConnectionResponse]]:
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-        A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+        A token that the provider refused is retried once, and the tenant is active again if it works. The answer contains the result;
         the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
 
