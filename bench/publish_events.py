@@ -20,10 +20,10 @@ from services.processor.stream.store.event_log import EventRow
 QUESTION = "How many events a second can be published, and how much does their order cost?"
 METHOD = """Several connections publish events of about 6 KB, one mailbox each, for some seconds, into a real PostgreSQL
 that waits for its disk at each commit, by one statement that is a transaction of its own, as the worker does. The
-comparison writes the same rows with positions from a sequence and without a lock, so that events can become visible behind
-a reader: the plain way by a statement for the keys and one for the rows in a transaction, and also at once, by one statement
-as we do. Writers and database share the machine, and the three ways run in turn. CPU is that of all processes of PostgreSQL
-for an event, which other load disturbs less than the rates."""
+comparison writes the same rows with positions from a sequence and without a lock, so that events can become visible
+behind a reader: the plain way by a statement for the keys and one for the rows in a transaction, and also at once, by
+one statement as we do. Writers and database share the machine, and the three ways run in turn. CPU is that of all
+processes of PostgreSQL for an event, which other load disturbs less than the rates."""
 
 SECONDS = 4.0
 QUICK_SECONDS = 0.2
@@ -105,17 +105,20 @@ async def _publish_unordered(connection: Any, drafts: Sequence[EventDraft]) -> N
 async def _publish_unordered_at_once(connection: Any, drafts: Sequence[EventDraft]) -> None:
     """Write the same by one statement."""
     rows, keys = _columns(drafts)
-    await connection.execute(f"WITH keys AS ({_KEYS.format(11, 12, 13)}) {_UNORDERED}", *rows, *keys)  # noqa: S608
+    await connection.execute(f"WITH keys AS ({_KEYS.format(11, 12, 13)}) {_UNORDERED}", *rows, *keys)
 
 
 def _columns(drafts: Sequence[EventDraft]) -> tuple[list[list[object]], list[list[object]]]:
     rows: list[EventRow] = [draft_.row(UUID(new_id())) for draft_ in drafts]
-    return [
+    stored: list[list[object]] = [
         [row.event_id for row in rows], [row.tenant_id for row in rows], [row.provider for row in rows],
         [row.event_type for row in rows], [row.kind for row in rows], [row.received_at for row in rows],
         [0 for _ in rows], [row.payload.basic for row in rows], [row.payload.body for row in rows],
         [row.payload.raw for row in rows],
-    ], [[row.tenant_id for row in rows], [draft_.key() for draft_ in drafts], [row.event_id for row in rows]]  # fmt: skip
+    ]  # fmt: skip
+    return stored, [
+        [row.tenant_id for row in rows], [draft_.key() for draft_ in drafts], [row.event_id for row in rows]
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

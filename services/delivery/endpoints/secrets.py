@@ -1,4 +1,4 @@
-"""The secrets of endpoints: sealed in the table, open in the memory of a process for a minute at most behind their use."""
+"""The secrets of endpoints: sealed in the table, open in the memory of the process that uses them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -101,14 +101,14 @@ class Sealer:
         kept = self._open(row, _KEYS, row.sealed_keys, _kept_keys)
         return [one for one in kept if one.until is None or one.until > now]
 
-    def headers(self, row: EndpointRow) -> Mapping[str, Secret]:
+    def headers(self, row: EndpointRow) -> dict[str, Secret]:
         """Open the headers of an endpoint.
 
         Raises:
             KeyUnavailable: The key that sealed them is not loaded.
             SealBroken: They were altered, or belong to another endpoint.
         """
-        return self._open(row, _HEADERS, row.sealed_headers, _headers)
+        return {**self._open(row, _HEADERS, row.sealed_headers, _headers)}
 
     def access(self, row: EndpointRow) -> Access:
         """Open the access of an endpoint to its receiver.

@@ -169,7 +169,7 @@ async def publish(
     from becoming visible behind a reader. PostgreSQL ends a transaction that stays idle for five seconds after this.
 
     Args:
-        connection: A connection outside of any transaction, or in one of isolation READ COMMITTED and not in a savepoint.
+        connection: A connection outside of any transaction, or in one of isolation READ COMMITTED, not in a savepoint.
             Outside, the events are committed when the call returns, by one round trip instead of three.
         drafts: The events, in the order in which they are to be read.
         append: Appends them; a caller's own statement may write more with them.

@@ -25,6 +25,7 @@ CREATE OR REPLACE FUNCTION processor.is_under_way(writer xid) RETURNS boolean LA
         pg_current_snapshot())
 $$
 """
+# By the estimate of one row PostgreSQL decides that the statement around a call need not be planned each time.
 _TAKE_POSITIONS = """
 CREATE OR REPLACE FUNCTION processor.take_positions(events integer, last_event uuid)
 RETURNS TABLE (base bigint, last bigint, epoch bytea, is_alone boolean) LANGUAGE plpgsql ROWS 1 AS $$
@@ -40,10 +41,10 @@ BEGIN
         SELECT s.id INTO taken FROM processor.stream AS s ORDER BY (s.id + pg_backend_pid()) % 16, s.id LIMIT 1
         FOR UPDATE;
     END IF;
-    -- A statement of its own, so that it sees each commit before the lane was taken. The numbers of a lane have the same
-    -- rest of 16, so that no two lanes take the same position. A notification makes commits wait for each other. A
-    -- reader that one has woken reads on while publishers are under way, so those that take their lanes meanwhile need
-    -- none. Of two that begin together the older one notifies.
+    -- A statement of its own, so that it sees each commit before the lane was taken. The numbers of a lane have the
+    -- same rest of 16, so that no two lanes take the same position. A notification makes commits wait for each other.
+    -- A reader that one has woken reads on while publishers are under way, so those that take their lanes meanwhile
+    -- need none. Of two that begin together the older one notifies.
     UPDATE processor.stream AS s SET head = lanes.ahead - lanes.ahead % 16 + taken - 1 + 16 * events,
         head_event_id = last_event
     FROM (

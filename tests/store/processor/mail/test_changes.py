@@ -80,7 +80,8 @@ async def test_the_statement_is_not_planned_each_time(held: db.Pool) -> None:
         await write(held, FENCE, f"m{number}", b"%d" % number)
     async with db.connection(held) as connection:
         plans = await connection.fetch(
-            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name <> '' AND statement LIKE '%WITH%take_positions%' AND generic_plans + custom_plans > 1"
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%take_positions%' AND generic_plans + custom_plans > 1"
         )
 
     assert [(5, 5)] == [tuple(row) for row in plans]

@@ -129,7 +129,8 @@ async def test_the_statement_that_publishes_is_not_planned_each_time(pool: db.Po
         for _ in range(10):
             await publish(connection, [mail_draft()])
         plans = await connection.fetch(
-            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name <> '' AND statement LIKE '%WITH%take_positions%' AND generic_plans + custom_plans > 1"
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%take_positions%' AND generic_plans + custom_plans > 1"
         )
 
     assert [(5, 5)] == [tuple(row) for row in plans]
