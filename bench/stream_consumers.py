@@ -102,10 +102,11 @@ async def _measured(mesh: Mesh, address: str, count: int, seconds: int) -> tuple
     """Return the CPU of a consumer and event in µs, and the figures of a number of consumers."""
     per_second = max(1, min(MOST_PER_SECOND, DELIVERED_PER_SECOND // count))
     async with _consumers(mesh, count) as consumers:
-        await _until(lambda: consumers.begun == count)
+        await _begin(mesh, address, consumers, count)
         begun = await _counts(mesh)
         await asyncio.sleep(REST_SECONDS)
         rest = Span(begun, await _counts(mesh))
+        consumers.milliseconds.clear()
         before = consumers.received
         await asyncio.to_thread(
             mesh.simulator.call, "POST", "load", accounts=[address], perSecond=per_second, seconds=seconds, seed=8
@@ -134,7 +135,7 @@ async def _consumers(mesh: Mesh, count: int) -> AsyncIterator[Consumers]:
     """Open streams, and close them after the block."""
     consumers, made = Consumers(), [_new_key(mesh) for _ in range((count - 1) // OF_KEY + 1)]
     chosen = events.EventFilter(event_types=["mail.created"])
-    request = events.StreamEventsRequest(cursor="latest", filter=chosen, heartbeat_seconds=5).SerializeToString()
+    request = events.StreamEventsRequest(cursor="latest", filter=chosen, heartbeat_seconds=60).SerializeToString()
     async with AsyncExitStack() as stack:
         reading = []
         channels = []
@@ -157,6 +158,15 @@ async def _consumers(mesh: Mesh, count: int) -> AsyncIterator[Consumers]:
 def _new_key(mesh: Mesh) -> str:
     request = keys.CreateApiKeyRequest(display_name="bench", role=access_pb2.ROLE_READER, abilities=["mail.read"])
     return str(key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request).secret)
+
+
+async def _begin(mesh: Mesh, address: str, consumers: Consumers, count: int) -> None:
+    """Deliver mails until each stream has got one: a stream that has begun is silent until its first event."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while consumers.begun < count:
+            await asyncio.to_thread(mesh.simulator.generate, address, 1)
+            await asyncio.sleep(1)
+    await asyncio.sleep(1)
 
 
 async def _counts(mesh: Mesh) -> Counts:
