@@ -28,7 +28,7 @@ METHOD = """The whole mesh with a simulated provider, and consumers that read St
 edge, {of_key} with a key. All consumers are one Python process on the same machine; they parse each hundredth event and
 count the rest. Mail arrives at a steady rate, which falls with the number of consumers, because one Python process can
 take in only so many events. CPU is the processes' own counter beyond the same mesh with the same streams and no mail.
-What an event costs once for all streams, its read, is in the figure of one consumer and divided among many. The age of
+The read of an event, once for all streams, is in the figure of one consumer and divided among many. The age of
 an event is the time of its arrival minus `received_at`."""
 
 CONSUMERS = (1, 100, 1000)
