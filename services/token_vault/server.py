@@ -17,6 +17,8 @@ from mailmesh.vault.v1 import (
     audit_service_pb2_grpc,
     authorization_service_pb2,
     authorization_service_pb2_grpc,
+    content_key_service_pb2,
+    content_key_service_pb2_grpc,
     directory_service_pb2,
     directory_service_pb2_grpc,
     export_service_pb2,
@@ -46,6 +48,7 @@ from services.token_vault.accounts.app_credentials import AppCredentials
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.consent import Consents
+from services.token_vault.accounts.content_keys import ContentKeys
 from services.token_vault.accounts.delegations import Delegations
 from services.token_vault.accounts.directory_mailboxes import DirectoryMailboxes
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
@@ -74,6 +77,7 @@ from services.token_vault.migrate import SCHEMA
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
+from services.token_vault.servicers.content_keys import ContentKeyServicer
 from services.token_vault.servicers.directories import DirectoryServicer
 from services.token_vault.servicers.export import ExportServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
@@ -158,6 +162,7 @@ class Vault:
     clock: Clock
     pool: db.Pool
     lender: Lender
+    content_keys: ContentKeys
     connector: Connector
     mailboxes: DirectoryMailboxes
     delegations: Delegations
@@ -297,6 +302,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         clock=at.clock,
         pool=at.pool,
         lender=lender,
+        content_keys=ContentKeys(at.pool, at.ring, at.clock),
         connector=connector,
         mailboxes=mailboxes,
         shared=SharedMailboxes(at.pool, lender, at.providers.consenting, mailboxes.admission, at.clock),
@@ -388,6 +394,11 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
     )
     add = token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server
     server.add(add, servicer, token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"])
+    server.add(
+        content_key_service_pb2_grpc.add_ContentKeyServiceServicer_to_server,
+        ContentKeyServicer(vault.content_keys),
+        content_key_service_pb2.DESCRIPTOR.services_by_name["ContentKeyService"],
+    )
 
 
 def _add_key_services(server: MeshServer, vault: Vault) -> None:
