@@ -46,7 +46,6 @@ STATEMENTS = {
         processor/outbox/store/reports:of_send
         processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
-        processor/outbox/store/uploads:seal_some
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
         token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE
         processor/persons:_FREE_FILES processor/persons:_HOLD_INDEX processor/persons:_UNINDEX
