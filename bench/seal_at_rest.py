@@ -1,4 +1,4 @@
-"""The cost of sealing at rest: a drain, page reads and the pass over stored events, with and without."""
+"""The cost of sealing at rest: a drain, page reads and the pass that seals stored events, with and without."""
 
 import os
 import time

@@ -38,7 +38,7 @@ def enable(context: typer.Context, tenant: TenantArgument, *, json: JsonOption =
 
 @app.command()
 def disable(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
-    """Store what arrives in the clear again; what is sealed stays sealed, and is read as before.
+    """Store new mail in the clear again; sealed content stays sealed, and is read as before.
 
     Examples:
       mailmesh sealing disable 019a9f0e-7c1e-7000-8000-000000000002

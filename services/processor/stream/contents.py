@@ -1,7 +1,7 @@
 """Seal the content that the store keeps of tenants that chose it, and open it for readers.
 
 A process keeps the content keys of all sealed tenants in memory: TokenVault lends them, and `KeyFollower` fetches those
-that are missing. So sealing and opening ask nobody, and no transaction waits for another service.
+that are missing. So sealing and opening need no call, and no transaction waits for another service.
 
 A sealed value begins with the version of the seal, 1. No stored message begins so: it would be field 0, which Protobuf
 does not have. So the values of a tenant may be sealed or not, in any order, and each is read as it is.

@@ -74,7 +74,7 @@ class ContentKeys:
         return lent
 
     def _opened(self, wrapped: WrappedKey) -> LentKey:
-        """Open a key. One that does not open stops nobody else."""
+        """Open a key. One that does not open does not stop the others."""
         try:
             return LentKey(wrapped.tenant_id, unwrap_content_key(self._ring, wrapped))
         except (KeyUnavailable, SealBroken) as exc:

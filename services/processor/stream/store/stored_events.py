@@ -39,7 +39,7 @@ async def seal_events(
         kinds: The kinds of events that have content.
 
     Returns:
-        The last position that was checked, and the number of events that were sealed; None when there are no more.
+        The last position that was checked, and the number of events that were sealed; None at the end.
 
     Raises:
         ContentKeyUnavailable: This process has not got the tenant's key.
