@@ -10,7 +10,7 @@ from services.processor.stream.contents import MAX_TENANTS, SealedTenant
 LEAD = timedelta(seconds=5)
 """The time between the choice and the first sealed content: in it, each process gets the key."""
 SETTLE = timedelta(seconds=60)
-"""The time between the choice and the pass that seals stored content: longer than a publisher that does not know of it."""
+"""The time between the choice and the pass that seals stored content, in which earlier publishers end."""
 _SUMMARY = "SELECT count(*), coalesce(sum(version), 0)::bigint FROM processor.sealed_tenants"
 _ALL = f"""
     SELECT tenant_id::text AS tenant_id, CASE WHEN is_enabled

@@ -34,8 +34,8 @@ type SealingServiceClient interface {
 	// GetSealingSettings returns whether a tenant's stored mail is sealed, and how far. Reasons: TENANT_NOT_FOUND.
 	GetSealingSettings(ctx context.Context, in *GetSealingSettingsRequest, opts ...grpc.CallOption) (*GetSealingSettingsResponse, error)
 	// UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-	// on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-	// stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+	// on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+	// content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
 	// KEY_UNAVAILABLE.
 	UpdateSealingSettings(ctx context.Context, in *UpdateSealingSettingsRequest, opts ...grpc.CallOption) (*UpdateSealingSettingsResponse, error)
 }
@@ -79,8 +79,8 @@ type SealingServiceServer interface {
 	// GetSealingSettings returns whether a tenant's stored mail is sealed, and how far. Reasons: TENANT_NOT_FOUND.
 	GetSealingSettings(context.Context, *GetSealingSettingsRequest) (*GetSealingSettingsResponse, error)
 	// UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-	// on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-	// stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+	// on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+	// content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
 	// KEY_UNAVAILABLE.
 	UpdateSealingSettings(context.Context, *UpdateSealingSettingsRequest) (*UpdateSealingSettingsResponse, error)
 	mustEmbedUnimplementedSealingServiceServer()

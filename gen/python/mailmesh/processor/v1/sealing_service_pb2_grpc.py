@@ -64,8 +64,8 @@ class SealingServiceServicer:
 
     def UpdateSealingSettings(self, request, context):
         """UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-        on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-        stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+        on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+        content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
         KEY_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

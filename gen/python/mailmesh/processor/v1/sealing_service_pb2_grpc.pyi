@@ -40,8 +40,8 @@ class SealingServiceStub:
     """GetSealingSettings returns whether a tenant's stored mail is sealed, and how far. Reasons: TENANT_NOT_FOUND."""
     UpdateSealingSettings: _grpc.UnaryUnaryMultiCallable[_sealing_service_pb2.UpdateSealingSettingsRequest, _sealing_service_pb2.UpdateSealingSettingsResponse]
     """UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-    on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-    stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+    on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+    content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
     KEY_UNAVAILABLE.
     """
 
@@ -57,8 +57,8 @@ class SealingServiceAsyncStub(SealingServiceStub):
     """GetSealingSettings returns whether a tenant's stored mail is sealed, and how far. Reasons: TENANT_NOT_FOUND."""
     UpdateSealingSettings: _aio.UnaryUnaryMultiCallable[_sealing_service_pb2.UpdateSealingSettingsRequest, _sealing_service_pb2.UpdateSealingSettingsResponse]  # type: ignore[assignment]
     """UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-    on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-    stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+    on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+    content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
     KEY_UNAVAILABLE.
     """
 
@@ -83,8 +83,8 @@ class SealingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sealing_service_pb2.UpdateSealingSettingsResponse, _abc.Awaitable[_sealing_service_pb2.UpdateSealingSettingsResponse]]:
         """UpdateSealingSettings enables or disables the sealing of a tenant's stored mail. Enabling seals what arrives from a few seconds later
-        on, then what is stored. It excludes search: a tenant has one or the other. Disabling stores what arrives in the clear; what is sealed
-        stays so, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
+        on, then the mail that is stored. It excludes search: a tenant has one or the other. Disabling stores mail that arrives in the clear; sealed
+        content stays sealed, and is read as before. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH, SEALED_TENANTS_FULL,
         KEY_UNAVAILABLE.
         """
 
