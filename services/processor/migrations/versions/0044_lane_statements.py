@@ -1,7 +1,7 @@
 """Take a lane of the stream by two statements instead of five, and judge a lane without a call for it.
 
 Revision ID: 0044
-Revises: 0033
+Revises: 0034
 """
 
 import runpy
@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0044"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
