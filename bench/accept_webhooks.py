@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bench import measure
 from bench.ingest_machine import Machine, machine
 from bench.load import Outcome
-from bench.measure import Figure, Options, median, percentile
+from bench.measure import Figure, Options, median, percentile, processor_seconds
 
 SIZES = (1, 20)
 TARGETS = {1: ">= 1.5", 20: ">= 4"}
@@ -36,11 +36,15 @@ async def program(options: Options) -> Sequence[Figure]:
     async with machine() as made:
         figures, most = [], 0.0
         for size in SIZES:
-            ours, plain = await _in_turn(made, size, seconds, options.repeats)
+            (ours, spent), (plain, plain_spent) = await _in_turn(made, size, seconds, options.repeats)
             figures += [
                 Figure(f"accepted a second, {size} in a POST", ours, "1/s", note="behind the edge"),
                 Figure(f"the same by the plain design, {size} in a POST", plain, "1/s", note="without an edge"),
                 Figure(f"times the plain design, {size} in a POST", ours / plain, "ratio", targets.get(size, "")),
+                Figure(
+                    f"CPU of a notification, {size} in a POST", spent, "us", note="Envoy, Ingest, PostgreSQL, Redis"
+                ),
+                Figure(f"the same by the plain design, {size} in a POST", plain_spent, "us"),
             ]
             most = most or ours
         figures += await _at_half(made, most / 2, seconds, options)
@@ -48,16 +52,22 @@ async def program(options: Options) -> Sequence[Figure]:
     return figures
 
 
-async def _in_turn(made: Machine, size: int, seconds: float, repeats: int) -> tuple[float, float]:
-    """Return the median rates of both, measured in alternating rounds."""
-    rates: dict[int, list[float]] = {made.edge_port: [], made.plain_port: []}
+async def _in_turn(
+    made: Machine, size: int, seconds: float, repeats: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the median rates of both, and their CPU of a notification in µs, measured in alternating rounds."""
+    rates: dict[int, list[tuple[float, float]]] = {made.edge_port: [], made.plain_port: []}
     for port in rates:
         await made.send(port, size, min(seconds, WARM_SECONDS))
     for _ in range(repeats):
         for port, found in rates.items():
+            before = processor_seconds(*made.spenders[port])
             outcome = await made.send(port, size, seconds)
-            found.append(outcome.statuses.get("202", 0) * size / outcome.seconds)
-    return median(rates[made.edge_port]), median(rates[made.plain_port])
+            spent = processor_seconds(*made.spenders[port]) - before
+            accepted = outcome.statuses.get("202", 0) * size
+            found.append((accepted / outcome.seconds, spent / max(1, accepted) * 1e6))
+    ours, plain = ([median(column) for column in zip(*rounds, strict=True)] for rounds in rates.values())
+    return (ours[0], ours[1]), (plain[0], plain[1])
 
 
 async def _at_half(made: Machine, per_second: float, seconds: float, options: Options) -> list[Figure]:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from bench.end_to_end_latency import Reader
 from bench.measure import percentile
@@ -47,10 +48,12 @@ def probe(seconds: int, per_second: int) -> Figures:
         per_second: The mails of the load in a second, over both providers.
     """
     environment = {"MAILMESH_PROCESSOR_GMAIL_UNITS_PER_MINUTE": "1000000"}
+    found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="mm-bench-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)
+        begun = time.monotonic()
         with running_mesh(Path(folder) / "mesh", environment=environment) as mesh:
-            found: dict[str, float] = {}
+            found["first `mailmesh up` to ready; s"] = time.monotonic() - begun
             boxes = {provider: [new_address(mesh, provider) for _ in range(MAILBOXES)] for provider in _PROVIDERS}
             for provider, addresses in boxes.items():
                 for address in addresses:
@@ -61,6 +64,9 @@ def probe(seconds: int, per_second: int) -> Figures:
                 for provider in _PROVIDERS:
                     found |= _one_by_one(mesh, provider, boxes[provider], readers[provider])
                 found |= _drain(mesh, boxes["ms365"], graph)
+        begun = time.monotonic()
+        with running_mesh(Path(folder) / "mesh", environment=environment):
+            found["`mailmesh up` to ready with data; s"] = time.monotonic() - begun
     return found
 
 
@@ -76,6 +82,7 @@ def _steady(
     begun = counts_of(mesh)
     time.sleep(REST_SECONDS)
     rest = Span(begun, counts_of(mesh))
+    memory = _memory(mesh)
     for reader in readers.values():
         reader.milliseconds.clear()
     everyone = [address for addresses in boxes.values() for address in addresses]
@@ -96,9 +103,38 @@ def _steady(
     found["gRPC calls that Ingest answers; per event"] = _ingest_calls(load, rest, share) / events
     found["WAL; bytes per event"] = load.disk_bytes("WAL") / events
     found["tables and indexes; bytes per event"] = sum(load.disk_bytes(schema) for schema in SCHEMAS) / events
+    found |= memory
     for provider, reader in readers.items():
         found[f"accepted to streamed, {provider}, p50; ms"] = percentile(reader.milliseconds, 50)
         found[f"accepted to streamed, {provider}, p99; ms"] = percentile(reader.milliseconds, 99)
+    return found
+
+
+def _memory(mesh: Mesh) -> Figures:
+    """Return the memory of the mesh's Python processes, the simulated providers left out.
+
+    A page that processes share counts in each of them as resident, and once in their proportional shares.
+    """
+    resident = shares = 0.0
+    tops = [psutil.Process(pid) for name, pid in mesh.ready.processes.items() if not name.startswith("simulator")]
+    every = {process.pid: process for top in tops for process in (top, *_children(top, mesh))}
+    for process in every.values():
+        if Path(process.exe()).name.startswith("python"):
+            used = process.memory_full_info()
+            resident, shares = resident + used.rss, shares + used.pss
+    return {
+        "resident memory of Python processes at rest; MiB": resident / 2**20,
+        "proportional shares of memory of Python processes at rest; MiB": shares / 2**20,
+    }
+
+
+def _children(top: psutil.Process, mesh: Mesh) -> Sequence[psutil.Process]:
+    """Return the processes below one, but those below the simulated providers."""
+    left_out = {pid for name, pid in mesh.ready.processes.items() if name.startswith("simulator")}
+    found: list[psutil.Process] = []
+    for child in top.children():
+        if child.pid not in left_out:
+            found += [child, *_children(child, mesh)]
     return found
 
 

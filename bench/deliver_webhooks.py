@@ -10,7 +10,7 @@ import psutil
 
 from bench import measure
 from bench.delivery_machine import DeliveryMachine, delivery_machine, new_events
-from bench.measure import Figure, Options, median, percentile
+from bench.measure import Figure, Options, median, percentile, processor_seconds
 from bench.plain_sender import JOBS_AT_ONCE
 from services.processor.stream.cursor import Cursor, tag_of
 
@@ -29,10 +29,10 @@ async def program(options: Options) -> Sequence[Figure]:
     async with delivery_machine() as machine:
         figures = await _steady(machine, 1.0 if options.is_quick else STEADY_SECONDS, options)
         await machine.fill(EVENTS // size, MESSAGES // size)
-        plain = await _plain(machine, PLAIN_EVENTS // size, MESSAGES // size, 1)
-        figures += await _catch_up(machine, plain, options)
+        plain, spent = await _plain(machine, PLAIN_EVENTS // size, MESSAGES // size, 1)
+        figures += await _catch_up(machine, plain, spent, options)
         many = MANY_ENDPOINTS // size
-        plain = await _plain(machine, PLAIN_EVENTS // size, MESSAGES // size, many)
+        plain, _ = await _plain(machine, PLAIN_EVENTS // size, MESSAGES // size, many)
         figures += await _to_many(machine, many, EVENTS_OF_MANY, plain)
         figures += await _undelivered(machine, size, options)
     return figures
@@ -58,20 +58,23 @@ async def _steady(machine: DeliveryMachine, seconds: float, options: Options) ->
     ]
 
 
-async def _plain(machine: DeliveryMachine, events: int, messages: int, endpoints: int) -> float:
-    """Return the webhooks that the plain design sends in a second."""
+async def _plain(machine: DeliveryMachine, events: int, messages: int, endpoints: int) -> tuple[float, float]:
+    """Return the webhooks that the plain design sends in a second, and its processor time for each in µs."""
     await machine.enqueue(new_events(events, messages), endpoints)
-    with machine.plain():
+    with machine.plain() as process:
+        begun = processor_seconds(process.pid)
         await machine.arrived(events, PATIENCE_SECONDS)
-    return _rate(await machine.arrivals())
+        spent = processor_seconds(process.pid) - begun
+    return _rate(await machine.arrivals()), spent / events * 1e6
 
 
-async def _catch_up(machine: DeliveryMachine, plain: float, options: Options) -> list[Figure]:
+async def _catch_up(machine: DeliveryMachine, plain: float, plain_spent: float, options: Options) -> list[Figure]:
     """Deliver a backlog to one endpoint, and look for events that overtook one of their message."""
-    with machine.delivery():
+    with machine.delivery() as process:
+        wanted, begun = await _stored(machine), processor_seconds(process.pid)
         made = await machine.endpoints(1, "earliest", concurrency=CONCURRENCY)
-        wanted = await _stored(machine)
         await machine.arrived(len(wanted), PATIENCE_SECONDS)
+        spent = (processor_seconds(process.pid) - begun) / len(wanted) * 1e6
         found = await machine.arrivals()
         await machine.delete(made)
     rate = _rate(found)
@@ -80,6 +83,8 @@ async def _catch_up(machine: DeliveryMachine, plain: float, options: Options) ->
         Figure("webhooks a second to 1 endpoint", rate, "1/s", note=f"catch-up of {len(wanted):,} events"),
         Figure("the same by the plain design", plain, "1/s", note=f"{JOBS_AT_ONCE} jobs at once, no order"),
         Figure("times the plain design, 1 endpoint", rate / plain, "ratio", "" if options.is_quick else ">= 5"),
+        Figure("CPU of a webhook, Delivery", spent, "us"),
+        Figure("CPU of a webhook, the plain design's process", plain_spent, "us"),
         Figure("events that overtook an earlier one of their message", _overtakers(found["ids"], wanted), "", "<= 0"),
         Figure("events that did not arrive", missing, "", "<= 0"),
     ]

@@ -90,16 +90,16 @@ class DeliveryMachine:
             yield process
 
     @contextmanager
-    def plain(self) -> Iterator[None]:
-        """Run the plain design during the block."""
+    def plain(self) -> Iterator[psutil.Process]:
+        """Run the plain design during the block; yield its process."""
         environment = {
             "MAILMESH_DATABASE_URL": self.urls["delivery"],
             "MAILMESH_REDIS_URL": self.redis.url(),
             "PLAIN_KEY": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
         }
         command = (sys.executable, "-m", "bench.plain_sender")
-        with self.running(Program("plain", command, lambda: True, environment)):
-            yield
+        with self.running(Program("plain", command, lambda: True, environment)) as process:
+            yield process
 
     async def fill(self, count: int, messages: int) -> None:
         """Put events into the stream: so many, of so many messages, as if they had just come."""

@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,6 +70,7 @@ class Machine:
         watched: The subscriptions that notifications name.
         ingests: The processes of Ingest.
         redis_url: The address of the queue.
+        spenders: The process ids of each design, by its port. Both include PostgreSQL and Redis.
         folder: The folder for plans and logs.
     """
 
@@ -79,6 +80,7 @@ class Machine:
     watched: Sequence[Watched]
     ingests: Sequence[RunningProgram]
     redis_url: str
+    spenders: Mapping[int, Sequence[int]]
     folder: Path
 
     def bodies(self, per_post: int) -> list[str]:
@@ -134,15 +136,16 @@ async def machine(
     folder.chmod(0o711)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        url, admin_url = await _postgres(stack, folder)
+        postgres, url, admin_url = await _postgres(stack, folder)
         redis = RedisServer.prepare(folder / "redis", free_ports(1)[0])
-        _start(stack, folder, redis.program())
+        shared = [postgres.pid, _start(stack, folder, redis.program()).pid]
         run_to_end(_ingest_program("migrate", {"MAILMESH_DATABASE_URL": url}, 0), folder / "migrate.log", 60)
         watched = await _watched(url, tenants)
         await _add_strangers(url, strangers)
-        made = await _serving(stack, folder, url, redis.url(), watched, processes)
+        made = await _serving(stack, folder, url, redis.url(), watched, processes, shared)
         if is_plain:
-            _start(stack, folder, _plain_program(admin_url, redis.url(), made.plain_port))
+            plain = _start(stack, folder, _plain_program(admin_url, redis.url(), made.plain_port))
+            made.spenders = {**made.spenders, made.plain_port: [*shared, plain.pid]}
         yield made
 
 
@@ -153,6 +156,7 @@ async def _serving(
     redis_url: str,
     watched: Sequence[Watched],
     processes: int,
+    shared: Sequence[int],
 ) -> Machine:
     edge_port, metrics_port, plain_port, *absent = free_ports(5)
     ingest_ports = free_ports(processes)
@@ -185,8 +189,9 @@ async def _serving(
         webhooks_per_second=RATE_WITHOUT_BOUND,
         webhooks_burst=RATE_WITHOUT_BOUND,
     )
-    _start(stack, folder, EnvoyServer(render(edge, folder)).program())
-    made = Machine(edge_port, plain_port, url, watched, ingests, redis_url, folder)
+    before = _start(stack, folder, EnvoyServer(render(edge, folder)).program())
+    spenders = {edge_port: [*shared, before.pid, *(one.pid for one in ingests)]}
+    made = Machine(edge_port, plain_port, url, watched, ingests, redis_url, spenders, folder)
     await _until_open(made)
     return made
 
@@ -198,16 +203,16 @@ async def _until_open(made: Machine) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _postgres(stack: ExitStack, folder: Path) -> tuple[str, str]:
+async def _postgres(stack: ExitStack, folder: Path) -> tuple[RunningProgram, str, str]:
     server = PostgresServer(folder / "pg", folder, folder / "password")
     server.initialize()
-    _start(stack, folder, server.program())
+    running = _start(stack, folder, server.program())
     password = secrets.token_urlsafe(16)
     await prepare_roles(server.url(), {"ingest": password})
     await create_database(server.url(), "mailmesh")
     admin_url = with_database(server.url(), "mailmesh")
     await prepare_database(admin_url, ["ingest"])
-    return with_role(admin_url, "mailmesh_ingest", password), admin_url
+    return running, with_role(admin_url, "mailmesh_ingest", password), admin_url
 
 
 async def _add_strangers(url: str, count: int) -> None:

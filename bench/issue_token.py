@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench import measure
-from bench.measure import Figure, Options, median, percentile
+from bench.measure import Figure, Options, median, percentile, processor_seconds
 from bench.vault_machine import VaultMachine, vault_machine
 
 QUESTION = (
@@ -32,11 +32,14 @@ async def program(options: Options) -> Sequence[Figure]:
         await machine.load("issue", known, at_once=AT_ONCE, seconds=min(2.0, seconds))
         steady = await _steady(machine, known, 0.3 if options.is_quick else STEADY_SECONDS)
         rates: dict[str, list[float]] = {"issue": [], "empty": []}
+        spent: dict[str, list[float]] = {"issue": [], "empty": []}
         for _ in range(options.repeats):
             for kind, found in rates.items():
+                before = processor_seconds(*machine.spenders)
                 outcome = await machine.load(kind, known, at_once=AT_ONCE, seconds=seconds)
+                spent[kind].append((processor_seconds(*machine.spenders) - before) / outcome.calls * 1e6)
                 found.append(outcome.calls / outcome.seconds)
-        return [*_rates(rates), *steady]
+        return [*_rates(rates), *_costs(spent), *steady]
 
 
 def _rates(rates: dict[str, list[float]]) -> list[Figure]:
@@ -45,6 +48,15 @@ def _rates(rates: dict[str, list[float]]) -> list[Figure]:
         Figure("loans a second, one process", issue, "1/s"),
         Figure("empty RPCs a second, the same process", empty, "1/s"),
         Figure("loans compared to empty RPCs", issue / empty, "ratio", ">= 0.5"),
+    ]
+
+
+def _costs(spent: dict[str, list[float]]) -> list[Figure]:
+    issue, empty = median(spent["issue"]), median(spent["empty"])
+    return [
+        Figure("CPU of a loan, TokenVault and PostgreSQL", issue, "us"),
+        Figure("CPU of an empty RPC, the same processes", empty, "us"),
+        Figure("CPU of an empty RPC compared to a loan's", empty / issue, "ratio"),
     ]
 
 

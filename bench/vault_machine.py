@@ -38,12 +38,19 @@ class VaultMachine:
         ground: TokenVault's processes and the simulator.
         certificates: The identities of the mesh.
         folder: The folder for plans.
+        postgres_pid: PostgreSQL.
     """
 
-    def __init__(self, ground: VaultGround, certificates: MeshCertificates, folder: Path) -> None:
+    def __init__(self, ground: VaultGround, certificates: MeshCertificates, folder: Path, postgres_pid: int) -> None:
         self.ground = ground
+        self._postgres_pid = postgres_pid
         self._certificates = certificates
         self._folder = folder
+
+    @property
+    def spenders(self) -> tuple[int, int]:
+        """Return the process ids of TokenVault's first process and of PostgreSQL."""
+        return self.ground.processes[0].process.pid, self._postgres_pid
 
     async def load(
         self, kind: str, tenants: Sequence[str], *, at_once: int, seconds: float, per_second: float = 0.0
@@ -127,7 +134,7 @@ async def vault_machine() -> AsyncIterator[VaultMachine]:
             database = await asyncio.to_thread(postgres.migrated_database, "token_vault")
             async with vault_ground(database, simulator, certificates, folder, new_keys("k1")) as ground:
                 ground.settings["MAILMESH_LOG_LEVEL"] = "info"
-                yield VaultMachine(ground, certificates, folder)
+                yield VaultMachine(ground, certificates, folder, postgres.running.pid)
     finally:
         await asyncio.to_thread(postgres.running.stop)
         shutil.rmtree(folder, ignore_errors=True)

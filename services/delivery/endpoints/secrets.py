@@ -1,10 +1,11 @@
-"""The secrets of endpoints: sealed in the table, open in memory only while they are used."""
+"""The secrets of endpoints: sealed in the table, open in the memory of the process that uses them."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -14,12 +15,21 @@ from services.delivery.errors import KeyUnavailable, SealBroken
 from services.delivery.signing_keys import Ed25519Key, HmacKey, SigningKey, read_signing_key
 from services.delivery.store.rows import EndpointRow
 from services.meshkit import sealing
+from services.meshkit.cache import BoundedCache
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
 
 _VARIABLE = "MAILMESH_DELIVERY_KEYS"
 _DOMAIN = "mailmesh.delivery"
 _KEYS, _HEADERS, _ACCESS = "signing-keys", "headers", "access"
+OPEN_ENTRIES: Final = 3000
+"""Secrets that a process keeps open; an endpoint has up to three kinds. Opening them took a tenth of an attempt."""
+OPEN_SECONDS: Final = 60.0
+"""The age at which they are opened again. Changed secrets have another sealed form, and so another entry."""
+MOST_SEALED_BYTES: Final = 4096
+"""The largest sealed form that is kept open, so that all of them take a bounded amount of memory."""
+
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class Sealer:
             raise SettingsError([f"{_VARIABLE} is not set, nor {_VARIABLE}_FILE: one key is needed."])
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._first = next(iter(keys))
+        self._opened: BoundedCache[tuple[str, str, str, bytes], Any] = BoundedCache(OPEN_ENTRIES, OPEN_SECONDS)
 
     def __repr__(self) -> str:
         return f"Sealer(ids={tuple(self._ciphers)})"
@@ -87,10 +98,7 @@ class Sealer:
             KeyUnavailable: The key that sealed them is not loaded.
             SealBroken: They were altered, or belong to another endpoint.
         """
-        kept = [
-            KeptKey(read_signing_key(Secret(text)), datetime.fromisoformat(until) if until else None)
-            for text, until in self._open(row, _KEYS, row.sealed_keys)
-        ]
+        kept = self._open(row, _KEYS, row.sealed_keys, _kept_keys)
         return [one for one in kept if one.until is None or one.until > now]
 
     def headers(self, row: EndpointRow) -> dict[str, Secret]:
@@ -100,7 +108,7 @@ class Sealer:
             KeyUnavailable: The key that sealed them is not loaded.
             SealBroken: They were altered, or belong to another endpoint.
         """
-        return {name: Secret(value) for name, value in self._open(row, _HEADERS, row.sealed_headers).items()}
+        return {**self._open(row, _HEADERS, row.sealed_headers, _headers)}
 
     def access(self, row: EndpointRow) -> Access:
         """Open the access of an endpoint to its receiver.
@@ -109,13 +117,23 @@ class Sealer:
             KeyUnavailable: The key that sealed it is not loaded.
             SealBroken: It was altered, or belongs to another endpoint.
         """
-        return read(self._open(row, _ACCESS, row.sealed_access)) if row.sealed_access else NO_ACCESS
+        return self._open(row, _ACCESS, row.sealed_access, read) if row.sealed_access else NO_ACCESS
 
     def _seal(self, endpoint_id: str, field: str, value: object) -> bytes:
         bound = sealing.bound_to(_DOMAIN, field, endpoint_id, self._first)
         return sealing.seal(self._ciphers[self._first], json.dumps(value).encode(), bound)
 
-    def _open(self, row: EndpointRow, field: str, sealed: bytes) -> Any:
+    def _open(self, row: EndpointRow, field: str, sealed: bytes, read_as: Callable[[Any], Opened]) -> Opened:
+        # A sealed form opens only for its endpoint, its field and its key, so they belong to the name of the entry.
+        name = (row.endpoint_id, field, row.sealed_by, sealed)
+        kept: Opened | None = self._opened.get(name)
+        if kept is None:
+            kept = read_as(self._unsealed(row, field, sealed))
+            if len(sealed) <= MOST_SEALED_BYTES:
+                self._opened.put(name, kept)
+        return kept
+
+    def _unsealed(self, row: EndpointRow, field: str, sealed: bytes) -> Any:
         cipher = self._ciphers.get(row.sealed_by)
         if cipher is None:
             raise KeyUnavailable(metadata={"key_id": row.sealed_by})
@@ -124,6 +142,17 @@ class Sealer:
             return json.loads(sealing.open_sealed(cipher, sealed, bound))
         except sealing.SealError as exc:
             raise SealBroken(metadata={"endpoint_id": row.endpoint_id}) from exc
+
+
+def _kept_keys(shown: list[tuple[str, str | None]]) -> list[KeptKey]:
+    return [
+        KeptKey(read_signing_key(Secret(text)), datetime.fromisoformat(until) if until else None)
+        for text, until in shown
+    ]
+
+
+def _headers(shown: dict[str, str]) -> Mapping[str, Secret]:
+    return {name: Secret(value) for name, value in shown.items()}
 
 
 def sealer_of(keys: Secret | None, keys_file: Path | None) -> Sealer:

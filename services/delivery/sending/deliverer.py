@@ -37,6 +37,11 @@ _LOOK_SECONDS = 60.0
 _HELD_SECONDS = 1.0
 """The age of a check of the lease at which a delivery waits for another check: the process may have been frozen."""
 _BUSY_SECONDS = 0.25
+_AHEAD, _MOST_AHEAD = 4, 200
+"""Deliveries that are read ahead of their turn, for each concurrent request and at most, so that one round records and
+reads many of them."""
+_RECORD_SECONDS = 0.02
+"""The time for which ended attempts gather while deliveries that were read ahead follow them."""
 _AWAY_SECONDS = 5.0
 """The pause before events are read again while Processor is away."""
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -80,9 +85,11 @@ class Deliverer:
         self._lease_id = lease_id
         self._means = means
         self._running: dict[asyncio.Task[Tried], Delivery] = {}
+        self._under_way = 0
         self._ahead: deque[tuple[EndpointRow, Delivery]] = deque()
         self._unrecorded: list[Tried] = []
         self._nudged = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
         self._pace = Pace()
         self._next_look = 0.0
         self._held_at = 0.0
@@ -115,9 +122,11 @@ class Deliverer:
         finally:
             self._ahead.clear()
             await cancel(self._running)
+            self._gather_no_more()
 
     async def _round(self) -> None:
         self._nudged.clear()
+        self._gather_no_more()
         row = await self._settled()
         is_delivering = row is not None and row.state in DELIVERING and not self._is_stopping
         if not is_delivering:
@@ -210,7 +219,7 @@ class Deliverer:
         if row.throttled_until is not None and row.throttled_until > now:
             return (row.throttled_until - now).total_seconds()
         self._ahead.clear()
-        free = (1 if row.state is State.FAILING else row.concurrency) - sum(not one.done() for one in self._running)
+        free = (1 if row.state is State.FAILING else row.concurrency) - self._under_way
         if free <= 0:
             return _LOOK_SECONDS
         paced = min(free, self._pace.ready(row.rate)) if row.rate else free
@@ -218,7 +227,7 @@ class Deliverer:
             return self._pace.seconds(row.rate)
         # Those that have ended and are not recorded yet are still in the queue.
         busy = [one.order_key for one in self._running.values()]
-        ahead = row.concurrency if row.state is State.ACTIVE and not row.rate else 0
+        ahead = min(_AHEAD * row.concurrency, _MOST_AHEAD) if row.state is State.ACTIVE and not row.rate else 0
         async with db.connection(self._means.pool) as connection:
             # A new event tells whether the receiver is back; one that it refused before may be refused for what it is.
             probes = row.state is State.FAILING
@@ -235,25 +244,35 @@ class Deliverer:
         return self._pace.seconds(row.rate) if paced < free and found else _LOOK_SECONDS
 
     def _launch(self, row: EndpointRow, delivery: Delivery) -> bool:
-        needs_slot = any(not one.done() for one in self._running)
+        needs_slot = self._under_way > 0
         if needs_slot and not self._means.slots.take():
             return False
         task = asyncio.create_task(self._means.attempts.deliver(row, delivery))
         self._running[task] = delivery
+        self._under_way += 1
         task.add_done_callback(lambda done: self._ended(done, had_slot=needs_slot))
         return True
 
     def _ended(self, done: "asyncio.Task[Tried]", *, had_slot: bool) -> None:
         """Let the next delivery of this round follow a success at once: recording takes longer than a quick answer."""
+        self._under_way -= 1
         if had_slot:
             self._means.slots.give()
         if done.cancelled() or done.exception() is not None or not done.result().outcome.is_delivered:
             self._ahead.clear()
         if time.monotonic() - self._held_at > _HELD_SECONDS:
             self._ahead.clear()  # another process may hold the lease by now: the next round checks it
-        if self._ahead and not self._is_stopping:
-            self._launch(*self._ahead.popleft())
-        self._nudged.set()
+        is_followed = bool(self._ahead) and not self._is_stopping and self._launch(*self._ahead.popleft())
+        if not is_followed:
+            self._nudged.set()
+        elif self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(_RECORD_SECONDS, self._nudged.set)
+
+    def _gather_no_more(self) -> None:
+        """End the time for which ended attempts gather."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
 
     async def _wait(self, seconds: float) -> None:
         try:

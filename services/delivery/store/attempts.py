@@ -1,7 +1,7 @@
 """The statements over attempts, and over what is kept for a time only."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from datetime import datetime
 
 from services.delivery.store.rows import AttemptRow
@@ -9,9 +9,11 @@ from services.meshkit import db
 
 _NAMES = tuple(field.name for field in fields(AttemptRow))
 _COLUMNS = ", ".join(_NAMES)
-_PLACES = ", ".join(f"${place}" for place in range(2, len(_NAMES) + 2))
 _INSERT = f"""
-    INSERT INTO delivery.attempts (endpoint_id, {_COLUMNS}) VALUES ($1, {_PLACES}) ON CONFLICT (attempt_id) DO NOTHING
+    INSERT INTO delivery.attempts (endpoint_id, {_COLUMNS})
+    SELECT $1, a.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::integer[], $7::timestamptz[],
+        $8::integer[], $9::boolean[], $10::integer[], $11::text[], $12::bytea[], $13::timestamptz[]) AS a
+    ON CONFLICT (attempt_id) DO NOTHING
 """  # noqa: S608 - constants
 _PAGE = f"""
     SELECT {_COLUMNS} FROM delivery.attempts
@@ -45,7 +47,7 @@ _OF_DELETED = (
 
 async def insert(connection: db.Connection, endpoint_id: str, rows: Sequence[AttemptRow]) -> None:
     """Keep attempts. Safe to call again: a commit whose answer was lost is repeated."""
-    await connection.executemany(_INSERT, [(endpoint_id, *astuple(row)) for row in rows])
+    await connection.execute(_INSERT, endpoint_id, *([getattr(row, name) for row in rows] for name in _NAMES))
 
 
 async def page(

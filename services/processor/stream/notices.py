@@ -24,7 +24,7 @@ async def publish_endpoint_notices(pool: db.Pool, notices: Sequence[pb2.Endpoint
     """
     _check_length(len(notices))
     drafts = [_of_endpoint(f"notices[{at}]", one) for at, one in enumerate(notices)]
-    async with db.transaction(pool) as connection:
+    async with db.connection(pool) as connection:
         await publish(connection, drafts)
 
 

@@ -176,13 +176,14 @@ Append: TypeAlias = Callable[[db.Connection, Sequence[EventRow], Sequence[KeyRow
 async def publish(
     connection: db.Connection, drafts: Sequence[EventDraft], append: Append = append
 ) -> list[PublishedEvent]:
-    """Publish events within the caller's transaction, which must commit right after.
+    """Publish events, within the caller's transaction, which must commit right after, or in one of their own.
 
     From here to the commit the transaction holds a lane of the stream, and readers wait for it: this keeps an event
     from becoming visible behind a reader. PostgreSQL ends a transaction that stays idle for five seconds after this.
 
     Args:
-        connection: A connection in a transaction of isolation READ COMMITTED, not in a savepoint.
+        connection: A connection outside of any transaction, or in one of isolation READ COMMITTED, not in a savepoint.
+            Outside, the events are committed when the call returns, by one round trip instead of three.
         drafts: The events, in the order in which they are to be read.
         append: Appends them; a caller's own statement may write more with them.
 

@@ -1,6 +1,7 @@
 """The secrets of endpoints: bound to their owner, never printed."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -49,3 +50,18 @@ def test_a_sealer_without_a_key_is_refused_and_none_shows_its_keys() -> None:
     with pytest.raises(SettingsError):
         Sealer({})
     assert OLD.hex() not in repr(Sealer({"old": OLD}))
+
+
+def test_open_secrets_of_one_endpoint_serve_no_other() -> None:
+    sealer = Sealer({"old": OLD})
+    owner = endpoint(endpoint_id="one", **vars(sealer.seal("one", [KeptKey(HmacKey.generate())], HEADERS)))
+    assert sealer.signing_keys(owner, NOW)[0] is sealer.signing_keys(owner, NOW)[0], "it is opened once"
+    assert sealer.headers(owner) == HEADERS
+
+    for stranger in (replace(owner, endpoint_id="other"), replace(owner, sealed_by="new")):
+        with pytest.raises((SealBroken, KeyUnavailable)):
+            sealer.signing_keys(stranger, NOW)
+        with pytest.raises((SealBroken, KeyUnavailable)):
+            sealer.headers(stranger)
+    with pytest.raises(SealBroken):
+        sealer.headers(replace(owner, sealed_headers=owner.sealed_keys))

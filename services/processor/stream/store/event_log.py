@@ -133,10 +133,10 @@ class Appended:
 async def append(connection: db.Connection, rows: Sequence[EventRow], keys: Sequence[KeyRow]) -> Appended | None:
     """Append the events whose keys are free, in their order.
 
-    The caller commits right after; until then no other transaction appends.
+    A caller in a transaction commits right after: until then readers wait for it.
 
     Args:
-        connection: A connection in a transaction of isolation READ COMMITTED.
+        connection: A connection outside of any transaction, or in one of isolation READ COMMITTED.
         rows: The events.
         keys: Their keys. The call waits for another transaction that has just claimed one of them.
 

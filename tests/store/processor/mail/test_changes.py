@@ -75,6 +75,18 @@ async def test_the_holder_writes_everything_at_once(held: db.Pool) -> None:
     }
 
 
+async def test_the_statement_is_not_planned_each_time(held: db.Pool) -> None:
+    for number in range(10):
+        await write(held, FENCE, f"m{number}", b"%d" % number)
+    async with db.connection(held) as connection:
+        plans = await connection.fetch(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%take_positions%' AND generic_plans + custom_plans > 1"
+        )
+
+    assert [(5, 5)] == [tuple(row) for row in plans]
+
+
 @pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
 async def test_without_the_fence_nothing_is_written(held: db.Pool, fence: int) -> None:
     head = await held.fetchval("SELECT max(head) FROM processor.stream")

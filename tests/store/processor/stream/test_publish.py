@@ -110,3 +110,27 @@ async def test_someone_frozen_before_the_commit_is_ended_and_the_others_go_on(
         while not frozen.is_closed():
             await asyncio.sleep(0.01)
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 1
+
+
+async def test_events_are_published_outside_of_a_transaction_too(pool: db.Pool) -> None:
+    async with db.connection(pool) as connection:
+        (first,) = await publish(connection, [mail_draft("a")])
+        again, second = await publish(connection, [mail_draft("a"), mail_draft("b")])
+
+    assert [first.event_id, second.event_id] == await pool.fetchval(
+        "SELECT array_agg(event_id::text ORDER BY position) FROM processor.events"
+    )
+    assert (first.event_id, False) == (again.event_id, again.is_new)
+
+
+async def test_the_statement_that_publishes_is_not_planned_each_time(pool: db.Pool) -> None:
+    """Planning takes as long as half of its execution: PostgreSQL keeps a plan that it thinks no worse than others."""
+    async with db.connection(pool) as connection:
+        for _ in range(10):
+            await publish(connection, [mail_draft()])
+        plans = await connection.fetch(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%take_positions%' AND generic_plans + custom_plans > 1"
+        )
+
+    assert [(5, 5)] == [tuple(row) for row in plans]
