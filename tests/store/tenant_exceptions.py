@@ -72,6 +72,8 @@ STATEMENTS = {
         delivery/store/deliveries:_HAS_EARLIER
         delivery/store/deliveries:postpone delivery/store/deliveries:exhaust
         delivery/store/deliveries:count_exhausted delivery/store/deliveries:recover delivery/store/endpoints:_COUNTS""",
+    "A certificate of the installation is kept while any tenant's subscription has it.": """
+        ingest/store/notification_certificates:_IN_USE""",
     "A loop finds the work that is due, or the tenants that have some, among all tenants.": """
         ingest/store/lifecycle:_LOCK_NEXT ingest/store/restored:_WATCHED ingest/store/subscriptions:_PUSHED_TENANTS
         ingest/store/subscription_monitors:_NOTE_SILENT ingest/store/tenants:_RELEASE_DUE
