@@ -1,4 +1,4 @@
-"""The programs of TokenVault put together: pools, keys, use cases, servicers. `python -m services.token_vault serve`."""
+"""TokenVault's programs put together: pools, keys, use cases, servicers. `python -m services.token_vault serve`."""
 
 import asyncio
 import logging
