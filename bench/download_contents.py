@@ -49,7 +49,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Download:
-    """What one way of downloading took: medians of times, and the growth of memory by process."""
+    """The cost of one way of downloading: medians of times, and the growth of memory by process."""
 
     first_byte_ms: float
     seconds: float

@@ -24,7 +24,7 @@ class PublishedKeys:
 
     Args:
         fetch: Returns the provider's JSON Web Key Set (RFC 7517).
-        unavailable: Makes the failure of a set that cannot be had, from a sentence.
+        unavailable: Makes the failure of a set that cannot be fetched, from a sentence.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an installation needs to accept resource data, built from its settings."""
+"""The parts that accept resource data, built from the settings of the installation."""
 
 from dataclasses import dataclass
 from datetime import timedelta
