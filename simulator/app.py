@@ -66,6 +66,7 @@ from simulator.microsoft.messages import Messages
 from simulator.microsoft.notify import Notifier
 from simulator.microsoft.registry import SubscriptionRegistry
 from simulator.microsoft.replies import Replies
+from simulator.microsoft.resource_data import ResourceData
 from simulator.microsoft.schedules import Schedules
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
@@ -128,7 +129,7 @@ class Simulator:
         world.clients["ms365"][public.client_id] = public
         self._keys = {"ms365": SigningKeys("ms"), "googlews": SigningKeys("google")}
         self.subscriptions = SubscriptionRegistry(world.clock)
-        self._notifier = Notifier(world, self.subscriptions)
+        self._notifier = Notifier(world, self.subscriptions, ResourceData(world, self._keys["ms365"]))
         project = options.topic.split("/")[1]
         self._service_accounts = ServiceAccounts(world, project)
         pulled = PullSubscription(world, f"projects/{project}/subscriptions/gmail-pull", {options.consumer_account})

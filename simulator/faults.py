@@ -21,8 +21,29 @@ Kind = Literal[
     "double",
     "late",
     "reorder",
+    "wrong_signature",
+    "other_key",
+    "unknown_certificate",
+    "forged_token",
+    "other_publisher",
+    "other_audience",
+    "other_organisation",
+    "expired_token",
+    "no_token",
 ]
-PUSH_KINDS = frozenset({"drop", "double", "late", "reorder"})
+DATA_KINDS = frozenset({
+    "wrong_signature",
+    "other_key",
+    "unknown_certificate",
+    "forged_token",
+    "other_publisher",
+    "other_audience",
+    "other_organisation",
+    "expired_token",
+    "no_token",
+})  # fmt: skip
+"""Faults of notifications with resource data."""
+PUSH_KINDS = frozenset({"drop", "double", "late", "reorder"}) | DATA_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +61,14 @@ class Fault(BaseModel):
     """One rule.
 
     Kinds for calls: latency, status, invalid_grant, truncate, hang, close, garbage, repeat_item (the first item of a
-    page comes twice), missing_answer (a batch lacks its last answer); for notifications: drop, double, late, reorder.
+    page comes twice), missing_answer (a batch lacks its last answer); for notifications: drop, double, late, reorder;
+    for resource data (``notify.graph.data``): wrong_signature, other_key, unknown_certificate; for its proof:
+    forged_token, other_publisher, other_audience, other_organisation, expired_token, no_token.
 
     Attributes:
         endpoint: Pattern over operation names (``graph.messages.*``); notifications are ``notify.graph``,
-            ``notify.graph.calendar``, ``notify.lifecycle``, ``notify.gmail`` and ``notify.calendar``.
+            ``notify.graph.calendar``, ``notify.graph.data``, ``notify.lifecycle``, ``notify.gmail`` and
+            ``notify.calendar``.
         account: Pattern over addresses.
         message: Pattern over the ids of messages in paths; empty concerns all calls.
         folder: Pattern over the folders in paths, as the call names them; empty concerns all calls.

@@ -92,6 +92,12 @@ class Knobs(BaseModel):
     subscription_over_max: Literal["reject", "cap"] = Field(
         default="reject", description="how a longer request is answered"
     )
+    subscription_max_minutes_with_data: int = Field(
+        default=1440, description="longest life of a Graph subscription with resource data"
+    )
+    graph_proof_version: Literal["1.0", "2.0"] = Field(
+        default="2.0", description="version of the tokens that prove notifications with resource data"
+    )
     subscriptions_per_mailbox: int = Field(default=1000, description="403 beyond it")
     validation_timeout_seconds: float = Field(
         default=10.0, description="how long a notification URL may take to echo the token"

@@ -1,6 +1,7 @@
 """Notifications that faults drop, double, delay or put out of order."""
 
 from simulator.accounts import Account
+from simulator.faults import DATA_KINDS
 from simulator.state import World
 
 
@@ -8,6 +9,8 @@ def spoiled(world: World, kind: str, account: Account) -> list[float]:
     """Return after how many seconds each copy of a notification leaves: normally one copy, at once."""
     waits = [0.0]
     for fault in world.faults.strike(kind, account.address, is_push=True):
+        if fault.kind in DATA_KINDS:
+            continue
         world.pushes.counts[f"{kind}.{fault.kind}"] += 1
         if fault.kind == "drop":
             return []

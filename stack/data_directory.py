@@ -118,9 +118,19 @@ class DataDirectory:
         return self.root / "delivery.keys"
 
     @property
+    def ingest_keys(self) -> Path:
+        """Ingest's keys, which seal the private keys of certificates for resource data."""
+        return self.root / "ingest.keys"
+
+    @property
     def workflows_keys(self) -> Path:
         """The keys of Workflows, which seal the states of runs."""
         return self.root / "workflows.keys"
+
+    @property
+    def sealing_keys(self) -> tuple[Path, ...]:
+        """The files of keys of all services that seal."""
+        return (self.vault_keys, self.delivery_keys, self.ingest_keys, self.workflows_keys)
 
     @property
     def restored(self) -> Path:

@@ -16,6 +16,8 @@ VAULT_SUFFIX = "_CLIENT_SECRET"
 PULL_KEYS = ("MAILMESH_GOOGLEWS_PUBSUB_KEY", "GOOGLE_APPLICATION_CREDENTIALS")
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
+# Ingest alone holds the keys that decrypt the private keys of certificates for resource data.
+INGEST_KEYS_PREFIX = "MAILMESH_INGEST_KEYS"
 # Workflows alone holds the keys that open the states of runs, and the API key with which their steps act.
 WORKFLOWS_PREFIX = "MAILMESH_WORKFLOWS_"
 # Primitives opens files of strangers: it gets no setting that it does not need.
@@ -70,6 +72,7 @@ def _is_for(service: str, name: str) -> bool:
     is_anothers = (
         (is_vaults and service != "token_vault")
         or (name.startswith(DELIVERY_KEYS_PREFIX) and service != "delivery")
+        or (name.startswith(INGEST_KEYS_PREFIX) and service != "ingest")
         or (name.startswith(WORKFLOWS_PREFIX) and service != "workflows")
         or (name in PULL_KEYS and service != "ingest")
     )
@@ -116,7 +119,12 @@ def mesh_environment(
             else {}
         ),
         **(
-            {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}"} if service == "ingest" else {}
+            {
+                "MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}",
+                "MAILMESH_INGEST_KEYS_FILE": str(data.ingest_keys),
+            }
+            if service == "ingest"
+            else {}
         ),
     }
 

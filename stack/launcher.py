@@ -187,7 +187,7 @@ class Launcher:
         is_to_be_settled(self._data, self._environment)  # refuses before anything is made in a restore's place
         self._data.prepare()
         self._data.certificates.ensure()
-        for path in (self._data.vault_keys, self._data.delivery_keys, self._data.workflows_keys):
+        for path in self._data.sealing_keys:
             ensure_vault_keys(path, time.strftime("%Y-%m-%d"))
         ports = choose_ports(port_names(self._options), self._options.http_port, self._data.ports)
         self._make_cluster()

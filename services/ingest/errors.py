@@ -13,17 +13,23 @@ MeshError
 │   ├── MailboxUnavailable     MAILBOX_UNAVAILABLE
 │   ├── TokenRejected          TENANT_NEEDS_REAUTHORIZATION
 │   ├── PublicUrlUnset         PUBLIC_URL_UNSET
+│   ├── ResourceDataNotAccepted  RESOURCE_DATA_NOT_ACCEPTED
+│   ├── SubscriptionDiffers    SUBSCRIPTION_DIFFERS
 │   └── InstallationMisconfigured  INSTALLATION_MISCONFIGURED
 ├── ResourceExhausted
 │   └── ProviderThrottled      PROVIDER_THROTTLED
 ├── Unavailable
 │   ├── ProviderUnavailable    PROVIDER_UNAVAILABLE
+│   ├── KeyUnavailable         KEY_UNAVAILABLE
 │   └── EdgeUnavailable        SERVICE_UNAVAILABLE
+├── DataLoss
+│   └── SealBroken             SEAL_BROKEN
 └── Unauthenticated
     └── PushTokenInvalid       PUSH_TOKEN_INVALID
 """
 
 from services.meshkit.errors import (
+    DataLoss,
     FailedPrecondition,
     NotFound,
     ResourceExhausted,
@@ -141,6 +147,40 @@ class PublicUrlUnset(FailedPrecondition):
     """The installation has no public address for pushes: set MAILMESH_PUBLIC_URL, or subscribe by polling."""
 
     reason = "PUBLIC_URL_UNSET"
+
+
+class ResourceDataNotAccepted(FailedPrecondition):
+    """The installation accepts no notifications with resource data: set it up, or subscribe without."""
+
+    reason = "RESOURCE_DATA_NOT_ACCEPTED"
+
+    @classmethod
+    def of(cls, setting: str) -> "ResourceDataNotAccepted":
+        """Return the error that names the setting."""
+        return cls(subject=setting, metadata={"setting": setting})
+
+
+class SubscriptionDiffers(FailedPrecondition):
+    """The same folder has a subscription that differs in a field: use it, or delete it first."""
+
+    reason = "SUBSCRIPTION_DIFFERS"
+
+    @classmethod
+    def of(cls, subscription_id: str, field: str) -> "SubscriptionDiffers":
+        """Return the error for a subscription and the field in which it differs."""
+        return cls(subject=subscription_id, metadata={"subscription_id": subscription_id, "field": field})
+
+
+class KeyUnavailable(Unavailable):
+    """The key that sealed a certificate's private key is not loaded: load it again."""
+
+    reason = "KEY_UNAVAILABLE"
+
+
+class SealBroken(DataLoss):
+    """The sealed private key of a certificate was altered, or belongs to another certificate."""
+
+    reason = "SEAL_BROKEN"
 
 
 class InstallationMisconfigured(FailedPrecondition):

@@ -35,6 +35,20 @@ DEAD_LETTERS = Gauge(
 )
 RETAINED = Counter("mailmesh_ingest_retention_total", "Rows and partitions removed by retention.", ["what"])
 TENANT_CHANGES = Counter("mailmesh_ingest_tenant_changes_total", "Changes of tenants that were applied.")
+VALIDATION_TOKENS = Counter(
+    "mailmesh_ingest_validation_tokens_total",
+    "Validation tokens of notifications with resource data: ok, or once for each refused POST the failed check (number,"
+    " format, key_id, signature, time, audience, claims, issuer, publisher).",
+    ["check"],
+)
+CERTIFICATE_EXPIRY = Gauge(
+    "mailmesh_ingest_notification_certificate_expiry_timestamp_seconds",
+    "The earliest end of a certificate for resource data that is in use. 0: there is none. Every process reports the"
+    " same.",
+)
+CERTIFICATES = Counter(
+    "mailmesh_ingest_notification_certificates_total", "Certificates for resource data: made, dropped.", ["change"]
+)
 SUBSCRIPTION_STEPS = Counter(
     "mailmesh_ingest_subscription_steps_total",
     "Steps of subscriptions (make, renew, delete, ...) by outcome: ok, or the reason of the failure.",

@@ -52,6 +52,11 @@ FREE = {
     },
     "cursors": {"name": _WORD, "cursor": _ID},
     "mailboxes": {"holder": _PROCESS},
+    "notification_certificates": {
+        "certificate": "a public key of our own",
+        "sealed_key": "a private key of our own, sealed",
+        "sealed_by": "the id of a key",
+    },
     "pull_leases": {"subscription": "the operator's", "holder": _PROCESS},
     "items": {"traceparent": _ID},
     "worked_items": {"outcome": _WORD},

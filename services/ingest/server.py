@@ -23,6 +23,7 @@ from services.ingest.migrate import SCHEMA
 from services.ingest.pulling.puller import Puller
 from services.ingest.pulling.service_account import ServiceAccountTokens
 from services.ingest.pulling.subscription import PullSubscription
+from services.ingest.resource_data.accepted import ResourceData, resource_data_of
 from services.ingest.servicers.dead_letters import DeadLetterServicer
 from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
@@ -173,19 +174,19 @@ async def open_ingest(settings: IngestSettings, clock: Clock) -> AsyncIterator[I
     Yields:
         The use cases. The caller runs their loops.
     """
-    async with (
-        open_links(settings) as links,
-        aclosing(_writer(settings, links)) as writer,
-        aclosing(_reconciler(settings, clock, links)) as reconciler,
-    ):
-        upkeep = Upkeep(settings, links.pool, clock)
-        await upkeep.keep_partitions()
-        ingest = _ingest(settings, clock, links, writer, reconciler, upkeep)
-        async with aclosing(ingest.puller) if ingest.puller else nullcontext():
-            yield ingest
+    async with open_links(settings) as links, aclosing(_writer(settings, links)) as writer:
+        data = resource_data_of(settings, links.pool, links.provider_http, clock)
+        async with aclosing(_reconciler(settings, clock, links, data)) as reconciler:
+            upkeep = Upkeep(settings, links.pool, clock)
+            await upkeep.keep_partitions()
+            ingest = _ingest(settings, clock, links, writer, reconciler, upkeep, data)
+            async with aclosing(ingest.puller) if ingest.puller else nullcontext():
+                yield ingest
 
 
-def _reconciler(settings: IngestSettings, clock: Clock, links: Links) -> SubscriptionReconciler:
+def _reconciler(
+    settings: IngestSettings, clock: Clock, links: Links, data: ResourceData | None
+) -> SubscriptionReconciler:
     tokens = TokenBorrower(links.vault.IssueToken)
     graph_calls = ProviderCalls(microsoft.PROVIDER, links.provider_http, tokens)
     gmail_calls = ProviderCalls(google.PROVIDER, links.provider_http, tokens)
@@ -197,6 +198,7 @@ def _reconciler(settings: IngestSettings, clock: Clock, links: Links) -> Subscri
         tokens,
         links.wakes.wake,
         clock,
+        data.certificates if data else None,
     )
     faults = FaultReporter(links.vault.ReportTenantFault)
     return SubscriptionReconciler(links.pool, steps, faults, f"{NAME}-{new_id()}", clock)
@@ -218,6 +220,7 @@ def _ingest(
     writer: GroupWriter,
     reconciler: SubscriptionReconciler,
     upkeep: Upkeep,
+    data: ResourceData | None,
 ) -> Ingest:
     pool, wake, vault = links.pool, links.wakes.wake, links.vault
     steps = {
@@ -246,6 +249,7 @@ def _ingest(
         gmail=gmail,
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
+        data=data.checks if data else None,
     )
     tenant_eraser, person_eraser = erasers(vault, pool)
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_IDLE_FACTOR)
@@ -264,9 +268,11 @@ def _ingest(
         *steps.values(),
         lifecycle,
         *([PeriodicLoop("pulls", _PULL_PAUSE_SECONDS, puller.round)] if puller else []),
+        *([PeriodicLoop("certificates", _MONITOR_SECONDS, data.certificates.round)] if data else []),
         *_monitors(settings, clock, links, partial(_nudge, tuple(steps.values()))),
     )
-    use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
+    borrower, pushing = TokenBorrower(vault.IssueToken), _pushing(settings)
+    use_cases = SubscriptionUseCases(pool, reconciler, borrower, clock, pushing, accepts_resource_data=data is not None)
     on_followed = partial(_nudge, tuple(steps.values()))
     return Ingest(pool, links.wakes, receiver, use_cases, on_followed, tuple(loop.run for loop in loops), puller)
 

@@ -1,5 +1,7 @@
 """Settings of Ingest, from the environment."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -78,6 +80,45 @@ class IngestSettings(MeshSettings):
         "https://graph.microsoft.com/v1.0",
         description="Microsoft Graph's base address with its version.",
         pattern=r"^https://.+[^/]$",
+    )
+    ms365_authority: str = env(
+        "MAILMESH_MS365_AUTHORITY",
+        "https://login.microsoftonline.com/organizations",
+        description="Microsoft's authority; another host for national clouds.",
+        pattern=r"^https://[^/]+/[^/]+$",
+    )
+    ms365_client_id: str = env(
+        "MAILMESH_MS365_CLIENT_ID",
+        "",
+        description="Application (client) id of the app registration: the audience of validation tokens.",
+    )
+    ms365_sts_url: str = env(
+        "MAILMESH_MS365_STS_URL",
+        "https://sts.windows.net",
+        description="The beginning of the issuer of Microsoft's tokens of version 1.0; another in national clouds.",
+        pattern=r"^https://.+[^/]$",
+    )
+    ms365_publisher_id: str = env(
+        "MAILMESH_MS365_PUBLISHER_ID",
+        "0bf30f3b-4a52-48df-9a82-234910c4a086",
+        description="Application id of Graph's change tracking, which signs notifications with resource data.",
+        pattern=r"^[0-9A-Fa-f-]{36}$",
+    )
+    resource_data: bool = Field(
+        default=False,
+        description="Whether subscriptions at Microsoft may ask for notifications with resource data. Needs keys.",
+    )
+    keys: Secret | None = Field(
+        None,
+        description="Keys that seal the private keys of certificates for resource data: `id:base64` of 32 random bytes,"
+        " separated by commas. The first seals; the others open. A new first key makes a new certificate.",
+    )
+    keys_file: Path | None = Field(None, description="The same keys in a file, one entry a line.")
+    certificate_days: int = Field(
+        90,
+        ge=30,
+        le=825,
+        description="Life of a certificate for resource data. It is replaced at half of it.",
     )
     gmail_url: str = env(
         "MAILMESH_GOOGLEWS_GMAIL_URL",

@@ -25,6 +25,7 @@ from services.meshkit.health import Dependency, Health
 from services.meshkit.identity.certificates import TlsFiles, server_credentials
 from services.meshkit.interceptors.admission import Admission
 from services.meshkit.interceptors.chain import CallInterceptor
+from services.meshkit.interceptors.error_status import Explain, unexplained
 from services.meshkit.settings import SettingsError
 
 logger = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class MeshServer:
         limits: Bounds.
         health: Only to ping at another pace.
         quiet: Full names of methods (`/package.Service/Method`) whose calls are logged only when they fail.
+        explain: Explains a failure that a handler has raised.
 
     Raises:
         SettingsError: Nothing can be bound to `listen`.
@@ -81,6 +83,7 @@ class MeshServer:
         limits: ServerLimits | None = None,
         health: Health | None = None,
         quiet: Collection[str] = (),
+        explain: Explain = unexplained,
     ) -> None:
         self.name = name
         self.stopping = asyncio.Event()
@@ -91,7 +94,7 @@ class MeshServer:
         self._health = health or Health()
         self._table: dict[str, Access] = {}
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(self._table, _admission(self._limits), quiet)],
+            interceptors=[CallInterceptor(self._table, _admission(self._limits), quiet, explain)],
             options=_options(self._limits),
             # The core's own refusal has no reason in it; it only stands behind ours.
             maximum_concurrent_rpcs=self._limits.concurrent_rpcs * 2,

@@ -80,6 +80,7 @@ from services.processor.servicers.calendars import CalendarServicer
 from services.processor.servicers.conversations import ConversationServicer
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.feed import EventFeedServicer
+from services.processor.servicers.grants import GrantExplainer
 from services.processor.servicers.messages import MessageServicer
 from services.processor.servicers.processor import ProcessorServicer
 from services.processor.servicers.search import SearchServicer
@@ -139,9 +140,9 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         WakeQueue.open(settings.redis_url, _WORKERS) as wakes,
         ProviderHttp.of(settings, read_answer) as http,
     ):
-        server = MeshServer(
-            NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
-        )
+        limits = ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
+        grants = GrantExplainer(TokenVaultServiceAsyncStub(vault))
+        server = MeshServer(NAME, settings.listen, tls, limits, explain=grants.explain)
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         add_tenant_rows(server, pool, EXPORT)
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))

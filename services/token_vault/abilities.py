@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from services.providers.abilities import ABILITIES, MAIL_READ, connect_command
+from services.providers.names import GOOGLEWS, MS365
 from services.token_vault.errors import AbilityNotGranted, AbilityUnknown
-from services.token_vault.store.tenants import APP, DELEGATED, DISCONNECTED, TenantRow
+from services.token_vault.store.tenants import APP, DISCONNECTED, TenantRow
 
 
 def checked_abilities(named: Iterable[str], field: str = "abilities") -> tuple[str, ...]:
@@ -49,10 +50,21 @@ def granted_before(tenant: TenantRow | None) -> tuple[str, ...]:
     return () if tenant is None or tenant.status == DISCONNECTED else tenant.granted_abilities
 
 
-_WAYS = {
-    DELEGATED: "The person consents to it, or the owner of a shared mailbox.",
-    APP: "The organisation's administrator first grants it to the app.",
+_OF_PERSON = "The person consents to it"
+_OF_OWNER = "The owner of the shared mailbox consents to it first"
+_OF_ADMINISTRATOR = {
+    MS365: "An administrator of the organisation first grants it to the app in the directory, by a consent that"
+    " `mailmesh directories consent` begins",
+    GOOGLEWS: "An administrator of the organisation first adds its scopes to the service account's domain-wide"
+    " delegation in the Admin console",
 }
+
+
+def _way(tenant: TenantRow) -> str:
+    """Return whose decision gives a tenant more abilities, and where it is made."""
+    if tenant.token_type == APP:
+        return _OF_ADMINISTRATOR[tenant.provider]
+    return _OF_PERSON if tenant.owner_tenant_id is None else _OF_OWNER
 
 
 def grant_command(tenant: TenantRow, abilities: Iterable[str]) -> str:
@@ -75,7 +87,7 @@ def require_granted(tenant: TenantRow, ability: str) -> None:
         return
     command = grant_command(tenant, (ability,))
     raise AbilityNotGranted(
-        f"The tenant has not granted {ability}. {_WAYS[tenant.token_type]} Connect its account again with this ability:"
+        f"The tenant has not granted {ability}. {_way(tenant)}. Then connect its account again with this ability:"
         f" {command}",
         subject=tenant.tenant_id,
         metadata={"ability": ability, "tenant_id": tenant.tenant_id, "command": command},

@@ -1,8 +1,6 @@
 """Graph's notifications: one item for each subscription that a change concerns, sent through the lanes."""
 
-import json
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +9,7 @@ from simulator.http import JSON
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.graph_mail import Change
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
+from simulator.microsoft.resource_data import ResourceData
 from simulator.push import Rules
 from simulator.spoil import spoiled
 from simulator.state import World
@@ -26,8 +25,9 @@ _SPELLINGS = {
 class Notifier:
     """Turns changes into notifications."""
 
-    def __init__(self, world: World, registry: SubscriptionRegistry) -> None:
+    def __init__(self, world: World, registry: SubscriptionRegistry, data: ResourceData) -> None:
         self._world = world
+        self._resource_data = data
         self._registry = registry
         self._sent = 0
 
@@ -82,7 +82,7 @@ class Notifier:
         data: dict[str, Any] = {"@odata.type": self._type(), "@odata.id": path, "id": mail_id}
         if change.kind != "deleted" or self._world.knobs.graph_deleted_etag:
             data["@odata.etag"] = mailbox.etag(change.mail, change.version)
-        return {
+        item = {
             "id": str(uuid.uuid4()),
             "subscriptionId": subscription.id,
             "subscriptionExpirationDateTime": moment(subscription.expires_at),
@@ -92,6 +92,7 @@ class Notifier:
             "resource": path,
             "resourceData": data,
         }
+        return self._resource_data.add(subscription, item, data)
 
     def _path(self, account: Account, mail_id: str) -> str:
         spelling = self._world.knobs.graph_resource_spelling
@@ -107,7 +108,7 @@ class Notifier:
     def _rules(self) -> Rules:
         knobs = self._world.knobs
         return Rules(
-            compose=_composed,
+            compose=self._resource_data.compose,
             accepted=_ACCEPTED,
             batch_max=knobs.notification_batch_max,
             wait_seconds=knobs.notification_batch_wait_seconds,
@@ -120,11 +121,6 @@ class Notifier:
             give_up_seconds=knobs.push_retry_for_seconds,
             pending_max=knobs.push_pending_max,
         )
-
-
-def _composed(items: Sequence[Any]) -> tuple[bytes, dict[str, str]]:
-    body = json.dumps({"value": list(items)}, separators=(",", ":")).encode()
-    return body, {"content-type": "application/json; charset=utf-8", "user-agent": "Microsoft-Graph-ChangeTracking"}
 
 
 def moment(at: datetime) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cryptography import x509
+
 from simulator.accounts import Account
 from simulator.clock import Clock
 
@@ -11,7 +13,7 @@ from simulator.clock import Clock
 class Subscription:
     """One subscription; ``folder`` empty is the whole mailbox, ``calendar`` the id of a calendar instead.
 
-    A silenced one lives on and sends nothing.
+    A silenced one lives on and sends nothing. One with a certificate sends resource data, encrypted for it.
     """
 
     id: str
@@ -28,6 +30,8 @@ class Subscription:
     is_immutable: bool
     is_silenced: bool = False
     calendar: str = ""
+    certificate: x509.Certificate | None = None
+    certificate_id: str = ""
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

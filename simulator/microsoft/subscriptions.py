@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from simulator.accounts import Account
-from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply, known_fields
+from simulator.http import JSON, ApiError, Call, Operations, Reply, known_fields
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.calendars import READ as CALENDARS
@@ -21,6 +21,7 @@ from simulator.microsoft.filters import parse_time
 from simulator.microsoft.graph import BASE, READ
 from simulator.microsoft.odata import wants_immutable
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
+from simulator.microsoft.resource_data import certificate_of, check_query
 from simulator.state import World
 
 _KINDS = frozenset({"created", "updated", "deleted"})
@@ -29,7 +30,7 @@ _EITHER = (*READ, *CALENDARS)
 """The permissions of which an operation needs one; the resource of a subscription decides which."""
 _FIELDS = (
     *("changeType", "resource", "notificationUrl", "lifecycleNotificationUrl", "expirationDateTime", "clientState"),
-    *("latestSupportedTlsVersion", "includeResourceData"),
+    *("latestSupportedTlsVersion", "includeResourceData", "encryptionCertificate", "encryptionCertificateId"),
 )
 
 
@@ -84,8 +85,12 @@ class Subscriptions:
             self._check_url(url)
             await self._handshake(url)
             subscription.notification_url = url
+        if body.get("encryptionCertificate"):
+            if subscription.certificate is None:
+                raise graph_error(400, "InvalidRequest", "The subscription does not include resource data.")
+            subscription.certificate, subscription.certificate_id = certificate_of(body)
         if body.get("expirationDateTime"):
-            subscription.expires_at = self._expiry(body)
+            subscription.expires_at = self._expiry(body, with_data=subscription.certificate is not None)
         return Reply(200, _shown(subscription))
 
     def delete(self, call: Call) -> Reply:
@@ -116,8 +121,9 @@ class Subscriptions:
 
     def _read(self, call: Call, body: JSON) -> Subscription:
         account, folder, calendar = self._resource(call, str(body.get("resource") or ""))
-        if body.get("includeResourceData") or "?" in str(body["resource"]):
-            raise NotSimulatedError("resource data and filters in subscriptions")
+        with_data = body.get("includeResourceData") is True
+        check_query(str(body["resource"]).partition("?")[2], with_data=with_data)
+        certificate, certificate_id = certificate_of(body) if with_data else (None, "")
         change_type = str(body.get("changeType") or "")
         kinds = frozenset(kind.strip().lower() for kind in change_type.split(","))
         if not kinds <= _KINDS:
@@ -139,7 +145,9 @@ class Subscriptions:
             notification_url=str(body["notificationUrl"]),
             lifecycle_url=str(body.get("lifecycleNotificationUrl") or ""),
             client_state=str(body.get("clientState") or ""),
-            expires_at=self._expiry(body),
+            expires_at=self._expiry(body, with_data=with_data),
+            certificate=certificate,
+            certificate_id=certificate_id,
             is_immutable=wants_immutable(call),
         )
 
@@ -203,20 +211,21 @@ class Subscriptions:
         except MailboxError as error:
             raise graph_error(404, "ErrorItemNotFound", "The specified folder was not found.") from error
 
-    def _expiry(self, body: JSON) -> datetime:
+    def _expiry(self, body: JSON, *, with_data: bool) -> datetime:
         try:
             wanted = parse_time(str(body.get("expirationDateTime") or ""))
         except ValueError as error:
             raise graph_error(400, "InvalidRequest", "expirationDateTime is missing or invalid.") from error
         now, knobs = self._world.clock.now(), self._world.knobs
-        latest = now + timedelta(minutes=knobs.subscription_max_minutes)
+        most = knobs.subscription_max_minutes_with_data if with_data else knobs.subscription_max_minutes
+        latest = now + timedelta(minutes=most)
         if wanted <= now:
             raise graph_error(400, "InvalidRequest", "Subscription expiration can only be in the future.")
         if wanted > latest + timedelta(seconds=60) and knobs.subscription_over_max == "reject":
             raise graph_error(
                 400,
                 "InvalidRequest",
-                f"Subscription expiration can only be {knobs.subscription_max_minutes} minutes in the future.",
+                f"Subscription expiration can only be {most} minutes in the future.",
             )
         return min(max(wanted, now + timedelta(minutes=knobs.subscription_min_minutes)), latest)
 
@@ -307,9 +316,9 @@ def _shown(subscription: Subscription) -> JSON:
         "lifecycleNotificationUrl": subscription.lifecycle_url or None,
         "expirationDateTime": expiry_text(subscription.expires_at),
         "creatorId": subscription.account.id,
-        "includeResourceData": None,
+        "includeResourceData": True if subscription.certificate else None,
         "latestSupportedTlsVersion": "v1_2",
         "encryptionCertificate": None,
-        "encryptionCertificateId": None,
+        "encryptionCertificateId": subscription.certificate_id or None,
         "notificationUrlAppId": None,
     }

@@ -108,8 +108,7 @@ def unpack(packed: bytes, data: DataDirectory) -> None:
 
 
 def _files(data: DataDirectory) -> list[Path]:
-    keys = (data.vault_keys, data.delivery_keys, data.workflows_keys)
-    single = (*keys, data.admin_key, data.postgres_password, data.database_passwords)
+    single = (*data.sealing_keys, data.admin_key, data.postgres_password, data.database_passwords)
     found = [path for path in (*single, data.ports) if path.is_file()]
     certificates = data.root / "certificates"
     return found + sorted(path for path in certificates.rglob("*") if path.is_file())

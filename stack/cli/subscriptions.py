@@ -34,6 +34,9 @@ ChangeTypeOption = Annotated[
     list[str] | None, typer.Option(help="Type of change: created, updated or deleted; repeatable. [default: all three]")
 ]
 PollOption = Annotated[bool, typer.Option(help="Compare the mailbox on a schedule; ask the provider for no pushes.")]
+ResourceDataOption = Annotated[
+    bool, typer.Option(help="Microsoft: ask for signed notifications with encrypted resource data.")
+]
 SubscriptionArgument = Annotated[
     str, typer.Argument(metavar="SUBSCRIPTION", help="Id of the subscription; `subscriptions list` shows it.")
 ]
@@ -49,6 +52,7 @@ def create(
     all_mail: AllMailOption = False,
     change_type: ChangeTypeOption = None,
     poll: PollOption = False,
+    resource_data: ResourceDataOption = False,
     json: JsonOption = False,
 ) -> None:
     """Subscribe to the changes of a mailbox, or of a folder or labels in it.
@@ -58,7 +62,7 @@ def create(
       mailmesh subscriptions create 019a9f0e-7c1e-7000-8000-000000000002 --folder archive --change-type created
       mailmesh subscriptions create 019a9f0e-7c1e-7000-8000-000000000002 --label INBOX --label Label_7
     """
-    request = _request(tenant_id, folder, label, change_type, all_mail=all_mail, poll=poll)
+    request = _request(tenant_id, folder, label, change_type, all_mail=all_mail, poll=poll, resource_data=resource_data)
     with channel(context) as opened, console.status("Asking the provider"):
         stub = services.SubscriptionServiceStub(opened)
         made = stub.CreateSubscription(request, timeout=LONG_CALL_SECONDS).subscription
@@ -75,6 +79,7 @@ def batch_create(
     all_mail: AllMailOption = False,
     change_type: ChangeTypeOption = None,
     poll: PollOption = False,
+    resource_data: ResourceDataOption = False,
     json: JsonOption = False,
 ) -> None:
     """Subscribe to the same changes of many mailboxes in one call.
@@ -84,7 +89,10 @@ def batch_create(
     Examples:
       mailmesh subscriptions batch-create 019a9f0e-7c1e-7000-8000-000000000002 019a9f0e-7c1e-7000-8000-000000000003
     """
-    requests = [_request(one, folder, label, change_type, all_mail=all_mail, poll=poll) for one in tenant_ids]
+    requests = [
+        _request(one, folder, label, change_type, all_mail=all_mail, poll=poll, resource_data=resource_data)
+        for one in tenant_ids
+    ]
     request = messages.BatchCreateSubscriptionsRequest(requests=requests)
     with channel(context) as opened, console.status("Asking the providers"):
         stub = services.SubscriptionServiceStub(opened)
@@ -116,6 +124,7 @@ def _request(
     *,
     all_mail: bool,
     poll: bool,
+    resource_data: bool,
 ) -> messages.CreateSubscriptionRequest:
     return messages.CreateSubscriptionRequest(
         tenant_id=tenant_id,
@@ -124,6 +133,7 @@ def _request(
         all_mail=all_mail,
         change_types=change_type or (),
         delivery_mode=messages.DELIVERY_MODE_POLL if poll else messages.DELIVERY_MODE_UNSPECIFIED,
+        includes_resource_data=resource_data,
     )
 
 

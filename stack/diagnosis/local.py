@@ -26,7 +26,7 @@ def local_findings(data: DataDirectory, ready: Ready | None) -> Iterator[Finding
 
 
 def _private_files(data: DataDirectory) -> Iterator[Finding]:
-    for path in (data.vault_keys, data.delivery_keys, data.workflows_keys, data.admin_key, data.database_passwords):
+    for path in (*data.sealing_keys, data.admin_key, data.database_passwords):
         if not path.exists():
             continue
         mode = stat.S_IMODE(path.stat().st_mode)

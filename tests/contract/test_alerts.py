@@ -136,3 +136,43 @@ def test_a_series_that_is_born_with_the_first_failure_fires(tmp_path: Path) -> N
     done = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_refused_resource_data_and_an_ending_certificate_fire(tmp_path: Path) -> None:
+    require(PROMTOOL)
+    refused = (
+        'mailmesh_ingest_notifications_total{outcome="data_refused", provider="ms365", job="ingest", instance="a"}'
+    )
+    expiry = 'mailmesh_ingest_notification_certificate_expiry_timestamp_seconds{job="ingest", instance="a"}'
+    week = 7 * 86400
+    # The clock of these tests begins at 0, and the alerts are read after 100 minutes. 0: there is no certificate.
+    cases = [
+        (refused, "_x69 1x40", "MailmeshResourceDataRefused", 1),
+        (refused, "3x69 4x40", "MailmeshResourceDataRefused", 1),
+        (refused, "3x110", "MailmeshResourceDataRefused", 0),
+        (expiry, f"{week - 3600}x110", "MailmeshNotificationCertificateEnds", 1),
+        (expiry, f"{week + 6001}x110", "MailmeshNotificationCertificateEnds", 0),
+        (expiry, "0x110", "MailmeshNotificationCertificateEnds", 0),
+    ]
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [
+                {"series": series, "values": values},
+                {"series": 'up{job="ingest", instance="a"}', "values": "1x110"},
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                    "eval_time": "100m",
+                    "exp_samples": [{"value": count}],
+                }
+            ],
+        }
+        for series, values, alert, count in cases
+    ]
+    file = tmp_path / "resource-data.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(path) for path in rule_files()], "tests": tests}))
+    done = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -2,9 +2,9 @@
 
 WITHOUT_TENANT = {
     "The row is of the service, not of a tenant.": """
-        ingest.cursors ingest.pull_leases ingest.refusals processor.duties processor.followed processor.stream
-        processor.workers vault.change_position vault.key_encryption_keys vault.processes vault.request_ids
-        vault.writing_key workflows.positions""",
+        ingest.cursors ingest.notification_certificates ingest.pull_leases ingest.refusals processor.duties
+        processor.followed processor.stream processor.workers vault.change_position vault.key_encryption_keys
+        vault.processes vault.request_ids vault.writing_key workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
         delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "The credential is the app's own, and serves the tenants of all organisations.": "vault.app_credentials",
@@ -72,6 +72,8 @@ STATEMENTS = {
         delivery/store/deliveries:_HAS_EARLIER
         delivery/store/deliveries:postpone delivery/store/deliveries:exhaust
         delivery/store/deliveries:count_exhausted delivery/store/deliveries:recover delivery/store/endpoints:_COUNTS""",
+    "A certificate of the installation is kept while any tenant's subscription has it.": """
+        ingest/store/notification_certificates:_IN_USE""",
     "A loop finds the work that is due, or the tenants that have some, among all tenants.": """
         ingest/store/lifecycle:_LOCK_NEXT ingest/store/restored:_WATCHED ingest/store/subscriptions:_PUSHED_TENANTS
         ingest/store/subscription_monitors:_NOTE_SILENT ingest/store/tenants:_RELEASE_DUE

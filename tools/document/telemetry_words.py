@@ -47,15 +47,22 @@ LABELS = {
     "mailmesh_vault_probes_total.outcome": "`ok`, or the reason in lower case",
     "mailmesh_vault_tenants.status": "a [state of tenants](../how-to/credentials.md#states)",
     "mailmesh_ingest_notifications_total.outcome": (
-        "`kept`, `not_wanted`, `unknown`, `unknown_or_forged`, `unproven`, or why it could not be read"
+        "`kept`, `not_wanted`, `unknown`, `unknown_or_forged`, `unproven`, `token_refused` or `data_refused` with"
+        " resource data, or why it could not be read"
     ),
     "mailmesh_ingest_subscription_health.health": (
         "`total`, `active`, `expiring`, `expired`, `silent`, `failing`, or `polled`"
     ),
     "mailmesh_ingest_subscription_health.resource": "`mail`, `calendar`, or `calendar_list`",
+    "mailmesh_ingest_notification_certificates_total.change": "`made`, or `dropped` when nothing used it any more",
+    "mailmesh_ingest_validation_tokens_total.check": (
+        "`ok`, or the failed check: `number`, `format`, `key_id`, `signature`, `time`, `audience`, `claims`, `issuer`,"
+        " `publisher`"
+    ),
     "mailmesh_ingest_pulls_total.outcome": "`ok`, or the reason of the failure",
     "mailmesh_ingest_refused_total.bound": (
-        "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy"
+        "`store` for PostgreSQL, `buffered_notifications` for load, `edge` for refusals by Envoy, `publisher_keys`"
+        " while Microsoft's keys cannot be fetched"
     ),
     "mailmesh_processor_calendar_meetings_today.kind": (
         "the provider's name of the kind of online meeting, `other` for a new one, `none` without an online meeting"
@@ -129,6 +136,7 @@ FIELDS = {
     "calendar_write_id": "the write to a calendar",
     "caller": "the mesh identity on the other side of the connection",
     "cause": "the cause of the grant's end, one of mailmesh's words",
+    "certificate_id": "the certificate for resource data",
     "changes": "deleted entries of the log of tenant changes",
     "characters": "the characters that the model read, those of the examples with them",
     "checked": "mails of any date whose own history id was read",

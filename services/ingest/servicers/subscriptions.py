@@ -154,6 +154,7 @@ def _message(row: SubscriptionRow) -> pb.Subscription:
         failures=row.failures,
         resource=row.resource,  # type: ignore[arg-type]
         calendar_id=row.calendar_id,
+        includes_resource_data=row.includes_resource_data,
     )
     for name in _TIMES:
         _set_time(getattr(message, name), getattr(row, name))

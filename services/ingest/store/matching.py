@@ -23,12 +23,14 @@ _LIVING_STATES = (
 
 _FIND_SUBSCRIPTIONS = """
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
-    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text
+    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text,
+    s.certificate_id IS NOT NULL AS has_resource_data
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.provider_subscription_id = ANY($1::text[])
 UNION ALL
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
-    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text
+    s.previous_client_state_digest, s.state, t.status, s.calendar_id::text,
+    s.certificate_id IS NOT NULL AS has_resource_data
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.subscription_id = ANY($2::uuid[])
 """
@@ -62,6 +64,7 @@ class KnownSubscription:
         digests: SHA-256 of the `clientState`, and of the previous one while a replaced subscription still sends.
         is_wanted: Whether its notifications are kept, by its own state and the tenant's state.
         calendar_id: mailmesh's id of the calendar that it is about; empty when it is about mail.
+        has_resource_data: Whether the provider was asked for notifications with resource data.
     """
 
     subscription_id: str
@@ -70,6 +73,7 @@ class KnownSubscription:
     digests: tuple[bytes, ...]
     is_wanted: bool
     calendar_id: str = ""
+    has_resource_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ async def find_subscriptions(
             digests=tuple(filter(None, (row["client_state_digest"], row["previous_client_state_digest"]))),
             is_wanted=_is_wanted(row["state"], row["status"]),
             calendar_id=row["calendar_id"] or "",
+            has_resource_data=row["has_resource_data"],
         )
         for row in rows
     ]

@@ -70,14 +70,16 @@ WHERE subscription_id = $1 AND (NOT $5 OR renew_at <= $4) AND NOT EXISTS (
 RETURNING {COLUMNS}
 """  # noqa: S608 - constants of this package
 _TENANT_STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
-_PUT_CLIENT_STATE = _update("previous_client_state_digest = client_state_digest, client_state_digest = $3")
+_PUT_CLIENT_STATE = _update(
+    "previous_client_state_digest = client_state_digest, client_state_digest = $3, certificate_id = $4"
+)
 _LOST = _update("provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = COALESCE(reconcile_reason, $3)")
 _ACTIVE = _end(
     f"""provider_subscription_id = $7, expires_at = $8, last_renewed_at = $9,
     history_id = COALESCE($10, history_id), silence_noted_at = NULL, {_WELL},
     delivery_mode = CASE WHEN resource = {SUBSCRIPTION_RESOURCE_MAIL} THEN delivery_mode ELSE {DELIVERY_MODE_PUSH} END,
     reconcile_reason = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN NULL ELSE reconcile_reason END,
-    previous_client_state_digest = CASE WHEN $11 THEN previous_client_state_digest END"""
+    previous_client_state_digest = CASE WHEN $11 THEN previous_client_state_digest END, certificate_id = $12"""
 )
 _EXTEND_WATCH = """
 UPDATE ingest.subscriptions SET expires_at = $3, renew_at = GREATEST(renew_at, $4), last_renewed_at = $5
@@ -144,13 +146,21 @@ async def lease(
         return row_of(found), int(status or 0)
 
 
-async def put_client_state(connection: db.Connection, row: SubscriptionRow, digest: bytes) -> bool:
+async def put_client_state(
+    connection: db.Connection, row: SubscriptionRow, digest: bytes, certificate_id: str = ""
+) -> bool:
     """Store the digest of the next create call's secret, before the call. The previous secret stays valid.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        row: The leased subscription.
+        digest: SHA-256 of the secret.
+        certificate_id: The certificate of the call; empty for one without resource data.
 
     Returns:
         Whether the lease still holds.
     """
-    return await _changed(connection, _PUT_CLIENT_STATE, row, digest)
+    return await _changed(connection, _PUT_CLIENT_STATE, row, digest, certificate_id or None)
 
 
 async def record_lost(connection: db.Connection, row: SubscriptionRow, reconcile_reason: int) -> bool:
@@ -189,6 +199,7 @@ async def record_active(
         now,
         at_provider.history_id,
         is_new,
+        at_provider.certificate_id or None,
     )
     if is_stored and row.provider == GOOGLEWS and row.is_of_mail:
         # The watch serves the tenant's other subscriptions too, except those that are due for a reason of their own.

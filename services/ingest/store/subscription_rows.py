@@ -39,6 +39,8 @@ class SubscriptionRow:
     calendar_id: str = ""
     provider_calendar_id: str = ""
     is_default_calendar: bool = False
+    includes_resource_data: bool = False
+    certificate_id: str = ""
 
     @property
     def is_of_mail(self) -> bool:
@@ -68,11 +70,13 @@ class ProviderSubscription:
         provider_subscription_id: The provider's id; empty where it has none.
         expires_at: When it expires, as the provider reported.
         history_id: Gmail's history id at that moment; None elsewhere.
+        certificate_id: The certificate for which the provider encrypts resource data; empty without any.
     """
 
     provider_subscription_id: str
     expires_at: datetime
     history_id: int | None = None
+    certificate_id: str = ""
 
 
 COLUMNS: Final = ", ".join(field.name for field in fields(SubscriptionRow))
@@ -88,6 +92,7 @@ def row_of(record: asyncpg.Record) -> SubscriptionRow:
             "subscription_id": str(values["subscription_id"]),
             "tenant_id": str(values["tenant_id"]),
             "calendar_id": str(values["calendar_id"] or ""),
+            "certificate_id": str(values["certificate_id"] or ""),
             "label_ids": tuple(values["label_ids"]),
             "change_types": tuple(values["change_types"]),
             "provider_subscription_id": None if provider_subscription_id is None else str(provider_subscription_id),

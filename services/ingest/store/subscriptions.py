@@ -26,8 +26,8 @@ FIRST_STEP: Final = timedelta(seconds=5)
 
 _INSERT = f"""
 INSERT INTO ingest.subscriptions (subscription_id, tenant_id, provider, state, folder_id, label_ids,
-    change_types, watched, delivery_mode, reconcile_reason, covered_from, renew_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)
+    change_types, watched, delivery_mode, reconcile_reason, covered_from, renew_at, includes_resource_data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12)
 ON CONFLICT (tenant_id, watched) WHERE state <> 7 DO NOTHING
 RETURNING {COLUMNS}
 """  # noqa: S608 - constants of this package
@@ -82,6 +82,7 @@ class Wanted:
         delivery_mode: A value of `DeliveryMode`, never unspecified.
         state: The initial state.
         now: When coverage begins.
+        includes_resource_data: Whether notifications shall contain resource data.
     """
 
     tenant_id: str
@@ -92,6 +93,7 @@ class Wanted:
     delivery_mode: int
     state: int
     now: datetime
+    includes_resource_data: bool = False
 
     @property
     def watched(self) -> str:
@@ -121,6 +123,7 @@ async def insert(connection: db.Connection, wanted: Wanted) -> tuple[Subscriptio
         wanted.now,
         # The request that inserts the row takes the first step itself.
         wanted.now + FIRST_STEP,
+        wanted.includes_resource_data,
     )
     if inserted is not None:
         return row_of(inserted), True

@@ -1,12 +1,15 @@
 """Graph subscriptions on mail (Microsoft Graph, resource `subscription`)."""
 
+import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
 import httpx
 
+from services.ingest.certificates.keeper import Certificate
 from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls
@@ -16,6 +19,10 @@ from services.providers.names import MS365
 PROVIDER = MS365
 # 10,080 minutes are the maximum for mail without resource data; clocks differ, so the request asks for a little less.
 LIFETIME = timedelta(minutes=10_080 - 15)
+LIFETIME_WITH_DATA = timedelta(minutes=1_440 - 15)
+"""The same with resource data, for which the maximum is 1,440 minutes."""
+DATA = "$select=id"
+"""The requested resource data. Graph wants a selection for Outlook's resources. The id is enough: mail is fetched."""
 IMMUTABLE_IDS = {"prefer": 'IdType="ImmutableId"'}
 MAX_LISTED_PAGES = 20
 
@@ -42,6 +49,7 @@ class GraphSubscriptions:
         change_types: Sequence[str],
         client_state: Secret,
         now: datetime,
+        certificate: Certificate | None = None,
     ) -> ProviderSubscription:
         """Create a subscription. A conflicting one is replaced, not adopted.
 
@@ -55,6 +63,7 @@ class GraphSubscriptions:
             change_types: "created", "updated", "deleted".
             client_state: The secret that each notification repeats; at most 128 characters.
             now: The time.
+            certificate: Graph encrypts resource data for it; None asks for no resource data.
 
         Returns:
             The subscription.
@@ -65,27 +74,33 @@ class GraphSubscriptions:
         """
         document = {
             "changeType": ",".join(change_types),
-            "resource": resource,
+            "resource": f"{resource}?{DATA}" if certificate else resource,
             "notificationUrl": self._url("webhook", subscription_id),
             "lifecycleNotificationUrl": self._url("lifecycle", subscription_id),
-            "expirationDateTime": _text(now + LIFETIME),
             "clientState": client_state.reveal(),
             "latestSupportedTlsVersion": "v1_2",
+            **({"includeResourceData": True} if certificate else {}),
+            **_terms(now, certificate),
         }
         try:
-            return await self._post(tenant_id, document)
+            return _with(certificate, await self._post(tenant_id, document))
         except ConflictError:
             await self._delete_where(
                 tenant_id,
                 lambda found: _is_same(found, resource) and self._is_ours(found, subscription_id),
             )
         try:
-            return await self._post(tenant_id, document)
+            return _with(certificate, await self._post(tenant_id, document))
         except ConflictError as exc:
             raise taken() from exc
 
     async def renew(
-        self, tenant_id: str, provider_subscription_id: str, now: datetime, resource: str = ""
+        self,
+        tenant_id: str,
+        provider_subscription_id: str,
+        now: datetime,
+        resource: str = "",
+        certificate: Certificate | None = None,
     ) -> ProviderSubscription:
         """Renew by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
 
@@ -97,20 +112,20 @@ class GraphSubscriptions:
             provider_subscription_id: Graph's id of the subscription.
             now: The time.
             resource: The resource that it has to be to; empty accepts any.
+            certificate: The certificate for its resource data from now on; None for one without resource data.
 
         Raises:
             GoneError: The provider does not know it, or not any more: recreate it.
             MeshError: The error of the provider's answer.
         """
         url = f"{self._subscriptions_url}/{quote(provider_subscription_id, safe='')}"
-        document = {"expirationDateTime": _text(now + LIFETIME)}
-        response = await self._calls.send(tenant_id, "PATCH", url, json=document)
+        response = await self._calls.send(tenant_id, "PATCH", url, json=_terms(now, certificate))
         found = _object(response)
         is_to_another = bool(resource) and bool(found.get("resource")) and not _is_same(found, resource)
         if is_to_another or self._pushes_elsewhere(found):
             await self.delete(tenant_id, provider_subscription_id)
             raise GoneError
-        return _parsed(response)
+        return _with(certificate, _parsed(response))
 
     async def delete(self, tenant_id: str, provider_subscription_id: str) -> None:
         """Delete it. A missing subscription is a success.
@@ -133,7 +148,7 @@ class GraphSubscriptions:
         path = _path("webhook", subscription_id)
         await self._delete_where(tenant_id, lambda found: str(found.get("notificationUrl", "")).endswith(path))
 
-    async def _post(self, tenant_id: str, document: dict[str, str]) -> ProviderSubscription:
+    async def _post(self, tenant_id: str, document: dict[str, Any]) -> ProviderSubscription:
         try:
             response = await self._calls.send(
                 tenant_id, "POST", self._subscriptions_url, json=document, headers=IMMUTABLE_IDS
@@ -186,8 +201,24 @@ def _path(route: str, subscription_id: str) -> str:
     return f"/api/ms365/{route}?s={subscription_id}"
 
 
+def _terms(now: datetime, certificate: Certificate | None) -> dict[str, Any]:
+    """Return the part of a subscription that a renewal changes: its end, and the certificate of its resource data."""
+    if certificate is None:
+        return {"expirationDateTime": _text(now + LIFETIME)}
+    return {
+        "expirationDateTime": _text(now + LIFETIME_WITH_DATA),
+        "encryptionCertificate": base64.b64encode(certificate.der).decode(),
+        "encryptionCertificateId": certificate.certificate_id,
+    }
+
+
+def _with(certificate: Certificate | None, made: ProviderSubscription) -> ProviderSubscription:
+    return replace(made, certificate_id=certificate.certificate_id) if certificate else made
+
+
 def _is_same(found: dict[str, Any], resource: str) -> bool:
-    return unquote(str(found.get("resource", ""))).strip("/").lower() == unquote(resource).lower()
+    """Return whether a subscription is to a resource, with or without a selection of resource data."""
+    return unquote(str(found.get("resource", "")).partition("?")[0]).strip("/").lower() == unquote(resource).lower()
 
 
 def _parsed(response: httpx.Response) -> ProviderSubscription:

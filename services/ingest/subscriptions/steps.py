@@ -7,6 +7,7 @@ import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
+from services.ingest.certificates.keeper import Certificate, Certificates
 from services.ingest.errors import CalendarNotPushed, PublicUrlUnset, TokenRejected
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
@@ -36,6 +37,7 @@ class Steps:
         tokens: The source of tenants' user ids.
         wake: Wakes a worker for a tenant, after the commit.
         clock: The time.
+        certificates: Certificates for resource data; None where the installation accepts none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Steps:
         tokens: TokenBorrower,
         wake: Callable[[str], None],
         clock: Clock,
+        certificates: Certificates | None = None,
     ) -> None:
         self._pool = pool
         self._graph = graph
@@ -55,6 +58,7 @@ class Steps:
         self._tokens = tokens
         self._wake = wake
         self._clock = clock
+        self._certificates = certificates
 
     async def execute(self, step: Step, row: SubscriptionRow) -> None:
         """Execute a step and end the lease, unless it fails. Safe to call again under a new lease.
@@ -171,12 +175,17 @@ class Steps:
             return await self._calendars.create(row)
         if row.provider == google.PROVIDER:
             return await self._watch(row)
-        client_state = await new_client_state(self._pool, row)
+        certificate = await self._certificate(row)
+        client_state = await new_client_state(self._pool, row, certificate.certificate_id if certificate else "")
         _, tenant = await self._tokens.borrow(row.tenant_id)
         resource = microsoft.resource_of(tenant.user_id, row.folder_id)
         return await self._graph.create(
-            row.tenant_id, row.subscription_id, resource, row.change_types, client_state, self._clock.now()
+            row.tenant_id, row.subscription_id, resource, row.change_types, client_state, self._clock.now(), certificate
         )
+
+    async def _certificate(self, row: SubscriptionRow) -> Certificate | None:
+        """Return the certificate of a subscription that asks for resource data, where the installation accepts it."""
+        return await self._certificates.current() if self._certificates and row.includes_resource_data else None
 
     async def _watch(self, row: SubscriptionRow) -> ProviderSubscription:
         """Create or renew the mailbox's one watch: the union of the labels of all of its subscriptions."""
@@ -191,7 +200,13 @@ class Steps:
             return await self._watch(row)
         if row.provider_subscription_id is None:
             raise GoneError
-        return await self._graph.renew(row.tenant_id, row.provider_subscription_id, self._clock.now())
+        certificate = await self._certificate(row)
+        if bool(certificate) != bool(row.certificate_id):
+            # A renewal can replace a certificate, but neither begin nor end resource data.
+            await self._graph.delete(row.tenant_id, row.provider_subscription_id)
+            raise GoneError
+        now = self._clock.now()
+        return await self._graph.renew(row.tenant_id, row.provider_subscription_id, now, certificate=certificate)
 
     async def _end_at_provider(self, row: SubscriptionRow) -> None:
         if row.is_polled and (row.is_of_mail or row.provider != google.PROVIDER):

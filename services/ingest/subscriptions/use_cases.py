@@ -19,6 +19,8 @@ from mailmesh.vault.v1.tenant_pb2 import Tenant
 from services.ingest.errors import (
     ProviderThrottled,
     PublicUrlUnset,
+    ResourceDataNotAccepted,
+    SubscriptionDiffers,
     SubscriptionNotFound,
     SubscriptionOfCalendar,
     TenantNotFound,
@@ -55,6 +57,7 @@ class SubscriptionUseCases:
         tokens: Identifies tenants, and refuses those that may not be processed.
         clock: The time.
         pushing: The providers whose notifications reach this installation.
+        accepts_resource_data: Whether subscriptions may ask for resource data.
     """
 
     def __init__(
@@ -64,12 +67,15 @@ class SubscriptionUseCases:
         tokens: TokenBorrower,
         clock: Clock,
         pushing: frozenset[str],
+        *,
+        accepts_resource_data: bool = False,
     ) -> None:
         self._pool = pool
         self._reconciler = reconciler
         self._tokens = tokens
         self._clock = clock
         self._pushing = pushing
+        self._accepts_resource_data = accepts_resource_data
 
     async def create(self, request: CreateSubscriptionRequest, scope: store.Scope) -> SubscriptionRow:
         """Create one subscription at the provider. Safe to call again: the same folder or labels give the same one.
@@ -85,6 +91,8 @@ class SubscriptionUseCases:
             FieldInvalid: A field of the request is invalid.
             TenantNotFound: There is no such tenant in the scope.
             PublicUrlUnset: Pushes are requested and cannot arrive.
+            ResourceDataNotAccepted: Resource data is requested, and the installation accepts none.
+            SubscriptionDiffers: The folder has a subscription that differs in its resource data.
             MeshError: The error of the provider or TokenVault. After a passing failure the row stays and is retried.
         """
         tenant_id = check_id("tenant_id", request.tenant_id)
@@ -155,6 +163,8 @@ class SubscriptionUseCases:
             # The provider may push before the tenant's change has been followed here.
             await tenants.ensure(connection, tenant)
             row, is_new = await store.insert(connection, wanted)
+        if row.includes_resource_data != wanted.includes_resource_data and row.state not in ENDING:
+            raise SubscriptionDiffers.of(row.subscription_id, "includes_resource_data")
         try:
             return await self._step(row.subscription_id, is_done=_is_made)
         except FailedPrecondition:
@@ -203,16 +213,27 @@ class SubscriptionUseCases:
 
     def _wanted(self, request: CreateSubscriptionRequest, tenant: Tenant) -> store.Wanted:
         is_google = tenant.provider == google.PROVIDER
+        mode = self._mode(request.delivery_mode, tenant)
         return store.Wanted(
             tenant_id=tenant.tenant_id,
             provider=tenant.provider,
             folder_id="" if is_google else _folder(request),
             label_ids=_labels(request) if is_google else (),
             change_types=_change_types(request.change_types),
-            delivery_mode=self._mode(request.delivery_mode, tenant),
+            delivery_mode=mode,
+            includes_resource_data=self._with_data(request, mode, is_google=is_google),
             state=SUBSCRIPTION_STATE_PENDING,
             now=self._clock.now(),
         )
+
+    def _with_data(self, request: CreateSubscriptionRequest, mode: int, *, is_google: bool) -> bool:
+        if not request.includes_resource_data:
+            return False
+        if is_google or mode != DELIVERY_MODE_PUSH:
+            raise FieldInvalid.of("includes_resource_data", "is for pushes of Microsoft")
+        if not self._accepts_resource_data:
+            raise ResourceDataNotAccepted.of("MAILMESH_INGEST_RESOURCE_DATA")
+        return True
 
     def _mode(self, asked: int, tenant: Tenant) -> int:
         # Graph pushes no change of a shared mailbox to the grant of a person.

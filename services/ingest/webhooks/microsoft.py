@@ -6,13 +6,14 @@ id is taken from the resource data; the path is used only when that is missing.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from services.ingest.webhooks.untrusted_json import UnreadableError, parse_object
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.secret import Secret
 from services.meshkit.text import is_storable
 
 CHANGE_TYPES: Final = frozenset({"created", "updated", "deleted"})
@@ -23,8 +24,28 @@ _ID_NAME: Final = b'"subscriptionId"'
 _SECRETS: Final = ("clientState", "validationTokens", "encryptedContent")
 _MAX_ID: Final = 1024
 _MAX_TOKEN: Final = 4096
+_MAX_VALIDATION_TOKEN: Final = 16 * 1024
+_MAX_BASE64: Final = 256 * 1024
+"""Characters of an encrypted resource. Ours have some hundred, since they have an id and a version."""
 _MAIL_TYPE: Final = "#microsoft.graph.message"
 _EVENT_TYPE: Final = "#microsoft.graph.event"
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedContent:
+    """The encrypted resource of a notification, as it stands in its JSON; unproven.
+
+    Args:
+        certificate_id: Our id of the certificate for whose key it was encrypted.
+        data: The encrypted JSON, in base64.
+        data_key: The key of `data`, encrypted for the certificate, in base64.
+        signature: HMAC-SHA256 of the decoded `data` under that key, in base64.
+    """
+
+    certificate_id: str
+    data: str = field(repr=False)
+    data_key: str = field(repr=False)
+    signature: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +60,8 @@ class GraphChange:
         etag: Its version; empty when Graph gave none.
         content: The notification as JSON, without its secrets.
         is_of_calendar: Whether it is about an event of a calendar.
+        external_tenant_id: The directory that it states; may be empty.
+        encrypted: Its resource data, if it has any.
     """
 
     provider_subscription_id: str
@@ -48,6 +71,25 @@ class GraphChange:
     etag: str
     content: bytes
     is_of_calendar: bool = False
+    external_tenant_id: str = ""
+    encrypted: EncryptedContent | None = None
+
+    def with_version(self, etag: Any) -> "GraphChange":
+        """Return it with a version that its resource data states; without one if that is none."""
+        return replace(self, etag=etag) if isinstance(etag, str) and _is_id(etag) else self
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPost:
+    """A POST of Graph.
+
+    Args:
+        notifications: Each notification, or the error that it cannot be parsed.
+        validation_tokens: The tokens of its publisher; empty for notifications without resource data.
+    """
+
+    notifications: Iterator["GraphChange | GraphLifecycle | UnreadableError"]
+    validation_tokens: tuple[Secret, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +108,15 @@ class GraphLifecycle:
 
 
 def parse_notifications(body: bytes) -> Iterator[GraphChange | GraphLifecycle | UnreadableError]:
+    """Parse the notifications of a POST of Graph, as `parse_post` does."""
+    return parse_post(body).notifications
+
+
+def parse_post(body: bytes) -> GraphPost:
     """Parse a POST of Graph.
 
     Args:
         body: Untrusted bytes.
-
-    Yields:
-        Each notification, or the error that it cannot be parsed.
 
     Raises:
         UnreadableError: The body as a whole cannot be parsed.
@@ -81,12 +125,22 @@ def parse_notifications(body: bytes) -> Iterator[GraphChange | GraphLifecycle | 
     # Counting costs a thousandth of parsing. A name in another place makes an honest POST larger, never smaller.
     if body.count(_ID_NAME) > MAX_ITEMS:
         raise _too_many()
-    value = parse_object(body).get("value")
+    document = parse_object(body)
+    value = document.get("value")
     if not isinstance(value, list):
         raise UnreadableError("no_value")
     if len(value) > MAX_ITEMS:
         raise _too_many()
-    return map(_parse_item, value)
+    return GraphPost(map(_parse_item, value), _validation_tokens(document.get("validationTokens")))
+
+
+def _validation_tokens(stated: Any) -> tuple[Secret, ...]:
+    """Return the tokens of a POST. All must verify, so one that cannot be a token leaves none."""
+    if not isinstance(stated, list):
+        return ()
+    texts = [one for one in stated if isinstance(one, str) and one.isascii()]
+    is_readable = len(texts) == len(stated) and all(0 < len(text) <= _MAX_VALIDATION_TOKEN for text in texts)
+    return tuple(map(Secret, texts)) if is_readable else ()
 
 
 def _too_many() -> FieldInvalid:
@@ -137,16 +191,30 @@ def _change(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphC
     message_id = data.get("id") or _id_of_path(item.get("resource"))
     if not _is_id(message_id):
         return UnreadableError("no_message_id")
-    etag = data.get("@odata.etag")
+    etag, directory = data.get("@odata.etag"), item.get("tenantId")
     return GraphChange(
         provider_subscription_id=subscription_id,
         client_state_digest=digest,
         change_type=change_type,
         message_id=message_id,
         etag=etag if isinstance(etag, str) and _is_id(etag) else "",
+        external_tenant_id=directory if isinstance(directory, str) and _is_id(directory) else "",
+        encrypted=_encrypted(item.get("encryptedContent")),
+        # The last one: it removes the secrets.
         content=_content(item, data),
         is_of_calendar=is_of_calendar,
     )
+
+
+def _encrypted(stated: Any) -> EncryptedContent | None:
+    """Return the resource data. One of another form becomes one that no key opens."""
+    if stated is None:
+        return None
+    found = stated if isinstance(stated, dict) else {}
+    names = ("encryptionCertificateId", "data", "dataKey", "dataSignature")
+    texts = [value if isinstance(value := found.get(name), str) else "" for name in names]
+    is_readable = all(0 < len(text) <= _MAX_BASE64 and text.isascii() for text in texts)
+    return EncryptedContent(*texts) if is_readable else EncryptedContent("", "", "", "")
 
 
 def _content(item: dict[str, Any], data: dict[str, Any]) -> bytes:

@@ -4,6 +4,11 @@ from functools import lru_cache
 
 from services.ingest.metrics import NOTIFICATIONS
 
+TOKEN_REFUSED = "token_refused"  # noqa: S105 - an outcome
+"""A notification with resource data whose publisher is not proven."""
+DATA_REFUSED = "data_refused"
+"""A proven notification whose resource data does not open."""
+
 _labelled = lru_cache(maxsize=256)(NOTIFICATIONS.labels)
 
 

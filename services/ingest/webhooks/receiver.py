@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-from mailmesh.ingest.v1.inbox_item_pb2 import CalendarChanged
+from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED, CalendarChanged
+from services.ingest.errors import TenantDisconnected, TenantNotFound
 from services.ingest.metrics import REFUSED
-from services.ingest.store import channels, lifecycle, mail_content
+from services.ingest.store import channels, lifecycle, mail_content, reconciles
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.lifecycle import NewLifecycle
 from services.ingest.store.matching import KnownSubscription
@@ -18,16 +20,29 @@ from services.ingest.webhooks.google_channels import SYNC, parse_channel_push
 from services.ingest.webhooks.item_keys import KEY_BYTES, digest_key
 from services.ingest.webhooks.item_writer import ItemWriter
 from services.ingest.webhooks.matcher import GraphOrigin, Matcher
-from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
-from services.ingest.webhooks.outcomes import count
+from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, GraphPost, parse_post
+from services.ingest.webhooks.outcomes import DATA_REFUSED, count
 from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import is_id, new_id
+from services.meshkit.secret import Secret
 from services.meshkit.tracing import traceparent
 from services.providers.names import GOOGLEWS, MS365
+
+
+class ProofOfData(Protocol):
+    """Checks the notifications of subscriptions with resource data."""
+
+    async def check(
+        self, changes: Iterable[GraphChange], tokens: Sequence[Secret]
+    ) -> Mapping[GraphChange, GraphChange | str]:
+        """Return by notification the one to keep, or the cause of its refusal."""
+
+
+Verdicts = Mapping[GraphChange, GraphChange | str]
 
 
 @dataclass(slots=True)
@@ -37,9 +52,11 @@ class _Arrivals:
     items: list[NewItem] = field(default_factory=list)
     lifecycle: list[NewLifecycle] = field(default_factory=list)
     calendars: dict[KnownSubscription, list[GraphChange]] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    """The tenants whose genuine notifications could not be read: their mailboxes are compared instead."""
 
     def __len__(self) -> int:
-        return len(self.items) + len(self.lifecycle) + len(self.calendars)
+        return len(self.items) + len(self.lifecycle) + len(self.calendars) + len(self.unreadable)
 
 
 class Receiver:
@@ -54,6 +71,7 @@ class Receiver:
         gmail: Commits Gmail's notifications.
         on_lifecycle: Called when lifecycle notifications are on disk.
         seconds: The deadline of a commit.
+        data: Checks resource data; None where the installation accepts none.
     """
 
     def __init__(
@@ -67,6 +85,7 @@ class Receiver:
         gmail: GmailReceiver,
         on_lifecycle: Callable[[], None],
         seconds: float,
+        data: ProofOfData | None = None,
     ) -> None:
         self._matcher = matcher
         self._writer = writer
@@ -76,6 +95,7 @@ class Receiver:
         self._gmail = gmail
         self._on_lifecycle = on_lifecycle
         self._seconds = seconds
+        self._data = data
 
     async def graph(self, body: bytes, our_subscription_id: str) -> None:
         """Receive a POST of Graph: change and lifecycle notifications in any mixture. Safe to call again.
@@ -90,13 +110,13 @@ class Receiver:
             FieldInvalid: The POST has more notifications than an honest one can have.
             Overloaded: The buffer is full.
             StoreUnavailable: The commit did not succeed in time.
+            ProviderUnavailable: Resource data cannot be proven, because Microsoft's keys cannot be fetched.
         """
         try:
-            parsed = list(parse_notifications(body))
+            arrivals = await self._proven(parse_post(body), our_subscription_id)
         except UnreadableError as exc:
             count(MS365, exc.cause)
             return
-        arrivals = await self._proven(parsed, our_subscription_id)
         with self._counting_refusals(len(arrivals)):
             await self._keep_graph(arrivals)
 
@@ -152,13 +172,12 @@ class Receiver:
                 await self._writer.write([_calendar_item(known.tenant_id, known.calendar_id, parts, now)])
         count(GOOGLEWS, "sync" if push.state == SYNC else "kept")
 
-    async def _proven(
-        self, parsed: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
-    ) -> _Arrivals:
+    async def _proven(self, post: GraphPost, our_subscription_id: str) -> _Arrivals:
         """Return the notifications that are ours. Nothing else takes room or counts as refused.
 
         When the lookup fails it is unknown which are ours. The POST then counts as one refusal, however many it claims.
         """
+        parsed = list(post.notifications)
         origins = {
             notification: GraphOrigin(notification.provider_subscription_id, notification.client_state_digest)
             for notification in parsed
@@ -167,7 +186,24 @@ class Receiver:
         ours = our_subscription_id.lower() if is_id(our_subscription_id) else ""
         with self._counting_refusals(1):
             found = await self._matcher.subscriptions(origins.values(), ours) if origins else {}
-        return self._sort(parsed, origins, found)
+            verdicts = await self._verdicts(origins, found, post.validation_tokens)
+        return self._sort(parsed, {one: found[origin] for one, origin in origins.items()}, verdicts)
+
+    async def _verdicts(
+        self,
+        origins: Mapping[GraphChange | GraphLifecycle, GraphOrigin],
+        found: Mapping[GraphOrigin, KnownSubscription | None],
+        tokens: Sequence[Secret],
+    ) -> Verdicts:
+        """Check the changes whose subscriptions have resource data. Unknown and forged ones cost no computing."""
+        if self._data is None:
+            return {}
+        with_data = [
+            one
+            for one, origin in origins.items()
+            if isinstance(one, GraphChange) and (known := found[origin]) and known.is_wanted and known.has_resource_data
+        ]
+        return await self._data.check(with_data, tokens) if with_data else {}
 
     async def _keep_graph(self, arrivals: _Arrivals) -> None:
         now = self._clock.now()
@@ -177,29 +213,44 @@ class Receiver:
         arrivals.calendars.clear()
         if arrivals.items:
             self._writer.admit(len(arrivals.items))
+        for tenant_id in sorted(arrivals.unreadable):
+            await self._compare(tenant_id)
         if arrivals.lifecycle:
             await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()
         await self._writer.write(arrivals.items)
-        count(MS365, "kept", len(arrivals))
+        count(MS365, "kept", len(arrivals) - len(arrivals.unreadable))
+
+    async def _compare(self, tenant_id: str) -> None:
+        """Have a mailbox compared with the provider, since a genuine notification of it could not be read."""
+        try:
+            wanted = reconciles.ReconcileRequest(RECONCILE_REASON_MISSED)
+            await reconciles.enqueue_for_tenant(self._pool, tenant_id, wanted)
+        except (TenantNotFound, TenantDisconnected):
+            return
 
     def _sort(
         self,
         parsed: Iterable[GraphChange | GraphLifecycle | UnreadableError],
-        origins: Mapping[GraphChange | GraphLifecycle, GraphOrigin],
-        found: Mapping[GraphOrigin, KnownSubscription | None],
+        found: Mapping[GraphChange | GraphLifecycle, KnownSubscription | None],
+        verdicts: Verdicts,
     ) -> _Arrivals:
         arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
-        for notification in parsed:
-            if isinstance(notification, UnreadableError):
-                count(MS365, notification.cause)
+        for stated in parsed:
+            if isinstance(stated, UnreadableError):
+                count(MS365, stated.cause)
                 continue
-            known = found[origins[notification]]
+            known = found[stated]
             if known is None or not known.is_wanted:
                 count(MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
-            if isinstance(notification, GraphChange) and notification.is_of_calendar != bool(known.calendar_id):
+            if isinstance(stated, GraphChange) and stated.is_of_calendar != bool(known.calendar_id):
                 count(MS365, "other_resource")
+                continue
+            notification = verdicts.get(stated, stated) if isinstance(stated, GraphChange) else stated
+            if isinstance(notification, str):
+                count(MS365, notification)
+                arrivals.unreadable.update([known.tenant_id] if notification == DATA_REFUSED else [])
                 continue
             self._activity.note(known.subscription_id, known.tenant_id, now)
             if isinstance(notification, GraphChange) and known.calendar_id:

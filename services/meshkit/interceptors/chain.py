@@ -25,7 +25,7 @@ from services.meshkit.interceptors.access_log import AccessLog
 from services.meshkit.interceptors.admission import Admission
 from services.meshkit.interceptors.call import Call
 from services.meshkit.interceptors.caller import admitted
-from services.meshkit.interceptors.error_status import refuse
+from services.meshkit.interceptors.error_status import Explain, refuse, unexplained
 from services.meshkit.interceptors.reading import check_readable, reading
 from services.meshkit.interceptors.validation import check
 
@@ -42,9 +42,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         table: The access to each method. A method that is not in it is refused to everyone.
         admission: Bounds the calls that run at the same time, open streams included.
         quiet: Full names of methods whose calls are logged only when they fail.
+        explain: Explains a failure that a handler has raised.
     """
 
-    def __init__(self, table: Mapping[str, Access], admission: Admission, quiet: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, Access],
+        admission: Admission,
+        quiet: Collection[str] = (),
+        explain: Explain = unexplained,
+    ) -> None:
+        self._explain = explain
         self._table = table
         self._admission = admission
         self._log = AccessLog(quiet)
@@ -87,7 +95,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         set_caller(admitted(call, self._table))
                         return await inner(checked(request), context)
                 except Exception as exc:  # noqa: BLE001 - the outermost net; logged and counted in `refuse`
-                    await refuse(call, exc)
+                    await refuse(call, exc, self._explain)
 
         return handle
 
@@ -104,7 +112,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                             async for response in responses:
                                 yield response
                 except Exception as exc:  # noqa: BLE001 - the outermost net; logged and counted in `refuse`
-                    await refuse(call, exc)
+                    await refuse(call, exc, self._explain)
 
         return handle
 

@@ -1,5 +1,6 @@
 """Turns a handler's exception into a status. The only place that catches unhandled exceptions."""
 
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import grpc
@@ -19,7 +20,16 @@ logger = structlog.get_logger(__name__)
 _TRACEBACKS = LogBudget(lines=5, seconds=60)
 
 
-async def refuse(call: Call, exc: Exception) -> NoReturn:
+Explain = Callable[[MeshError], Awaitable[MeshError]]
+"""Returns a failure with a better sentence and metadata, or the failure itself. It raises nothing."""
+
+
+async def unexplained(error: MeshError) -> MeshError:
+    """Return the failure itself."""
+    return error
+
+
+async def refuse(call: Call, exc: Exception, explain: Explain = unexplained) -> NoReturn:
     """End a call whose handler has raised.
 
     A `MeshError` is answered as it is, anything else as INTERNAL with an id. The log has the id and the traceback of
@@ -29,10 +39,12 @@ async def refuse(call: Call, exc: Exception) -> NoReturn:
     Args:
         call: The call.
         exc: The exception.
+        explain: Explains a failure that the handler has raised.
     """
     if isinstance(exc, (grpc.aio.AbortError, grpc.aio.UsageError)):
         raise exc
-    await call.context.abort_with_status(rpc_status.to_status(to_status(_answer(exc, call.method))))
+    answer = await explain(_answer(exc, call.method))
+    await call.context.abort_with_status(rpc_status.to_status(to_status(answer)))
 
 
 def _answer(exc: Exception, method: str) -> MeshError:

@@ -25,7 +25,7 @@ from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google_client import library_request
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.id_tokens import Expected, published_keys, verified_claims
 from services.token_vault.issuers.issuer import (
     Account,
     Begun,
@@ -96,7 +96,7 @@ class GoogleIssuer:
         self._pool = pool
         self._http = http
         self._api = api
-        self._keys = PublishedKeys(api, self._keys_url)
+        self._keys = published_keys(api, self._keys_url)
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.app_keys import AppKeys
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.id_tokens import Expected, published_keys, verified_claims
 from services.token_vault.issuers.issuer import Account, Begun, Grant, Identity, TokenResponse
 from services.token_vault.issuers.microsoft_app import MicrosoftApp
 from services.token_vault.issuers.microsoft_client import PROVIDER, MicrosoftClient, MicrosoftSettings, guarded
@@ -46,7 +46,7 @@ class MicrosoftIssuer:
         self._http = http
         self._api = api
         self._discovered: dict[str, Any] = {}
-        self._keys = PublishedKeys(api, self._keys_url)
+        self._keys = published_keys(api, self._keys_url)
 
     @property
     def app(self) -> MicrosoftApp:

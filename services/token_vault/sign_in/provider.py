@@ -13,7 +13,7 @@ from services.meshkit.secret import Secret
 from services.meshkit.text import plain_name
 from services.token_vault.errors import FlowStateInvalid, InstallationMisconfigured, ProviderUnavailable
 from services.token_vault.issuers.http import ProviderApi
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, unproven, verified_claims
+from services.token_vault.issuers.id_tokens import Expected, published_keys, unproven, verified_claims
 from services.token_vault.sign_in.browser_secrets import BrowserSecrets
 
 NAME = "sign-in"
@@ -80,7 +80,7 @@ class IdentityProvider:
         self._at = registration
         self._api = api
         self._client = WebApplicationClient(registration.client_id)
-        self._keys = PublishedKeys(api, self._keys_url)
+        self._keys = published_keys(api, self._keys_url)
         self._configuration: Mapping[str, Any] = {}
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()

@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from mailmesh.ingest.v1 import subscription_service_pb2
+from mailmesh.processor.v1 import message_service_pb2 as messages
+from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
+from services.meshkit.status import info_of
 from tests.mesh.accounts import connect, created_events, subscribe, told_when_all_are
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
@@ -27,6 +31,19 @@ def account(mesh: Mesh, address: str) -> dict[str, Any]:
     return found
 
 
+def refused_mark(mesh: Mesh, tenant: str, mail: str) -> tuple[str, str]:
+    """Marks a mail without the ability to, and returns the sentence of the refusal and the command in it."""
+    change = messages.MessageChange(is_read=True)
+    request = messages.ModifyMessagesRequest(
+        idempotency_key="refused", tenant_id=tenant, message_ids=[mail], change=change
+    )
+    with pytest.raises(grpc.RpcError) as refused:
+        message_services.MessageServiceStub(mesh.channel).ModifyMessages(request)
+    info = info_of(refused.value)
+    assert "ABILITY_NOT_GRANTED" == info.reason
+    return refused.value.details() or "", info.metadata["command"]
+
+
 def test_a_mailbox_with_the_apps_access_tells_of_mail_and_sends(mesh: Mesh) -> None:
     boss, desk = account(mesh, "boss@appnorth.test"), account(mesh, "desk@appnorth.test")
     recipient = account(mesh, "friend@appsouth.test")
@@ -42,8 +59,11 @@ def test_a_mailbox_with_the_apps_access_tells_of_mail_and_sends(mesh: Mesh) -> N
     eventually(lambda: told_when_all_are(mesh, tenant, 1), what="the mail is told")
     to = ("--to", recipient["address"], "--subject", "From the app", "--text", "Hello", "--wait", "60")
     sent = run(mesh, "send", "--tenant", tenant, *to)
+    sentence, command = refused_mark(mesh, tenant, mail)
 
     assert "Your organisation is connected" in str(page), page
+    assert "An administrator of the organisation first grants it to the app in the directory" in sentence
+    assert f"mailmesh directories connect {directory} {listed[0]['mailboxId']} --ability mail.mark" == command
     assert [desk["address"]] == [one["address"] for one in listed]
     assert subscription.subscription_id
     (event,) = created_events(mesh, tenant)
@@ -84,9 +104,12 @@ def test_a_mailbox_of_a_delegated_domain_tells_of_mail_and_sends(mesh: Mesh, tmp
     eventually(lambda: told_when_all_are(mesh, tenant["tenantId"], 1), what="the mail is told")
     to = ("--to", recipient["address"], "--subject", "From the app", "--text", "Hello", "--wait", "60")
     sent = run(mesh, "send", "--tenant", tenant["tenantId"], *to)
+    sentence, command = refused_mark(mesh, tenant["tenantId"], mail)
     (kept,) = run(mesh, "app-credentials", "list")
     run(mesh, "app-credentials", "delete", kept["credentialId"], "--yes")
 
+    assert "domain-wide delegation in the Admin console" in sentence
+    assert command.startswith(f"mailmesh directories connect {directory} ")
     assert (key["client_email"], key["client_id"]) == (credential["account"], credential["clientId"])
     assert credential["credentialId"] == kept["credentialId"]
     assert [desk["address"]] == [one["address"] for one in listed]
@@ -113,7 +136,10 @@ def test_a_shared_mailbox_is_polled_by_the_grant_of_its_person(tmp_path_factory:
         mesh.simulator.deliver(ada["address"], subject="For Ada")
         run(mesh, "reconcile", tenant)
         eventually(lambda: told_when_all_are(mesh, tenant, 1), what="the mail is told")
+        sentence, command = refused_mark(mesh, tenant, mail)
 
+        assert "The owner of the shared mailbox consents to it first" in sentence
+        assert f"mailmesh tenants connect-shared {owner} {box['address']} --ability mail.mark" == command
         assert subscription_service_pb2.SUBSCRIPTION_STATE_POLLING == subscription.state
         assert [(mail, "For all of us")] == [
             (event.mail.message_id, event.mail.message.subject) for event in created_events(mesh, tenant)

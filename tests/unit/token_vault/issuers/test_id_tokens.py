@@ -11,9 +11,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from services.meshkit.published_keys import PublishedKeys
 from services.token_vault.errors import IdentityUnproven, ProviderUnavailable
 from services.token_vault.issuers.http import Answer
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.id_tokens import Expected, published_keys, verified_claims
 
 OURS, THEIRS = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 EXPECTED = Expected("client", lambda claims: claims.get("iss") == "https://issuer", "nonce", ("oid",))
@@ -45,7 +46,7 @@ async def _url() -> str:
 
 
 def keys_of(published: Published) -> PublishedKeys:
-    return PublishedKeys(published, _url)  # type: ignore[arg-type]
+    return published_keys(published, _url)  # type: ignore[arg-type]
 
 
 def passes(keys: PublishedKeys, seconds: float) -> None:

@@ -183,8 +183,10 @@ const (
 	// ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The tenant has not granted the ability that the request needs.
-	// Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
-	// this ability. The tenant, its subscriptions and its cursors stay.
+	// Do: Connect the account again with the ability: run the command in the metadata. For an account that a person connected, it is the
+	// same as `StartAuthorization` with this tenant and this ability. Where the tokens are the app's own, an administrator of the
+	// organisation grants it first: to the app in Microsoft's directory, or to the service account's domain-wide delegation in Google's
+	// Admin console. For a shared mailbox its owner consents first. The tenant, its subscriptions and its cursors stay.
 	// Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
 	ErrorReason_ERROR_REASON_ABILITY_NOT_GRANTED ErrorReason = 31
 	// CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
@@ -989,6 +991,19 @@ const (
 	// Do: Upload the file, or name another mail that has it, and send the mail with another key.
 	// Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
 	ErrorReason_ERROR_REASON_ATTACHMENT_GONE ErrorReason = 273
+	// RESOURCE_DATA_NOT_ACCEPTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: A subscription asks for resource data, and this installation does not accept notifications with it.
+	// Do: Set `MAILMESH_INGEST_RESOURCE_DATA` and `MAILMESH_INGEST_KEYS_FILE` for Ingest, restart it, and repeat the call; or subscribe
+	// without `includes_resource_data`.
+	// Sample: {"reason": "RESOURCE_DATA_NOT_ACCEPTED", "domain": "mailmesh", "metadata": {"setting": "MAILMESH_INGEST_RESOURCE_DATA"}}
+	ErrorReason_ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED ErrorReason = 288
+	// SUBSCRIPTION_DIFFERS has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant has a subscription for the same folder already, and it differs from the request in `includes_resource_data`.
+	// Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
+	// Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_DIFFERS ErrorReason = 289
 )
 
 // Enum value maps for ErrorReason.
@@ -1152,6 +1167,8 @@ var (
 		271: "ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED",
 		272: "ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED",
 		273: "ERROR_REASON_ATTACHMENT_GONE",
+		288: "ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED",
+		289: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1312,6 +1329,8 @@ var (
 		"ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED":   271,
 		"ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED":     272,
 		"ERROR_REASON_ATTACHMENT_GONE":                273,
+		"ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED":     288,
+		"ERROR_REASON_SUBSCRIPTION_DIFFERS":           289,
 	}
 )
 
@@ -1346,7 +1365,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xcc/\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa20\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1506,7 +1525,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"%ERROR_REASON_APP_CREDENTIAL_NOT_FOUND\x10\x8e\x02\x12.\n" +
 	")ERROR_REASON_APP_CREDENTIAL_LIMIT_REACHED\x10\x8f\x02\x12,\n" +
 	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02\x12!\n" +
-	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02B\x1f\n" +
+	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02\x12,\n" +
+	"'ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED\x10\xa0\x02\x12&\n" +
+	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\xa1\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -254,9 +254,12 @@ type Subscription struct {
 	// unfollowed.
 	Resource SubscriptionResource `protobuf:"varint,20,opt,name=resource,proto3,enum=mailmesh.ingest.v1.SubscriptionResource" json:"resource,omitempty"`
 	// calendar_id is mailmesh's UUID of the calendar. Empty for other resources.
-	CalendarId    string `protobuf:"bytes,21,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CalendarId string `protobuf:"bytes,21,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
+	// includes_resource_data means that the subscription asks for signed notifications with encrypted resource data. Graph sends
+	// them while the installation accepts them (`MAILMESH_INGEST_RESOURCE_DATA`), and plain ones otherwise.
+	IncludesResourceData bool `protobuf:"varint,22,opt,name=includes_resource_data,json=includesResourceData,proto3" json:"includes_resource_data,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
@@ -436,6 +439,13 @@ func (x *Subscription) GetCalendarId() string {
 	return ""
 }
 
+func (x *Subscription) GetIncludesResourceData() bool {
+	if x != nil {
+		return x.IncludesResourceData
+	}
+	return false
+}
+
 // CreateSubscriptionRequest specifies the mail to watch.
 type CreateSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -450,9 +460,12 @@ type CreateSubscriptionRequest struct {
 	// change_types are "created", "updated", "deleted". Empty means all three.
 	ChangeTypes []string `protobuf:"bytes,5,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`
 	// delivery_mode is the way in which changes shall reach mailmesh.
-	DeliveryMode  DeliveryMode `protobuf:"varint,6,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DeliveryMode DeliveryMode `protobuf:"varint,6,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
+	// includes_resource_data asks for notifications that Microsoft signs and that contain the message's id and version, encrypted
+	// for this installation. Refused for Google and for polling. The installation must accept them.
+	IncludesResourceData bool `protobuf:"varint,7,opt,name=includes_resource_data,json=includesResourceData,proto3" json:"includes_resource_data,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *CreateSubscriptionRequest) Reset() {
@@ -525,6 +538,13 @@ func (x *CreateSubscriptionRequest) GetDeliveryMode() DeliveryMode {
 		return x.DeliveryMode
 	}
 	return DeliveryMode_DELIVERY_MODE_UNSPECIFIED
+}
+
+func (x *CreateSubscriptionRequest) GetIncludesResourceData() bool {
+	if x != nil {
+		return x.IncludesResourceData
+	}
+	return false
 }
 
 // CreateSubscriptionResponse contains the subscription.
@@ -1372,7 +1392,7 @@ var File_mailmesh_ingest_v1_subscription_service_proto protoreflect.FileDescript
 
 const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\n" +
-	"-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\x95\b\n" +
+	"-mailmesh/ingest/v1/subscription_service.proto\x12\x12mailmesh.ingest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xcb\b\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1a\n" +
@@ -1399,14 +1419,16 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\fcovered_from\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\vcoveredFrom\x12D\n" +
 	"\bresource\x18\x14 \x01(\x0e2(.mailmesh.ingest.v1.SubscriptionResourceR\bresource\x12\x1f\n" +
 	"\vcalendar_id\x18\x15 \x01(\tR\n" +
-	"calendarId\"\x9b\x02\n" +
+	"calendarId\x124\n" +
+	"\x16includes_resource_data\x18\x16 \x01(\bR\x14includesResourceData\"\xd7\x02\n" +
 	"\x19CreateSubscriptionRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
 	"\tfolder_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\bfolderId\x12!\n" +
 	"\tlabel_ids\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\blabelIds\x12\x1f\n" +
 	"\ball_mail\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\aallMail\x12'\n" +
 	"\fchange_types\x18\x05 \x03(\tB\x04\xe2A\x01\x01R\vchangeTypes\x12K\n" +
-	"\rdelivery_mode\x18\x06 \x01(\x0e2 .mailmesh.ingest.v1.DeliveryModeB\x04\xe2A\x01\x01R\fdeliveryMode\"b\n" +
+	"\rdelivery_mode\x18\x06 \x01(\x0e2 .mailmesh.ingest.v1.DeliveryModeB\x04\xe2A\x01\x01R\fdeliveryMode\x12:\n" +
+	"\x16includes_resource_data\x18\a \x01(\bB\x04\xe2A\x01\x01R\x14includesResourceData\"b\n" +
 	"\x1aCreateSubscriptionResponse\x12D\n" +
 	"\fsubscription\x18\x01 \x01(\v2 .mailmesh.ingest.v1.SubscriptionR\fsubscription\"r\n" +
 	"\x1fBatchCreateSubscriptionsRequest\x12O\n" +

@@ -40,7 +40,7 @@ type SubscriptionServiceClient interface {
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
 	// ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
-	// INSTALLATION_MISCONFIGURED.
+	// INSTALLATION_MISCONFIGURED, RESOURCE_DATA_NOT_ACCEPTED, SUBSCRIPTION_DIFFERS.
 	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
 	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
 	// others. Safe to repeat.
@@ -149,7 +149,7 @@ type SubscriptionServiceServer interface {
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
 	// ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
-	// INSTALLATION_MISCONFIGURED.
+	// INSTALLATION_MISCONFIGURED, RESOURCE_DATA_NOT_ACCEPTED, SUBSCRIPTION_DIFFERS.
 	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
 	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
 	// others. Safe to repeat.

@@ -205,8 +205,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 
     When: The tenant has not granted the ability that the request needs.
-    Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
-    this ability. The tenant, its subscriptions and its cursors stay.
+    Do: Connect the account again with the ability: run the command in the metadata. For an account that a person connected, it is the
+    same as `StartAuthorization` with this tenant and this ability. Where the tokens are the app's own, an administrator of the
+    organisation grants it first: to the app in Microsoft's directory, or to the service account's domain-wide delegation in Google's
+    Admin console. For a shared mailbox its owner consents first. The tenant, its subscriptions and its cursors stay.
     Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
     """
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 40
@@ -1142,6 +1144,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Upload the file, or name another mail that has it, and send the mail with another key.
     Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
     """
+    ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED: _ErrorReason.ValueType  # 288
+    """RESOURCE_DATA_NOT_ACCEPTED has the gRPC code FAILED_PRECONDITION.
+
+    When: A subscription asks for resource data, and this installation does not accept notifications with it.
+    Do: Set `MAILMESH_INGEST_RESOURCE_DATA` and `MAILMESH_INGEST_KEYS_FILE` for Ingest, restart it, and repeat the call; or subscribe
+    without `includes_resource_data`.
+    Sample: {"reason": "RESOURCE_DATA_NOT_ACCEPTED", "domain": "mailmesh", "metadata": {"setting": "MAILMESH_INGEST_RESOURCE_DATA"}}
+    """
+    ERROR_REASON_SUBSCRIPTION_DIFFERS: _ErrorReason.ValueType  # 289
+    """SUBSCRIPTION_DIFFERS has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant has a subscription for the same folder already, and it differs from the request in `includes_resource_data`.
+    Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
+    Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1327,8 +1344,10 @@ ERROR_REASON_ABILITY_NOT_GRANTED: ErrorReason.ValueType  # 31
 """ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 
 When: The tenant has not granted the ability that the request needs.
-Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
-this ability. The tenant, its subscriptions and its cursors stay.
+Do: Connect the account again with the ability: run the command in the metadata. For an account that a person connected, it is the
+same as `StartAuthorization` with this tenant and this ability. Where the tokens are the app's own, an administrator of the
+organisation grants it first: to the app in Microsoft's directory, or to the service account's domain-wide delegation in Google's
+Admin console. For a shared mailbox its owner consents first. The tenant, its subscriptions and its cursors stay.
 Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
 """
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 40
@@ -2263,5 +2282,20 @@ ERROR_REASON_ATTACHMENT_GONE: ErrorReason.ValueType  # 273
 When: An attachment that a send takes from a received mail is not in the mailbox any more. Recorded in sends and their events.
 Do: Upload the file, or name another mail that has it, and send the mail with another key.
 Sample: {"reason": "ATTACHMENT_GONE", "domain": "mailmesh", "metadata": {"detail": "ErrorItemNotFound"}}
+"""
+ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED: ErrorReason.ValueType  # 288
+"""RESOURCE_DATA_NOT_ACCEPTED has the gRPC code FAILED_PRECONDITION.
+
+When: A subscription asks for resource data, and this installation does not accept notifications with it.
+Do: Set `MAILMESH_INGEST_RESOURCE_DATA` and `MAILMESH_INGEST_KEYS_FILE` for Ingest, restart it, and repeat the call; or subscribe
+without `includes_resource_data`.
+Sample: {"reason": "RESOURCE_DATA_NOT_ACCEPTED", "domain": "mailmesh", "metadata": {"setting": "MAILMESH_INGEST_RESOURCE_DATA"}}
+"""
+ERROR_REASON_SUBSCRIPTION_DIFFERS: ErrorReason.ValueType  # 289
+"""SUBSCRIPTION_DIFFERS has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant has a subscription for the same folder already, and it differs from the request in `includes_resource_data`.
+Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
+Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

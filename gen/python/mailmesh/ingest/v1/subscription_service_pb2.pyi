@@ -144,6 +144,7 @@ class Subscription(_message.Message):
     COVERED_FROM_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     CALENDAR_ID_FIELD_NUMBER: _builtins.int
+    INCLUDES_RESOURCE_DATA_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
     """subscription_id is mailmesh's UUID of the subscription."""
     tenant_id: _builtins.str
@@ -172,6 +173,10 @@ class Subscription(_message.Message):
     """
     calendar_id: _builtins.str
     """calendar_id is mailmesh's UUID of the calendar. Empty for other resources."""
+    includes_resource_data: _builtins.bool
+    """includes_resource_data means that the subscription asks for signed notifications with encrypted resource data. Graph sends
+    them while the installation accepts them (`MAILMESH_INGEST_RESOURCE_DATA`), and plain ones otherwise.
+    """
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """label_ids are the Gmail labels, sorted. Empty means all mail for a subscription to mail; always empty for Microsoft and for calendars."""
@@ -232,10 +237,11 @@ class Subscription(_message.Message):
         covered_from: _timestamp_pb2.Timestamp | None = ...,
         resource: Global___SubscriptionResource.ValueType = ...,
         calendar_id: _builtins.str = ...,
+        includes_resource_data: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["covered_from", b"covered_from", "created_at", b"created_at", "expires_at", b"expires_at", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "renew_at", b"renew_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "change_types", b"change_types", "covered_from", b"covered_from", "created_at", b"created_at", "delivery_mode", b"delivery_mode", "expires_at", b"expires_at", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "failures", b"failures", "folder_id", b"folder_id", "label_ids", b"label_ids", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "provider", b"provider", "provider_subscription_id", b"provider_subscription_id", "renew_at", b"renew_at", "resource", b"resource", "state", b"state", "subscription_id", b"subscription_id", "tenant_id", b"tenant_id", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "change_types", b"change_types", "covered_from", b"covered_from", "created_at", b"created_at", "delivery_mode", b"delivery_mode", "expires_at", b"expires_at", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "failures", b"failures", "folder_id", b"folder_id", "includes_resource_data", b"includes_resource_data", "label_ids", b"label_ids", "last_notification_at", b"last_notification_at", "last_renewed_at", b"last_renewed_at", "provider", b"provider", "provider_subscription_id", b"provider_subscription_id", "renew_at", b"renew_at", "resource", b"resource", "state", b"state", "subscription_id", b"subscription_id", "tenant_id", b"tenant_id", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,6 +259,7 @@ class CreateSubscriptionRequest(_message.Message):
     ALL_MAIL_FIELD_NUMBER: _builtins.int
     CHANGE_TYPES_FIELD_NUMBER: _builtins.int
     DELIVERY_MODE_FIELD_NUMBER: _builtins.int
+    INCLUDES_RESOURCE_DATA_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     folder_id: _builtins.str
@@ -261,6 +268,10 @@ class CreateSubscriptionRequest(_message.Message):
     """all_mail watches every folder or label, drafts and sent mail included. For Google, drafts produce no events."""
     delivery_mode: Global___DeliveryMode.ValueType
     """delivery_mode is the way in which changes shall reach mailmesh."""
+    includes_resource_data: _builtins.bool
+    """includes_resource_data asks for notifications that Microsoft signs and that contain the message's id and version, encrypted
+    for this installation. Refused for Google and for polling. The installation must accept them.
+    """
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """label_ids are Gmail labels. Empty means INBOX unless `all_mail` is set. Refused for Microsoft."""
@@ -278,10 +289,11 @@ class CreateSubscriptionRequest(_message.Message):
         all_mail: _builtins.bool = ...,
         change_types: _abc.Iterable[_builtins.str] | None = ...,
         delivery_mode: Global___DeliveryMode.ValueType = ...,
+        includes_resource_data: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_mail", b"all_mail", "change_types", b"change_types", "delivery_mode", b"delivery_mode", "folder_id", b"folder_id", "label_ids", b"label_ids", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_mail", b"all_mail", "change_types", b"change_types", "delivery_mode", b"delivery_mode", "folder_id", b"folder_id", "includes_resource_data", b"includes_resource_data", "label_ids", b"label_ids", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

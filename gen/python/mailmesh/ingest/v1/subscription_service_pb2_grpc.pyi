@@ -41,7 +41,7 @@ class SubscriptionServiceStub:
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
     ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
-    INSTALLATION_MISCONFIGURED.
+    INSTALLATION_MISCONFIGURED, RESOURCE_DATA_NOT_ACCEPTED, SUBSCRIPTION_DIFFERS.
     """
     BatchCreateSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]
     """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
@@ -75,7 +75,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
     ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
-    INSTALLATION_MISCONFIGURED.
+    INSTALLATION_MISCONFIGURED, RESOURCE_DATA_NOT_ACCEPTED, SUBSCRIPTION_DIFFERS.
     """
     BatchCreateSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]  # type: ignore[assignment]
     """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
@@ -112,7 +112,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
         ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
-        INSTALLATION_MISCONFIGURED.
+        INSTALLATION_MISCONFIGURED, RESOURCE_DATA_NOT_ACCEPTED, SUBSCRIPTION_DIFFERS.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""The certificates for whose keys Graph encrypts resource data: made, sealed, replaced, kept while they are used."""

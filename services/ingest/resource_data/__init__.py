@@ -1,0 +1,1 @@
+"""Notifications with resource data: the proof of their publisher, and their decryption."""
