@@ -34,6 +34,8 @@ class ScanReader:
         import tesserocr  # noqa: PLC0415 - an extra
 
         self._engine: Any = tesserocr.PyTessBaseAPI(path=f"{folder}/", lang=languages, psm=tesserocr.PSM.AUTO)
+        # tesserocr lets it write its messages to /dev/null, which it would open at the first one, and crash.
+        self._engine.SetVariable("debug_file", "")
 
     def read(self, content: bytes, seconds: float) -> pb2.ExtractDocumentResponse:
         """Return the text and the pages of a PDF.

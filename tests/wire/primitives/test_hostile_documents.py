@@ -90,9 +90,10 @@ def large_stream() -> bytes:
     return bytes(made)
 
 
-def noisy(content: bytes) -> bytes:
-    """Return a message with the names of its streams changed."""
-    return content.replace("__substg".encode("utf-16-le"), b"\xff" * 16).replace(b"R\0o\0o\0t", b"\xff" * 7)
+def cut_message() -> bytes:
+    """The file ends within its directory."""
+    whole = outlook_samples.msg(a_txt=b"One.")
+    return whole[: whole.rindex("__properties_version1.0".encode("utf-16-le")) + 60]
 
 
 def many_values() -> bytes:
@@ -109,7 +110,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "elements in elements": (lambda: samples.word("<w:p>" * 100_000), "nesting"),
     "a cut archive": (lambda: samples.word(paragraph("x"))[:-30], "malformed"),
     "a message with a stream of 2 GiB": (large_stream, "bomb"),
-    "a message whose directory is noise": (lambda: noisy(outlook_samples.msg(a_txt=b"One.")), "malformed"),
+    "a message that ends within its directory": (cut_message, "malformed"),
     "messages in 200 messages": (lambda: outlook_samples.nested(200), "nesting"),
     "a winmail with a length beyond its end": (lambda: outlook_samples.tnef()[:-9] + b"\xff" * 12, "malformed"),
     "a winmail with a thousand million values": (many_values, "bomb"),

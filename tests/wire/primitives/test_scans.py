@@ -95,15 +95,17 @@ async def test_hostile_pictures_are_bounded_and_the_next_scan_is_read(scans: San
     noise.buffer[:] = chance.randbytes(len(noise.buffer))
     many = scan(*[picture("x", dots_per_inch=20)] * (MAX_SCANNED + 5))
     wide = scan(picture("Wide"), width=14_000, height=14_000)
+    outcomes = []
     for content in (scan(noise), many, wide):
         try:
             found = await seen(scans, content)
         except ContentError as exc:
-            assert exc.cause in ("time", "memory", "crashed")  # noqa: PT017 - one of several outcomes
+            outcomes.append(exc.cause)
         else:
-            assert "ocr" in found.flags
-            assert content is not many or "ocr_cut" in found.flags
+            outcomes.append("ocr_cut" if "ocr_cut" in found.flags else "ocr")
 
+    assert set(outcomes) <= {"ocr", "ocr_cut", "time", "memory"}
+    assert outcomes[1] in ("ocr_cut", "time")
     assert "Invoice 118\n" == (await seen(scans, scan(picture("Invoice 118")))).text
 
 
@@ -117,5 +119,5 @@ async def test_pictures_that_take_too_long_are_a_flag_of_the_document() -> None:
 
 async def test_a_process_without_the_data_refuses_by_name() -> None:
     async with Sandbox.open(SandboxLimits(1, 60, BOUNDS)) as without:
-        with pytest.raises(ContentError, match="^reader_missing$"):
+        with pytest.raises(ContentError, match=r"^reader_missing$"):
             await seen(without, scan(picture("x")))
