@@ -304,7 +304,7 @@ FREE = {
     },
     "conversation_settings": {"cursor": "a position of the stream"},
     "classification_settings": {**_WORDS, "cursor": "a position of the stream"},
-    "model_settings": {},
+    "model_settings": {"day": "a day"},
     "model_calls": {
         **_WORDS,
         **dict.fromkeys(("operation", "model", "prompt_version"), _REASON),
