@@ -43,7 +43,7 @@ class ModelFault(BaseModel):
     """The next answers of the model.
 
     Attributes:
-        kind: What is wrong with them.
+        kind: The fault of them.
         status: The status of a ``status`` fault.
         retry_after: Its Retry-After, seconds.
         seconds: The wait of a ``slow`` fault.
