@@ -1,13 +1,13 @@
 """The named model: a tenant's settings with its tokens of a day, and an entry for each text that was sent.
 
 Revision ID: 0038
-Revises: 0033
+Revises: 0034
 """
 
 from alembic import op
 
 revision = "0038"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
