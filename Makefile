@@ -119,7 +119,7 @@ format: $(VENV) ## Format the Python code and apply the fixes of ruff
 
 .PHONY: lock
 lock: $(VENV) ## Resolve the Python packages again into requirements.lock; UPGRADE=1 takes newer versions
-	$(BIN)/uv pip compile pyproject.toml --extra stack --extra primitives --extra workflows --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra stack --extra primitives --extra ocr --extra workflows --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra primitives --extra workflows --universal --python-version 3.11 --constraints requirements.lock \

@@ -52,6 +52,7 @@ TIMEOUT_SECONDS = {
     "mailmesh.ingest.v1.SubscriptionService": 300,
     "mailmesh.processor.v1.ProcessorService": 120,
     "mailmesh.processor.v1.ContentService": 120,
+    "mailmesh.processor.v1.ModelService": 120,
     "mailmesh.delivery.v1.EndpointService": 60,
     "mailmesh.primitives.v1.PrimitiveService": 60,
 }

@@ -71,6 +71,9 @@ from simulator.microsoft.schedules import Schedules
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
 from simulator.microsoft.upload_sessions import UploadSessions
+from simulator.model import NAME as MODEL_NAME
+from simulator.model import PATH as MODEL_PATH
+from simulator.model import SimulatedModel
 from simulator.postman import Postman
 from simulator.postoffice import PostOffice
 from simulator.serving import HOST, Server, listen, make_server
@@ -148,6 +151,7 @@ class Simulator:
         self.directory = Directory(world, self._notifier, self.watches, events, self.channels)
         self.postman = Postman(world)
         self.post_office = PostOffice(world)
+        self.model = SimulatedModel()
         self.microsoft, graph_rules, ms_tokens = self._build_microsoft()
         self.google, google_tokens = self._build_google()
         actions = Actions()
@@ -164,12 +168,13 @@ class Simulator:
         CalendarControl(world).register(actions)
         ChannelControl(self.channels).register(actions)
         RegistrationControl(world).register(actions)
+        self.model.register(actions)
         self.scenarios = Scenarios(actions)
         self.scenarios.register()
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
         actions.add("info", "GET", "/control/info", lambda _body: self.info)
         self.info: JSON = {}
-        self.control = control_app(actions)
+        self.control = control_app(actions, self.model.routes)
 
     def _build_microsoft(self) -> tuple[Edge, GraphRules, MicrosoftTokens]:
         world, operations = self.world, Operations()
@@ -271,6 +276,8 @@ class Simulator:
                 "MAILMESH_GOOGLEWS_PUBSUB_TOPIC": options.topic,
                 "MAILMESH_GOOGLEWS_PUBSUB_AUDIENCE": self._pubsub.audience,
                 "MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT": options.service_account,
+                "MAILMESH_PROCESSOR_MODEL_URL": f"{control_url}{MODEL_PATH}",
+                "MAILMESH_PROCESSOR_MODEL_NAME": MODEL_NAME,
                 **({"MAILMESH_PROVIDER_CA": str(options.ca.resolve())} if options.ca else {}),
             },
         }

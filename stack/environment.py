@@ -169,3 +169,11 @@ def simulated_providers(ports: Ports, identity: Identity) -> dict[str, str]:
         "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
         "MAILMESH_GOOGLEWS_PUBSUB_URL": f"{google}/v1",
     }
+
+
+def simulated_model(ports: Ports) -> dict[str, str]:
+    """Returns the settings by which Processor meets the simulator's model."""
+    return {
+        "MAILMESH_PROCESSOR_MODEL_URL": f"http://{LOOPBACK}:{ports['simulator-control']}/model/v1",
+        "MAILMESH_PROCESSOR_MODEL_NAME": "simulated-model",
+    }

@@ -14,6 +14,7 @@ from stack.environment import (
     listening,
     mesh_environment,
     primitives_environment,
+    simulated_model,
     simulated_providers,
 )
 from stack.open_files import edge_connections
@@ -40,6 +41,7 @@ PRIMITIVES = "primitives"
 WORKFLOWS = "workflows"
 # Variables that the edge must not have.
 STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
+MODEL_URL = "MAILMESH_PROCESSOR_MODEL_URL"
 SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
 
 
@@ -266,7 +268,8 @@ class Planner:
     def _providers(self) -> dict[str, str]:
         if not self.options.wants_simulator(self.environment):
             return {}
-        return simulated_providers(self.ports, self.data.certificates.identity("simulator"))
+        providers = simulated_providers(self.ports, self.data.certificates.identity("simulator"))
+        return providers if MODEL_URL in self.environment else providers | simulated_model(self.ports)
 
 
 def metrics_urls(ports: Ports) -> dict[str, str]:

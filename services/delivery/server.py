@@ -10,8 +10,6 @@ from mailmesh.delivery.v1 import endpoint_service_pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
-from services.delivery.egress.addresses import EgressRules
-from services.delivery.egress.client import EgressClient
 from services.delivery.endpoints.secrets import sealer_of
 from services.delivery.endpoints.use_cases import Endpoints
 from services.delivery.erasing import erasers
@@ -29,6 +27,8 @@ from services.delivery.sending.schedule import Schedule
 from services.delivery.sending.slots import Slots
 from services.delivery.servicers.endpoints import EndpointServicer
 from services.delivery.settings import DeliverySettings
+from services.egress.addresses import EgressRules
+from services.egress.client import EgressClient
 from services.erasures.rows import add_tenant_rows
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel

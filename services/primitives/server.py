@@ -7,15 +7,22 @@ from functools import partial
 
 import structlog
 
-from mailmesh.primitives.v1 import arrival_service_pb2, fetched_service_pb2, primitive_service_pb2
+from mailmesh.primitives.v1 import (
+    arrival_service_pb2,
+    fetched_service_pb2,
+    primitive_service_pb2,
+    quote_service_pb2,
+)
 from mailmesh.primitives.v1.arrival_service_pb2_grpc import add_ArrivalServiceServicer_to_server
 from mailmesh.primitives.v1.fetched_service_pb2_grpc import add_FetchedServiceServicer_to_server
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import add_PrimitiveServiceServicer_to_server
+from mailmesh.primitives.v1.quote_service_pb2_grpc import add_QuoteServiceServicer_to_server
 from services.meshkit.errors import ServiceUnavailable
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.process import observed
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
+from services.primitives.documents.scans import data_folder
 from services.primitives.failure import ContentError
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
@@ -24,6 +31,7 @@ from services.primitives.servicers.arrivals import ArrivalServicer
 from services.primitives.servicers.classifying import Classifier
 from services.primitives.servicers.fetched import FetchedServicer
 from services.primitives.servicers.primitives import PrimitiveServicer, Readers
+from services.primitives.servicers.quotes import QuoteServicer
 from services.primitives.settings import PrimitivesSettings
 from services.primitives.texts.budget import ModelBudget
 
@@ -52,14 +60,21 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
     limits = partial(SandboxLimits, confinement=bounds)
     with_model = replace(bounds, has_model=True)
     text_limits = SandboxLimits(settings.text_processes, settings.text_seconds, with_model)
+    folder = data_folder(settings.scan_data, settings.scan_languages)
+    seeing = replace(
+        bounds, cpu_seconds=settings.scan_seconds, scan_data=str(folder or ""), scan_languages=settings.scan_languages
+    )
+    scan_limits = SandboxLimits(settings.scan_processes, settings.scan_seconds, seeing)
     async with (
         Sandbox.open(limits(processes=settings.mail_processes, seconds=settings.mail_seconds)) as mails,
         Sandbox.open(limits(processes=settings.document_processes, seconds=settings.document_seconds)) as documents,
         Sandbox.open(text_limits) as texts,
+        Sandbox.open(scan_limits) as scans,
     ):
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), server_limits(settings))
         classifier = Classifier(texts, ModelBudget(settings.model_characters))
-        servicer = PrimitiveServicer(Readers(mails, documents), settings.content_bytes, classifier)
+        readers = Readers(mails, documents, scans if folder is not None else None)
+        servicer = PrimitiveServicer(readers, settings.content_bytes, classifier)
         server.add(
             add_PrimitiveServiceServicer_to_server,
             servicer,
@@ -75,7 +90,12 @@ async def run(settings: PrimitivesSettings, stop: asyncio.Event) -> None:
             ArrivalServicer(classifier),
             arrival_service_pb2.DESCRIPTOR.services_by_name["ArrivalService"],
         )
-        await probe(mails, documents, texts)
+        server.add(
+            add_QuoteServiceServicer_to_server,
+            QuoteServicer(mails),
+            quote_service_pb2.DESCRIPTOR.services_by_name["QuoteService"],
+        )
+        await probe(mails, documents, texts, scans)
         async with server.running():
             await stop.wait()
 

@@ -1,5 +1,7 @@
 """The settings of Primitives."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -60,6 +62,26 @@ class PrimitivesSettings(ServerSettings):
         le=1_000_000_000,
         description="Characters that the model reads in a minute for one API key, and for the arriving mail of one "
         "tenant, in one process.",
+    )
+    scan_processes: int = Field(
+        1, ge=1, le=64, description="Processes without rights that read pictures of pages, each for one document."
+    )
+    scan_seconds: float = Field(
+        30.0,
+        ge=1,
+        le=50,
+        description="Longest time for the pictures of one document, of processor and by the clock; pages beyond it are "
+        "left out. The whole call takes at most 55 seconds.",
+    )
+    scan_languages: str = Field(
+        "eng",
+        pattern=r"^[A-Za-z_]{2,20}(\+[A-Za-z_]{2,20}){0,7}$",
+        description="The languages of pictures, as Tesseract names them: eng+deu+fra, ... Each one costs time.",
+    )
+    scan_data: Path | None = Field(
+        None,
+        description="The folder with the data of these languages (eng.traineddata, ...). Empty: those of the extra "
+        "`ocr`, or of the system's package of Tesseract.",
     )
     sandbox_uid: int = Field(
         65534,

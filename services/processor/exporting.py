@@ -24,6 +24,7 @@ from services.processor.mail.state import State as MessageState
 from services.processor.messages.rows import Outcome
 from services.processor.messages.rows import State as ModificationState
 from services.processor.migrate import SCHEMA
+from services.processor.model.store.calls import State as CallState
 from services.processor.outbox.rows import State as SendState
 from services.processor.outbox.store import sends, uploads
 from services.processor.stream.contents import EVENT_PARTS as _PARTS
@@ -94,6 +95,7 @@ FORMS = {
     "invitations": form(left_out={"uid_digest": DIGEST}),
     "lookups": form({"notification": Struct}),
     "messages": form(words={"state": MessageState}, left_out={"field_digests": DIGEST}),
+    "model_calls": form(words={"state": CallState}, left_out=_DIGEST),
     "modifications": Form(("content", "outcomes", "state"), _modification, _DIGEST),
     "processed_marks": form({"mark": message_service_pb2.ProcessedMark, "change": message_service_pb2.MessageChange}),
     "search_mails": form(left_out={"terms": "keyed digests of words, which are in the mails"}),

@@ -311,6 +311,13 @@ FREE = {
     },
     "conversation_settings": {"cursor": "a position of the stream"},
     "classification_settings": {**_WORDS, "cursor": "a position of the stream"},
+    "model_settings": {"day": "a day"},
+    "model_calls": {
+        **_WORDS,
+        **dict.fromkeys(("operation", "model", "prompt_version"), _REASON),
+        "key_id": "an API key",
+        "label": "a label that the caller chose",
+    },
     "conversations": {},
     "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
     "conversation_links": _WORDS,

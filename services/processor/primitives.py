@@ -1,10 +1,11 @@
-"""The work of Primitives for Processor: labels for the mail that arrives, and contents at the provider."""
+"""The work of Primitives for Processor: labels for arriving mail, contents at the provider, and quotes of a model."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mailmesh.primitives.v1.arrival_service_pb2_grpc import ArrivalServiceAsyncStub
 from mailmesh.primitives.v1.fetched_service_pb2_grpc import FetchedServiceAsyncStub
+from mailmesh.primitives.v1.quote_service_pb2_grpc import QuoteServiceAsyncStub
 from mailmesh.processor.v1 import classification_service_pb2, content_service_pb2
 from mailmesh.processor.v1.classification_service_pb2_grpc import add_ClassificationServiceServicer_to_server
 from mailmesh.processor.v1.content_service_pb2_grpc import add_ContentServiceServicer_to_server
@@ -20,6 +21,7 @@ from services.processor.classification.arrivals import ArrivalClassifier
 from services.processor.classification.requests import Classification
 from services.processor.messages.reading.contents import Contents
 from services.processor.messages.reading.reads import Reads
+from services.processor.named_model import with_model
 from services.processor.servicers.classification import ClassificationServicer
 from services.processor.servicers.contents import ContentServicer
 from services.processor.settings import ProcessorSettings
@@ -41,6 +43,8 @@ async def with_primitives(
     reads: Reads,
 ) -> AsyncIterator[None]:
     """Add the services that need Primitives, and label mail while the block runs; refuse both without its address.
+
+    The named model is served in any case.
 
     Args:
         server: A server that is not started yet.
@@ -67,7 +71,8 @@ async def with_primitives(
 
     if not is_available:
         serve_contents(None)
-        yield
+        async with with_model(server, settings, pool, None):
+            yield
         return
     most = settings.content_bytes + _ENVELOPE_BYTES
     tls = TlsFiles.of(settings)
@@ -76,5 +81,5 @@ async def with_primitives(
         classifier = ArrivalClassifier(pool, reader, ArrivalServiceAsyncStub(primitives), SystemClock())
         loop = PeriodicLoop("classification", _FOLLOW_SECONDS, classifier.round, idle_factor=_FOLLOW_IDLE_FACTOR)
         head.call(loop.rouse)
-        async with background(loop.run()):
+        async with with_model(server, settings, pool, QuoteServiceAsyncStub(primitives)), background(loop.run()):
             yield

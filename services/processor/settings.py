@@ -1,9 +1,11 @@
 """The settings of Processor, of its server and of its workers."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.meshkit.settings import env
+from services.meshkit.settings import CommaSeparated, env
 from services.processor.mailbox_settings import MailboxSettings
 
 
@@ -29,6 +31,41 @@ class ProcessorSettings(MailboxSettings):
         ge=1,
         le=64,
         description="Mails and attachments in memory for Primitives, in one process; further calls get `OVERLOADED`.",
+    )
+    model_url: str = Field(
+        "",
+        max_length=2048,
+        description=(
+            "The base address of a server of the OpenAI form, for tenants that allow the named model: "
+            "http://127.0.0.1:11434/v1, https://... Texts stay on this machine if its host is a loopback "
+            "address in digits. Empty: there is no named model."
+        ),
+    )
+    model_name: str = Field("", max_length=200, description="The name of the model at this server.")
+    model_key_file: Path | None = Field(None, description="A file that contains the key for this server.")
+    model_ca: Path | None = Field(
+        None, description="A certificate authority to trust beside the system's when calling this server, PEM."
+    )
+    model_networks: CommaSeparated = Field(
+        (),
+        description=(
+            "Networks of the operator's own that this server may be in although they are not public, and by plain "
+            "HTTP: 10.1.0.0/16, ... Empty: public addresses only, and the loopback address of `_MODEL_URL`."
+        ),
+    )
+    model_seconds: float = Field(
+        30.0, ge=1, le=50, description="Longest time for one question to the model, with its retries, seconds."
+    )
+    model_attempts: int = Field(2, ge=1, le=5, description="Attempts at one question.")
+    model_calls: int = Field(
+        8, ge=1, le=256, description="Concurrent questions in one process; further calls get `OVERLOADED`."
+    )
+    model_calls_per_key: int = Field(4, ge=1, le=256, description="Those of one API key in one process.")
+    model_tokens_per_day: int = Field(
+        1_000_000,
+        ge=1000,
+        le=1_000_000_000_000,
+        description="Tokens that each tenant may spend at the model on a day, UTC.",
     )
     contents_per_key: int = Field(2, ge=1, le=64, description="Those of one API key in one process.")
 

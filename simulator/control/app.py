@@ -1,6 +1,7 @@
 """The control API over HTTP, on loopback and in the clear."""
 
 import json
+from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -15,8 +16,8 @@ from simulator.http import JSON
 from simulator.mailboxes.mailbox import MailboxError
 
 
-def control_app(actions: Actions) -> Starlette:
-    """Return the application that serves all actions."""
+def control_app(actions: Actions, others: Sequence[Route] = ()) -> Starlette:
+    """Return the application that serves all actions, and other routes."""
     routes = [Route(path, _endpoint(actions.by_name[name]), methods=[method]) for method, path, name in actions.routes]
     handlers: dict[Any, Any] = {
         ControlError: lambda _request, error: _refusal(error.status, str(error)),
@@ -26,7 +27,7 @@ def control_app(actions: Actions) -> Starlette:
         KeyError: lambda _request, error: _refusal(400, f"{error} is missing"),
         TypeError: lambda _request, error: _refusal(400, str(error)),
     }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=[*routes, *others], exception_handlers=handlers)
 
 
 def _endpoint(action: Action) -> Any:

@@ -22,6 +22,7 @@ from stack.cli import (
     keys,
     meetings,
     message_contents,
+    model,
     pipeline,
     primitives,
     sealing,
@@ -112,6 +113,7 @@ app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
 app.add_typer(sealing.app, name="sealing", rich_help_panel=USE)
 app.add_typer(classification.app, name="classification", rich_help_panel=USE)
+app.add_typer(model.app, name="model", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +25,7 @@ def parse(context: typer.Context, file: FileArgument, *, json: JsonOption = Fals
       mailmesh primitives parse mail.eml
       mailmesh primitives parse mail.eml --json
     """
-    content = _read(file)
+    content = read_file(file)
     with channel(context) as opened:
         parsed = services.PrimitiveServiceStub(opened).ParseMail(messages.ParseMailRequest(content=content))
     show_mail(parsed, json=json)
@@ -61,7 +61,7 @@ def extract(context: typer.Context, file: FileArgument, *, json: JsonOption = Fa
       mailmesh primitives extract offer.pdf
       mailmesh primitives extract prices.xlsx --json
     """
-    request = messages.ExtractDocumentRequest(content=_read(file), file_name=Path(file).name)
+    request = messages.ExtractDocumentRequest(content=read_file(file), file_name=Path(file).name)
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ExtractDocument(request)
     show_document(found, json=json)
@@ -103,7 +103,7 @@ def classify(
       mailmesh primitives classify text.txt --label "bill=Our invoice is attached." --label "end=Please cancel."
       mailmesh primitives classify - --subject "Your offer" --label offer --label complaint --json
     """
-    request = messages.ClassifyMessageRequest(subject=subject, text=_read(file).decode(errors="replace"))
+    request = messages.ClassifyMessageRequest(subject=subject, text=read_file(file).decode(errors="replace"))
     request.labels.extend(labels_of(label))
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ClassifyMessage(request)
@@ -132,9 +132,8 @@ def fields(
     Examples:
       mailmesh primitives fields text.txt --field orderNumber=identifier --field total=amount --field due=date
     """
-    properties = {name: {} if kind in ("", "text") else {"format": kind} for name, _, kind in map(_pair, field)}
-    request = messages.ExtractFieldsRequest(text=_read(file).decode(errors="replace"))
-    request.schema.update({"type": "object", "properties": properties})
+    request = messages.ExtractFieldsRequest(text=read_file(file).decode(errors="replace"))
+    request.schema.update(schema_of(field))
     with channel(context) as opened:
         found = services.PrimitiveServiceStub(opened).ExtractFields(request)
     if json:
@@ -143,8 +142,11 @@ def fields(
     print_record((one.name, ", ".join(value.value for value in one.values)) for one in found.fields)
 
 
-def _pair(option: str) -> tuple[str, str, str]:
-    return option.partition("=")
+def schema_of(options: list[str]) -> dict[str, Any]:
+    """Returns the JSON schema of options such as "total=amount"."""
+    pairs = [option.partition("=") for option in options]
+    properties = {name: {} if kind in ("", "text") else {"format": kind} for name, _, kind in pairs}
+    return {"type": "object", "properties": properties}
 
 
 def labels_of(options: list[str]) -> list[messages.ClassifyLabel]:
@@ -160,7 +162,8 @@ def _address(address: message_pb2.Address) -> str:
     return f"{address.name} <{address.address}>" if address.name else address.address
 
 
-def _read(file: str) -> bytes:
+def read_file(file: str) -> bytes:
+    """Returns the content of a file, or of standard input. Raises `CommandError`."""
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as exc:

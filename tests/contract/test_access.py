@@ -175,6 +175,11 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.SearchMessages",
         *(f"processor.v1.SearchService.{name}" for name in ("SearchMail", "GetSearchSettings", "UpdateSearchSettings")),
         *(f"processor.v1.ClassificationService.{verb}ClassificationSettings" for verb in ("Get", "Update")),
+        *(
+            f"processor.v1.ModelService.{name}"
+            for name in ("GetModelSettings", "UpdateModelSettings", "ListModelCalls")
+        ),
+        *(f"processor.v1.ModelService.{name}" for name in ("ClassifyByModel", "ExtractByModel")),
         *(f"processor.v1.ContentService.{name}" for name in ("ParseMessage", "ExtractAttachment")),
         "processor.v1.ProcessorService.BackfillMailbox",
         "processor.v1.ProcessorService.GetBackfill",

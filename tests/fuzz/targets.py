@@ -12,11 +12,11 @@ from yarl import URL
 
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_service_pb2
-from services.delivery.egress.addresses import EgressRules, is_public
-from services.delivery.egress.headers import headers_fault
-from services.delivery.egress.urls import url_fault
 from services.delivery.signature import WebhookRefused, sign, verify
 from services.delivery.signing_keys import HmacKey
+from services.egress.addresses import EgressRules, is_public
+from services.egress.headers import headers_fault
+from services.egress.urls import url_fault
 from services.ingest.webhooks.google import is_signed_by, parse_push
 from services.ingest.webhooks.microsoft import GraphChange, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError

@@ -187,3 +187,55 @@ def polled(n8n: N8n, workflow_id: str) -> list[str]:
         data = n8n.call("GET", f"/rest/executions/{one['id']}")["data"]
         found += [text for text in json.loads(data) if isinstance(text, str) and text.startswith("Polled ")]
     return found
+
+
+def test_a_workflow_classifies_a_text_and_extracts_its_fields(mesh: Mesh, n8n: N8n, credential: dict[str, str]) -> None:
+    webhook = {
+        "id": "7b1d0a52-0001-4000-8000-000000000021",
+        "name": "Webhook",
+        "type": "n8n-nodes-base.webhook",
+        "typeVersion": 2,
+        "position": [0, 0],
+        "webhookId": "7b1d0a52-0001-4000-8000-0000000000fe",
+        "parameters": {"httpMethod": "POST", "path": "primitives", "responseMode": "lastNode", "options": {}},
+    }
+    labels = [
+        {"name": "bill", "examples": ["The amount on your bill is wrong."]},
+        {"name": "delivery", "examples": ["Where is my parcel?", "My order has not arrived."]},
+    ]
+    properties = {"total": {"format": "amount"}, "label": {"enum": ["bill", "delivery"]}}
+    classify = {"operation": "classify", "text": "={{ $json.body.text }}", "labels": json.dumps(labels)}
+    fields = {
+        "operation": "fields",
+        "text": "={{ $json.label + '\\n' + $('Webhook').item.json.body.text }}",
+        "schema": json.dumps({"type": "object", "properties": properties}),
+    }
+    steps = [
+        {
+            "id": f"7b1d0a52-0001-4000-8000-00000000002{place}",
+            "name": name,
+            "type": "CUSTOM.mailmesh",
+            "typeVersion": 1,
+            "position": [220 * place, 0],
+            "credentials": {"mailmeshApi": credential},
+            "parameters": {"resource": "primitive", **parameters},
+        }
+        for place, (name, parameters) in enumerate({"Classify": classify, "Fields": fields}.items(), 2)
+    ]
+    connections = {
+        one: {"main": [[{"node": next_one, "type": "main", "index": 0}]]}
+        for one, next_one in (("Webhook", "Classify"), ("Classify", "Fields"))
+    }
+    made = {"name": "Primitives", "nodes": [webhook, *steps], "connections": connections, "settings": {}}
+    n8n.activate(n8n.call("POST", "/rest/workflows", made))
+    text = {"text": "Two of the five chairs are missing from the parcel.\nTotal: 1.234,56 EUR"}
+
+    def answered() -> dict[str, Any] | None:
+        answer = httpx.post(f"{n8n.url}/webhook/primitives", json=text, timeout=60, trust_env=False)
+        found: dict[str, Any] | None = answer.json() if answer.status_code == httpx.codes.OK else None
+        return found
+
+    found = eventually(answered, 60)
+    assert {"label": "delivery", "total": "1234.56 EUR"} == {
+        field["name"]: field["values"][0]["value"] for field in found["fields"]
+    }

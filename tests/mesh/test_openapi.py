@@ -90,6 +90,8 @@ WITH: dict[str, JSON] = {
     },
     "PrimitiveService_ExtractFields": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
     "PrimitiveService_ClassifyMessage": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
+    "ModelService_ClassifyByModel": {"text": "Hello", "labels": [{"name": "offer"}, {"name": "bill"}]},
+    "ModelService_ExtractByModel": {"text": "Hello", "schema": {"type": "object", "properties": {"day": {}}}},
     "ClassificationService_UpdateClassificationSettings": {
         "settings": {"labels": [{"name": "offer"}, {"name": "bill"}]}
     },

@@ -15,6 +15,7 @@ from mailmesh.conversation.v1 import conversation_service_pb2 as conversations
 from mailmesh.delivery.v1 import endpoint_service_pb2 as endpoints
 from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.primitives.v1 import primitive_service_pb2 as primitives
 from mailmesh.processor.v1 import calendar_service_pb2 as calendars
 from mailmesh.processor.v1 import calendar_service_pb2_grpc as calendar_services
 from mailmesh.processor.v1 import classification_service_pb2 as labelling
@@ -22,6 +23,7 @@ from mailmesh.processor.v1 import content_service_pb2 as contents
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
+from mailmesh.processor.v1 import model_service_pb2 as models
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import sealing_service_pb2 as sealing
 from mailmesh.processor.v1 import search_service_pb2 as searching
@@ -274,6 +276,7 @@ def single(other: Side) -> dict[str, Message]:
                 tenant_id=other.tenant, settings=labelling.ClassificationSettings()
             )
         ),
+        **on_models(other),
         "processor.v1.ContentService/ParseMessage": contents.ParseMessageRequest(
             tenant_id=other.tenant, message_id="m"
         ),
@@ -342,6 +345,23 @@ def on_workflows(other: Side) -> dict[str, Message]:
         "CancelWorkflowRun": workflows.CancelWorkflowRunRequest(run_id=other.run),
     }
     return {f"workflow.v1.WorkflowService/{name}": request for name, request in asked.items()}
+
+
+def on_models(other: Side) -> dict[str, Message]:
+    """Return the RPCs that send texts of another tenant to the model, or show which were sent."""
+    labels = [primitives.ClassifyLabel(name="a"), primitives.ClassifyLabel(name="b")]
+    extract = models.ExtractByModelRequest(tenant_id=other.tenant, text="a")
+    extract.schema.update({"type": "object", "properties": {"a": {}}})
+    asked: dict[str, Message] = {
+        "GetModelSettings": models.GetModelSettingsRequest(tenant_id=other.tenant),
+        "UpdateModelSettings": models.UpdateModelSettingsRequest(
+            tenant_id=other.tenant, settings=models.ModelSettings(is_enabled=True, may_leave_machine=True)
+        ),
+        "ClassifyByModel": models.ClassifyByModelRequest(tenant_id=other.tenant, text="a", labels=labels),
+        "ExtractByModel": extract,
+        "ListModelCalls": models.ListModelCallsRequest(tenant_id=other.tenant),
+    }
+    return {f"processor.v1.ModelService/{name}": request for name, request in asked.items()}
 
 
 def on_endpoints(other: Side) -> dict[str, Message]:

@@ -1,6 +1,7 @@
 """Rows of any table on real PostgreSQL, and where a schema has a text: in rows, and in the planner's statistics."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from services.meshkit import db
@@ -19,6 +20,7 @@ _FILL: Mapping[str, Any] = {
     "boolean": False,
     "jsonb": "{}",
     "ARRAY": [],
+    "date": date(2026, 1, 1),
 }
 _TABLES = """
     SELECT c.relname FROM pg_class c WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p')

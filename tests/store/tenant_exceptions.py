@@ -99,7 +99,7 @@ STATEMENTS = {
     "Rows of all tenants are removed by their age.": """
         delivery/store/attempts:_OLD delivery/store/attempts:_OLD_EXHAUSTED ingest/store/upkeep:_PARTITIONS
         ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE ingest/store/upkeep:_OLD_CHANNELS
-        processor/calendar/store/invitations:_EXPIRE
+        processor/calendar/store/invitations:_EXPIRE processor/model/store/calls:delete_old
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
         processor/outbox/store/waiting_reports:_DELETE_OLD

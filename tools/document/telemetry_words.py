@@ -7,6 +7,7 @@ GROUPS = {
     "services/processor/metrics.py": "Processor: the workers",
     "services/processor/stream/metrics.py": "Processor: the server",
     "services/processor/search/metrics.py": "Processor: the server",
+    "services/processor/model/metrics.py": "Processor: the server",
     "services/delivery/": "Delivery",
     "services/primitives/": "Primitives",
     "services/workflows/": "Workflows",
@@ -25,7 +26,8 @@ LABELS = {
     "loop": "name of a background loop",
     "method": "`/package.Service/Method` of the contract",
     "operation": (
-        "the request to the provider, a word of the code; for Primitives `mail`, `document`, `fields` or `classify`"
+        "the request to the provider, a word of the code; for Primitives `mail`, `document`, `fields`, `scan`, "
+        "`quotes` or `classify`; for the named model `classify` or `extract`"
     ),
     "provider": "`ms365` or `googlews`; `unknown` if it cannot be determined",
     "queue": "name of a queue of wake-ups",
@@ -87,6 +89,7 @@ LABELS = {
     "mailmesh_processor_classified_total.outcome": (
         "`labelled`, `unknown`, `failed` (published as unknown with a reason), or `waiting` for a later attempt"
     ),
+    "mailmesh_processor_model_calls_total.outcome": "`answered`, or a name from the [catalogue of failures](errors.md)",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
     "mailmesh_processor_searches_total.outcome": "`ok`, or the reason in lower case",
@@ -134,6 +137,7 @@ FIELDS = {
     "calendar_event_id": "the event or series of a calendar",
     "calendar_id": "the calendar",
     "calendar_write_id": "the write to a calendar",
+    "call_id": "the entry of a question to the named model",
     "caller": "the mesh identity on the other side of the connection",
     "cause": "the cause of the grant's end, one of mailmesh's words",
     "certificate_id": "the certificate for resource data",
@@ -183,7 +187,8 @@ FIELDS = {
     "metrics_port": "the port of the metrics, 0 without metrics",
     "milliseconds": "duration of the call",
     "minutes": "number of minutes with more refusals than the bound",
-    "model": "the method and the model that classified",
+    "model": "the method and the model that classified, or the name of the named model",
+    "operation": "`classify` or `extract`",
     "name": "of a dependency or of the server",
     "number": "the provider's error number",
     "outcome": "the outcome of the connection attempt, or of the call of a tool",
@@ -211,6 +216,7 @@ FIELDS = {
     "run_id": "the run of a workflow",
     "workflow": "the workflow in the settings",
     "workflows": "number of workflows in the settings",
+    "tokens": "the tokens that a question to the model has spent",
     "tool": "the tool that an agent called",
     "warnings": "number of deleted warnings about endpoints",
     "why": "the class of the exception that ended its ping",

@@ -7,10 +7,10 @@ from typing import Final
 from cryptography import x509
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.egress.addresses import EgressRules
-from services.delivery.egress.faults import EgressError
-from services.delivery.egress.tls import with_certificate
-from services.delivery.egress.urls import url_fault
+from services.egress.addresses import EgressRules
+from services.egress.faults import EgressError
+from services.egress.tls import with_certificate
+from services.egress.urls import url_fault
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.secret import Secret
 

@@ -9,11 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.egress.addresses import EgressRules
-from services.delivery.egress.headers import headers_fault
-from services.delivery.egress.urls import url_fault
 from services.delivery.endpoints import conditions
 from services.delivery.errors import TenantNotFound
+from services.egress.addresses import EgressRules
+from services.egress.headers import headers_fault
+from services.egress.urls import url_fault
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id

@@ -10,7 +10,6 @@ import structlog
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery import metrics
-from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints.secrets import Sealer
 from services.delivery.errors import TenantNotFound
 from services.delivery.sending import bodies
@@ -19,6 +18,7 @@ from services.delivery.sending.receivers import Receivers
 from services.delivery.sending.schedule import Outcome, Schedule
 from services.delivery.signature import sign
 from services.delivery.store.rows import AttemptRow, Delivery, EndpointRow
+from services.egress.faults import EgressError, Fault
 from services.meshkit.clock import Clock
 from services.meshkit.errors import (
     Aborted,

@@ -6,13 +6,13 @@ from http import HTTPStatus
 from ssl import SSLContext
 from typing import Final
 
-from services.delivery.egress.client import EgressClient
-from services.delivery.egress.exchange import Answer
-from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints.access import ClientCertificate, ClientCredentials
 from services.delivery.endpoints.secrets import Sealer
 from services.delivery.sending.tokens import Tokens
 from services.delivery.store.rows import EndpointRow
+from services.egress.client import EgressClient
+from services.egress.exchange import Answer
+from services.egress.faults import EgressError, Fault
 from services.meshkit.cache import BoundedCache
 from services.meshkit.secret import Secret
 

@@ -11,10 +11,10 @@ from urllib.parse import quote_plus
 
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
-from services.delivery.egress.client import EgressClient
-from services.delivery.egress.exchange import READ_BYTES
-from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints.access import ClientCredentials
+from services.egress.client import EgressClient
+from services.egress.exchange import READ_BYTES
+from services.egress.faults import EgressError, Fault
 from services.meshkit.cache import BoundedCache
 from services.meshkit.secret import Secret
 

@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceServicer as Base
-from services.delivery.egress.addresses import EgressRules
 from services.delivery.endpoints import access, checks, conditions
 from services.delivery.endpoints.use_cases import Endpoints, Scope
 from services.delivery.sending.attempt import Attempts
 from services.delivery.store.rows import AttemptRow, EndpointRow
+from services.egress.addresses import EgressRules
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id

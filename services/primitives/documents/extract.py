@@ -1,17 +1,19 @@
 """A document, and the documents in it, to text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
 from services.message.fields import clean
 from services.primitives.documents import formats
 from services.primitives.documents.archive import Archive
 from services.primitives.documents.extracted import ENCRYPTED, MAX_PARTS, Extracted
+from services.primitives.documents.msg import InnerMessage, read_msg
 from services.primitives.documents.opendocument import read_opendocument
 from services.primitives.documents.pdf import read_pdf
 from services.primitives.documents.plain import read_html, read_properties, read_rtf, read_table, read_text
 from services.primitives.documents.sheets import read_sheets
 from services.primitives.documents.slides import read_slides
+from services.primitives.documents.tnef import File, read_tnef
 from services.primitives.documents.word import read_word
 from services.primitives.failure import ContentError
 from services.primitives.mail.mime_source import MimeSource
@@ -53,6 +55,10 @@ def _read(content: bytes, name: str, media_type: str, extracted: Extracted, dept
         return _read_archive(Archive(content), extracted, depth)
     if kind == formats.EML:
         _read_mail(content, extracted, depth)
+    elif kind == formats.MSG:
+        _read_files(read_msg(content, extracted), extracted, depth)
+    elif kind == formats.TNEF:
+        _read_files(read_tnef(content, extracted), extracted, depth)
     elif kind == formats.OLE and b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e" in content:
         extracted.flags.add(ENCRYPTED)  # an Office document with a password (MS-OFFCRYPTO 2.3)
     elif kind in _OF_BYTES:
@@ -86,8 +92,36 @@ def _read_mail(content: bytes, extracted: Extracted, depth: int) -> None:
         _read_part(found.name, found.content_type, lambda file=file: file, extracted, depth + 1)  # type: ignore[misc]
 
 
+def _read_files(files: Sequence[File | InnerMessage], extracted: Extracted, depth: int) -> None:
+    """Read the attachments of a mail in one of Outlook's formats."""
+    for file in files:
+        if isinstance(file, InnerMessage):
+            _read_inner(file, extracted, depth + 1)
+        else:
+            _read_part(file.name, file.media_type, lambda file=file: file.content, extracted, depth + 1)  # type: ignore[misc]
+
+
+def _read_inner(message: InnerMessage, extracted: Extracted, depth: int) -> None:
+    def read(part: pb2.DocumentPart) -> None:
+        part.format = formats.MSG
+        _read_files(message.read(extracted), extracted, depth)
+
+    _within_part(message.name, read, extracted, depth)
+
+
 def _read_part(name: str, media_type: str, read: Callable[[], bytes], extracted: Extracted, depth: int) -> None:
-    """Read a document in a document. A failure is its own, but for one that bounds the whole."""
+    """Read a document in a document."""
+
+    def read_content(part: pb2.DocumentPart) -> None:
+        content = read()
+        part.size_bytes = len(content)
+        part.format = _read(content, name, media_type, extracted, depth)
+
+    _within_part(name, read_content, extracted, depth)
+
+
+def _within_part(name: str, read: Callable[[pb2.DocumentPart], None], extracted: Extracted, depth: int) -> None:
+    """Read a part within the bounds. A failure is its own, but for one that bounds the whole."""
     extracted.parts += 1
     if extracted.parts > MAX_PARTS:
         extracted.answer.is_text_cut = True
@@ -97,9 +131,7 @@ def _read_part(name: str, media_type: str, read: Callable[[], bytes], extracted:
         part.fault = "nesting"
         return
     try:
-        content = read()
-        part.size_bytes = len(content)
-        part.format = _read(content, name, media_type, extracted, depth)
+        read(part)
     except ContentError as exc:
         if exc.cause == "bomb":
             raise

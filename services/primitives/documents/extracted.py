@@ -17,6 +17,8 @@ _MAX_METADATA = 50
 _MAX_VALUE = 1_000
 ENCRYPTED, MACROS, HIDDEN_TEXT, EXTERNAL_LINKS = "encrypted", "macros", "hidden_text", "external_links"
 EMBEDDED_FILES, SCRIPTS, NO_TEXT = "embedded_files", "scripts", "no_text"
+RTF_BODY_UNREAD = "rtf_body_unread"
+OCR, OCR_CUT, OCR_FAILED, OCR_MISSING = "ocr", "ocr_cut", "ocr_failed", "ocr_missing"
 FORM_UNREADABLE, PAGES_UNREADABLE = "form_unreadable", "pages_unreadable"
 
 

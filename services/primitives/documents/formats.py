@@ -2,11 +2,12 @@
 
 import re
 
-from services.primitives.documents import sheets, slides, word
+from services.primitives.documents import msg, sheets, slides, tnef, word
 from services.primitives.documents.archive import Archive
 
 PDF, DOCX, XLSX, PPTX, ODF, ZIP = "pdf", "docx", "xlsx", "pptx", "opendocument", "zip"
 RTF, HTML, CSV, TXT, EML, ICS, VCF, OLE = "rtf", "html", "csv", "txt", "eml", "ics", "vcf", "ole"
+MSG, TNEF = "msg", "tnef"
 _OFFICE = {word.MAIN: DOCX, sheets.MAIN: XLSX, slides.MAIN: PPTX}
 _PDF = b"%PDF-"
 _STARTS = (
@@ -15,6 +16,7 @@ _STARTS = (
     (b"PK\x05\x06", ZIP),
     (b"{\\rtf", RTF),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
+    (tnef.SIGNATURE, TNEF),
 )
 _ENDINGS = {"csv": CSV, "tsv": CSV, "htm": HTML, "html": HTML, "eml": EML, "ics": ICS, "vcf": VCF}
 _TYPES = {
@@ -45,7 +47,7 @@ def format_of(content: bytes, name: str, media_type: str) -> str:
     """
     head = content[:_SEEN]
     if found := next((kind for start, kind in _STARTS if head.startswith(start)), ""):
-        return found
+        return MSG if found == OLE and msg.MARK in content else found
     text = head.removeprefix(b"\xef\xbb\xbf")
     upper = text.lstrip()[:20].upper()
     if upper.startswith((b"BEGIN:VCALENDAR", b"BEGIN:VCARD")):

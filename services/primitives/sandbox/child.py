@@ -1,4 +1,4 @@
-"""The process that reads content: `python -m services.primitives.sandbox.child MEMORY_BYTES CPU_SECONDS UID HAS_MODEL`.
+"""The process that reads content: `python -m services.primitives.sandbox.child BOUNDS...`.
 
 It reads requests from standard input, writes answers to standard output, and ends when its input ends. It has no
 environment, no network and no rights; see `confine`.
@@ -12,16 +12,19 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
-from mailmesh.primitives.v1 import primitive_service_pb2
+from mailmesh.primitives.v1 import primitive_service_pb2, quote_service_pb2
 from services.primitives.documents.extract import extract
+from services.primitives.documents.scans import ScanReader, read_scan
 from services.primitives.failure import ContentError
 from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement, confine
 from services.primitives.texts.classify import classify
 from services.primitives.texts.fields import extract_fields
 from services.primitives.texts.model import TextModel, load
+from services.primitives.texts.quotes import check_quotes
 
 HEAD = struct.Struct(">II")
 """Before each request: the length of the operation's name and of the content."""
@@ -41,8 +44,21 @@ def _classify(loaded: TextModel | None, request: bytes) -> bytes:
     return classify(primitive_service_pb2.ClassifyMessageRequest.FromString(request), loaded).SerializeToString()
 
 
+def _scan_reader(bounds: Confinement) -> ScanReader | None:
+    return ScanReader(Path(bounds.scan_data), bounds.scan_languages) if bounds.scan_data else None
+
+
+def _scan(reader: ScanReader | None, seconds: float, request: bytes) -> bytes:
+    asked = primitive_service_pb2.ExtractDocumentRequest.FromString(request)
+    return read_scan(reader, seconds, asked).SerializeToString()
+
+
 def _fields(request: bytes) -> bytes:
     return extract_fields(primitive_service_pb2.ExtractFieldsRequest.FromString(request)).SerializeToString()
+
+
+def _quotes(request: bytes) -> bytes:
+    return check_quotes(quote_service_pb2.CheckQuotesRequest.FromString(request)).SerializeToString()
 
 
 def _probe(_content: bytes) -> bytes:
@@ -62,7 +78,7 @@ _ATTEMPTS: Mapping[str, Callable[[], object]] = {
     "signal": lambda: os.kill(os.getppid(), 0),
 }
 Operations = Mapping[str, Callable[[bytes], bytes]]
-OPERATIONS: Operations = {"mail": _mail, "document": _document, "fields": _fields, "probe": _probe}
+OPERATIONS: Operations = {"mail": _mail, "document": _document, "fields": _fields, "quotes": _quotes, "probe": _probe}
 
 
 def main(words: list[str]) -> None:
@@ -72,7 +88,11 @@ def main(words: list[str]) -> None:
         words: The bounds (`Confinement.words`).
     """
     bounds = Confinement.of(words)
-    operations: Operations = {**OPERATIONS, "classify": partial(_classify, load() if bounds.has_model else None)}
+    operations: Operations = {
+        **OPERATIONS,
+        "classify": partial(_classify, load() if bounds.has_model else None),
+        "scan": partial(_scan, _scan_reader(bounds), bounds.cpu_seconds),
+    }
     confine(bounds)
     requests, answers = open(0, "rb"), sys.stdout.buffer  # noqa: SIM115 - open until the end of the process
     while head := requests.read(HEAD.size):

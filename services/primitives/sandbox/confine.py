@@ -19,6 +19,8 @@ _FILES = 32
 _LATER = {
     "pypdfium2": ("pypdfium2",),
     "pypdf": ("pypdf", "pypdf.filters", "pypdf._codecs._codecs"),
+    "oxmsg": ("oxmsg.storage", "oxmsg.properties", "olefile"),
+    "compressed_rtf": ("compressed_rtf",),
     "striprtf": ("striprtf.striprtf", "services.primitives.documents.rtf"),
 }
 """The modules of each optional package, which are imported with the first document otherwise."""
@@ -33,12 +35,17 @@ class Confinement:
         cpu_seconds: Time of processor for one content.
         uid: The user and the group that a process started by root changes to.
         has_model: Whether the process loads the model of texts.
+        scan_data: The folder with the data of `scan_languages`, for a process that reads pictures of pages; empty for
+            others.
+        scan_languages: The languages, as Tesseract names them.
     """
 
     memory_bytes: int
     cpu_seconds: float
     uid: int
     has_model: bool = False
+    scan_data: str = ""
+    scan_languages: str = ""
 
     def words(self) -> list[str]:
         """Return the bounds as arguments of a command."""
@@ -47,7 +54,7 @@ class Confinement:
     @classmethod
     def of(cls, words: list[str]) -> "Confinement":
         """Read the arguments that `words` wrote."""
-        return cls(int(words[0]), float(words[1]), int(words[2]), words[3] == str(True))
+        return cls(int(words[0]), float(words[1]), int(words[2]), words[3] == str(True), words[4], words[5])
 
 
 def confine(bounds: Confinement) -> None:

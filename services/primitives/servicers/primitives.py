@@ -1,5 +1,6 @@
 """PrimitiveService: callers hand in mails, documents and texts here."""
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,22 @@ from mailmesh.primitives.v1 import primitive_service_pb2 as pb2
 from mailmesh.primitives.v1.primitive_service_pb2_grpc import PrimitiveServiceServicer as Base
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
+from services.primitives.documents.extracted import NO_TEXT
+from services.primitives.documents.formats import PDF
 from services.primitives.errors import ContentUnreadable
 from services.primitives.sandbox.pool import Sandbox
 from services.primitives.servicers.classifying import Classifier
 from services.primitives.servicers.field_checks import check_extract
 from services.primitives.servicers.label_checks import check_classify
 from services.primitives.servicers.reading import read_content
+from services.primitives.servicers.scans import add_scan
 from services.primitives.texts.fields import is_verified
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 _MAX_NAME = 1000
+# The edge gives a call 60 seconds: an answer of the service itself has to come before.
+_SECONDS_IN_ALL = 55.0
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,12 @@ class Readers:
     Args:
         mails: Those that parse mails.
         documents: Those that read documents.
+        scans: Those that read pictures of pages; None where Tesseract is not installed.
     """
 
     mails: Sandbox
     documents: Sandbox
+    scans: Sandbox | None = None
 
 
 class PrimitiveServicer(Base):
@@ -63,8 +71,12 @@ class PrimitiveServicer(Base):
         for name in ("file_name", "content_type"):
             if len(getattr(request, name)) > _MAX_NAME:
                 raise FieldInvalid.of(name, f"has more than {_MAX_NAME} characters")
-        answer = await read_content(self._readers.documents, "document", request.SerializeToString(), is_alone=True)
-        return pb2.ExtractDocumentResponse.FromString(answer)
+        ends_at = time.monotonic() + _SECONDS_IN_ALL
+        read = await read_content(self._readers.documents, "document", request.SerializeToString(), is_alone=True)
+        answer = pb2.ExtractDocumentResponse.FromString(read)
+        if answer.format == PDF and NO_TEXT in answer.flags:
+            await add_scan(answer, request, self._readers.scans, ends_at - time.monotonic())
+        return answer
 
     @override
     async def ClassifyMessage(

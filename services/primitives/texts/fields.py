@@ -136,8 +136,20 @@ def spelled(field: Field, source: str) -> str:
     return SPELL[field.kind](source)
 
 
-def is_verified(request: pb2.ExtractFieldsRequest, answer: pb2.ExtractFieldsResponse, fields: Sequence[Field]) -> bool:
-    """Tell whether each value of an answer stands in the text where the answer says, and is of its field."""
+def is_verified(
+    request: pb2.ExtractFieldsRequest,
+    answer: pb2.ExtractFieldsResponse,
+    fields: Sequence[Field],
+    ways: Sequence[str] = ("", "/label"),
+) -> bool:
+    """Tell whether each value of an answer stands in the text where the answer says, and is of its field.
+
+    Args:
+        request: The text and the schema.
+        answer: The answer of a process that may have been taken over.
+        fields: The fields of the schema.
+        ways: The ends that a method may have behind the kind of the field.
+    """
     known = {field.name: field for field in fields}
     names = [field.name for field in answer.fields]
     if not set(names) <= set(known) or len(set(names)) != len(names) or not set(answer.missing) <= set(known):
@@ -145,7 +157,7 @@ def is_verified(request: pb2.ExtractFieldsRequest, answer: pb2.ExtractFieldsResp
     return all(
         0 <= value.start < value.end <= len(request.text)
         and 0 <= value.confidence <= 1
-        and value.method in {known[field.name].kind, f"{known[field.name].kind}/label"}
+        and value.method in {f"{known[field.name].kind}{way}" for way in ways}
         and value.value == spelled(known[field.name], request.text[value.start : value.end])
         for field in answer.fields
         for value in field.values

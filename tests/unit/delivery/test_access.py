@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.egress.addresses import EgressRules
 from services.delivery.endpoints import access
 from services.delivery.endpoints.secrets import KeptKey, Sealer
 from services.delivery.errors import SealBroken
 from services.delivery.signing_keys import HmacKey
+from services.egress.addresses import EgressRules
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.secret import Secret
 from tests.factories.receivers import Authority

@@ -17,9 +17,9 @@ from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from services.delivery import server as delivery_server
-from services.delivery.egress.client import EgressClient
 from services.delivery.sending.feed import RETRY_SAFE, Feed
 from services.delivery.settings import DeliverySettings
+from services.egress.client import EgressClient
 from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles

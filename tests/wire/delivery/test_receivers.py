@@ -12,17 +12,17 @@ from urllib.parse import parse_qs
 import pytest
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.egress.client import EgressClient
-from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints import access
 from services.delivery.endpoints.secrets import KeptKey, Sealer
 from services.delivery.sending.receivers import Receivers
 from services.delivery.signing_keys import HmacKey
 from services.delivery.store.rows import EndpointRow
+from services.egress.client import EgressClient
+from services.egress.faults import EgressError, Fault
 from services.meshkit.secret import Secret
 from tests.factories.receivers import OK, Authority, Receiver, answering, receiver
 from tests.unit.delivery.test_schedule import endpoint
-from tests.wire.delivery.egress.conftest import OpenClient, authority, client, open_client
+from tests.wire.egress.conftest import OpenClient, authority, client, open_client
 
 __all__ = ["authority", "client", "open_client"]
 SEALER = Sealer({"one": os.urandom(32)})

@@ -14,7 +14,7 @@ from services.primitives.failure import ContentError
 from services.primitives.mail.parse import parse_mail
 from services.primitives.sandbox.confine import Confinement
 from services.primitives.sandbox.pool import Sandbox, SandboxLimits
-from tests.unit.primitives import samples
+from tests.unit.primitives import outlook_samples, samples
 from tests.unit.primitives.samples import paragraph
 
 MIB = 1024 * 1024
@@ -29,6 +29,8 @@ WHOLE: Mapping[str, Callable[[], bytes]] = {
     "a.pdf": lambda: samples.pdf("hello"),
     "form.pdf": lambda: samples.pdf("hello", fields={"name": "value"}, script=True),
     "locked.pdf": lambda: samples.pdf("hello", password="x"),
+    "a.msg": lambda: outlook_samples.msg(body="hello", a_txt=b"One."),
+    "winmail.dat": lambda: outlook_samples.tnef(outlook_samples.file_attributes("a.txt", b"One.")),
     "a.rtf": lambda: rb"{\rtf1\ansi\ansicpg932 hello \'e4}",
     "a.csv": lambda: b"a,b\n1,2",
     "a.html": lambda: b"<html><body><p style='color: red'>x",
@@ -80,6 +82,26 @@ def laughs() -> str:
     return f'<!DOCTYPE x [<!ENTITY l0 "lol">{entities}]><x>&l9;</x>'
 
 
+def large_stream() -> bytes:
+    """A directory entry declares a stream of 2 GiB (MS-CFB 2.6.1)."""
+    made = bytearray(outlook_samples.msg(a_bin=b"x" * MIB))
+    entry = made.index("__substg1.0_37010102".encode("utf-16-le"))
+    made[entry + 120 : entry + 124] = (2**31 - 1).to_bytes(4, "little")
+    return bytes(made)
+
+
+def cut_message() -> bytes:
+    """The file ends within its directory."""
+    whole = outlook_samples.msg(a_txt=b"One.")
+    return whole[: whole.rindex("__properties_version1.0".encode("utf-16-le")) + 60]
+
+
+def many_values() -> bytes:
+    values = (1_000_000_000).to_bytes(4, "little")
+    head = (1).to_bytes(4, "little") + (0x101E).to_bytes(2, "little") + (0x3707).to_bytes(2, "little")
+    return b"\x78\x9f\x3e\x22\x01\x00" + outlook_samples.attribute(1, 0x00069003, head + values)
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a member of zeros": (bomb, "bomb"),
     "a member that lies about its size": (lying_bomb, "bomb|malformed"),
@@ -87,6 +109,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "entities of entities": (lambda: samples.zipped({"word/document.xml": laughs()}), "malformed"),
     "elements in elements": (lambda: samples.word("<w:p>" * 100_000), "nesting"),
     "a cut archive": (lambda: samples.word(paragraph("x"))[:-30], "malformed"),
+    "a message with a stream of 2 GiB": (large_stream, "bomb"),
+    "a message that ends within its directory": (cut_message, "malformed"),
+    "messages in 200 messages": (lambda: outlook_samples.nested(200), "nesting"),
+    "a winmail with a length beyond its end": (lambda: outlook_samples.tnef()[:-9] + b"\xff" * 12, "malformed"),
+    "a winmail with a thousand million values": (many_values, "bomb"),
     "a PDF of noise": (lambda: b"%PDF-1.7\n" + bytes(range(256)) * 1000, "malformed"),
 }
 

@@ -22,6 +22,7 @@ from mailmesh.processor.v1 import (
     content_service_pb2,
     event_service_pb2,
     message_service_pb2,
+    model_service_pb2,
     processor_service_pb2,
     sealing_service_pb2,
     search_service_pb2,
@@ -42,7 +43,7 @@ CONTRACT = (
     *(event_service_pb2, processor_service_pb2, send_service_pb2, message_service_pb2, calendar_service_pb2),
     *(endpoint_service_pb2, session_service_pb2, conversation_service_pb2, primitive_service_pb2),
     *(directory_service_pb2, search_service_pb2, workflow_service_pb2, classification_service_pb2, sealing_service_pb2),
-    *(content_service_pb2, export_service_pb2),
+    *(content_service_pb2, export_service_pb2, model_service_pb2),
 )
 # A title, the clipboard, a cleared screen, a bell; the same by C1; an override and an isolate of direction; a carriage
 # return and line breaks that would forge lines; markup and an emoji's name; a hidden tag.

@@ -79,6 +79,11 @@ const RUN = { ...id('runId', 'Run ID'), description: 'The runId of an event of w
 const options = (prefix: string, ...names: string[]): INodePropertyOptions[] =>
 	names.map((name) => ({ name, value: `${prefix}_${name.toUpperCase()}` }));
 const FILE: Field = { name: 'fileField', label: 'Input Binary Field', as: 'content', to: 'file', isRequired: true, default: 'data', description: 'The name of the binary field with the file' };
+const LABELLED: Field[] = [
+	{ name: 'subject', label: 'Subject', to: 'body' }, { ...TEXT, description: 'The new text of one mail, without the quoted one' },
+	{ name: 'labels', label: 'Labels', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '[{"name": "invoice", "examples": []}, {"name": "complaint", "examples": []}]', description: 'The possible answers, as JSON; three examples each are good' },
+];
+const SCHEMA: Field = { name: 'schema', label: 'Schema', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '{"type": "object", "properties": {"amount": {"type": "string", "format": "amount"}}}', description: 'A JSON schema with texts and numbers' };
 const MARKS: Field[] = [
 	{ name: 'isRead', label: 'Read', as: 'change.isRead', to: 'body', type: 'options', default: '', options: [
 		{ name: 'Do Not Change', value: '' }, { name: 'Read', value: 'true' }, { name: 'Unread', value: 'false' }] },
@@ -151,11 +156,14 @@ export const RESOURCES: Resource[] = [
 	{
 		value: 'primitive', name: 'Primitive', operations: [
 			{ value: 'classify', name: 'Classify', action: 'Classify a text', method: 'POST', path: '/v1/primitives:classifyMessage', fields: [
-				{ name: 'subject', label: 'Subject', to: 'body' }, { ...TEXT, description: 'The new text of one mail, without the quoted one' },
-				{ name: 'labels', label: 'Labels', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '[{"name": "invoice", "examples": []}, {"name": "complaint", "examples": []}]', description: 'The possible answers, as JSON; three examples each are good' }] },
+				...LABELLED] },
+			{ value: 'classifyByModel', name: 'Classify by Model', action: 'Classify a text by the named model', method: 'POST', path: '/v1/tenants/{tenantId}:classifyByModel', fields: [TENANT,
+				...LABELLED] },
 			{ value: 'document', name: 'Extract a Document', action: 'Extract the text of a document', method: 'POST', path: '/v1/primitives:extractDocument', fields: [{ ...FILE, facts: { name: 'fileName', type: 'contentType' } }] },
 			{ value: 'fields', name: 'Extract Fields', action: 'Extract fields from a text', method: 'POST', path: '/v1/primitives:extractFields', fields: [{ ...TEXT, isRequired: true },
-				{ name: 'schema', label: 'Schema', to: 'body', kind: 'json', type: 'json', isRequired: true, default: '{"type": "object", "properties": {"amount": {"type": "string", "format": "amount"}}}', description: 'A JSON schema with texts and numbers' }] },
+				SCHEMA] },
+			{ value: 'fieldsByModel', name: 'Extract Fields by Model', action: 'Extract fields from a text by the named model', method: 'POST', path: '/v1/tenants/{tenantId}:extractByModel', fields: [TENANT, { ...TEXT, isRequired: true },
+				SCHEMA] },
 			{ value: 'mail', name: 'Parse a Mail', action: 'Parse the file of a mail', method: 'POST', path: '/v1/primitives:parseMail', fields: [FILE] },
 		],
 	},

@@ -131,6 +131,7 @@ async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
     await connection.execute("DELETE FROM processor.calendar_lists WHERE tenant_id = $1", tenant_id)
     await connection.execute("DELETE FROM processor.processed_marks WHERE tenant_id = $1", tenant_id)
     await connection.execute("DELETE FROM processor.classification_settings WHERE tenant_id = $1", tenant_id)
+    await connection.execute("DELETE FROM processor.model_settings WHERE tenant_id = $1", tenant_id)
     await connection.execute(
         "UPDATE processor.search_settings SET is_enabled = false, is_clearing = true, key = '', cursor = '',"
         " position = 0 WHERE tenant_id = $1",

@@ -1004,6 +1004,44 @@ const (
 	// Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
 	// Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_DIFFERS ErrorReason = 289
+	// MODEL_NOT_CONFIGURED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The operator has named no model for `ModelService`.
+	// Do: Set `MAILMESH_PROCESSOR_MODEL_URL` and `MAILMESH_PROCESSOR_MODEL_NAME` for Processor, restart it, and repeat the call; or use
+	// `PrimitiveService`, which needs none.
+	// Sample: {"reason": "MODEL_NOT_CONFIGURED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_MODEL_NOT_CONFIGURED ErrorReason = 292
+	// MODEL_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The settings of the tenant do not allow its texts to be sent to the model.
+	// Do: Allow it with `UpdateModelSettings` (`is_enabled`), and repeat the call.
+	// Sample: {"reason": "MODEL_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_MODEL_NOT_ENABLED ErrorReason = 293
+	// MODEL_OUTSIDE_REFUSED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The model is on another machine, and the settings of the tenant do not allow its texts to leave this one. No text was sent.
+	// Do: Allow it with `UpdateModelSettings` (`may_leave_machine`), and repeat the call; or use `PrimitiveService`.
+	// Sample: {"reason": "MODEL_OUTSIDE_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_MODEL_OUTSIDE_REFUSED ErrorReason = 294
+	// MODEL_TOKENS_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The call might spend more tokens than the tenant has left for today. No text was sent.
+	// Do: Repeat the call after the delay, which ends at midnight UTC, or raise `MAILMESH_PROCESSOR_MODEL_TOKENS_PER_DAY`.
+	// Sample: {"reason": "MODEL_TOKENS_SPENT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_MODEL_TOKENS_SPENT ErrorReason = 295
+	// MODEL_UNAVAILABLE has the gRPC code UNAVAILABLE.
+	//
+	// When: The model's server did not answer, refused the request, or is not at an address that Processor may call; `cause` says which.
+	// Do: Repeat the call after the delay. For the causes "http_401", "http_403", "http_404" and "address_refused" the operator corrects
+	// the settings of the model.
+	// Sample: {"reason": "MODEL_UNAVAILABLE", "domain": "mailmesh", "metadata": {"cause": "http_429"}}
+	ErrorReason_ERROR_REASON_MODEL_UNAVAILABLE ErrorReason = 296
+	// MODEL_ANSWER_INVALID has the gRPC code UNAVAILABLE.
+	//
+	// When: The model's answers were not of the form that was demanded, in every attempt. Nothing of them is used.
+	// Do: Repeat the call, or name another model.
+	// Sample: {"reason": "MODEL_ANSWER_INVALID", "domain": "mailmesh", "metadata": {"cause": "malformed"}}
+	ErrorReason_ERROR_REASON_MODEL_ANSWER_INVALID ErrorReason = 297
 )
 
 // Enum value maps for ErrorReason.
@@ -1169,6 +1207,12 @@ var (
 		273: "ERROR_REASON_ATTACHMENT_GONE",
 		288: "ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED",
 		289: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
+		292: "ERROR_REASON_MODEL_NOT_CONFIGURED",
+		293: "ERROR_REASON_MODEL_NOT_ENABLED",
+		294: "ERROR_REASON_MODEL_OUTSIDE_REFUSED",
+		295: "ERROR_REASON_MODEL_TOKENS_SPENT",
+		296: "ERROR_REASON_MODEL_UNAVAILABLE",
+		297: "ERROR_REASON_MODEL_ANSWER_INVALID",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                    0,
@@ -1331,6 +1375,12 @@ var (
 		"ERROR_REASON_ATTACHMENT_GONE":                273,
 		"ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED":     288,
 		"ERROR_REASON_SUBSCRIPTION_DIFFERS":           289,
+		"ERROR_REASON_MODEL_NOT_CONFIGURED":           292,
+		"ERROR_REASON_MODEL_NOT_ENABLED":              293,
+		"ERROR_REASON_MODEL_OUTSIDE_REFUSED":          294,
+		"ERROR_REASON_MODEL_TOKENS_SPENT":             295,
+		"ERROR_REASON_MODEL_UNAVAILABLE":              296,
+		"ERROR_REASON_MODEL_ANSWER_INVALID":           297,
 	}
 )
 
@@ -1365,7 +1415,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa20\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8b2\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1527,7 +1577,13 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"'ERROR_REASON_SHARED_MAILBOX_NOT_OFFERED\x10\x90\x02\x12!\n" +
 	"\x1cERROR_REASON_ATTACHMENT_GONE\x10\x91\x02\x12,\n" +
 	"'ERROR_REASON_RESOURCE_DATA_NOT_ACCEPTED\x10\xa0\x02\x12&\n" +
-	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\xa1\x02B\x1f\n" +
+	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\xa1\x02\x12&\n" +
+	"!ERROR_REASON_MODEL_NOT_CONFIGURED\x10\xa4\x02\x12#\n" +
+	"\x1eERROR_REASON_MODEL_NOT_ENABLED\x10\xa5\x02\x12'\n" +
+	"\"ERROR_REASON_MODEL_OUTSIDE_REFUSED\x10\xa6\x02\x12$\n" +
+	"\x1fERROR_REASON_MODEL_TOKENS_SPENT\x10\xa7\x02\x12#\n" +
+	"\x1eERROR_REASON_MODEL_UNAVAILABLE\x10\xa8\x02\x12&\n" +
+	"!ERROR_REASON_MODEL_ANSWER_INVALID\x10\xa9\x02B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

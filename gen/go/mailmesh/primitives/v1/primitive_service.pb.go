@@ -216,8 +216,8 @@ func (x *ExtractDocumentRequest) GetContentType() string {
 // ExtractDocumentResponse has what was read of a document.
 type ExtractDocumentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
-	// "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+	// format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "msg",
+	// "tnef" (winmail.dat), "zip", "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
 	Format string `protobuf:"bytes,1,opt,name=format,proto3" json:"format,omitempty"`
 	// text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows,
 	// columns and slides, and what lies beyond the box of a PDF's page.
@@ -242,10 +242,15 @@ type ExtractDocumentResponse struct {
 	// - "hidden_text": text that a reader is not shown, and that was left out.
 	// - "macros": a program within.
 	// - "no_text": pages without any text, such as scans.
+	// - "ocr": the pictures of such pages were read as text, which may be wrong.
+	// - "ocr_cut": some of their pages were not, because there are too many of them.
+	// - "ocr_failed": they could not be read within the bounds.
+	// - "ocr_missing": they were not, because OCR is not installed.
 	// - "pages_unreadable": damaged pages of a PDF, whose text is missing.
+	// - "rtf_body_unread": the body of a mail of Outlook that is RTF and could not be read.
 	// - "scripts": scripts within a PDF.
 	Flags []string `protobuf:"bytes,8,rep,name=flags,proto3" json:"flags,omitempty"`
-	// parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too.
+	// parts are the attachments of a mail (eml, msg, winmail.dat) and the files of a zip archive, at most 100, in documents within documents too.
 	Parts         []*DocumentPart `protobuf:"bytes,9,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

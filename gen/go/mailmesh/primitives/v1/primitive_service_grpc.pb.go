@@ -40,7 +40,7 @@ type PrimitiveServiceClient interface {
 	ParseMail(ctx context.Context, in *ParseMailRequest, opts ...grpc.CallOption) (*ParseMailResponse, error)
 	// ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
 	// nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+	// csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
 	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
 	ExtractDocument(ctx context.Context, in *ExtractDocumentRequest, opts ...grpc.CallOption) (*ExtractDocumentResponse, error)
 	// ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on
@@ -117,7 +117,7 @@ type PrimitiveServiceServer interface {
 	ParseMail(context.Context, *ParseMailRequest) (*ParseMailResponse, error)
 	// ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
 	// nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-	// csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+	// csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
 	// READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
 	ExtractDocument(context.Context, *ExtractDocumentRequest) (*ExtractDocumentResponse, error)
 	// ClassifyMessage says which of the caller's labels fits a mail's text best, by a model that runs in a process without rights on

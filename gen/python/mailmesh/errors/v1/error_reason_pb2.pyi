@@ -1159,6 +1159,50 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
     Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
     """
+    ERROR_REASON_MODEL_NOT_CONFIGURED: _ErrorReason.ValueType  # 292
+    """MODEL_NOT_CONFIGURED has the gRPC code FAILED_PRECONDITION.
+
+    When: The operator has named no model for `ModelService`.
+    Do: Set `MAILMESH_PROCESSOR_MODEL_URL` and `MAILMESH_PROCESSOR_MODEL_NAME` for Processor, restart it, and repeat the call; or use
+    `PrimitiveService`, which needs none.
+    Sample: {"reason": "MODEL_NOT_CONFIGURED", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_MODEL_NOT_ENABLED: _ErrorReason.ValueType  # 293
+    """MODEL_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+    When: The settings of the tenant do not allow its texts to be sent to the model.
+    Do: Allow it with `UpdateModelSettings` (`is_enabled`), and repeat the call.
+    Sample: {"reason": "MODEL_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_MODEL_OUTSIDE_REFUSED: _ErrorReason.ValueType  # 294
+    """MODEL_OUTSIDE_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+    When: The model is on another machine, and the settings of the tenant do not allow its texts to leave this one. No text was sent.
+    Do: Allow it with `UpdateModelSettings` (`may_leave_machine`), and repeat the call; or use `PrimitiveService`.
+    Sample: {"reason": "MODEL_OUTSIDE_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_MODEL_TOKENS_SPENT: _ErrorReason.ValueType  # 295
+    """MODEL_TOKENS_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The call might spend more tokens than the tenant has left for today. No text was sent.
+    Do: Repeat the call after the delay, which ends at midnight UTC, or raise `MAILMESH_PROCESSOR_MODEL_TOKENS_PER_DAY`.
+    Sample: {"reason": "MODEL_TOKENS_SPENT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_MODEL_UNAVAILABLE: _ErrorReason.ValueType  # 296
+    """MODEL_UNAVAILABLE has the gRPC code UNAVAILABLE.
+
+    When: The model's server did not answer, refused the request, or is not at an address that Processor may call; `cause` says which.
+    Do: Repeat the call after the delay. For the causes "http_401", "http_403", "http_404" and "address_refused" the operator corrects
+    the settings of the model.
+    Sample: {"reason": "MODEL_UNAVAILABLE", "domain": "mailmesh", "metadata": {"cause": "http_429"}}
+    """
+    ERROR_REASON_MODEL_ANSWER_INVALID: _ErrorReason.ValueType  # 297
+    """MODEL_ANSWER_INVALID has the gRPC code UNAVAILABLE.
+
+    When: The model's answers were not of the form that was demanded, in every attempt. Nothing of them is used.
+    Do: Repeat the call, or name another model.
+    Sample: {"reason": "MODEL_ANSWER_INVALID", "domain": "mailmesh", "metadata": {"cause": "malformed"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -2297,5 +2341,49 @@ ERROR_REASON_SUBSCRIPTION_DIFFERS: ErrorReason.ValueType  # 289
 When: The tenant has a subscription for the same folder already, and it differs from the request in `includes_resource_data`.
 Do: Use the subscription of the metadata, or delete it with `DeleteSubscription` and repeat the call.
 Sample: {"reason": "SUBSCRIPTION_DIFFERS", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003", "field": "includes_resource_data"}}
+"""
+ERROR_REASON_MODEL_NOT_CONFIGURED: ErrorReason.ValueType  # 292
+"""MODEL_NOT_CONFIGURED has the gRPC code FAILED_PRECONDITION.
+
+When: The operator has named no model for `ModelService`.
+Do: Set `MAILMESH_PROCESSOR_MODEL_URL` and `MAILMESH_PROCESSOR_MODEL_NAME` for Processor, restart it, and repeat the call; or use
+`PrimitiveService`, which needs none.
+Sample: {"reason": "MODEL_NOT_CONFIGURED", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_MODEL_NOT_ENABLED: ErrorReason.ValueType  # 293
+"""MODEL_NOT_ENABLED has the gRPC code FAILED_PRECONDITION.
+
+When: The settings of the tenant do not allow its texts to be sent to the model.
+Do: Allow it with `UpdateModelSettings` (`is_enabled`), and repeat the call.
+Sample: {"reason": "MODEL_NOT_ENABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_MODEL_OUTSIDE_REFUSED: ErrorReason.ValueType  # 294
+"""MODEL_OUTSIDE_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+When: The model is on another machine, and the settings of the tenant do not allow its texts to leave this one. No text was sent.
+Do: Allow it with `UpdateModelSettings` (`may_leave_machine`), and repeat the call; or use `PrimitiveService`.
+Sample: {"reason": "MODEL_OUTSIDE_REFUSED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_MODEL_TOKENS_SPENT: ErrorReason.ValueType  # 295
+"""MODEL_TOKENS_SPENT has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The call might spend more tokens than the tenant has left for today. No text was sent.
+Do: Repeat the call after the delay, which ends at midnight UTC, or raise `MAILMESH_PROCESSOR_MODEL_TOKENS_PER_DAY`.
+Sample: {"reason": "MODEL_TOKENS_SPENT", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 296
+"""MODEL_UNAVAILABLE has the gRPC code UNAVAILABLE.
+
+When: The model's server did not answer, refused the request, or is not at an address that Processor may call; `cause` says which.
+Do: Repeat the call after the delay. For the causes "http_401", "http_403", "http_404" and "address_refused" the operator corrects
+the settings of the model.
+Sample: {"reason": "MODEL_UNAVAILABLE", "domain": "mailmesh", "metadata": {"cause": "http_429"}}
+"""
+ERROR_REASON_MODEL_ANSWER_INVALID: ErrorReason.ValueType  # 297
+"""MODEL_ANSWER_INVALID has the gRPC code UNAVAILABLE.
+
+When: The model's answers were not of the form that was demanded, in every attempt. Nothing of them is used.
+Do: Repeat the call, or name another model.
+Sample: {"reason": "MODEL_ANSWER_INVALID", "domain": "mailmesh", "metadata": {"cause": "malformed"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

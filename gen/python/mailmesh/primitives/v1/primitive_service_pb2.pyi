@@ -159,8 +159,8 @@ class ExtractDocumentResponse(_message.Message):
     FLAGS_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
-    "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+    """format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "msg",
+    "tnef" (winmail.dat), "zip", "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
     """
     text: _builtins.str
     """text is the text, at most 1,048,576 characters. Text that a reader is not shown is left out: hidden text, sheets, rows,
@@ -195,13 +195,18 @@ class ExtractDocumentResponse(_message.Message):
         - "hidden_text": text that a reader is not shown, and that was left out.
         - "macros": a program within.
         - "no_text": pages without any text, such as scans.
+        - "ocr": the pictures of such pages were read as text, which may be wrong.
+        - "ocr_cut": some of their pages were not, because there are too many of them.
+        - "ocr_failed": they could not be read within the bounds.
+        - "ocr_missing": they were not, because OCR is not installed.
         - "pages_unreadable": damaged pages of a PDF, whose text is missing.
+        - "rtf_body_unread": the body of a mail of Outlook that is RTF and could not be read.
         - "scripts": scripts within a PDF.
         """
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentPart]:
-        """parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too."""
+        """parts are the attachments of a mail (eml, msg, winmail.dat) and the files of a zip archive, at most 100, in documents within documents too."""
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class PrimitiveServiceServicer:
     def ExtractDocument(self, request, context):
         """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
         nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-        csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+        csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
         READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

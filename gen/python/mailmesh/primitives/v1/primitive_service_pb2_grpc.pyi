@@ -43,7 +43,7 @@ class PrimitiveServiceStub:
     ExtractDocument: _grpc.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractDocumentRequest, _primitive_service_pb2.ExtractDocumentResponse]
     """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
     nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-    csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+    csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
     READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
     """
     ClassifyMessage: _grpc.UnaryUnaryMultiCallable[_primitive_service_pb2.ClassifyMessageRequest, _primitive_service_pb2.ClassifyMessageResponse]
@@ -75,7 +75,7 @@ class PrimitiveServiceAsyncStub(PrimitiveServiceStub):
     ExtractDocument: _aio.UnaryUnaryMultiCallable[_primitive_service_pb2.ExtractDocumentRequest, _primitive_service_pb2.ExtractDocumentResponse]  # type: ignore[assignment]
     """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
     nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-    csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+    csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
     READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
     """
     ClassifyMessage: _aio.UnaryUnaryMultiCallable[_primitive_service_pb2.ClassifyMessageRequest, _primitive_service_pb2.ClassifyMessageResponse]  # type: ignore[assignment]
@@ -116,7 +116,7 @@ class PrimitiveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_primitive_service_pb2.ExtractDocumentResponse, _abc.Awaitable[_primitive_service_pb2.ExtractDocumentResponse]]:
         """ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
         nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-        csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+        csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
         READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
         """
 

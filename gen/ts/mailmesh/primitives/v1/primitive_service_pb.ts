@@ -132,8 +132,8 @@ export const ExtractDocumentRequestSchema: GenMessage<ExtractDocumentRequest> = 
  */
 export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDocumentResponse"> & {
   /**
-   * format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "zip",
-   * "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
+   * format is the format, by the content: "docx", "xlsx", "pptx", "pdf", "opendocument", "rtf", "html", "csv", "txt", "eml", "msg",
+   * "tnef" (winmail.dat), "zip", "ics", "vcf", or "ole" for an Office document with a password. Later versions add some.
    *
    * @generated from field: string format = 1;
    */
@@ -193,7 +193,12 @@ export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDoc
    * - "hidden_text": text that a reader is not shown, and that was left out.
    * - "macros": a program within.
    * - "no_text": pages without any text, such as scans.
+   * - "ocr": the pictures of such pages were read as text, which may be wrong.
+   * - "ocr_cut": some of their pages were not, because there are too many of them.
+   * - "ocr_failed": they could not be read within the bounds.
+   * - "ocr_missing": they were not, because OCR is not installed.
    * - "pages_unreadable": damaged pages of a PDF, whose text is missing.
+   * - "rtf_body_unread": the body of a mail of Outlook that is RTF and could not be read.
    * - "scripts": scripts within a PDF.
    *
    * @generated from field: repeated string flags = 8;
@@ -201,7 +206,7 @@ export type ExtractDocumentResponse = Message<"mailmesh.primitives.v1.ExtractDoc
   flags: string[];
 
   /**
-   * parts are the attachments of a mail and the files of a zip archive, at most 100, in documents within documents too.
+   * parts are the attachments of a mail (eml, msg, winmail.dat) and the files of a zip archive, at most 100, in documents within documents too.
    *
    * @generated from field: repeated mailmesh.primitives.v1.DocumentPart parts = 9;
    */
@@ -670,7 +675,7 @@ export const PrimitiveService: GenService<{
   /**
    * ExtractDocument reads a document and the documents in it, in a process of its own: text, tables, pages and facts. It runs
    * nothing and follows nothing; `flags` reports what a reader should know. Formats: docx, xlsx, pptx, pdf, OpenDocument, rtf, html,
-   * csv, plain text, eml, zip, ics, vcf; pdf and rtf need the extra `primitives`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
+   * csv, plain text, eml, msg, winmail.dat, zip, ics, vcf; pdf, rtf and msg need the extra `primitives`, scans the extra `ocr`. Reasons: DOCUMENT_FORMAT_UNKNOWN,
    * READER_NOT_INSTALLED, CONTENT_UNREADABLE, OVERLOADED; FIELD_INVALID for a document that is too large.
    *
    * @generated from rpc mailmesh.primitives.v1.PrimitiveService.ExtractDocument
