@@ -1,0 +1,72 @@
+"""Processor's columns of text or bytes that name no person, each with the reason; a test knows every column."""
+
+_REASON, _ID, _DIGEST = "a word of our own", "an id, version or cursor of the provider", "a digest"
+_CALL, _LABELS = "the id of a call", "ids of labels and folders"
+_WORDS = {"provider": _REASON, "reason": _REASON, "correlation_id": _CALL, "digest": _DIGEST, "event_type": _REASON}
+FREE = {
+    "calendar_lists": _WORDS,
+    "calendars": {**_WORDS, "cursor": _ID, "poll_reason": _REASON},
+    "calendar_events": {"original_day": "a day", "uid_digest": _DIGEST},
+    "invitations": {"uid_digest": _DIGEST},
+    "calendar_unread": _WORDS,
+    "calendar_staged": {"series": _ID, "provider_event_id": _ID},
+    "calendar_writes": {
+        **_WORDS,
+        **dict.fromkeys(("provider_event_id", "provider_series_id", "version_before", "version"), _ID),
+        "original_start": "a time",
+    },
+    "conversation_settings": {"cursor": "a position of the stream"},
+    "classification_settings": {**_WORDS, "cursor": "a position of the stream"},
+    "conversations": {},
+    "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
+    "conversation_links": _WORDS,
+    "conversation_reports": {"digest": _DIGEST, "message_id": _ID},
+    "conversation_timers": {"name": "a name of the operator's program, which has no @", "reason": _REASON},
+    "folder_cursors": {"folder_id": _ID, "alias": _REASON, "link": _ID},
+    "messages": {"message_id": _ID, "version": _ID, "folder_id": _ID, "label_ids": _LABELS, "field_digests": _DIGEST},
+    "lookups": {**_WORDS, "message_id": _ID, "kinds": _REASON, "subscription_ids": "our ids", "version": _ID},
+    "thread_messages": {"message_id": _ID, "provider_thread_id": _ID, "reason_message_id": _ID},
+    "thread_conversations": {"provider_thread_id": _ID},
+    "thread_ids": _WORDS,
+    "backfills": {**_WORDS, "link": _ID},
+    "mailboxes": {"resync": _ID},
+    "workers": {"worker_id": "a process"},
+    "duties": {"name": _REASON, "holder": "a process"},
+    "modifications": {**_WORDS, "outcomes": "numbers"},
+    "processed_marks": {"mark": "labels that the operator chose", "change": "labels that the operator chose"},
+    "own_changes": {
+        **dict.fromkeys(("message_id", "version"), _ID),
+        "fields": _REASON,
+        **dict.fromkeys(("labels_added", "labels_removed"), _LABELS),
+    },
+    "sends": {
+        **_WORDS,
+        **dict.fromkeys(("draft_id", "history_anchor", "message_id", "internet_message_id"), _ID),
+        "provider_thread_id": _ID,
+    },
+    "uploads": {"content_type": "a media type"},
+    "send_reports": {"report_message_id": _ID},
+    "waiting_reports": {"internet_message_id": _ID, "report_message_id": _ID},
+    "upload_parts": {"content": "a file, which goes with the send that needs it, and after a day in any case"},
+    "tenants": {
+        **_WORDS,
+        "external_tenant_id": _ID,
+        "user_id": "the tenant's own account",
+        "status": _REASON,
+        "granted_abilities": _REASON,
+    },
+    "followed": {"name": _REASON, "cursor": "a position"},
+    "stream": {"epoch": "a random number"},
+    "events": _WORDS,
+    "event_keys": _WORDS,
+    "search_settings": {"key": "a random key", "cursor": "a position"},
+    "search_mails": {"message_id": _ID, "terms": _DIGEST},
+    "replays": {"key_id": "the id of an API key", "request_digest": _DIGEST},
+    "erasure_secrets": dict.fromkeys(("inner_pad", "outer_pad"), "a random key"),
+    "erased_tenants": {"removed": "counts"},
+    "erased_persons": {
+        "removed": "counts",
+        **dict.fromkeys(("bounds", "reached"), "emptied at the end of the erasure"),
+    },
+}
+"""By table: the columns that an erasure of a person leaves as they are."""
