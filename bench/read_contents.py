@@ -28,8 +28,9 @@ METHOD = """Mails: the replies of the splitter's tests as MIME, without an attac
 parser is Python's `email` with its default policy: it reads addresses, date, subject, text, HTML and the attachment.
 `mail-parser`, measured where it is installed, reads the same by the older policy. Neither splits replies, sanitizes
 HTML or makes text of it. `The MIME alone` is the tree of parts with its header fields and decoded texts: a compiled
-parser could replace that part, and no more. Documents: a docx of 2,000 paragraphs and a PDF of one page. `Alone` runs in the program, in
-processor time; `without rights` is by the clock and includes the pipe, and for documents the start of their process."""
+parser could replace that part, and no more. Documents: a docx of 2,000 paragraphs and a PDF of one page. `Alone` runs
+in the program, in processor time; `without rights` is by the clock and includes the pipe, and for documents the start
+of their process."""
 
 
 async def program(options: Options) -> Sequence[Figure]:
