@@ -53,6 +53,7 @@ _ID_FIELDS = frozenset(
         "upload_id",
         "conversation_id",
         "into_conversation_id",
+        "to_conversation_id",
         "credential_id",
         "run_id",
         "session_id",
