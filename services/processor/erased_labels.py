@@ -8,6 +8,8 @@ import asyncpg
 from mailmesh.mail.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.persons import Person
+from services.processor.errors import SealBroken
+from services.processor.stream.contents import open_part
 from services.processor.stream.publish import MAIL_CLASSIFIED, EventDraft
 from services.processor.stream.serialization import KIND_ERASED, KIND_MAIL, plain
 from services.processor.stream.store.tombstones import BURIED
@@ -32,7 +34,7 @@ async def bury_label(connection: db.Connection, tenant_id: str, row: asyncpg.Rec
     Args:
         connection: A connection in a transaction.
         tenant_id: The tenant.
-        row: The event, with its id, its kind and its basic part.
+        row: The event, with its ids, its kind and its parts.
 
     Returns:
         The number of labels, 0 or 1. Safe to call again.
@@ -40,7 +42,10 @@ async def bury_label(connection: db.Connection, tenant_id: str, row: asyncpg.Rec
     if row["kind"] != KIND_MAIL:
         return 0
     await connection.execute(_HOLD, tenant_id)
-    mail = event_pb2.NormalizedMailEvent.FromString(plain(row["basic"]))
+    try:
+        mail = event_pb2.NormalizedMailEvent.FromString(plain(open_part(row, "basic")))
+    except SealBroken:  # the mail's ids are lost with its content, and an erasure has to end
+        return 0
     label = event_pb2.NormalizedMailEvent(
         tenant_id=tenant_id, message_id=mail.message_id, generation=mail.generation, event_type=MAIL_CLASSIFIED
     )

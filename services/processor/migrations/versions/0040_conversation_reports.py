@@ -1,13 +1,13 @@
 """Conversations: bounces that wait for their message, retention, timers that fail. Turns of classification.
 
 Revision ID: 0040
-Revises: 0033
+Revises: 0034
 """
 
 from alembic import op
 
 revision = "0040"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
