@@ -22,6 +22,7 @@ UNTRUSTED = frozenset(
         "mailmesh.calendar.v1.Calendar",
         "mailmesh.calendar.v1.CalendarChange",
         "mailmesh.calendar.v1.CalendarEvent",
+        "mailmesh.conversation.v1.BouncedRecipient",
         "mailmesh.conversation.v1.Conversation",
         "mailmesh.conversation.v1.ConversationMessage",
     }

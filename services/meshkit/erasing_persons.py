@@ -33,6 +33,8 @@ Raises:
 """
 Then: TypeAlias = Callable[[db.Connection, str], Awaitable[None]]
 """Ends the work on a changed row, in its transaction: the tenant's schema connection, and the row's only key."""
+WithRow: TypeAlias = Callable[[db.Connection, str, asyncpg.Record], Awaitable[int]]
+"""Changes the rows that were made from a row of a tenant, before that row changes; returns how many."""
 
 
 class Bound(StrEnum):
@@ -62,8 +64,10 @@ class Rows:
         behind: The step behind whose bound this one begins; empty for the first row.
         settles: Whether it begins only when others have written what they had read before the step before it.
         before: Statements before a row is deleted or changed; `$1` is the key's only column.
+        with_row: Changes the rows that were made from a row, before it is deleted or changed.
         then: Ends the work on a changed row, which has a transaction of its own.
         page: The number of rows that are read at once.
+        part: A word for the step, when the table has another one that begins at the first row.
     """
 
     table: str
@@ -76,13 +80,16 @@ class Rows:
     behind: str = ""
     settles: bool = False
     before: Sequence[str] = ()
+    with_row: WithRow | None = None
     then: Then | None = None
     page: int = 200
+    part: str = ""
 
     @property
     def name(self) -> str:
         """The name of the step, unique in its schema."""
-        return f"{self.table} behind {self.behind}" if self.behind else self.table
+        name = f"{self.table}: {self.part}" if self.part else self.table
+        return f"{name} behind {self.behind}" if self.behind else name
 
 
 @dataclass(frozen=True)
@@ -287,8 +294,8 @@ class PersonErasing:
         async with db.connection(self._pool) as connection:
             return list(await connection.fetch(statement, person.tenant_id, bound["at"], *bound["key"], *(lower or ())))
 
-    async def _change(self, connection: db.Connection, person: PersonToErase, step: Rows, seen: asyncpg.Record) -> bool:
-        """Judge a row again under its lock, and change it."""
+    async def _change(self, connection: db.Connection, person: PersonToErase, step: Rows, seen: asyncpg.Record) -> int:
+        """Judge a row again under its lock, and change it; return the number of changed rows."""
         values = _key_of(step, seen)
         here = " AND ".join(
             f"{name} = ${place}::text::{kind}" for place, (name, kind) in enumerate(step.key.items(), 2)
@@ -296,8 +303,9 @@ class PersonErasing:
         where = f"{step.owned} AND {here}"
         row = await connection.fetchrow(f"{self._select(step)} WHERE {where} FOR UPDATE", person.tenant_id, *values)
         change = None if row is None else step.judge(row, Person(person.address))
-        if change is None:
-            return False
+        if row is None or change is None:
+            return 0
+        changed = 1 if step.with_row is None else 1 + await step.with_row(connection, person.tenant_id, row)
         table = f'"{self._schema}"."{step.table}"'
         for statement in step.before:
             await connection.execute(statement, *values)
@@ -310,7 +318,7 @@ class PersonErasing:
             await connection.execute(f"DELETE FROM {table} WHERE {where}", person.tenant_id, *values)  # noqa: S608
         if step.then is not None:
             await step.then(connection, values[0])
-        return True
+        return changed
 
     async def _last_rows(self, connection: db.Connection, person: PersonToErase, bound: Bound) -> dict[str, Any]:
         steps = [step for step in self._steps if step.bound is bound]

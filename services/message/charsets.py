@@ -52,6 +52,8 @@ def decode_bytes(data: bytes, charset: str) -> str:
         data: The bytes without their transfer encoding.
         charset: The label as the mail has it; it may be empty or nonsense.
     """
+    if not charset and data.isascii():  # most header fields
+        return clean(data.decode("ascii"))
     for mark, codec in _MARKS:
         if data.startswith(mark):
             return clean(data[len(mark) :].decode(codec, "replace"))

@@ -87,6 +87,7 @@ FORMS = {
     "conversation_links": form(left_out=_DIGEST),
     "conversation_messages": form({"content": conversation_pb2.ConversationMessage}, left_out={"own_id": DIGEST}),
     "classification_settings": form({"content": classification_service_pb2.ClassificationSettings}),
+    "conversation_reports": form({"report": message_pb2.DeliveryReport}, left_out=_DIGEST),
     "conversation_settings": form({"content": conversation_pb2.ConversationSettings}),
     "conversations": form({"content": conversation_pb2.Conversation}),
     "erasure_secrets": form(left_out={"inner_pad": SECRET, "outer_pad": SECRET}),

@@ -24,6 +24,7 @@ from services.processor.calendar.store import writes
 from services.processor.calendar.write_rows import CONTENTS, Kind
 from services.processor.calendar.write_rows import State as WriteState
 from services.processor.calendar.writing.outcome import finish as finish_write
+from services.processor.erased_labels import IS_ORIGINAL_ERASED, REPLAYED, bury_label, replayed_label
 from services.processor.erased_requests import DETAIL, REASON, protect
 from services.processor.errors import SealBroken
 from services.processor.messages.rows import State as ModificationState
@@ -260,7 +261,16 @@ PERSONS = (
         {"report": message(message_pb2.DeliveryReport)},
         bound=Bound.START,
     ),
-    Rows("events", _BY_POSITION, _PARTS, _event, before=(_HOLD_INDEX, _UNINDEX), page=20),
+    Rows("events", _BY_POSITION, _PARTS, _event, before=(_HOLD_INDEX, _UNINDEX), with_row=bury_label, page=20),
+    Rows(
+        "events",
+        _BY_POSITION,
+        (IS_ORIGINAL_ERASED,),
+        replayed_label,
+        Bound.START,
+        owned=REPLAYED,
+        part="replayed labels",
+    ),
     # The follower of conversations makes rows from events, so they come behind the events.
     rewriting(
         "conversations",
@@ -276,6 +286,12 @@ PERSONS = (
         {"content": message(conversation_pb2.ConversationMessage)},
         bound=Bound.TURN,
         stored=_STORED,
+    ),
+    rewriting(
+        "conversation_reports",
+        {"digest": "bytea", "message_id": "text"},
+        {"report": message(message_pb2.DeliveryReport)},
+        bound=Bound.START,
     ),
     rewriting("conversation_settings", _OF_TENANT, {"content": _CONVERSATIONS}, bound=Bound.START),
     rewriting("classification_settings", _OF_TENANT, {"content": _LABELLING}, bound=Bound.START),
@@ -293,80 +309,3 @@ PERSONS = (
     ),
 )
 """The steps."""
-
-_REASON, _ID, _DIGEST = "a word of our own", "an id, version or cursor of the provider", "a digest"
-_CALL, _LABELS = "the id of a call", "ids of labels and folders"
-_WORDS = {"provider": _REASON, "reason": _REASON, "correlation_id": _CALL, "digest": _DIGEST, "event_type": _REASON}
-FREE = {
-    "calendar_lists": _WORDS,
-    "calendars": {**_WORDS, "cursor": _ID, "poll_reason": _REASON},
-    "calendar_events": {"original_day": "a day", "uid_digest": _DIGEST},
-    "invitations": {"uid_digest": _DIGEST},
-    "calendar_unread": _WORDS,
-    "calendar_staged": {"series": _ID, "provider_event_id": _ID},
-    "calendar_writes": {
-        **_WORDS,
-        **dict.fromkeys(("provider_event_id", "provider_series_id", "version_before", "version"), _ID),
-        "original_start": "a time",
-    },
-    "conversation_settings": {"cursor": "a position of the stream"},
-    "classification_settings": {**_WORDS, "cursor": "a position of the stream"},
-    "model_settings": {"day": "a day"},
-    "model_calls": {
-        **_WORDS,
-        **dict.fromkeys(("operation", "model", "prompt_version"), _REASON),
-        "key_id": "an API key",
-        "label": "a label that the caller chose",
-    },
-    "conversations": {},
-    "conversation_messages": {"message_id": _ID, "own_id": _DIGEST},
-    "conversation_links": _WORDS,
-    "conversation_timers": {"name": "a name of the operator's program, which has no @"},
-    "folder_cursors": {"folder_id": _ID, "alias": _REASON, "link": _ID},
-    "messages": {"message_id": _ID, "version": _ID, "folder_id": _ID, "label_ids": _LABELS, "field_digests": _DIGEST},
-    "lookups": {**_WORDS, "message_id": _ID, "kinds": _REASON, "subscription_ids": "our ids", "version": _ID},
-    "thread_messages": {"message_id": _ID, "provider_thread_id": _ID, "reason_message_id": _ID},
-    "thread_conversations": {"provider_thread_id": _ID},
-    "thread_ids": _WORDS,
-    "backfills": {**_WORDS, "link": _ID},
-    "mailboxes": {"resync": _ID},
-    "workers": {"worker_id": "a process"},
-    "duties": {"name": _REASON, "holder": "a process"},
-    "modifications": {**_WORDS, "outcomes": "numbers"},
-    "processed_marks": {"mark": "labels that the operator chose", "change": "labels that the operator chose"},
-    "own_changes": {
-        **dict.fromkeys(("message_id", "version"), _ID),
-        "fields": _REASON,
-        **dict.fromkeys(("labels_added", "labels_removed"), _LABELS),
-    },
-    "sends": {
-        **_WORDS,
-        **dict.fromkeys(("draft_id", "history_anchor", "message_id", "internet_message_id"), _ID),
-        "provider_thread_id": _ID,
-    },
-    "uploads": {"content_type": "a media type"},
-    "send_reports": {"report_message_id": _ID},
-    "waiting_reports": {"internet_message_id": _ID, "report_message_id": _ID},
-    "upload_parts": {"content": "a file, which goes with the send that needs it, and after a day in any case"},
-    "tenants": {
-        **_WORDS,
-        "external_tenant_id": _ID,
-        "user_id": "the tenant's own account",
-        "status": _REASON,
-        "granted_abilities": _REASON,
-    },
-    "followed": {"name": _REASON, "cursor": "a position"},
-    "stream": {"epoch": "a random number"},
-    "events": _WORDS,
-    "event_keys": _WORDS,
-    "search_settings": {"key": "a random key", "cursor": "a position"},
-    "search_mails": {"message_id": _ID, "terms": _DIGEST},
-    "replays": {"key_id": "the id of an API key", "request_digest": _DIGEST},
-    "erasure_secrets": dict.fromkeys(("inner_pad", "outer_pad"), "a random key"),
-    "erased_tenants": {"removed": "counts"},
-    "erased_persons": {
-        "removed": "counts",
-        **dict.fromkeys(("bounds", "reached"), "emptied at the end of the erasure"),
-    },
-}
-"""The other columns of text or bytes, with the reason why they name no person; a test knows every column."""

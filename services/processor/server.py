@@ -52,6 +52,7 @@ from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
+from services.processor.conversations.retention import ConversationRetention
 from services.processor.conversations.timers import Timers
 from services.processor.erasing import erasers
 from services.processor.exporting import EXPORT
@@ -254,7 +255,8 @@ async def serving(
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
-    calendar_rounds = {
+    upkeep_rounds = {
+        "conversation-retention": ConversationRetention(pool, clock, settings.retention_days).round,
         "calendars": CalendarClearing(pool).round,
         "calendar-writes": WriteRetention(pool, clock).round,
         "invitations": InvitationRetention(pool, clock).round,
@@ -267,7 +269,7 @@ async def serving(
     loops = (
         *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), timed.run()),
         *(indexed.run(), unindexed.run(), long_mails.run(), followed.run()),
-        *(PeriodicLoop(name, _RETENTION_SECONDS, one).run() for name, one in calendar_rounds.items()),
+        *(PeriodicLoop(name, _RETENTION_SECONDS, one).run() for name, one in upkeep_rounds.items()),
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with (

@@ -1,4 +1,4 @@
-"""`mailmesh conversations assign` and `timer`: who has a conversation, and when the stream reminds of it."""
+"""`mailmesh conversations assign`, `link` and `timer`: who has a conversation, its relations, and its reminders."""
 
 from typing import Annotated
 
@@ -36,6 +36,29 @@ def assign(
 
 
 @app.command()
+def link(
+    context: typer.Context,
+    conversation: ConversationArgument,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="CONVERSATION", help="Another conversation of the tenant.")] = "",
+    record: Annotated[str, typer.Option("--record", help="Your name of your own record, such as a ticket.")] = "",
+    version: VersionOption,
+    json: JsonOption = False,
+) -> None:
+    """Relate a conversation to another one of any requester, or to a record of yours; no mail joins by it.
+
+    Examples:
+      mailmesh conversations link 019a9f0e-7c1e-7000-8000-00000000000c --record TICKET-4711 --version 4
+    """
+    request = messages.LinkConversationRequest(
+        conversation_id=conversation, expected_version=version, to_conversation_id=to, external_ref=record
+    )
+    with channel(context) as opened:
+        found = services.ConversationServiceStub(opened).LinkConversation(request).conversation
+    show_conversation(found, json=json)
+
+
+@app.command()
 def timer(
     context: typer.Context,
     conversation: ConversationArgument,
@@ -57,4 +80,6 @@ def timer(
     if json:
         print_json(found)
         return
-    print_table(("TIMER", "DUE"), [(one.name, when(one.due_at)) for one in found.timers], "No timer.")
+    print_table(
+        ("TIMER", "DUE", "FAILURE"), [(one.name, when(one.due_at), one.reason) for one in found.timers], "No timer."
+    )

@@ -243,6 +243,14 @@ def enable(
     accept_unproven: Annotated[
         bool, typer.Option("--accept-unproven", help="Let senders join whom the provider did not judge.")
     ] = False,
+    reopenings: Annotated[int, typer.Option(min=0, max=100, help="Reopenings an hour. 0 means 3.")] = 0,
+    automatic: Annotated[int, typer.Option(min=0, max=100, help="Messages of programs an hour. 0 means 5.")] = 0,
+    retention_days: Annotated[
+        int, typer.Option(min=0, max=3650, help="Days after the last message; 0 keeps conversations.")
+    ] = 0,
+    quarantine_days: Annotated[
+        int, typer.Option(min=0, max=3650, help="The same for quarantined ones; 0 means --retention-days.")
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Put a tenant's mail into conversations from now on, with these settings.
@@ -257,6 +265,10 @@ def enable(
         carriers=carrier or (),
         reopen_days=reopen_days,
         accepts_unproven=accept_unproven,
+        reopenings_an_hour=reopenings,
+        automatic_an_hour=automatic,
+        retention_days=retention_days,
+        quarantine_retention_days=quarantine_days,
     )
     _update(context, tenant, settings, json=json)
 

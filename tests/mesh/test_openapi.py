@@ -99,6 +99,7 @@ WITH: dict[str, JSON] = {
     "MessageService_SearchMessages": {"query": {"text": "offer"}},
     "MessageService_ModifyMessages": {"change": {"isRead": True}},
     "ConversationService_UpdateConversationSettings": {"settings": {"ownAddresses": ["ada@example.com"]}},
+    "ConversationService_LinkConversation": {"externalRef": "T-1"},
     "ProcessorService_ReplayEvents": {"fromCursor": "earliest"},
 }
 

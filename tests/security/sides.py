@@ -394,6 +394,7 @@ def on_conversations(other: Side) -> dict[str, Message]:
             **changed, state=conversation_pb2.CONVERSATION_STATE_CLOSED
         ),
         "MergeConversation": conversations.MergeConversationRequest(**changed, into_conversation_id=other.event),
+        "LinkConversation": conversations.LinkConversationRequest(**changed, external_ref="eve"),
         "SplitConversation": conversations.SplitConversationRequest(**changed, message_ids=[other.message]),
         "ClaimConversation": conversations.ClaimConversationRequest(**one, name="Eve"),
         "AssignConversation": conversations.AssignConversationRequest(**changed, assignee="Eve"),

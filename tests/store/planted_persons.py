@@ -140,6 +140,8 @@ async def _plant_mail(pool: db.Pool, tenant: str, address: str) -> None:
     await insert(pool, "processor.conversations", tenant_id=tenant, content=talk.SerializeToString())
     said = conversation_pb2.ConversationMessage(sender=address)
     await insert(pool, "processor.conversation_messages", tenant_id=tenant, content=said.SerializeToString())
+    failed = message_pb2.DeliveryReport(recipients=[{"address": address, "status": f"5.1.1 {address}"}])
+    await insert(pool, "processor.conversation_reports", tenant_id=tenant, report=failed.SerializeToString())
     settings = conversation_pb2.ConversationSettings(own_addresses=[address])
     await insert(pool, "processor.conversation_settings", tenant_id=tenant, content=settings.SerializeToString())
     labelling = ClassificationSettings(labels=[ClassifyLabel(name=f"of {address}", examples=[f"I am {address}"])])

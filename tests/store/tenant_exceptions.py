@@ -48,16 +48,18 @@ STATEMENTS = {
         processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
         token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE
+        processor/erased_labels:IS_ORIGINAL_ERASED
         processor/persons:_FREE_FILES processor/persons:_HOLD_INDEX processor/persons:_UNINDEX
         token_vault/store/person_erasures:_NOTE token_vault/store/person_erasures:_CANCEL
         token_vault/store/person_erasures:_DUE processor/persons:_end_send processor/persons:_end_write
         token_vault/store/person_erasures:_CONFIRM token_vault/store/person_erasures:_FORGET
         token_vault/store/person_erasures:_FINISH""",
     "The row has its tenant, in columns that are composed, or in the order of the table.": """
-        delivery/store/attempts:_INSERT processor/conversations/store/conversations:save
+        delivery/store/attempts:_INSERT
         processor/conversations/store/conversations:add_message processor/conversations/store/conversations:link
-        processor/conversations/store/settings:save token_vault/store/tenants:insert_tenant""",
+        token_vault/store/tenants:insert_tenant""",
     "The conditions are composed at run time, from the filter of the caller or by the statement around this part.": """
+        processor/conversations/store/retention:_OLD
         ingest/store/dead_letters:_LIST ingest/store/dead_letters:_COUNT ingest/store/dead_letters:_CHOOSE
         processor/outbox/store/sends:_PAGE processor/stream/store/replays:_MEASURE processor/stream/store/replays:_NEXT
         token_vault/store/audit:_SELECT token_vault/store/data_keys:_OF_ALL token_vault/store/data_keys:_SELECT
@@ -83,7 +85,7 @@ STATEMENTS = {
         processor/mail/store/backfills:DUE processor/mail/store/lookups:DUE processor/mailbox/store/due_queues:_TENANTS
         processor/mailbox/store/mailboxes:HISTORY_DUE processor/messages/store/modifications:DUE
         processor/calendar/store/writes:_OVERDUE processor/stream/store/turns:_DUE
-        processor/conversations/store/timers:take_due processor/classification/store/settings:due
+        processor/conversations/store/timers:take_due processor/conversations/store/retention:_TENANTS
         processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
         processor/stream/store/sealed_tenants:_ALL processor/stream/store/sealed_tenants:_DUE
@@ -102,7 +104,7 @@ STATEMENTS = {
         processor/calendar/store/invitations:_EXPIRE processor/model/store/calls:delete_old
         processor/calendar/store/writes:_DELETE_OLD processor/messages/store/modifications:_DELETE_OLD
         processor/messages/store/own_changes:_DELETE_OLD processor/outbox/store/sends:_DELETE_OLD
-        processor/outbox/store/waiting_reports:_DELETE_OLD
+        processor/outbox/store/waiting_reports:_DELETE_OLD processor/conversations/store/reports:delete_old
         processor/outbox/store/uploads:delete_expired processor/stream/store/retention:_PARTITIONS
         processor/stream/store/retention:_RAISE_FLOOR processor/stream/store/retention:_DELETE_KEYS
         workflows/store/runs:_OLD

@@ -18,6 +18,7 @@ from services.meshkit.errors import Conflict
 from services.meshkit.ids import new_id
 from services.meshkit.persons import Person
 from services.meshkit.secret import Secret
+from services.processor import person_columns
 from services.processor import persons as processor
 from services.processor.outbox.rows import State
 from services.token_vault import persons as token_vault
@@ -28,7 +29,7 @@ from tests.store.planting import cells_with, insert, statistics_with
 ANN, CANARY = "ann@example.test", "Ann@Example.test"
 NEIGHBOUR, LONGER = "ann+tag@example.test", "joann@example.test"
 SERVICES = {
-    "processor": (processor.PERSONS, processor.FREE),
+    "processor": (processor.PERSONS, person_columns.FREE),
     "ingest": (ingest.PERSONS, ingest.FREE),
     "delivery": (delivery.PERSONS, delivery.FREE),
     "token_vault": (token_vault.PERSONS, token_vault.FREE),

@@ -26,7 +26,7 @@ _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]?(.*)", re.DOTALL)
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
 _DIGITS = (string.ascii_letters + string.digits + "+/").encode()
 _NO_DIGITS = bytes(sorted(set(range(256)) - set(_DIGITS)))
-_IN_BASE64 = _DIGITS + b"= \t\n\r\f\v"
+_BETWEEN_DIGITS = b"= \t\n\r\f\v"
 _PLAIN_ENCODINGS = frozenset(("", "7bit", "8bit", "binary"))
 _QUOTED = "quoted-printable"
 
@@ -80,7 +80,11 @@ class MimeSource:
             # Without parts the text is still there to be read.
             part["mimeType"] = "text/plain"
             del part["parts"]
-        data = self._decoded(body, end, values.get("content-transfer-encoding", "").strip().lower())
+        encoding = values.get("content-transfer-encoding", "").strip().lower()
+        if encoding == "base64" and not self._keeps_files and not part["mimeType"].startswith("text/"):
+            part["body"] = {"size": self._base64_size(self._data[body:end])[1]}
+            return part
+        data = self._decoded(body, end, encoding)
         if self._keeps_files:
             self.files[place or "root"] = data
         part["body"] = self._body(data, part["mimeType"])
@@ -169,10 +173,19 @@ class MimeSource:
         return encoded
 
     def _base64(self, encoded: bytes) -> bytes:
-        if encoded.translate(None, _IN_BASE64):
+        count, _ = self._base64_size(encoded)
+        digits = encoded.translate(None, _NO_DIGITS)[:count]
+        return binascii.a2b_base64(digits + b"=" * (-count % 4))
+
+    def _base64_size(self, encoded: bytes) -> tuple[int, int]:
+        """Return the number of digits that can be decoded, and of the bytes that they make, in one pass."""
+        rest = encoded.translate(None, _DIGITS)
+        count = len(encoded) - len(rest)
+        if (
+            rest.translate(None, _BETWEEN_DIGITS)
+            or count % 4 == 1
+            or (count % 4 and not encoded.rstrip().endswith(b"="))
+        ):
             self.faults.add("encoding_malformed")
-        digits = encoded.translate(None, _NO_DIGITS)
-        if len(digits) % 4 == 1 or (len(digits) % 4 and not encoded.rstrip().endswith(b"=")):
-            self.faults.add("encoding_malformed")
-        whole = digits[: len(digits) - 1] if len(digits) % 4 == 1 else digits
-        return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
+        whole = count - (count % 4 == 1)
+        return whole, whole * 3 // 4

@@ -5,6 +5,7 @@ process ends in between. The text of a mail is read once, handed to Primitives, 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -29,7 +30,7 @@ from services.processor.stream.metrics import CLASSIFIED
 from services.processor.stream.pages import EventReader
 from services.processor.stream.publish import MAIL_CLASSIFIED, EventDraft, publish
 from services.processor.stream.store import tenants
-from services.processor.stream.turns import resume
+from services.processor.stream.turns import Turns, resume
 from services.providers.names import GOOGLEWS
 
 logger = structlog.get_logger(__name__)
@@ -39,11 +40,9 @@ MAX_ATTEMPTS = 5
 """Failed attempts at one mail, for reasons that may pass, after which it is published as unknown."""
 CALL_SECONDS = 45.0
 """Above the time that Primitives gives one text by default: its wait for a process, and its reading."""
-_TENANTS = 20
 _PAGE = 50
 _TURN_SECONDS = 10.0
 """The time after which a tenant's turn ends with the mail in hand: a long page must not hold the others back."""
-_ROUND_SECONDS = 60.0
 _DUTY = "classification"
 _DUTY_LASTS = timedelta(seconds=60)
 """Longer than a tenant's turn. Another process goes on so long after the one that classifies has died."""
@@ -72,38 +71,35 @@ class ArrivalClassifier:
     def __init__(self, pool: db.Pool, reader: EventReader, primitives: ArrivalServiceAsyncStub, clock: Clock) -> None:
         self._pool, self._reader, self._primitives, self._clock = pool, reader, primitives, clock
         self._holder = new_id()
+        self._turns = Turns(
+            pool, "classification", store.TABLE, self._advance, is_paused=store.IS_PAUSED, may_begin=self._may_begin
+        )
 
     async def round(self) -> int:
-        """Classify the next mails of some tenants; return how many went on. Safe to call again: a mail gets one event.
+        """Classify the next mails of some tenants; return how many had a turn. Safe to call again: one event a mail.
 
         One process at a time does it. Should two do it, one of them finds its work done, and commits nothing.
         """
-        async with db.connection(self._pool) as connection:
-            due = await store.due(connection, _TENANTS)
-        advanced, ends_at = 0, time.monotonic() + _ROUND_SECONDS
-        for tenant_id in due:
-            if time.monotonic() > ends_at or not await self._may_go_on():
-                break
-            try:
-                advanced += await self._advance(tenant_id)
-            except MeshError as exc:
-                logger.warning("mail not classified", tenant_id=tenant_id, error=exc.reason)
-            except Exception:  # a page that cannot be read must not hold other tenants' mail back
-                logger.exception("mail not classified", tenant_id=tenant_id)
-                UNEXPECTED.labels("classification").inc()
-                await self._put_off(tenant_id, _UNEXPECTED)
-        return advanced
+        return await self._turns.round()
 
-    async def _may_go_on(self) -> bool:
-        async with db.connection(self._pool) as connection:
-            return await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS)
+    async def _may_begin(self, connection: db.Connection) -> bool:
+        return await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS)
 
-    async def _advance(self, tenant_id: str) -> bool:
-        """Classify a page of a tenant; return whether its place moved."""
+    async def _advance(self, tenant_id: str) -> None:
+        """Classify a page of a tenant. One whose page cannot be read waits, as one whose mail cannot."""
+        try:
+            await self._classify(tenant_id)
+        except MeshError:
+            raise
+        except Exception:
+            await self._put_off(tenant_id, _UNEXPECTED)
+            raise
+
+    async def _classify(self, tenant_id: str) -> None:
         async with db.connection(self._pool) as connection:
             before = await store.read(connection, tenant_id)
         if before is None or not before.settings.is_enabled:
-            return False
+            return
         selection = Selection(tenants=frozenset((tenant_id,)), event_types=TYPES)
         # From the oldest event when retention has passed the place: no label comes twice.
         start = await resume(self._reader, before.cursor)
@@ -116,7 +112,7 @@ class ArrivalClassifier:
                 break
         else:  # behind the events of other types, too
             turn.place = page.next
-        return await self._commit(tenant_id, before, turn)
+        await self._commit(tenant_id, before, turn)
 
     async def _take(self, event: mail_pb2.NormalizedMailEvent, turn: "_Turn") -> None:
         """Classify one mail, or note why it has to wait."""
@@ -153,24 +149,32 @@ class ArrivalClassifier:
             label=answer.label, margin=answer.margin, method=answer.method, is_text_cut=answer.is_text_cut
         )
 
-    async def _commit(self, tenant_id: str, before: Arrivals, turn: "_Turn") -> bool:
+    async def _commit(self, tenant_id: str, before: Arrivals, turn: "_Turn") -> None:
         async with db.transaction(self._pool) as connection:
             current = await store.read(connection, tenant_id, lock=True)
             # Another process was faster, or the settings were changed or erased meanwhile.
             if current is None or (current.cursor, current.version) != (before.cursor, before.version):
-                return False
+                return
             if turn.place is not None:
                 await store.advance(connection, tenant_id, turn.place.write(), turn.place.position)
             if turn.failure is not None:
                 await store.put_off(connection, tenant_id, turn.failure.reason, _pause(turn))
-            if turn.drafts:
-                await publish(connection, turn.drafts)
-        for draft in turn.drafts:
+            drafts = await self._of_events_left(connection, tenant_id, turn.drafts)
+            if drafts:
+                await publish(connection, drafts)
+        for draft in drafts:
             CLASSIFIED.labels(_outcome(draft)).inc()
         if turn.failure is not None:
             CLASSIFIED.labels("waiting").inc()
             logger.info("mail waits for its label", tenant_id=tenant_id, error=turn.failure.reason)
-        return turn.place is not None
+
+    async def _of_events_left(
+        self, connection: db.Connection, tenant_id: str, drafts: Sequence[EventDraft]
+    ) -> list[EventDraft]:
+        """Leave out labels of mails that were erased while they were classified."""
+        by_event = {one.mail.classification.classified_event_id: one for one in drafts if one.mail is not None}
+        left = await store.still_there(connection, tenant_id, list(by_event)) if by_event else frozenset()
+        return [one for event_id, one in by_event.items() if event_id in left]
 
     async def _put_off(self, tenant_id: str, reason: str) -> None:
         async with db.connection(self._pool) as connection:

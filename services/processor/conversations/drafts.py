@@ -18,8 +18,9 @@ def draft(
     *,
     actor: str,
     message: conversation_pb2.ConversationMessage | None = None,
+    bounce: event_pb2.ConversationBounce | None = None,
 ) -> EventDraft:
-    """Return the draft of a change: one event for each version of a conversation.
+    """Return the draft of a change: one event for each version of a conversation, and for each report in one.
 
     Args:
         change: The change.
@@ -29,6 +30,7 @@ def draft(
         correlation_id: The id of the mail's change or of the call.
         actor: `BY_MAIL`, or the id of a key.
         message: The message that caused it.
+        bounce: The report of a bounce, which is no change of the conversation.
     """
     conversation = change.conversation
     event = event_pb2.ConversationEvent(
@@ -44,5 +46,8 @@ def draft(
         actor=actor,
         other_conversation_id=change.other,
         send_id=change.send_id,
+        bounce=bounce,
+        reason=change.reason,
     )
-    return EventDraft(conversation=event, change_id=f"{conversation.conversation_id}:{conversation.version}")
+    mark = str(conversation.version) if bounce is None else f"bounced:{bounce.report_message_id}"
+    return EventDraft(conversation=event, change_id=f"{conversation.conversation_id}:{mark}")

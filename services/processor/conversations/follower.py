@@ -5,15 +5,19 @@ A tenant's place in the stream, its conversations and their events are one commi
 
 import secrets
 
+from mailmesh.conversation.v1 import conversation_pb2 as pb2
+from mailmesh.conversation.v1 import event_pb2 as event_messages
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.conversations.addresses import Ours
+from services.processor.conversations.bounces import Report, bounce_of, report_of
 from services.processor.conversations.drafts import BY_MAIL, draft
-from services.processor.conversations.intake import Owner, take_in, token_link
-from services.processor.conversations.letter import TOKEN_CHARACTERS, letter_of
+from services.processor.conversations.intake import REPORT, Change, Intake, Owner, take_in, token_link
+from services.processor.conversations.letter import TOKEN_CHARACTERS, Letter, letter_of
 from services.processor.conversations.store import conversations as store
+from services.processor.conversations.store import reports as report_store
 from services.processor.conversations.store import settings as settings_store
 from services.processor.conversations.store.settings import TenantSettings
 from services.processor.stream.filter import Selection
@@ -75,23 +79,63 @@ class Follower:
         known = await store.known(connection, event.tenant_id, letter.digests)
         owner = Owner(event.tenant_id, secrets.token_hex(TOKEN_CHARACTERS // 2))
         taken = take_in(letter, known, ours, settings, owner)
-        if taken is None:
-            return []
+        drafts = [] if taken is None else await self._save(connection, event, letter, taken)
+        return drafts + await self._bounces(connection, event, letter, taken, settings)
+
+    async def _save(
+        self, connection: db.Connection, event: mail_pb2.NormalizedMailEvent, letter: Letter, taken: Intake
+    ) -> list[EventDraft]:
         conversation = taken.card.conversation
         links = {**taken.links, token_link(conversation.reply_token): True}
         await store.save(connection, taken.card)
         await store.add_message(connection, event.tenant_id, taken.message, letter.own_id)
         await store.link(connection, event.tenant_id, conversation.conversation_id, links)
-        account, now = (event.external_tenant_id, event.user_id), self._clock.now()
-        return [
-            draft(
-                one,
-                event.provider,
-                account,
-                now,
-                event.correlation_id,
-                actor=BY_MAIL,
-                message=taken.message,
-            )
-            for one in taken.changes
-        ]
+        return [self._draft(one, event, message=taken.message) for one in taken.changes]
+
+    async def _bounces(
+        self,
+        connection: db.Connection,
+        event: mail_pb2.NormalizedMailEvent,
+        letter: Letter,
+        taken: Intake | None,
+        settings: pb2.ConversationSettings,
+    ) -> list[EventDraft]:
+        """Return the bounces that a mail reports, or that came before the mail which did not arrive."""
+        found: list[tuple[Report, pb2.ConversationMessage]] = []
+        if (report := report_of(letter)) is not None:
+            sent = await report_store.sent(connection, event.tenant_id, letter.bounced_id)
+            if sent is None:
+                await report_store.keep(connection, event.tenant_id, letter.bounced_id, report, self._clock.now())
+                return []
+            found = [(report, sent)]
+        elif taken is not None and letter.direction == pb2.DIRECTION_OUTBOUND and letter.own_id:
+            waiting = await report_store.take(connection, event.tenant_id, letter.own_id)
+            found = [(one, taken.message) for one in waiting]
+        drafts = []
+        for report, sent in found:
+            cards = await store.followed(connection, event.tenant_id, {sent.conversation_id})
+            if (matched := bounce_of(report, sent, cards, letter, settings)) is not None:
+                card, bounce = matched
+                await store.save(connection, card)
+                change = Change("conversation.bounced", card.conversation, REPORT, send_id=sent.send_id)
+                drafts.append(self._draft(change, event, bounce=bounce))
+        return drafts
+
+    def _draft(
+        self,
+        change: Change,
+        event: mail_pb2.NormalizedMailEvent,
+        *,
+        message: pb2.ConversationMessage | None = None,
+        bounce: event_messages.ConversationBounce | None = None,
+    ) -> EventDraft:
+        return draft(
+            change,
+            event.provider,
+            (event.external_tenant_id, event.user_id),
+            self._clock.now(),
+            event.correlation_id,
+            actor=BY_MAIL,
+            message=message,
+            bounce=bounce,
+        )

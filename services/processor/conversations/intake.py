@@ -14,8 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.processor.conversations.addresses import Ours
 from services.processor.conversations.kinship import (
-    AUTOMATIC_AN_HOUR,
     HOUR,
+    MAX_AUTOMATIC_AN_HOUR,
     Card,
     Kin,
     Known,
@@ -27,15 +27,22 @@ from services.processor.conversations.letter import Letter, digest, topic
 
 MAX_PARTICIPANTS = 200
 REOPENINGS_AN_HOUR = 3
+CALLER, TIMER, REPORT = "CALLER", "TIMER", "REPORT"
+_JOINED = {
+    pb2.JOIN_REASON_REPLY_TOKEN: "REPLY_TOKEN",
+    pb2.JOIN_REASON_REFERENCES: "REFERENCES",
+    pb2.JOIN_REASON_PROVIDER_THREAD: "PROVIDER_THREAD",
+}
 _NAMESPACE = uuid.UUID("5f0c0a6e-6f0b-5d0a-9a53-6d61696c6d73")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One event of a conversation: its type, the state after it, the other conversation, and the committed send."""
+    """One event of a conversation: its type, the state after it, its cause, the other conversation, and the send."""
 
     event_type: str
     conversation: pb2.Conversation
+    reason: str
     other: str = ""
     send_id: str = ""
 
@@ -88,7 +95,7 @@ def take_in(
             pb2.JoinAttempt(conversation_id=one.card.conversation.conversation_id, kinship=one.kinship, refusal=refusal)
         )
         if not refusal:
-            return _join(letter, one, attempts, ours)
+            return _join(letter, one, attempts, ours, settings)
     if letter.is_machine:
         return None
     is_proven = letter.is_agent or letter.authenticity == pb2.AUTHENTICITY_PASS
@@ -104,18 +111,20 @@ class Owner:
     token: str
 
 
-def _join(letter: Letter, kin: Kin, attempts: list[pb2.JoinAttempt], ours: Ours) -> Intake:
-    card, conversation = kin.card, kin.card.conversation
+def _join(
+    letter: Letter, kin: Kin, attempts: list[pb2.JoinAttempt], ours: Ours, settings: pb2.ConversationSettings
+) -> Intake:
+    card, conversation, reason = kin.card, kin.card.conversation, _JOINED[kin.kinship]
     message = _entry(letter, conversation, kin.kinship, attempts)
-    changes = [change(conversation, "message_added")]
+    changes = [change(conversation, "message_added", reason)]
     if letter.is_machine:
-        card.automatic = [*card.automatic, letter.at][-AUTOMATIC_AN_HOUR:]
+        note_automatic(card, letter.at)
     else:
         _advance(conversation, letter)
         if message.author in (pb2.AUTHOR_REQUESTER, pb2.AUTHOR_AGENT) and _add_people(conversation, letter, ours):
-            changes.append(change(conversation, "participants_changed"))
-        if _move(card, letter):
-            changes.append(change(conversation, "state_changed"))
+            changes.append(change(conversation, "participants_changed", reason))
+        if moved := _move(card, letter, settings):
+            changes.append(change(conversation, "state_changed", moved))
     return Intake(card, message, changes, _links(letter))
 
 
@@ -140,6 +149,7 @@ def _begin(
         subject=letter.subject[:500],
         state=pb2.CONVERSATION_STATE_NEW,
         reply_token=tenant.token,
+        mailbox_address=letter.mailbox_address,
     )
     card = Card(conversation, is_forwarded=letter.direction == pb2.DIRECTION_INTERNAL)
     if continued is not None and continued.conversation.requester == requester:
@@ -152,11 +162,11 @@ def _begin(
     # A sender who may not join may not bring others in either: the conversation of a forged sender has no other people.
     if not letter.is_carrier and is_proven:
         _add_people(conversation, letter, ours)
-    _move(card, letter)
-    changes = [change(conversation, "opened")]
+    _move(card, letter, pb2.ConversationSettings())  # of a new one: nothing is opened again
+    changes = [change(conversation, "opened", "FOLLOW_UP" if conversation.follow_up_of else "FIRST_MESSAGE")]
     if conversation.linked_to:
         kind = "quarantined" if conversation.is_quarantined else "linked"
-        changes.append(change(conversation, kind, conversation.linked_to))
+        changes.append(change(conversation, kind, attempts[0].refusal, conversation.linked_to))
     return Intake(card, message, changes, _links(letter))
 
 
@@ -201,6 +211,8 @@ def _entry(
         attempts=attempts,
         at=stamp(letter.at),
         thread_id=letter.thread_id,
+        send_id=letter.send_id,
+        reply_spans=letter.spans,
     )
 
 
@@ -220,19 +232,19 @@ def _advance(conversation: pb2.Conversation, letter: Letter) -> None:
         conversation.waiting_since.CopyFrom(at)
 
 
-def _move(card: Card, letter: Letter) -> bool:
-    """Move the state by a mail of a person; return whether it changed."""
-    conversation, before = card.conversation, card.conversation.state
+def _move(card: Card, letter: Letter, settings: pb2.ConversationSettings) -> str:
+    """Move the state by a mail of a person; return why it changed, empty when it did not."""
+    conversation, before, reason = card.conversation, card.conversation.state, ""
     if letter.direction == pb2.DIRECTION_OUTBOUND and before != pb2.CONVERSATION_STATE_SOLVED:
-        conversation.state = pb2.CONVERSATION_STATE_PENDING
+        conversation.state, reason = pb2.CONVERSATION_STATE_PENDING, "WE_WROTE"
     elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_PENDING:
-        conversation.state = pb2.CONVERSATION_STATE_OPEN
+        conversation.state, reason = pb2.CONVERSATION_STATE_OPEN, "CUSTOMER_WROTE"
     elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_SOLVED:
         card.reopenings = [at for at in card.reopenings if letter.at - at < HOUR]
-        if len(card.reopenings) < REOPENINGS_AN_HOUR:
+        if len(card.reopenings) < (settings.reopenings_an_hour or REOPENINGS_AN_HOUR):
             card.reopenings.append(letter.at)
-            conversation.state = pb2.CONVERSATION_STATE_OPEN
-    return bool(conversation.state != before)
+            conversation.state, reason = pb2.CONVERSATION_STATE_OPEN, "REOPENED"
+    return reason if conversation.state != before else ""
 
 
 def _add_people(conversation: pb2.Conversation, letter: Letter, ours: Ours) -> bool:
@@ -254,12 +266,17 @@ def _links(letter: Letter) -> dict[bytes, bool]:
     return links
 
 
-def change(conversation: pb2.Conversation, kind: str, other: str = "", send_id: str = "") -> Change:
+def change(conversation: pb2.Conversation, kind: str, reason: str, other: str = "", send_id: str = "") -> Change:
     """Count a change of a conversation, and return its event with the state after it."""
     conversation.version += 1
     after = pb2.Conversation()
     after.CopyFrom(conversation)
-    return Change(f"conversation.{kind}", after, other, send_id)
+    return Change(f"conversation.{kind}", after, reason, other, send_id)
+
+
+def note_automatic(card: Card, at: datetime) -> None:
+    """Count a message of a program, as far as a fuse may ask for it."""
+    card.automatic = [*card.automatic, at][-MAX_AUTOMATIC_AN_HOUR:]
 
 
 def token_link(token: str) -> bytes:

@@ -18,6 +18,7 @@ from services.processor.conversations.letter import Letter
 MAX_HOPS = 8
 MAX_CANDIDATES = 20
 AUTOMATIC_AN_HOUR = 5
+MAX_AUTOMATIC_AN_HOUR = 100
 DEFAULT_REOPEN_DAYS = 14
 HOUR = timedelta(hours=1)
 FINAL = frozenset((pb2.CONVERSATION_STATE_CLOSED, pb2.CONVERSATION_STATE_MERGED))
@@ -95,8 +96,7 @@ def refusal_of(letter: Letter, kin: Kin, ours: Ours, settings: pb2.ConversationS
     if letter.is_carrier:
         return "CARRIER"
     conversation = kin.card.conversation
-    people = {conversation.requester, *(one.address for one in conversation.participants)}
-    people.discard("")  # an erased requester: a sender without an address is not that person
+    people = people_of(conversation)
     if letter.is_agent:
         refusal = _refusal_of_agent(letter, kin, people, ours)
     elif letter.sender not in people:
@@ -124,12 +124,22 @@ def _refusal_of_state(letter: Letter, card: Card, settings: pb2.ConversationSett
     if conversation.state in FINAL:
         return "FINAL"
     if letter.is_machine:
-        recent = [at for at in card.automatic if letter.at - at < HOUR]
-        return "FUSE" if len(recent) >= AUTOMATIC_AN_HOUR else ""
+        return "FUSE" if is_fuse_blown(letter, card, settings) else ""
     window = timedelta(days=settings.reopen_days or DEFAULT_REOPEN_DAYS)
     is_late = letter.at - moment(conversation.last_message_at) > window
     is_reopening = conversation.state == pb2.CONVERSATION_STATE_SOLVED and not letter.is_agent
     return "WINDOW" if is_reopening and is_late else ""
+
+
+def is_fuse_blown(letter: Letter, card: Card, settings: pb2.ConversationSettings) -> bool:
+    """Tell whether a conversation takes no more messages of programs for now."""
+    recent = [at for at in card.automatic if letter.at - at < HOUR]
+    return len(recent) >= (settings.automatic_an_hour or AUTOMATIC_AN_HOUR)
+
+
+def people_of(conversation: pb2.Conversation) -> set[str]:
+    """Return the requester and the participants; an erased requester has no address, and is none of them."""
+    return {conversation.requester, *(one.address for one in conversation.participants)} - {""}
 
 
 def moment(at: Timestamp) -> datetime:

@@ -14,8 +14,10 @@ from services.providers.names import GOOGLEWS
 
 MAX_REFERENCES = 50
 MAX_PEOPLE = 100
+MAX_SPANS = 100
 TOKEN_CHARACTERS = 32
 _SENT = "SENT"
+_DELIVERED = frozenset(("delivered-to", "x-original-to"))
 _DIGEST_BYTES = 16
 _MACHINES = frozenset(
     {
@@ -56,6 +58,11 @@ class Letter:
         is_machine: Whether a program wrote it as an answer or a report.
         is_forward: Whether it forwards another mail.
         is_carrier: Whether the author writes for others.
+        mailbox_address: The mailbox's own address to which it was sent, or from which; empty when none is there.
+        send_id: The id of the send whose copy it is; empty otherwise.
+        spans: The new text of its author.
+        bounced: The recipients whom a message did not reach, when it reports so.
+        bounced_id: The digest of that message's Message-ID; empty otherwise.
     """
 
     message_id: str
@@ -76,6 +83,11 @@ class Letter:
     is_machine: bool
     is_forward: bool
     is_carrier: bool
+    mailbox_address: str
+    send_id: str
+    spans: tuple[message_pb2.TextSpan, ...]
+    bounced: tuple[message_pb2.ReportedRecipient, ...]
+    bounced_id: bytes
 
     @property
     def digests(self) -> list[bytes]:
@@ -116,6 +128,11 @@ def letter_of(event: event_pb2.NormalizedMailEvent, ours: Ours, *, accepts_unpro
         is_machine=mail.automation in _MACHINES,
         is_forward=_is_forward(mail),
         is_carrier=ours.is_carrier(sender),
+        mailbox_address=sender if is_sent else _mailbox_address(mail, visible, ours),
+        send_id=event.send_id if is_sent else "",
+        spans=tuple(one for one in mail.body.spans if one.kind == message_pb2.TEXT_SPAN_KIND_REPLY)[:MAX_SPANS],
+        bounced=(bounced := tuple(one for one in mail.report.recipients[:MAX_PEOPLE] if one.bounce)),
+        bounced_id=digest("m", mail.report.original_message_id) if bounced else b"",
     )
 
 
@@ -159,6 +176,15 @@ def _is_sent_copy(mail: message_pb2.MailMessage, event: event_pb2.NormalizedMail
     return bool(event.send_id) or not any(
         one.name.lower() in ("received", "authentication-results") for one in mail.headers
     )
+
+
+def _mailbox_address(mail: message_pb2.MailMessage, visible: Iterable[str], ours: Ours) -> str:
+    """Return the own address that was meant: a blind copy and a list leave To without it, so the last hop leads.
+
+    Delivered-To and X-Original-To have no standard; Postfix and Gmail write them, and the topmost is the mailbox's own.
+    """
+    delivered = (plain(one.value[:_FOLDED_CHARACTERS]) for one in mail.headers if one.name.lower() in _DELIVERED)
+    return next((one for one in (*delivered, *visible) if one and ours.is_own(one)), "")
 
 
 def _parents(mail: message_pb2.MailMessage) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.drafts import draft
-from services.processor.conversations.intake import Change, change, conversation_id, stamp, token_link
+from services.processor.conversations.intake import CALLER, Change, change, conversation_id, stamp, token_link
 from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
 from services.processor.conversations.letter import TOKEN_CHARACTERS
 from services.processor.conversations.store import conversations as store
@@ -89,7 +89,7 @@ class Conversations:
                 if state in (pb2.CONVERSATION_STATE_SOLVED, pb2.CONVERSATION_STATE_CLOSED):
                     conversation.waiting_on = pb2.SIDE_UNSPECIFIED
                     conversation.ClearField("waiting_since")
-                await self._write(connection, card, [change(conversation, "state_changed")], actor)
+                await self._write(connection, card, [change(conversation, "state_changed", CALLER)], actor)
             return conversation
 
     async def merge(self, identity: str, version: int, into: str, actor: Actor) -> pb2.Conversation:
@@ -113,7 +113,27 @@ class Conversations:
             if await store.depth(connection, identity) >= MAX_HOPS:
                 raise ConversationFinal(subject=identity, metadata={"conversation_id": identity})
             conversation.state, conversation.merged_into = pb2.CONVERSATION_STATE_MERGED, into
-            await self._write(connection, card, [change(conversation, "merged", into)], actor)
+            await self._write(connection, card, [change(conversation, "merged", CALLER, into)], actor)
+            return conversation
+
+    async def link(self, identity: str, version: int, to: str, external_ref: str, actor: Actor) -> pb2.Conversation:
+        """Relate a conversation to another one of its tenant, or to the caller's record; empty leaves either as it is.
+
+        Safe to call again: the same link is no change.
+
+        Raises:
+            FieldInvalid: It would be a link to itself.
+        """
+        async with self._changing(identity, actor, version) as (connection, card):
+            conversation = card.conversation
+            if to == identity:
+                raise FieldInvalid.of("to_conversation_id", "must be another conversation")
+            if to and (await _found(connection, to, actor)).conversation.tenant_id != conversation.tenant_id:
+                raise ConversationNotFound(resource=to, metadata={"conversation_id": to})
+            before = (conversation.linked_to, conversation.external_ref)
+            conversation.linked_to, conversation.external_ref = to or before[0], external_ref or before[1]
+            if before != (conversation.linked_to, conversation.external_ref):
+                await self._write(connection, card, [change(conversation, "linked", CALLER, to)], actor)
             return conversation
 
     async def split(
@@ -133,6 +153,7 @@ class Conversations:
             made = pb2.Conversation(
                 conversation_id=conversation_id(old.tenant_id, f"split/{identity}/{first.message_id}/{old.version}"),
                 tenant_id=old.tenant_id, requester=first.sender, subject=old.subject, state=pb2.CONVERSATION_STATE_OPEN,
+                mailbox_address=old.mailbox_address,
                 split_from=identity, last_message_at=moved[-1].at, last_message_id=moved[-1].message_id,
                 first_inbound_at=first.at, waiting_on=pb2.SIDE_US, waiting_since=moved[-1].at,
                 reply_token=secrets.token_hex(TOKEN_CHARACTERS // 2),
@@ -141,7 +162,7 @@ class Conversations:
             old.last_message_id = kept[-1].message_id
             await store.move_messages(connection, old.tenant_id, moved, made.conversation_id)
             await store.link(connection, old.tenant_id, made.conversation_id, {token_link(made.reply_token): True})
-            changes = [change(old, "split", made.conversation_id), change(made, "opened", identity)]
+            changes = [change(old, "split", CALLER, made.conversation_id), change(made, "opened", "SPLIT", identity)]
             await store.save(connection, Card(made))
             await self._write(connection, card, changes, actor)
             return old, made
@@ -172,7 +193,7 @@ class Conversations:
         async with self._changing(identity, actor, version) as (connection, card):
             if card.conversation.assignee != assignee:
                 card.conversation.assignee = assignee
-                await self._write(connection, card, [change(card.conversation, "assigned")], actor)
+                await self._write(connection, card, [change(card.conversation, "assigned", CALLER)], actor)
             return card.conversation
 
     async def set_original_sender(self, identity: str, version: int, address: str, actor: Actor) -> pb2.Conversation:
@@ -185,7 +206,7 @@ class Conversations:
             if not card.is_forwarded or conversation.HasField("first_reply_at"):
                 raise ConversationFinal(subject=identity, metadata={"conversation_id": identity})
             conversation.requester, card.is_forwarded = sender, False
-            await self._write(connection, card, [change(conversation, "participants_changed")], actor)
+            await self._write(connection, card, [change(conversation, "participants_changed", CALLER)], actor)
             return conversation
 
     async def answer(self, connection: db.Connection, send: SendRequest, send_id: str, key_id: str) -> None:
@@ -212,7 +233,7 @@ class Conversations:
         if within is None or not await store.leads_to(connection, send.tenant_id, within, reply.conversation_id):
             raise FieldInvalid.of("reply.message_id", "must be a mail of the conversation")
         if not send.is_draft_only:
-            committed = change(card.conversation, "answer_committed", send_id=send_id)
+            committed = change(card.conversation, "answer_committed", CALLER, send_id=send_id)
             await self._write(connection, card, [committed], actor)
 
     async def settings(self, tenant_id: str, actor: Actor) -> pb2.ConversationSettings:
@@ -313,27 +334,3 @@ async def _divided(
     if len(moved) != len(wanted):
         raise FieldInvalid.of("message_ids", "must name messages of the conversation")
     return [one for one in messages if one.message_id not in wanted], moved
-
-
-def checked_settings(settings: pb2.ConversationSettings) -> pb2.ConversationSettings:
-    """Check settings from outside.
-
-    Raises:
-        FieldInvalid: An address or a domain is none, or there are too many of them.
-    """
-    for name in ("own_addresses", "own_domains", "carriers"):
-        values = getattr(settings, name)
-        if len(values) > _MAX_NAMES:
-            raise FieldInvalid.of(f"settings.{name}", f"must not have more than {_MAX_NAMES} values")
-        for place, value in enumerate(values):
-            if not plain(f"x@{value}" if name == "own_domains" else value) or any(one in value for one in " \t\r\n\0"):
-                raise FieldInvalid.of(f"settings.{name}[{place}]", "must be an address or a domain")
-    if settings.is_enabled and not settings.own_addresses:
-        raise FieldInvalid.of("settings.own_addresses", "must have the mailbox's address")
-    if not 0 <= settings.reopen_days <= _MAX_DAYS:
-        raise FieldInvalid.of("settings.reopen_days", f"must be 0 to {_MAX_DAYS}")
-    return settings
-
-
-_MAX_NAMES = 50
-_MAX_DAYS = 365

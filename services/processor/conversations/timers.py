@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.conversation.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import FieldInvalid
+from services.meshkit.errors import FieldInvalid, MeshError, StoreUnavailable
 from services.meshkit.ids import new_id
-from services.processor.conversations.intake import stamp
+from services.meshkit.metrics import UNEXPECTED
+from services.processor.conversations.intake import TIMER, stamp
 from services.processor.conversations.requests import Actor, check_open, locked
 from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import timers as timer_store
@@ -19,10 +21,16 @@ from services.processor.conversations.store.timers import Timer
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
+logger = structlog.get_logger(__name__)
+
 TIMER_DUE = "conversation.timer_due"
 MAX_TIMERS = 20
 LONGEST = timedelta(days=5 * 366)
+MAX_ATTEMPTS = 10
+"""Attempts to publish a timer's event; then it stays where callers see it, and is retried when it is set again."""
 _AT_ONCE = 100
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
+_UNEXPECTED = "UNEXPECTED"
 
 
 class Timers:
@@ -69,13 +77,55 @@ class Timers:
         return timer_messages(found)
 
     async def round(self) -> int:
-        """Publish an event for each timer that is due; return how many. Timer and event are one commit."""
+        """Publish an event for each timer that is due; return how many. Timer and event are one commit.
+
+        A timer whose event cannot be published holds back no other: it is put off, and the others follow one by one.
+
+        Raises:
+            StoreUnavailable: PostgreSQL cannot be reached.
+        """
+        failed = await self._fall_due(_AT_ONCE)
+        if isinstance(failed, int):
+            return failed
+        done = 0
+        for _ in range(_AT_ONCE):
+            outcome = await self._fall_due(1)
+            if isinstance(outcome, int):
+                done += outcome
+                if not outcome:
+                    break
+            else:
+                await self._put_off(*outcome)
+        return done
+
+    async def _fall_due(self, limit: int) -> int | tuple[Timer, str]:
+        """Publish the events of timers in one transaction; return how many, or the first one and why it failed."""
+        due: Sequence[Timer] = []
+        try:
+            async with db.transaction(self._pool) as connection:
+                due = await timer_store.take_due(connection, self._clock.now(), MAX_ATTEMPTS, limit)
+                drafts = [draft for timer in due if (draft := await self._draft(connection, timer)) is not None]
+                if drafts:
+                    await publish(connection, drafts)
+            return len(due)
+        except MeshError as exc:
+            if not due or isinstance(exc, StoreUnavailable):
+                raise
+            return due[0], exc.reason
+        except Exception:
+            if not due:
+                raise
+            if limit == 1:  # else it is tried alone
+                logger.exception("timer not published", tenant_id=due[0].tenant_id)
+                UNEXPECTED.labels("timers").inc()
+            return due[0], _UNEXPECTED
+
+    async def _put_off(self, timer: Timer, reason: str) -> None:
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**timer.attempts)
         async with db.transaction(self._pool) as connection:
-            due = await timer_store.take_due(connection, self._clock.now(), _AT_ONCE)
-            drafts = [draft for timer in due if (draft := await self._draft(connection, timer)) is not None]
-            if drafts:
-                await publish(connection, drafts)
-        return len(due)
+            await timer_store.put_off(connection, timer, reason, self._clock.now() + pause)
+        if timer.attempts + 1 >= MAX_ATTEMPTS:
+            logger.error("timer given up", tenant_id=timer.tenant_id, error=reason)
 
     async def _draft(self, connection: db.Connection, timer: Timer) -> EventDraft | None:
         """Return the event of a timer; None when its conversation is deleted."""
@@ -93,7 +143,8 @@ class Timers:
             received_at=stamp(self._clock.now()),
             correlation_id=new_id(),
             conversation=card.conversation,
-            timer=timer_messages([timer])[0],
+            timer=pb2.ConversationTimer(name=timer.name, due_at=stamp(timer.due_at)),
+            reason=TIMER,
         )
         # The row is deleted with the event, which keeps it from happening again; the version stays as it is.
         return EventDraft(conversation=event, change_id=f"{timer.conversation_id}:timer:{event.correlation_id}")
@@ -101,7 +152,12 @@ class Timers:
 
 def timer_messages(timers: Sequence[Timer]) -> list[pb2.ConversationTimer]:
     """Return timers in the form of the contract."""
-    return [pb2.ConversationTimer(name=one.name, due_at=stamp(one.due_at)) for one in timers]
+    return [
+        pb2.ConversationTimer(
+            name=one.name, due_at=stamp(one.due_at), reason=one.reason, is_given_up=one.attempts >= MAX_ATTEMPTS
+        )
+        for one in timers
+    ]
 
 
 def time_of(given: Timestamp) -> datetime:

@@ -16,7 +16,8 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
 from services.meshkit.text import check_name
 from services.processor.conversations.kinship import moment
-from services.processor.conversations.requests import Actor, Conversations, checked_settings
+from services.processor.conversations.requests import Actor, Conversations
+from services.processor.conversations.setting_checks import checked_settings
 from services.processor.conversations.timers import Timers, time_of
 from services.processor.stream.filter import scope_of
 
@@ -104,6 +105,18 @@ class ConversationServicer(Base):
         into = check_id("into_conversation_id", request.into_conversation_id)
         made = await self._conversations.merge(_id(request), _version(request), into, _actor())
         return pb2.MergeConversationResponse(conversation=made)
+
+    @override
+    async def LinkConversation(
+        self, request: pb2.LinkConversationRequest, context: "Context"
+    ) -> pb2.LinkConversationResponse:
+        """Relate a conversation to another one, or to the caller's record."""
+        check_name("external_ref", request.external_ref, _NAME_CHARACTERS)
+        to = check_id("to_conversation_id", request.to_conversation_id) if request.to_conversation_id else ""
+        if not (to or request.external_ref):
+            raise FieldInvalid.of("to_conversation_id", "or external_ref is required")
+        made = await self._conversations.link(_id(request), _version(request), to, request.external_ref, _actor())
+        return pb2.LinkConversationResponse(conversation=made)
 
     @override
     async def SplitConversation(

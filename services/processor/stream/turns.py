@@ -1,4 +1,4 @@
-"""Take turns among the tenants of a follower of the stream: one that fails or is far behind delays no other."""
+"""Take turns among the tenants of a follower of the stream: one that fails, waits or is far behind delays no other."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +20,8 @@ logger = structlog.get_logger(__name__)
 DONE = "done"
 _UNFORESEEN = "internal"
 _TENANTS = 20
+_ROUND_SECONDS = 60.0
+"""The time after which a round ends with the turn under way: tenants that have come since then go before the others."""
 
 
 async def _anybody(_: db.Connection) -> bool:
@@ -36,7 +38,8 @@ class Turns:
         table: Its table, with the columns that `store.turns` names.
         advance: Reads the next events of a tenant.
         has_other_work: The SQL condition for rows that are due without unread events.
-        may_begin: Whether this process may take the turns of a round.
+        is_paused: The SQL condition for rows that have no turn for now; it is never null.
+        may_begin: Whether this process may take the next turn.
     """
 
     pool: db.Pool
@@ -44,19 +47,29 @@ class Turns:
     table: str
     advance: Callable[[str], Awaitable[None]]
     has_other_work: str = "false"
+    is_paused: str = "false"
     may_begin: Callable[[db.Connection], Awaitable[bool]] = _anybody
 
     async def round(self) -> int:
         """Give some tenants a turn; return how many went on. For a periodic loop. Safe to call again: yes."""
-        lag = FOLLOWER_LAG_SECONDS.labels(self.follower)
+        lag, ends_at = FOLLOWER_LAG_SECONDS.labels(self.follower), time.monotonic() + _ROUND_SECONDS
         async with db.connection(self.pool) as connection:
-            due = await store.due(connection, self.table, self.has_other_work, _TENANTS)
-            if not due.tenant_ids or not await self.may_begin(connection):
-                lag.set(0)
-                return 0
-            await store.note_turns(connection, self.table, due.tenant_ids)
-        lag.set(0 if due.oldest is None else max(0.0, time.time() - due.oldest))
-        return sum([await self._turn(tenant_id) for tenant_id in due.tenant_ids])
+            due = await store.due(connection, self.table, self.has_other_work, self.is_paused, _TENANTS)
+            is_here = due.oldest is not None and await self.may_begin(connection)
+        lag.set(max(0.0, time.time() - due.oldest) if is_here and due.oldest is not None else 0)
+        done = 0
+        for tenant_id in due.tenant_ids:
+            if time.monotonic() > ends_at or not await self._begin(tenant_id):
+                break
+            done += await self._turn(tenant_id)
+        return done
+
+    async def _begin(self, tenant_id: str) -> bool:
+        async with db.connection(self.pool) as connection:
+            if not await self.may_begin(connection):
+                return False
+            await store.note_turn(connection, self.table, tenant_id)
+            return True
 
     async def _turn(self, tenant_id: str) -> bool:
         outcome = _UNFORESEEN

@@ -20,4 +20,5 @@ classification_settings = Table(
     required("attempts", Integer()),
     required("reason", Text()),
     Column("retry_at", TIME),
+    Column("tried_at", TIME),
 )

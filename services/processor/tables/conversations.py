@@ -5,9 +5,10 @@ conversations          the conversations
 conversation_messages  the mails of conversations
 conversation_links     the ids by which a mail finds its conversation
 conversation_timers    the times at which the stream reminds of conversations
+conversation_reports   bounces that came before the copy of the message that they cite
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.meshkit.columns import ID, TIME, required
@@ -22,6 +23,8 @@ conversation_settings = Table(
     required("cursor", Text()),
     required("content", LargeBinary()),
     Column("tried_at", TIME),
+    required("retention_days", Integer()),
+    required("quarantine_days", Integer()),
 )
 
 conversations = Table(
@@ -37,6 +40,7 @@ conversations = Table(
     required("automatic", ARRAY(TIME)),
     required("content", LargeBinary()),
     required("stored_at", TIME),
+    required("is_quarantined", Boolean()),
 )
 
 conversation_messages = Table(
@@ -67,4 +71,17 @@ conversation_timers = Table(
     required("conversation_id", ID, primary_key=True),
     required("name", Text(), primary_key=True),
     required("due_at", TIME),
+    required("attempts", Integer()),
+    required("reason", Text()),
+    Column("retry_at", TIME),
+)
+
+conversation_reports = Table(
+    "conversation_reports",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("digest", LargeBinary(), primary_key=True),
+    required("message_id", Text(), primary_key=True),
+    required("report", LargeBinary()),
+    required("reported_at", TIME),
 )

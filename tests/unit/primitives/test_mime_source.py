@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailmesh.mail.v1 import message_pb2
-from services.primitives.mail.mime_source import MAX_PARTS
+from services.primitives.mail.mime_source import MAX_PARTS, MimeSource
 from services.primitives.mail.parse import parse_mail
 
 REPLY = b"""From: =?utf-8?q?J=C3=BCrgen?= <juergen@example.com>\r
@@ -142,6 +142,19 @@ def test_a_hostile_mail_is_read_within_the_bounds_of_one_process(name: str) -> N
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_a_mail(content: bytes) -> None:
     assert parse_mail(content).message.size_bytes == len(content)
+
+
+@given(
+    st.one_of(st.binary(max_size=200), st.text("ABab01+/=\r\n -_", max_size=200).map(str.encode)),
+    st.sampled_from(["", "=", "==", "===", "\r\n"]),
+)
+def test_a_file_that_is_not_kept_has_the_size_and_the_faults_of_its_content(encoded: bytes, end: str) -> None:
+    mail = b"Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n" + encoded + end.encode()
+    counted, kept = MimeSource(mail), MimeSource(mail, keeps_files=True)
+    size = counted.payload()["body"]["size"]
+    kept.payload()
+
+    assert (len(kept.files["root"]), kept.faults) == (size, counted.faults)
 
 
 def test_damaged_mails_are_read_without_an_exception() -> None:

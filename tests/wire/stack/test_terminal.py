@@ -124,6 +124,7 @@ COMMANDS = (
     ("conversations", "claim", ID, "--name", "Kim"),
     ("conversations", "assign", ID, "Kim", "--version", "1"),
     ("conversations", "timer", ID, "--name", "first"),
+    ("conversations", "link", ID, "--record", "T-1", "--version", "1"),
     ("conversations", "release", ID, "--name", "Kim"),
     ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("primitives", "parse", __file__),

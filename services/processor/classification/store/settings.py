@@ -8,6 +8,8 @@ from mailmesh.processor.v1 import classification_service_pb2 as pb2
 from services.meshkit import db
 
 TABLE = "processor.classification_settings"
+IS_PAUSED = "coalesce(retry_at > now(), false)"
+"""The condition of tenants that wait for an attempt."""
 _COLUMNS = "is_enabled, version, cursor, content, attempts, reason, retry_at"
 
 
@@ -46,20 +48,6 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
     return Arrivals(settings, **values)
 
 
-async def due(connection: db.Connection, limit: int) -> Sequence[str]:
-    """Return tenants with events that were not read yet, the oldest place first; none that waits for an attempt."""
-    rows = await connection.fetch(
-        """
-        SELECT tenant_id FROM processor.classification_settings AS s
-        WHERE is_enabled AND (retry_at IS NULL OR retry_at <= now()) AND EXISTS (
-            SELECT FROM processor.events AS e WHERE e.tenant_id = s.tenant_id AND e.position > s.position
-        ) ORDER BY retry_at NULLS FIRST, position LIMIT $1
-        """,
-        limit,
-    )
-    return [str(row["tenant_id"]) for row in rows]
-
-
 async def save(
     connection: db.Connection, tenant_id: str, settings: pb2.ClassificationSettings, cursor: str, position: int
 ) -> None:
@@ -81,6 +69,16 @@ async def save(
         cursor,
         settings.SerializeToString(deterministic=True),
     )
+
+
+async def still_there(connection: db.Connection, tenant_id: str, event_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of a tenant's events that neither retention nor an erasure has removed."""
+    rows = await connection.fetch(
+        "SELECT event_id FROM processor.events WHERE tenant_id = $1 AND event_id = ANY ($2::uuid[])",
+        tenant_id,
+        list(event_ids),
+    )
+    return frozenset(str(row["event_id"]) for row in rows)
 
 
 async def advance(connection: db.Connection, tenant_id: str, cursor: str, position: int) -> None:

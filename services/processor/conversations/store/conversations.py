@@ -1,6 +1,6 @@
 """Read and write conversations, their messages and their relations. Each statement is of one tenant or in its scope."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -27,15 +27,20 @@ async def known(connection: db.Connection, tenant_id: str, digests: Sequence[byt
     links: dict[bytes, list[tuple[str, bool]]] = {}
     for row in rows:
         links.setdefault(row["digest"], []).append((str(row["conversation_id"]), row["is_own"]))
+    return Known(await followed(connection, tenant_id, {str(row["conversation_id"]) for row in rows}), links)
+
+
+async def followed(connection: db.Connection, tenant_id: str, ids: Iterable[str]) -> dict[str, Card]:
+    """Read conversations of a tenant, and those that they were merged into, over the merges that mail follows."""
     cards: dict[str, Card] = {}
-    wanted = {str(row["conversation_id"]) for row in rows}
+    wanted = set(ids)
     for _ in range(MAX_HOPS + 1):
         if not wanted:
             break
         found = await load(connection, tenant_id, sorted(wanted))
         cards.update(found)
         wanted = {card.conversation.merged_into for card in found.values()} - cards.keys() - {""}
-    return Known(cards, links)
+    return cards
 
 
 async def load(connection: db.Connection, tenant_id: str, ids: Sequence[str]) -> dict[str, Card]:
@@ -86,11 +91,13 @@ async def save(connection: db.Connection, card: Card) -> None:
     conversation = card.conversation
     await connection.execute(
         """
-        INSERT INTO processor.conversations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO processor.conversations (conversation_id, tenant_id, state, last_message_at, merged_into,
+            is_forwarded, reopenings, automatic, content, is_quarantined)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (conversation_id) DO UPDATE SET state = excluded.state,
             last_message_at = excluded.last_message_at, merged_into = excluded.merged_into,
             is_forwarded = excluded.is_forwarded, reopenings = excluded.reopenings, automatic = excluded.automatic,
-            content = excluded.content
+            content = excluded.content, is_quarantined = excluded.is_quarantined
         """,
         conversation.conversation_id,
         conversation.tenant_id,
@@ -101,6 +108,7 @@ async def save(connection: db.Connection, card: Card) -> None:
         card.reopenings,
         card.automatic,
         conversation.SerializeToString(),
+        conversation.is_quarantined,
     )
 
 

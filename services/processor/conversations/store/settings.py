@@ -47,8 +47,11 @@ async def save(
     """Store a tenant's settings; a tenant that was enabled before keeps its place in the stream."""
     await connection.execute(
         """
-        INSERT INTO processor.conversation_settings AS s VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO processor.conversation_settings AS s
+            (tenant_id, is_enabled, position, cursor, content, retention_days, quarantine_days)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (tenant_id) DO UPDATE SET is_enabled = excluded.is_enabled, content = excluded.content,
+            retention_days = excluded.retention_days, quarantine_days = excluded.quarantine_days,
             position = CASE WHEN s.is_enabled THEN s.position ELSE excluded.position END,
             cursor = CASE WHEN s.is_enabled THEN s.cursor ELSE excluded.cursor END
         """,
@@ -57,6 +60,8 @@ async def save(
         position,
         cursor,
         settings.SerializeToString(),
+        settings.retention_days,
+        settings.quarantine_retention_days or settings.retention_days,
     )
 
 

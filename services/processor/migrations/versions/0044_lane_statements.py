@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0044"
-down_revision = "0034"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

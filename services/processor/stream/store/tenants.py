@@ -111,7 +111,9 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
     )
 
 
-_OF_CONVERSATIONS = ("conversation_links", "conversation_messages", "conversation_timers", "conversations")
+_OF_CONVERSATIONS = (
+    "conversation_links", "conversation_messages", "conversation_reports", "conversation_timers", "conversations",
+)  # fmt: skip
 
 
 async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:

@@ -148,6 +148,45 @@ async def test_rule_5_a_merge_refuses_different_requesters_and_leads_later_mail(
     assert ["10", "3"] == [one.message_id for one in joined]
 
 
+async def test_rule_5_a_link_relates_any_conversations_and_records_and_no_mail_joins_by_it(served: Served) -> None:
+    first = await begun(served)
+    await served.publish(mail("20", EVE))
+    await served.follow()
+    other = next(one for one in await served.all() if one.requester == EVE)
+    identity = first.conversation_id
+    linked = await served.conversations.link(identity, first.version, other.conversation_id, "", ACTOR)
+    named = await served.conversations.link(identity, linked.version, "", "TICKET-4711", ACTOR)
+    again = await served.conversations.link(identity, named.version, other.conversation_id, "TICKET-4711", ACTOR)
+    events = (await served.told())[-2:]
+    await served.publish(mail("21", EVE, cites=("2",)))
+    await served.follow()
+
+    assert (other.conversation_id, "TICKET-4711", first.version + 2) == (
+        again.linked_to, again.external_ref, again.version,
+    )  # fmt: skip
+    assert [("conversation.linked", "CALLER", other.conversation_id), ("conversation.linked", "CALLER", "")] == [
+        (one.event_type, one.reason, one.other_conversation_id) for one in events
+    ]
+    assert 3 == len(await served.all())
+
+
+async def test_a_link_leads_to_another_conversation_of_the_tenant(pool: db.Pool, served: Served) -> None:
+    first, theirs = await begun(served), Served(pool)
+    await theirs.begin()
+    other = await begun(theirs)
+    with pytest.raises(FieldInvalid):
+        await served.conversations.link(first.conversation_id, first.version, first.conversation_id, "", ACTOR)
+    for to in (other.conversation_id, new_id()):
+        with pytest.raises(MeshError) as refused:
+            await served.conversations.link(first.conversation_id, first.version, to, "", ACTOR)
+        assert "CONVERSATION_NOT_FOUND" == refused.value.reason
+    with pytest.raises(MeshError) as stale:
+        await served.conversations.link(first.conversation_id, first.version - 1, "", "T", ACTOR)
+
+    assert "CONVERSATION_CHANGED" == stale.value.reason
+    assert [first] == await served.all()
+
+
 async def test_conversations_whose_requesters_were_erased_are_not_merged(served: Served) -> None:
     first = await begun(served)
     await served.publish(mail("20", EVE))
@@ -220,7 +259,13 @@ async def test_a_disconnect_leaves_no_conversation(served: Served) -> None:
         await tenants.forget_mailbox(connection, served.tenant)
         left = [
             await connection.fetchval(f"SELECT count(*) FROM processor.{table} WHERE tenant_id = $1", served.tenant)  # noqa: S608
-            for table in ("conversations", "conversation_messages", "conversation_links", "conversation_settings")
+            for table in (
+                "conversations",
+                "conversation_messages",
+                "conversation_links",
+                "conversation_reports",
+                "conversation_settings",
+            )
         ]
 
-    assert [0, 0, 0, 0] == left
+    assert [0, 0, 0, 0, 0] == left

@@ -9,10 +9,11 @@ from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.requests import Actor
-from services.processor.conversations.timers import LONGEST, MAX_TIMERS, TIMER_DUE, Timers
+from services.processor.conversations.timers import LONGEST, MAX_ATTEMPTS, MAX_TIMERS, TIMER_DUE, Timers
 from services.processor.errors import ConversationChanged, ConversationFinal, ConversationNotFound
 from services.processor.stream.store import tenants
-from tests.store.processor.conversations.serving import ACTOR, Served, begun
+from tests.store.processor.conversations.serving import ACTOR, ADA, Served, begun
+from tests.unit.processor.conversations.desk import mail
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -122,3 +123,35 @@ async def test_an_assignee_is_a_change_by_version_and_its_repetition_none(served
     assert ("Kim", first.version + 1) == (assigned.assignee, assigned.version) == (again.assignee, again.version)
     assert ("", first.version + 2) == (freed.assignee, freed.version)
     assert ["conversation.assigned"] * 2 == [one.event_type for one in (await served.told())[-2:]]
+
+
+async def test_a_timer_that_cannot_be_published_holds_back_no_other_and_is_given_up_by_name(served: Served) -> None:
+    broken, clock = await begun(served), Hand()
+    timers = Timers(served.pool, clock)
+    await served.publish(mail("10", ADA, subject="Other"))
+    await served.follow()
+    sound = next(one for one in await served.all() if one.conversation_id != broken.conversation_id)
+    for number in range(3):
+        await timers.set(sound.conversation_id, str(number), NOON, ACTOR)
+    await timers.set(broken.conversation_id, "bad", NOON - timedelta(hours=1), ACTOR)  # the first of the batch
+    content = await served.pool.fetchval(
+        "UPDATE processor.conversations SET content = '\\xff'::bytea WHERE conversation_id = $1 RETURNING (SELECT"
+        " c.content FROM processor.conversations AS c WHERE c.conversation_id = $1)", broken.conversation_id,
+    )  # fmt: skip
+    done = [await timers.round()]
+    seen = [await timers.of(broken)]
+    for _ in range(MAX_ATTEMPTS):
+        clock.at += timedelta(minutes=11)
+        done.append(await timers.round())
+        seen.append(await timers.of(broken))
+    await served.pool.execute(
+        "UPDATE processor.conversations SET content = $2 WHERE conversation_id = $1", broken.conversation_id, content
+    )
+    given_up = await timers.round()
+    await timers.set(broken.conversation_id, "bad", clock.at, ACTOR)
+
+    assert [3, *[0] * MAX_ATTEMPTS] == done
+    assert ("bad", "UNEXPECTED", False) == (seen[0][0].name, seen[0][0].reason, seen[0][0].is_given_up)
+    assert (True, True, 0) == (seen[-2][0].is_given_up, seen[-1][0].is_given_up, given_up)
+    assert 1 == await timers.round()
+    assert ["0", "1", "2", "bad"] == await due(served)

@@ -1,5 +1,6 @@
 """The turns of followers: each tenant has its own, whatever those before it do, and their lag is measured."""
 
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from services.processor.stream.turns import Turns
 from tests.store.processor.stream.conftest import mail_draft
 
 TABLE = "processor.conversation_settings"
+LAG = "mailmesh_processor_follower_lag_seconds"
 
 
 async def followed(pool: db.Pool, position: int = 0, *, is_enabled: bool = True) -> str:
@@ -82,18 +84,62 @@ async def test_only_tenants_with_unread_events_or_other_work_are_due(pool: db.Po
     assert {behind, other} == set(turned.seen[1:])
 
 
+async def test_a_paused_tenant_has_no_turn_and_counts_in_the_lag(pool: db.Pool) -> None:
+    paused, other = await followed(pool), await followed(pool)
+    await published(pool, paused, other)
+    turned = Turned()
+    one = Turns(pool, "conversations", TABLE, turned, is_paused=f"tenant_id = '{paused}'")
+    done = (await one.round(), list(turned.seen))
+    everybody = Turns(pool, "conversations", TABLE, turned, is_paused="true")
+    await everybody.round()
+
+    assert (1, [other]) == done
+    assert [other] == turned.seen
+    assert 0 < (REGISTRY.get_sample_value(LAG, {"follower": "conversations"}) or 0)
+
+
+async def test_a_round_that_takes_long_ends_and_leaves_the_others_their_place(
+    pool: db.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = sorted([await followed(pool) for _ in range(3)])
+    await published(pool, *tenants)
+    turned = Turned()
+    one = Turns(pool, "conversations", TABLE, turned)
+    monkeypatch.setattr(turns, "_ROUND_SECONDS", 0.0)
+    seconds = itertools.cycle((0, 0, 1))  # at the start of a round, and behind each turn
+    monkeypatch.setattr(turns, "time", SimpleNamespace(time=time.time, monotonic=lambda: next(seconds)))
+    rounds = [await one.round() for _ in range(3)]
+
+    assert [1, 1, 1] == rounds
+    assert tenants == turned.seen
+
+
+async def test_a_process_that_loses_the_duty_in_a_round_takes_no_further_turn(pool: db.Pool) -> None:
+    tenants = sorted([await followed(pool) for _ in range(3)])
+    await published(pool, *tenants)
+    turned = Turned()
+
+    async def is_first(_: db.Connection) -> bool:
+        return not turned.seen
+
+    assert 1 == await Turns(pool, "conversations", TABLE, turned, may_begin=is_first).round()
+    await Turns(pool, "conversations", TABLE, turned).round()
+    assert [tenants[0], *tenants[1:], tenants[0]] == turned.seen
+
+
 async def test_the_age_of_the_oldest_unread_event_is_measured_where_turns_are_taken(
     pool: db.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lag() -> float | None:
-        return REGISTRY.get_sample_value("mailmesh_processor_follower_lag_seconds", {"follower": "conversations"})
+        return REGISTRY.get_sample_value(LAG, {"follower": "conversations"})
 
     async def nobody(_: db.Connection) -> bool:
         return False
 
     tenant = await followed(pool)
     await published(pool, tenant)
-    monkeypatch.setattr(turns, "time", SimpleNamespace(time=lambda: time.time() + 3600))
+    later = SimpleNamespace(time=lambda: time.time() + 3600, monotonic=time.monotonic)
+    monkeypatch.setattr(turns, "time", later)
     await Turns(pool, "conversations", TABLE, Turned()).round()
     assert 3600 == pytest.approx(lag(), abs=60)
 

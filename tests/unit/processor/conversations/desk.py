@@ -24,6 +24,8 @@ class Desk:
     accepts_unproven: bool = False
     carriers: tuple[str, ...] = ()
     reopen_days: int = 0
+    reopenings_an_hour: int = 0
+    automatic_an_hour: int = 0
     cards: dict[str, Card] = field(default_factory=dict)
     links: dict[bytes, list[tuple[str, bool]]] = field(default_factory=dict)
     of_message: dict[str, str] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Desk:
         return pb2.ConversationSettings(
             is_enabled=True, own_addresses=[DESK], own_domains=["ours.example"], carriers=self.carriers,
             reopen_days=self.reopen_days, accepts_unproven=self.accepts_unproven,
+            reopenings_an_hour=self.reopenings_an_hour, automatic_an_hour=self.automatic_an_hour,
         )  # fmt: skip
 
     def receive(self, event: event_pb2.NormalizedMailEvent) -> Intake | None:

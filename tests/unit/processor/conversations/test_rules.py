@@ -212,6 +212,20 @@ def test_rule_8_the_fuse_ends_loops() -> None:
     assert [pb2.CONVERSATION_STATE_OPEN] * 3 + [pb2.CONVERSATION_STATE_SOLVED] * 2 == states
 
 
+def test_rule_8_the_fuse_is_a_choice_of_the_mailbox() -> None:
+    desk = begun()
+    desk.automatic_an_hour, desk.reopenings_an_hour = 7, 1
+    taken = [desk.receive(mail(f"a{n}", ADA, cites=("2",), automation=AUTO, days=n / 10_000)) for n in range(9)]
+    first, states = desk.cards[desk.of_message["1"]].conversation, []
+    for number in range(2):
+        first.state = pb2.CONVERSATION_STATE_SOLVED
+        desk.receive(mail(f"b{number}", ADA, cites=("2",), days=number / 10_000))
+        states.append(first.state)
+
+    assert 7 == sum(one is not None for one in taken)
+    assert [pb2.CONVERSATION_STATE_OPEN, pb2.CONVERSATION_STATE_SOLVED] == states
+
+
 @pytest.mark.parametrize(("days", "is_reopened"), [(13, True), (15, False)])
 def test_rule_9_a_reply_reopens_within_the_window(days: int, is_reopened: bool) -> None:
     desk = begun()
@@ -245,6 +259,24 @@ def test_rule_10_addresses_are_compared_in_one_form() -> None:
     assert plain("a.b@gmail.com") != plain("ab@gmail.com")
 
 
+@pytest.mark.parametrize(
+    ("to", "headers", "meant"),
+    [
+        ((DESK,), (), DESK),
+        (("list@x.example",), (("Delivered-To", "Desk+7@ours.example"),), "desk+7@ours.example"),
+        ((DESK,), (("X-Original-To", "desk+sales@ours.example"), ("Delivered-To", DESK)), "desk+sales@ours.example"),
+        ((DESK,), (("Delivered-To", "eve@e.example"),), DESK),
+        (("list@x.example",), (("Delivered-To", "no address"),), ""),
+    ],
+)
+def test_rule_10_the_field_of_the_last_hop_names_the_address_that_was_meant(
+    to: tuple[str, ...], headers: tuple[tuple[str, str], ...], meant: str
+) -> None:
+    desk = Desk()
+
+    assert meant == desk.conversation(desk.receive(mail("1", ADA, to, headers=headers))).mailbox_address
+
+
 def test_rule_11_a_reply_token_is_kinship_and_no_identity() -> None:
     desk = begun()
     token = desk.cards[desk.of_message["1"]].conversation.reply_token
@@ -264,6 +296,44 @@ def test_rule_12_what_was_tried_can_be_read() -> None:
     assert (desk.of_message["1"], pb2.JOIN_REASON_REFERENCES, "NO_STANDING") == (
         attempt.conversation_id, attempt.kinship, attempt.refusal,
     )  # fmt: skip
+
+
+def test_rule_12_each_event_says_why() -> None:
+    desk = Desk()
+    opened = desk.receive(mail("1", ADA, thread="t"))
+    answered = desk.receive(mail("2", DESK, (ADA,), cites=("1",), is_sent=True))
+    invited = desk.receive(mail("3", ADA, cc=(BEN,), cites=("2",)))
+    stranger = desk.receive(mail("4", EVE, cites=("2",)))
+    neighbour = desk.receive(mail("5", EVE, thread="t"))
+    first = desk.cards[desk.of_message["1"]].conversation
+    first.state = pb2.CONVERSATION_STATE_SOLVED
+    reopened = desk.receive(mail("6", ADA, cites=("2",)))
+    first.state = pb2.CONVERSATION_STATE_CLOSED
+    followed = desk.receive(mail("7", ADA, cites=("2",)))
+
+    assert [
+        ["FIRST_MESSAGE"], ["REFERENCES", "WE_WROTE"], ["REFERENCES", "REFERENCES", "CUSTOMER_WROTE"],
+        ["FIRST_MESSAGE", "NO_STANDING"], ["FIRST_MESSAGE", "NO_STANDING"], ["REFERENCES", "REOPENED"], ["FOLLOW_UP"],
+    ] == [
+        [one.reason for one in taken.changes]  # type: ignore[union-attr]
+        for taken in (opened, answered, invited, stranger, neighbour, reopened, followed)
+    ]  # fmt: skip
+
+
+def test_a_message_has_the_places_of_its_new_text_and_the_send_whose_copy_it_is() -> None:
+    desk, question = Desk(), mail("1", ADA)
+    for kind, start, end in ((1, 0, 5), (2, 5, 9), (1, 9, 12)):
+        question.message.body.spans.add(kind=kind, start=start, end=end)  # type: ignore[arg-type]
+    answer = mail("2", DESK, (ADA,), cites=("1",), is_sent=True)
+    answer.send_id = forged = "019a9f0e-7c1e-7000-8000-000000000009"
+    stranger = mail("3", EVE)
+    stranger.send_id = forged
+    taken = [desk.receive(one) for one in (question, answer, stranger)]
+
+    assert [[(0, 5), (9, 12)], [], []] == [
+        [(span.start, span.end) for span in one.message.reply_spans] for one in taken if one is not None
+    ]
+    assert ["", forged, ""] == [one.message.send_id for one in taken if one is not None]
 
 
 def test_two_replies_to_a_mail_that_was_never_seen_share_a_conversation() -> None:

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -476,7 +477,8 @@ type Conversation struct {
 	FollowUpOf string `protobuf:"bytes,15,opt,name=follow_up_of,json=followUpOf,proto3" json:"follow_up_of,omitempty"`
 	// split_from is the conversation from which this one was split. Empty otherwise.
 	SplitFrom string `protobuf:"bytes,16,opt,name=split_from,json=splitFrom,proto3" json:"split_from,omitempty"`
-	// linked_to is a conversation that the first message is related to without the right to join it. Empty otherwise.
+	// linked_to is a conversation that the first message is related to without the right to join it, or that a caller linked to. Empty
+	// otherwise.
 	LinkedTo string `protobuf:"bytes,17,opt,name=linked_to,json=linkedTo,proto3" json:"linked_to,omitempty"`
 	// is_quarantined is true if the first message cites a conversation that its sender may not join.
 	IsQuarantined bool `protobuf:"varint,18,opt,name=is_quarantined,json=isQuarantined,proto3" json:"is_quarantined,omitempty"`
@@ -488,9 +490,14 @@ type Conversation struct {
 	// conversation. It gives no sender the right to join.
 	ReplyToken string `protobuf:"bytes,21,opt,name=reply_token,json=replyToken,proto3" json:"reply_token,omitempty"`
 	// assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none.
-	Assignee      string `protobuf:"bytes,22,opt,name=assignee,proto3" json:"assignee,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Assignee string `protobuf:"bytes,22,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// external_ref is the caller's name of its own record of the conversation, such as a ticket. Empty when it has none.
+	ExternalRef string `protobuf:"bytes,23,opt,name=external_ref,json=externalRef,proto3" json:"external_ref,omitempty"`
+	// mailbox_address is the address of the mailbox to which the first message was sent, or from which: in header Delivered-To or
+	// X-Original-To, else in a visible To or Cc. Empty when none of the settings' own addresses is there.
+	MailboxAddress string `protobuf:"bytes,24,opt,name=mailbox_address,json=mailboxAddress,proto3" json:"mailbox_address,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Conversation) Reset() {
@@ -677,13 +684,32 @@ func (x *Conversation) GetAssignee() string {
 	return ""
 }
 
+func (x *Conversation) GetExternalRef() string {
+	if x != nil {
+		return x.ExternalRef
+	}
+	return ""
+}
+
+func (x *Conversation) GetMailboxAddress() string {
+	if x != nil {
+		return x.MailboxAddress
+	}
+	return ""
+}
+
 // ConversationTimer is a time at which the stream reminds of a conversation. Its setter knows the purpose.
 type ConversationTimer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -. A conversation has one timer of a name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// due_at is its time. One in the past is due at once.
-	DueAt         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
+	// an hour. Empty without a failure.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// is_given_up is true if it is not retried any more. Setting it again starts it again.
+	IsGivenUp     bool `protobuf:"varint,4,opt,name=is_given_up,json=isGivenUp,proto3" json:"is_given_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -730,6 +756,20 @@ func (x *ConversationTimer) GetDueAt() *timestamppb.Timestamp {
 		return x.DueAt
 	}
 	return nil
+}
+
+func (x *ConversationTimer) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ConversationTimer) GetIsGivenUp() bool {
+	if x != nil {
+		return x.IsGivenUp
+	}
+	return false
 }
 
 // JoinAttempt is a conversation that a message is related to, and the decision about it.
@@ -821,7 +861,11 @@ type ConversationMessage struct {
 	// at is the time of the message.
 	At *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
 	// thread_id is mailmesh's UUID of the mail's thread, which conversations leave untouched.
-	ThreadId      string `protobuf:"bytes,11,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	ThreadId string `protobuf:"bytes,11,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	// send_id is the send of mailmesh whose copy it is. Empty otherwise.
+	SendId string `protobuf:"bytes,12,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	// reply_spans are the new text of its author, as places in the text of the mail's event, at most 100.
+	ReplySpans    []*v1.TextSpan `protobuf:"bytes,13,rep,name=reply_spans,json=replySpans,proto3" json:"reply_spans,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -933,6 +977,20 @@ func (x *ConversationMessage) GetThreadId() string {
 	return ""
 }
 
+func (x *ConversationMessage) GetSendId() string {
+	if x != nil {
+		return x.SendId
+	}
+	return ""
+}
+
+func (x *ConversationMessage) GetReplySpans() []*v1.TextSpan {
+	if x != nil {
+		return x.ReplySpans
+	}
+	return nil
+}
+
 // ConversationSettings are a tenant's choices.
 type ConversationSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -949,8 +1007,18 @@ type ConversationSettings struct {
 	ReopenDays int32 `protobuf:"varint,5,opt,name=reopen_days,json=reopenDays,proto3" json:"reopen_days,omitempty"`
 	// accepts_unproven is true if a sender may join whom the provider did not judge. A sender who failed never joins.
 	AcceptsUnproven bool `protobuf:"varint,6,opt,name=accepts_unproven,json=acceptsUnproven,proto3" json:"accepts_unproven,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// reopenings_an_hour is the number of times that replies open a solved conversation again within an hour, at most 100. 0 means 3.
+	ReopeningsAnHour int32 `protobuf:"varint,7,opt,name=reopenings_an_hour,json=reopeningsAnHour,proto3" json:"reopenings_an_hour,omitempty"`
+	// automatic_an_hour is the number of messages of programs, and of bounces, that a conversation takes within an hour, at most 100.
+	// 0 means 5.
+	AutomaticAnHour int32 `protobuf:"varint,8,opt,name=automatic_an_hour,json=automaticAnHour,proto3" json:"automatic_an_hour,omitempty"`
+	// retention_days is the number of days after its last message after which a conversation is deleted with its messages, at most 3650.
+	// No conversation goes before the events of its mail, and none that has a timer. 0 keeps conversations until the tenant is disconnected.
+	RetentionDays int32 `protobuf:"varint,9,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	// quarantine_retention_days is the same for quarantined conversations. 0 means `retention_days`.
+	QuarantineRetentionDays int32 `protobuf:"varint,10,opt,name=quarantine_retention_days,json=quarantineRetentionDays,proto3" json:"quarantine_retention_days,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *ConversationSettings) Reset() {
@@ -1025,14 +1093,42 @@ func (x *ConversationSettings) GetAcceptsUnproven() bool {
 	return false
 }
 
+func (x *ConversationSettings) GetReopeningsAnHour() int32 {
+	if x != nil {
+		return x.ReopeningsAnHour
+	}
+	return 0
+}
+
+func (x *ConversationSettings) GetAutomaticAnHour() int32 {
+	if x != nil {
+		return x.AutomaticAnHour
+	}
+	return 0
+}
+
+func (x *ConversationSettings) GetRetentionDays() int32 {
+	if x != nil {
+		return x.RetentionDays
+	}
+	return 0
+}
+
+func (x *ConversationSettings) GetQuarantineRetentionDays() int32 {
+	if x != nil {
+		return x.QuarantineRetentionDays
+	}
+	return 0
+}
+
 var File_mailmesh_conversation_v1_conversation_proto protoreflect.FileDescriptor
 
 const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"\n" +
-	"+mailmesh/conversation/v1/conversation.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n" +
+	"+mailmesh/conversation/v1/conversation.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"Q\n" +
 	"\vParticipant\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12(\n" +
-	"\x10since_message_id\x18\x02 \x01(\tR\x0esinceMessageId\"\xeb\a\n" +
+	"\x10since_message_id\x18\x02 \x01(\tR\x0esinceMessageId\"\xb7\b\n" +
 	"\fConversation\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1c\n" +
@@ -1062,14 +1158,18 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"\rclaimed_until\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\fclaimedUntil\x12\x1f\n" +
 	"\vreply_token\x18\x15 \x01(\tR\n" +
 	"replyToken\x12\x1a\n" +
-	"\bassignee\x18\x16 \x01(\tR\bassignee\"Z\n" +
+	"\bassignee\x18\x16 \x01(\tR\bassignee\x12!\n" +
+	"\fexternal_ref\x18\x17 \x01(\tR\vexternalRef\x12'\n" +
+	"\x0fmailbox_address\x18\x18 \x01(\tR\x0emailboxAddress\"\x92\x01\n" +
 	"\x11ConversationTimer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
-	"\x06due_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"\x90\x01\n" +
+	"\x06due_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1e\n" +
+	"\vis_given_up\x18\x04 \x01(\bR\tisGivenUp\"\x90\x01\n" +
 	"\vJoinAttempt\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12>\n" +
 	"\akinship\x18\x02 \x01(\x0e2$.mailmesh.conversation.v1.JoinReasonR\akinship\x12\x18\n" +
-	"\arefusal\x18\x03 \x01(\tR\arefusal\"\xc5\x04\n" +
+	"\arefusal\x18\x03 \x01(\tR\arefusal\"\x9b\x05\n" +
 	"\x13ConversationMessage\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12'\n" +
@@ -1083,7 +1183,10 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"\battempts\x18\t \x03(\v2%.mailmesh.conversation.v1.JoinAttemptR\battempts\x12*\n" +
 	"\x02at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
-	"\tthread_id\x18\v \x01(\tR\bthreadId\"\xe3\x01\n" +
+	"\tthread_id\x18\v \x01(\tR\bthreadId\x12\x17\n" +
+	"\asend_id\x18\f \x01(\tR\x06sendId\x12;\n" +
+	"\vreply_spans\x18\r \x03(\v2\x1a.mailmesh.mail.v1.TextSpanR\n" +
+	"replySpans\"\xa0\x03\n" +
 	"\x14ConversationSettings\x12\x1d\n" +
 	"\n" +
 	"is_enabled\x18\x01 \x01(\bR\tisEnabled\x12#\n" +
@@ -1093,7 +1196,12 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"\bcarriers\x18\x04 \x03(\tR\bcarriers\x12\x1f\n" +
 	"\vreopen_days\x18\x05 \x01(\x05R\n" +
 	"reopenDays\x12)\n" +
-	"\x10accepts_unproven\x18\x06 \x01(\bR\x0facceptsUnproven*\xed\x01\n" +
+	"\x10accepts_unproven\x18\x06 \x01(\bR\x0facceptsUnproven\x12,\n" +
+	"\x12reopenings_an_hour\x18\a \x01(\x05R\x10reopeningsAnHour\x12*\n" +
+	"\x11automatic_an_hour\x18\b \x01(\x05R\x0fautomaticAnHour\x12%\n" +
+	"\x0eretention_days\x18\t \x01(\x05R\rretentionDays\x12:\n" +
+	"\x19quarantine_retention_days\x18\n" +
+	" \x01(\x05R\x17quarantineRetentionDays*\xed\x01\n" +
 	"\x11ConversationState\x12\"\n" +
 	"\x1eCONVERSATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16CONVERSATION_STATE_NEW\x10\x01\x12\x1b\n" +
@@ -1160,6 +1268,7 @@ var file_mailmesh_conversation_v1_conversation_proto_goTypes = []any{
 	(*ConversationMessage)(nil),   // 10: mailmesh.conversation.v1.ConversationMessage
 	(*ConversationSettings)(nil),  // 11: mailmesh.conversation.v1.ConversationSettings
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*v1.TextSpan)(nil),           // 13: mailmesh.mail.v1.TextSpan
 }
 var file_mailmesh_conversation_v1_conversation_proto_depIdxs = []int32{
 	6,  // 0: mailmesh.conversation.v1.Conversation.participants:type_name -> mailmesh.conversation.v1.Participant
@@ -1178,11 +1287,12 @@ var file_mailmesh_conversation_v1_conversation_proto_depIdxs = []int32{
 	5,  // 13: mailmesh.conversation.v1.ConversationMessage.sender_authenticated:type_name -> mailmesh.conversation.v1.Authenticity
 	9,  // 14: mailmesh.conversation.v1.ConversationMessage.attempts:type_name -> mailmesh.conversation.v1.JoinAttempt
 	12, // 15: mailmesh.conversation.v1.ConversationMessage.at:type_name -> google.protobuf.Timestamp
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	13, // 16: mailmesh.conversation.v1.ConversationMessage.reply_spans:type_name -> mailmesh.mail.v1.TextSpan
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_conversation_proto_init() }

@@ -504,6 +504,125 @@ func (x *MergeConversationRequest) GetIntoConversationId() string {
 	return ""
 }
 
+// LinkConversationRequest specifies a link: at least one of the two.
+type LinkConversationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conversation_id is the conversation's UUID.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// expected_version is the version that the caller has seen.
+	ExpectedVersion int64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	// to_conversation_id is the UUID of the conversation to link to. Empty leaves the link as it is.
+	ToConversationId string `protobuf:"bytes,3,opt,name=to_conversation_id,json=toConversationId,proto3" json:"to_conversation_id,omitempty"`
+	// external_ref is the caller's name of its own record, at most 200 characters of one line. Empty leaves it as it is.
+	ExternalRef   string `protobuf:"bytes,4,opt,name=external_ref,json=externalRef,proto3" json:"external_ref,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkConversationRequest) Reset() {
+	*x = LinkConversationRequest{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkConversationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkConversationRequest) ProtoMessage() {}
+
+func (x *LinkConversationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkConversationRequest.ProtoReflect.Descriptor instead.
+func (*LinkConversationRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *LinkConversationRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *LinkConversationRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
+func (x *LinkConversationRequest) GetToConversationId() string {
+	if x != nil {
+		return x.ToConversationId
+	}
+	return ""
+}
+
+func (x *LinkConversationRequest) GetExternalRef() string {
+	if x != nil {
+		return x.ExternalRef
+	}
+	return ""
+}
+
+// LinkConversationResponse contains the conversation.
+type LinkConversationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conversation is the conversation after the call.
+	Conversation  *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkConversationResponse) Reset() {
+	*x = LinkConversationResponse{}
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkConversationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkConversationResponse) ProtoMessage() {}
+
+func (x *LinkConversationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkConversationResponse.ProtoReflect.Descriptor instead.
+func (*LinkConversationResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LinkConversationResponse) GetConversation() *Conversation {
+	if x != nil {
+		return x.Conversation
+	}
+	return nil
+}
+
 // SplitConversationRequest specifies the messages of a split.
 type SplitConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -519,7 +638,7 @@ type SplitConversationRequest struct {
 
 func (x *SplitConversationRequest) Reset() {
 	*x = SplitConversationRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[8]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +650,7 @@ func (x *SplitConversationRequest) String() string {
 func (*SplitConversationRequest) ProtoMessage() {}
 
 func (x *SplitConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[8]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +663,7 @@ func (x *SplitConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitConversationRequest.ProtoReflect.Descriptor instead.
 func (*SplitConversationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SplitConversationRequest) GetConversationId() string {
@@ -581,7 +700,7 @@ type ClaimConversationRequest struct {
 
 func (x *ClaimConversationRequest) Reset() {
 	*x = ClaimConversationRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[9]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +712,7 @@ func (x *ClaimConversationRequest) String() string {
 func (*ClaimConversationRequest) ProtoMessage() {}
 
 func (x *ClaimConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[9]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +725,7 @@ func (x *ClaimConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimConversationRequest.ProtoReflect.Descriptor instead.
 func (*ClaimConversationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ClaimConversationRequest) GetConversationId() string {
@@ -638,7 +757,7 @@ type AssignConversationRequest struct {
 
 func (x *AssignConversationRequest) Reset() {
 	*x = AssignConversationRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +769,7 @@ func (x *AssignConversationRequest) String() string {
 func (*AssignConversationRequest) ProtoMessage() {}
 
 func (x *AssignConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[10]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +782,7 @@ func (x *AssignConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignConversationRequest.ProtoReflect.Descriptor instead.
 func (*AssignConversationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AssignConversationRequest) GetConversationId() string {
@@ -698,7 +817,7 @@ type AssignConversationResponse struct {
 
 func (x *AssignConversationResponse) Reset() {
 	*x = AssignConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +829,7 @@ func (x *AssignConversationResponse) String() string {
 func (*AssignConversationResponse) ProtoMessage() {}
 
 func (x *AssignConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[11]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +842,7 @@ func (x *AssignConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignConversationResponse.ProtoReflect.Descriptor instead.
 func (*AssignConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AssignConversationResponse) GetConversation() *Conversation {
@@ -748,7 +867,7 @@ type SetConversationTimerRequest struct {
 
 func (x *SetConversationTimerRequest) Reset() {
 	*x = SetConversationTimerRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +879,7 @@ func (x *SetConversationTimerRequest) String() string {
 func (*SetConversationTimerRequest) ProtoMessage() {}
 
 func (x *SetConversationTimerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[12]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +892,7 @@ func (x *SetConversationTimerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConversationTimerRequest.ProtoReflect.Descriptor instead.
 func (*SetConversationTimerRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SetConversationTimerRequest) GetConversationId() string {
@@ -808,7 +927,7 @@ type SetConversationTimerResponse struct {
 
 func (x *SetConversationTimerResponse) Reset() {
 	*x = SetConversationTimerResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +939,7 @@ func (x *SetConversationTimerResponse) String() string {
 func (*SetConversationTimerResponse) ProtoMessage() {}
 
 func (x *SetConversationTimerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[13]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +952,7 @@ func (x *SetConversationTimerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConversationTimerResponse.ProtoReflect.Descriptor instead.
 func (*SetConversationTimerResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetConversationTimerResponse) GetTimers() []*ConversationTimer {
@@ -856,7 +975,7 @@ type ReleaseConversationRequest struct {
 
 func (x *ReleaseConversationRequest) Reset() {
 	*x = ReleaseConversationRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +987,7 @@ func (x *ReleaseConversationRequest) String() string {
 func (*ReleaseConversationRequest) ProtoMessage() {}
 
 func (x *ReleaseConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[14]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1000,7 @@ func (x *ReleaseConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseConversationRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseConversationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReleaseConversationRequest) GetConversationId() string {
@@ -913,7 +1032,7 @@ type SetOriginalSenderRequest struct {
 
 func (x *SetOriginalSenderRequest) Reset() {
 	*x = SetOriginalSenderRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1044,7 @@ func (x *SetOriginalSenderRequest) String() string {
 func (*SetOriginalSenderRequest) ProtoMessage() {}
 
 func (x *SetOriginalSenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1057,7 @@ func (x *SetOriginalSenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOriginalSenderRequest.ProtoReflect.Descriptor instead.
 func (*SetOriginalSenderRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetOriginalSenderRequest) GetConversationId() string {
@@ -973,7 +1092,7 @@ type SetConversationStateResponse struct {
 
 func (x *SetConversationStateResponse) Reset() {
 	*x = SetConversationStateResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1104,7 @@ func (x *SetConversationStateResponse) String() string {
 func (*SetConversationStateResponse) ProtoMessage() {}
 
 func (x *SetConversationStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1117,7 @@ func (x *SetConversationStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConversationStateResponse.ProtoReflect.Descriptor instead.
 func (*SetConversationStateResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetConversationStateResponse) GetConversation() *Conversation {
@@ -1019,7 +1138,7 @@ type MergeConversationResponse struct {
 
 func (x *MergeConversationResponse) Reset() {
 	*x = MergeConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1150,7 @@ func (x *MergeConversationResponse) String() string {
 func (*MergeConversationResponse) ProtoMessage() {}
 
 func (x *MergeConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1163,7 @@ func (x *MergeConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeConversationResponse.ProtoReflect.Descriptor instead.
 func (*MergeConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MergeConversationResponse) GetConversation() *Conversation {
@@ -1065,7 +1184,7 @@ type ClaimConversationResponse struct {
 
 func (x *ClaimConversationResponse) Reset() {
 	*x = ClaimConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1196,7 @@ func (x *ClaimConversationResponse) String() string {
 func (*ClaimConversationResponse) ProtoMessage() {}
 
 func (x *ClaimConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1209,7 @@ func (x *ClaimConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimConversationResponse.ProtoReflect.Descriptor instead.
 func (*ClaimConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ClaimConversationResponse) GetConversation() *Conversation {
@@ -1111,7 +1230,7 @@ type ReleaseConversationResponse struct {
 
 func (x *ReleaseConversationResponse) Reset() {
 	*x = ReleaseConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1242,7 @@ func (x *ReleaseConversationResponse) String() string {
 func (*ReleaseConversationResponse) ProtoMessage() {}
 
 func (x *ReleaseConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1255,7 @@ func (x *ReleaseConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseConversationResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReleaseConversationResponse) GetConversation() *Conversation {
@@ -1157,7 +1276,7 @@ type SetOriginalSenderResponse struct {
 
 func (x *SetOriginalSenderResponse) Reset() {
 	*x = SetOriginalSenderResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1288,7 @@ func (x *SetOriginalSenderResponse) String() string {
 func (*SetOriginalSenderResponse) ProtoMessage() {}
 
 func (x *SetOriginalSenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1301,7 @@ func (x *SetOriginalSenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOriginalSenderResponse.ProtoReflect.Descriptor instead.
 func (*SetOriginalSenderResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SetOriginalSenderResponse) GetConversation() *Conversation {
@@ -1205,7 +1324,7 @@ type SplitConversationResponse struct {
 
 func (x *SplitConversationResponse) Reset() {
 	*x = SplitConversationResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1336,7 @@ func (x *SplitConversationResponse) String() string {
 func (*SplitConversationResponse) ProtoMessage() {}
 
 func (x *SplitConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[21]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1349,7 @@ func (x *SplitConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitConversationResponse.ProtoReflect.Descriptor instead.
 func (*SplitConversationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{21}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SplitConversationResponse) GetConversation() *Conversation {
@@ -1258,7 +1377,7 @@ type GetConversationSettingsRequest struct {
 
 func (x *GetConversationSettingsRequest) Reset() {
 	*x = GetConversationSettingsRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1389,7 @@ func (x *GetConversationSettingsRequest) String() string {
 func (*GetConversationSettingsRequest) ProtoMessage() {}
 
 func (x *GetConversationSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[22]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1402,7 @@ func (x *GetConversationSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConversationSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetConversationSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{22}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetConversationSettingsRequest) GetTenantId() string {
@@ -1304,7 +1423,7 @@ type GetConversationSettingsResponse struct {
 
 func (x *GetConversationSettingsResponse) Reset() {
 	*x = GetConversationSettingsResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1435,7 @@ func (x *GetConversationSettingsResponse) String() string {
 func (*GetConversationSettingsResponse) ProtoMessage() {}
 
 func (x *GetConversationSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[23]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1448,7 @@ func (x *GetConversationSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConversationSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetConversationSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{23}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetConversationSettingsResponse) GetSettings() *ConversationSettings {
@@ -1352,7 +1471,7 @@ type UpdateConversationSettingsRequest struct {
 
 func (x *UpdateConversationSettingsRequest) Reset() {
 	*x = UpdateConversationSettingsRequest{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1483,7 @@ func (x *UpdateConversationSettingsRequest) String() string {
 func (*UpdateConversationSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateConversationSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[24]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1496,7 @@ func (x *UpdateConversationSettingsRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use UpdateConversationSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConversationSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{24}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateConversationSettingsRequest) GetTenantId() string {
@@ -1405,7 +1524,7 @@ type UpdateConversationSettingsResponse struct {
 
 func (x *UpdateConversationSettingsResponse) Reset() {
 	*x = UpdateConversationSettingsResponse{}
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1536,7 @@ func (x *UpdateConversationSettingsResponse) String() string {
 func (*UpdateConversationSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateConversationSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[25]
+	mi := &file_mailmesh_conversation_v1_conversation_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1549,7 @@ func (x *UpdateConversationSettingsResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use UpdateConversationSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConversationSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{25}
+	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UpdateConversationSettingsResponse) GetSettings() *ConversationSettings {
@@ -1474,7 +1593,14 @@ const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"\x18MergeConversationRequest\x12-\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12/\n" +
 	"\x10expected_version\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x0fexpectedVersion\x126\n" +
-	"\x14into_conversation_id\x18\x03 \x01(\tB\x04\xe2A\x01\x02R\x12intoConversationId\"\xa1\x01\n" +
+	"\x14into_conversation_id\x18\x03 \x01(\tB\x04\xe2A\x01\x02R\x12intoConversationId\"\xd6\x01\n" +
+	"\x17LinkConversationRequest\x12-\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12/\n" +
+	"\x10expected_version\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x0fexpectedVersion\x122\n" +
+	"\x12to_conversation_id\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x10toConversationId\x12'\n" +
+	"\fexternal_ref\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\vexternalRef\"f\n" +
+	"\x18LinkConversationResponse\x12J\n" +
+	"\fconversation\x18\x01 \x01(\v2&.mailmesh.conversation.v1.ConversationR\fconversation\"\xa1\x01\n" +
 	"\x18SplitConversationRequest\x12-\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0econversationId\x12/\n" +
 	"\x10expected_version\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x0fexpectedVersion\x12%\n" +
@@ -1523,13 +1649,14 @@ const file_mailmesh_conversation_v1_conversation_service_proto_rawDesc = "" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12P\n" +
 	"\bsettings\x18\x02 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsB\x04\xe2A\x01\x02R\bsettings\"p\n" +
 	"\"UpdateConversationSettingsResponse\x12J\n" +
-	"\bsettings\x18\x01 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsR\bsettings2\xd7\x15\n" +
+	"\bsettings\x18\x01 \x01(\v2..mailmesh.conversation.v1.ConversationSettingsR\bsettings2\xa2\x17\n" +
 	"\x13ConversationService\x12\xbc\x01\n" +
 	"\x0fGetConversation\x120.mailmesh.conversation.v1.GetConversationRequest\x1a1.mailmesh.conversation.v1.GetConversationResponse\"D\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\xb0\x01\n" +
 	"\x11ListConversations\x122.mailmesh.conversation.v1.ListConversationsRequest\x1a3.mailmesh.conversation.v1.ListConversationsResponse\"2\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\xe0\x01\n" +
 	"\x18ListConversationMessages\x129.mailmesh.conversation.v1.ListConversationMessagesRequest\x1a:.mailmesh.conversation.v1.ListConversationMessagesResponse\"M\x90\xce\x18\x01\xa2\xce\x18\x11conversation.read\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x12\xd8\x01\n" +
 	"\x14SetConversationState\x125.mailmesh.conversation.v1.SetConversationStateRequest\x1a6.mailmesh.conversation.v1.SetConversationStateResponse\"Q\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x021:\x01*\",/v1/conversations/{conversation_id}:setState\x12\xcc\x01\n" +
-	"\x11MergeConversation\x122.mailmesh.conversation.v1.MergeConversationRequest\x1a3.mailmesh.conversation.v1.MergeConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:merge\x12\xcc\x01\n" +
+	"\x11MergeConversation\x122.mailmesh.conversation.v1.MergeConversationRequest\x1a3.mailmesh.conversation.v1.MergeConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:merge\x12\xc8\x01\n" +
+	"\x10LinkConversation\x121.mailmesh.conversation.v1.LinkConversationRequest\x1a2.mailmesh.conversation.v1.LinkConversationResponse\"M\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/conversations/{conversation_id}:link\x12\xcc\x01\n" +
 	"\x11SplitConversation\x122.mailmesh.conversation.v1.SplitConversationRequest\x1a3.mailmesh.conversation.v1.SplitConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:split\x12\xcc\x01\n" +
 	"\x11ClaimConversation\x122.mailmesh.conversation.v1.ClaimConversationRequest\x1a3.mailmesh.conversation.v1.ClaimConversationResponse\"N\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x02.:\x01*\")/v1/conversations/{conversation_id}:claim\x12\xd4\x01\n" +
 	"\x13ReleaseConversation\x124.mailmesh.conversation.v1.ReleaseConversationRequest\x1a5.mailmesh.conversation.v1.ReleaseConversationResponse\"P\x90\xce\x18\x02\xa2\xce\x18\x12conversation.write\x82\xd3\xe4\x93\x020:\x01*\"+/v1/conversations/{conversation_id}:release\x12\xd0\x01\n" +
@@ -1552,7 +1679,7 @@ func file_mailmesh_conversation_v1_conversation_service_proto_rawDescGZIP() []by
 	return file_mailmesh_conversation_v1_conversation_service_proto_rawDescData
 }
 
-var file_mailmesh_conversation_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_mailmesh_conversation_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_mailmesh_conversation_v1_conversation_service_proto_goTypes = []any{
 	(*GetConversationRequest)(nil),             // 0: mailmesh.conversation.v1.GetConversationRequest
 	(*GetConversationResponse)(nil),            // 1: mailmesh.conversation.v1.GetConversationResponse
@@ -1562,82 +1689,87 @@ var file_mailmesh_conversation_v1_conversation_service_proto_goTypes = []any{
 	(*ListConversationMessagesResponse)(nil),   // 5: mailmesh.conversation.v1.ListConversationMessagesResponse
 	(*SetConversationStateRequest)(nil),        // 6: mailmesh.conversation.v1.SetConversationStateRequest
 	(*MergeConversationRequest)(nil),           // 7: mailmesh.conversation.v1.MergeConversationRequest
-	(*SplitConversationRequest)(nil),           // 8: mailmesh.conversation.v1.SplitConversationRequest
-	(*ClaimConversationRequest)(nil),           // 9: mailmesh.conversation.v1.ClaimConversationRequest
-	(*AssignConversationRequest)(nil),          // 10: mailmesh.conversation.v1.AssignConversationRequest
-	(*AssignConversationResponse)(nil),         // 11: mailmesh.conversation.v1.AssignConversationResponse
-	(*SetConversationTimerRequest)(nil),        // 12: mailmesh.conversation.v1.SetConversationTimerRequest
-	(*SetConversationTimerResponse)(nil),       // 13: mailmesh.conversation.v1.SetConversationTimerResponse
-	(*ReleaseConversationRequest)(nil),         // 14: mailmesh.conversation.v1.ReleaseConversationRequest
-	(*SetOriginalSenderRequest)(nil),           // 15: mailmesh.conversation.v1.SetOriginalSenderRequest
-	(*SetConversationStateResponse)(nil),       // 16: mailmesh.conversation.v1.SetConversationStateResponse
-	(*MergeConversationResponse)(nil),          // 17: mailmesh.conversation.v1.MergeConversationResponse
-	(*ClaimConversationResponse)(nil),          // 18: mailmesh.conversation.v1.ClaimConversationResponse
-	(*ReleaseConversationResponse)(nil),        // 19: mailmesh.conversation.v1.ReleaseConversationResponse
-	(*SetOriginalSenderResponse)(nil),          // 20: mailmesh.conversation.v1.SetOriginalSenderResponse
-	(*SplitConversationResponse)(nil),          // 21: mailmesh.conversation.v1.SplitConversationResponse
-	(*GetConversationSettingsRequest)(nil),     // 22: mailmesh.conversation.v1.GetConversationSettingsRequest
-	(*GetConversationSettingsResponse)(nil),    // 23: mailmesh.conversation.v1.GetConversationSettingsResponse
-	(*UpdateConversationSettingsRequest)(nil),  // 24: mailmesh.conversation.v1.UpdateConversationSettingsRequest
-	(*UpdateConversationSettingsResponse)(nil), // 25: mailmesh.conversation.v1.UpdateConversationSettingsResponse
-	(*Conversation)(nil),                       // 26: mailmesh.conversation.v1.Conversation
-	(*ConversationTimer)(nil),                  // 27: mailmesh.conversation.v1.ConversationTimer
-	(ConversationState)(0),                     // 28: mailmesh.conversation.v1.ConversationState
-	(*ConversationMessage)(nil),                // 29: mailmesh.conversation.v1.ConversationMessage
-	(*timestamppb.Timestamp)(nil),              // 30: google.protobuf.Timestamp
-	(*ConversationSettings)(nil),               // 31: mailmesh.conversation.v1.ConversationSettings
+	(*LinkConversationRequest)(nil),            // 8: mailmesh.conversation.v1.LinkConversationRequest
+	(*LinkConversationResponse)(nil),           // 9: mailmesh.conversation.v1.LinkConversationResponse
+	(*SplitConversationRequest)(nil),           // 10: mailmesh.conversation.v1.SplitConversationRequest
+	(*ClaimConversationRequest)(nil),           // 11: mailmesh.conversation.v1.ClaimConversationRequest
+	(*AssignConversationRequest)(nil),          // 12: mailmesh.conversation.v1.AssignConversationRequest
+	(*AssignConversationResponse)(nil),         // 13: mailmesh.conversation.v1.AssignConversationResponse
+	(*SetConversationTimerRequest)(nil),        // 14: mailmesh.conversation.v1.SetConversationTimerRequest
+	(*SetConversationTimerResponse)(nil),       // 15: mailmesh.conversation.v1.SetConversationTimerResponse
+	(*ReleaseConversationRequest)(nil),         // 16: mailmesh.conversation.v1.ReleaseConversationRequest
+	(*SetOriginalSenderRequest)(nil),           // 17: mailmesh.conversation.v1.SetOriginalSenderRequest
+	(*SetConversationStateResponse)(nil),       // 18: mailmesh.conversation.v1.SetConversationStateResponse
+	(*MergeConversationResponse)(nil),          // 19: mailmesh.conversation.v1.MergeConversationResponse
+	(*ClaimConversationResponse)(nil),          // 20: mailmesh.conversation.v1.ClaimConversationResponse
+	(*ReleaseConversationResponse)(nil),        // 21: mailmesh.conversation.v1.ReleaseConversationResponse
+	(*SetOriginalSenderResponse)(nil),          // 22: mailmesh.conversation.v1.SetOriginalSenderResponse
+	(*SplitConversationResponse)(nil),          // 23: mailmesh.conversation.v1.SplitConversationResponse
+	(*GetConversationSettingsRequest)(nil),     // 24: mailmesh.conversation.v1.GetConversationSettingsRequest
+	(*GetConversationSettingsResponse)(nil),    // 25: mailmesh.conversation.v1.GetConversationSettingsResponse
+	(*UpdateConversationSettingsRequest)(nil),  // 26: mailmesh.conversation.v1.UpdateConversationSettingsRequest
+	(*UpdateConversationSettingsResponse)(nil), // 27: mailmesh.conversation.v1.UpdateConversationSettingsResponse
+	(*Conversation)(nil),                       // 28: mailmesh.conversation.v1.Conversation
+	(*ConversationTimer)(nil),                  // 29: mailmesh.conversation.v1.ConversationTimer
+	(ConversationState)(0),                     // 30: mailmesh.conversation.v1.ConversationState
+	(*ConversationMessage)(nil),                // 31: mailmesh.conversation.v1.ConversationMessage
+	(*timestamppb.Timestamp)(nil),              // 32: google.protobuf.Timestamp
+	(*ConversationSettings)(nil),               // 33: mailmesh.conversation.v1.ConversationSettings
 }
 var file_mailmesh_conversation_v1_conversation_service_proto_depIdxs = []int32{
-	26, // 0: mailmesh.conversation.v1.GetConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	27, // 1: mailmesh.conversation.v1.GetConversationResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
-	28, // 2: mailmesh.conversation.v1.ListConversationsRequest.states:type_name -> mailmesh.conversation.v1.ConversationState
-	26, // 3: mailmesh.conversation.v1.ListConversationsResponse.conversations:type_name -> mailmesh.conversation.v1.Conversation
-	29, // 4: mailmesh.conversation.v1.ListConversationMessagesResponse.messages:type_name -> mailmesh.conversation.v1.ConversationMessage
-	28, // 5: mailmesh.conversation.v1.SetConversationStateRequest.state:type_name -> mailmesh.conversation.v1.ConversationState
-	26, // 6: mailmesh.conversation.v1.AssignConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	30, // 7: mailmesh.conversation.v1.SetConversationTimerRequest.due_at:type_name -> google.protobuf.Timestamp
-	27, // 8: mailmesh.conversation.v1.SetConversationTimerResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
-	26, // 9: mailmesh.conversation.v1.SetConversationStateResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 10: mailmesh.conversation.v1.MergeConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 11: mailmesh.conversation.v1.ClaimConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 12: mailmesh.conversation.v1.ReleaseConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 13: mailmesh.conversation.v1.SetOriginalSenderResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 14: mailmesh.conversation.v1.SplitConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	26, // 15: mailmesh.conversation.v1.SplitConversationResponse.new_conversation:type_name -> mailmesh.conversation.v1.Conversation
-	31, // 16: mailmesh.conversation.v1.GetConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	31, // 17: mailmesh.conversation.v1.UpdateConversationSettingsRequest.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	31, // 18: mailmesh.conversation.v1.UpdateConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
-	0,  // 19: mailmesh.conversation.v1.ConversationService.GetConversation:input_type -> mailmesh.conversation.v1.GetConversationRequest
-	2,  // 20: mailmesh.conversation.v1.ConversationService.ListConversations:input_type -> mailmesh.conversation.v1.ListConversationsRequest
-	4,  // 21: mailmesh.conversation.v1.ConversationService.ListConversationMessages:input_type -> mailmesh.conversation.v1.ListConversationMessagesRequest
-	6,  // 22: mailmesh.conversation.v1.ConversationService.SetConversationState:input_type -> mailmesh.conversation.v1.SetConversationStateRequest
-	7,  // 23: mailmesh.conversation.v1.ConversationService.MergeConversation:input_type -> mailmesh.conversation.v1.MergeConversationRequest
-	8,  // 24: mailmesh.conversation.v1.ConversationService.SplitConversation:input_type -> mailmesh.conversation.v1.SplitConversationRequest
-	9,  // 25: mailmesh.conversation.v1.ConversationService.ClaimConversation:input_type -> mailmesh.conversation.v1.ClaimConversationRequest
-	14, // 26: mailmesh.conversation.v1.ConversationService.ReleaseConversation:input_type -> mailmesh.conversation.v1.ReleaseConversationRequest
-	10, // 27: mailmesh.conversation.v1.ConversationService.AssignConversation:input_type -> mailmesh.conversation.v1.AssignConversationRequest
-	12, // 28: mailmesh.conversation.v1.ConversationService.SetConversationTimer:input_type -> mailmesh.conversation.v1.SetConversationTimerRequest
-	15, // 29: mailmesh.conversation.v1.ConversationService.SetOriginalSender:input_type -> mailmesh.conversation.v1.SetOriginalSenderRequest
-	22, // 30: mailmesh.conversation.v1.ConversationService.GetConversationSettings:input_type -> mailmesh.conversation.v1.GetConversationSettingsRequest
-	24, // 31: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:input_type -> mailmesh.conversation.v1.UpdateConversationSettingsRequest
-	1,  // 32: mailmesh.conversation.v1.ConversationService.GetConversation:output_type -> mailmesh.conversation.v1.GetConversationResponse
-	3,  // 33: mailmesh.conversation.v1.ConversationService.ListConversations:output_type -> mailmesh.conversation.v1.ListConversationsResponse
-	5,  // 34: mailmesh.conversation.v1.ConversationService.ListConversationMessages:output_type -> mailmesh.conversation.v1.ListConversationMessagesResponse
-	16, // 35: mailmesh.conversation.v1.ConversationService.SetConversationState:output_type -> mailmesh.conversation.v1.SetConversationStateResponse
-	17, // 36: mailmesh.conversation.v1.ConversationService.MergeConversation:output_type -> mailmesh.conversation.v1.MergeConversationResponse
-	21, // 37: mailmesh.conversation.v1.ConversationService.SplitConversation:output_type -> mailmesh.conversation.v1.SplitConversationResponse
-	18, // 38: mailmesh.conversation.v1.ConversationService.ClaimConversation:output_type -> mailmesh.conversation.v1.ClaimConversationResponse
-	19, // 39: mailmesh.conversation.v1.ConversationService.ReleaseConversation:output_type -> mailmesh.conversation.v1.ReleaseConversationResponse
-	11, // 40: mailmesh.conversation.v1.ConversationService.AssignConversation:output_type -> mailmesh.conversation.v1.AssignConversationResponse
-	13, // 41: mailmesh.conversation.v1.ConversationService.SetConversationTimer:output_type -> mailmesh.conversation.v1.SetConversationTimerResponse
-	20, // 42: mailmesh.conversation.v1.ConversationService.SetOriginalSender:output_type -> mailmesh.conversation.v1.SetOriginalSenderResponse
-	23, // 43: mailmesh.conversation.v1.ConversationService.GetConversationSettings:output_type -> mailmesh.conversation.v1.GetConversationSettingsResponse
-	25, // 44: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:output_type -> mailmesh.conversation.v1.UpdateConversationSettingsResponse
-	32, // [32:45] is the sub-list for method output_type
-	19, // [19:32] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	28, // 0: mailmesh.conversation.v1.GetConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	29, // 1: mailmesh.conversation.v1.GetConversationResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
+	30, // 2: mailmesh.conversation.v1.ListConversationsRequest.states:type_name -> mailmesh.conversation.v1.ConversationState
+	28, // 3: mailmesh.conversation.v1.ListConversationsResponse.conversations:type_name -> mailmesh.conversation.v1.Conversation
+	31, // 4: mailmesh.conversation.v1.ListConversationMessagesResponse.messages:type_name -> mailmesh.conversation.v1.ConversationMessage
+	30, // 5: mailmesh.conversation.v1.SetConversationStateRequest.state:type_name -> mailmesh.conversation.v1.ConversationState
+	28, // 6: mailmesh.conversation.v1.LinkConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 7: mailmesh.conversation.v1.AssignConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	32, // 8: mailmesh.conversation.v1.SetConversationTimerRequest.due_at:type_name -> google.protobuf.Timestamp
+	29, // 9: mailmesh.conversation.v1.SetConversationTimerResponse.timers:type_name -> mailmesh.conversation.v1.ConversationTimer
+	28, // 10: mailmesh.conversation.v1.SetConversationStateResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 11: mailmesh.conversation.v1.MergeConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 12: mailmesh.conversation.v1.ClaimConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 13: mailmesh.conversation.v1.ReleaseConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 14: mailmesh.conversation.v1.SetOriginalSenderResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 15: mailmesh.conversation.v1.SplitConversationResponse.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	28, // 16: mailmesh.conversation.v1.SplitConversationResponse.new_conversation:type_name -> mailmesh.conversation.v1.Conversation
+	33, // 17: mailmesh.conversation.v1.GetConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	33, // 18: mailmesh.conversation.v1.UpdateConversationSettingsRequest.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	33, // 19: mailmesh.conversation.v1.UpdateConversationSettingsResponse.settings:type_name -> mailmesh.conversation.v1.ConversationSettings
+	0,  // 20: mailmesh.conversation.v1.ConversationService.GetConversation:input_type -> mailmesh.conversation.v1.GetConversationRequest
+	2,  // 21: mailmesh.conversation.v1.ConversationService.ListConversations:input_type -> mailmesh.conversation.v1.ListConversationsRequest
+	4,  // 22: mailmesh.conversation.v1.ConversationService.ListConversationMessages:input_type -> mailmesh.conversation.v1.ListConversationMessagesRequest
+	6,  // 23: mailmesh.conversation.v1.ConversationService.SetConversationState:input_type -> mailmesh.conversation.v1.SetConversationStateRequest
+	7,  // 24: mailmesh.conversation.v1.ConversationService.MergeConversation:input_type -> mailmesh.conversation.v1.MergeConversationRequest
+	8,  // 25: mailmesh.conversation.v1.ConversationService.LinkConversation:input_type -> mailmesh.conversation.v1.LinkConversationRequest
+	10, // 26: mailmesh.conversation.v1.ConversationService.SplitConversation:input_type -> mailmesh.conversation.v1.SplitConversationRequest
+	11, // 27: mailmesh.conversation.v1.ConversationService.ClaimConversation:input_type -> mailmesh.conversation.v1.ClaimConversationRequest
+	16, // 28: mailmesh.conversation.v1.ConversationService.ReleaseConversation:input_type -> mailmesh.conversation.v1.ReleaseConversationRequest
+	12, // 29: mailmesh.conversation.v1.ConversationService.AssignConversation:input_type -> mailmesh.conversation.v1.AssignConversationRequest
+	14, // 30: mailmesh.conversation.v1.ConversationService.SetConversationTimer:input_type -> mailmesh.conversation.v1.SetConversationTimerRequest
+	17, // 31: mailmesh.conversation.v1.ConversationService.SetOriginalSender:input_type -> mailmesh.conversation.v1.SetOriginalSenderRequest
+	24, // 32: mailmesh.conversation.v1.ConversationService.GetConversationSettings:input_type -> mailmesh.conversation.v1.GetConversationSettingsRequest
+	26, // 33: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:input_type -> mailmesh.conversation.v1.UpdateConversationSettingsRequest
+	1,  // 34: mailmesh.conversation.v1.ConversationService.GetConversation:output_type -> mailmesh.conversation.v1.GetConversationResponse
+	3,  // 35: mailmesh.conversation.v1.ConversationService.ListConversations:output_type -> mailmesh.conversation.v1.ListConversationsResponse
+	5,  // 36: mailmesh.conversation.v1.ConversationService.ListConversationMessages:output_type -> mailmesh.conversation.v1.ListConversationMessagesResponse
+	18, // 37: mailmesh.conversation.v1.ConversationService.SetConversationState:output_type -> mailmesh.conversation.v1.SetConversationStateResponse
+	19, // 38: mailmesh.conversation.v1.ConversationService.MergeConversation:output_type -> mailmesh.conversation.v1.MergeConversationResponse
+	9,  // 39: mailmesh.conversation.v1.ConversationService.LinkConversation:output_type -> mailmesh.conversation.v1.LinkConversationResponse
+	23, // 40: mailmesh.conversation.v1.ConversationService.SplitConversation:output_type -> mailmesh.conversation.v1.SplitConversationResponse
+	20, // 41: mailmesh.conversation.v1.ConversationService.ClaimConversation:output_type -> mailmesh.conversation.v1.ClaimConversationResponse
+	21, // 42: mailmesh.conversation.v1.ConversationService.ReleaseConversation:output_type -> mailmesh.conversation.v1.ReleaseConversationResponse
+	13, // 43: mailmesh.conversation.v1.ConversationService.AssignConversation:output_type -> mailmesh.conversation.v1.AssignConversationResponse
+	15, // 44: mailmesh.conversation.v1.ConversationService.SetConversationTimer:output_type -> mailmesh.conversation.v1.SetConversationTimerResponse
+	22, // 45: mailmesh.conversation.v1.ConversationService.SetOriginalSender:output_type -> mailmesh.conversation.v1.SetOriginalSenderResponse
+	25, // 46: mailmesh.conversation.v1.ConversationService.GetConversationSettings:output_type -> mailmesh.conversation.v1.GetConversationSettingsResponse
+	27, // 47: mailmesh.conversation.v1.ConversationService.UpdateConversationSettings:output_type -> mailmesh.conversation.v1.UpdateConversationSettingsResponse
+	34, // [34:48] is the sub-list for method output_type
+	20, // [20:34] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_conversation_service_proto_init() }
@@ -1652,7 +1784,7 @@ func file_mailmesh_conversation_v1_conversation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_conversation_v1_conversation_service_proto_rawDesc), len(file_mailmesh_conversation_v1_conversation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	ConversationService_ListConversationMessages_FullMethodName   = "/mailmesh.conversation.v1.ConversationService/ListConversationMessages"
 	ConversationService_SetConversationState_FullMethodName       = "/mailmesh.conversation.v1.ConversationService/SetConversationState"
 	ConversationService_MergeConversation_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/MergeConversation"
+	ConversationService_LinkConversation_FullMethodName           = "/mailmesh.conversation.v1.ConversationService/LinkConversation"
 	ConversationService_SplitConversation_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/SplitConversation"
 	ConversationService_ClaimConversation_FullMethodName          = "/mailmesh.conversation.v1.ConversationService/ClaimConversation"
 	ConversationService_ReleaseConversation_FullMethodName        = "/mailmesh.conversation.v1.ConversationService/ReleaseConversation"
@@ -53,6 +54,9 @@ type ConversationServiceClient interface {
 	// MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
 	MergeConversation(ctx context.Context, in *MergeConversationRequest, opts ...grpc.CallOption) (*MergeConversationResponse, error)
+	// LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+	// neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+	LinkConversation(ctx context.Context, in *LinkConversationRequest, opts ...grpc.CallOption) (*LinkConversationResponse, error)
 	// SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SplitConversation(ctx context.Context, in *SplitConversationRequest, opts ...grpc.CallOption) (*SplitConversationResponse, error)
@@ -130,6 +134,16 @@ func (c *conversationServiceClient) MergeConversation(ctx context.Context, in *M
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MergeConversationResponse)
 	err := c.cc.Invoke(ctx, ConversationService_MergeConversation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *conversationServiceClient) LinkConversation(ctx context.Context, in *LinkConversationRequest, opts ...grpc.CallOption) (*LinkConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LinkConversationResponse)
+	err := c.cc.Invoke(ctx, ConversationService_LinkConversation_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -235,6 +249,9 @@ type ConversationServiceServer interface {
 	// MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
 	MergeConversation(context.Context, *MergeConversationRequest) (*MergeConversationResponse, error)
+	// LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+	// neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+	LinkConversation(context.Context, *LinkConversationRequest) (*LinkConversationResponse, error)
 	// SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SplitConversation(context.Context, *SplitConversationRequest) (*SplitConversationResponse, error)
@@ -282,6 +299,9 @@ func (UnimplementedConversationServiceServer) SetConversationState(context.Conte
 }
 func (UnimplementedConversationServiceServer) MergeConversation(context.Context, *MergeConversationRequest) (*MergeConversationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MergeConversation not implemented")
+}
+func (UnimplementedConversationServiceServer) LinkConversation(context.Context, *LinkConversationRequest) (*LinkConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LinkConversation not implemented")
 }
 func (UnimplementedConversationServiceServer) SplitConversation(context.Context, *SplitConversationRequest) (*SplitConversationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SplitConversation not implemented")
@@ -414,6 +434,24 @@ func _ConversationService_MergeConversation_Handler(srv interface{}, ctx context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ConversationServiceServer).MergeConversation(ctx, req.(*MergeConversationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConversationService_LinkConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LinkConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConversationServiceServer).LinkConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConversationService_LinkConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConversationServiceServer).LinkConversation(ctx, req.(*LinkConversationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -588,6 +626,10 @@ var ConversationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "MergeConversation",
 			Handler:    _ConversationService_MergeConversation_Handler,
+		},
+		{
+			MethodName: "LinkConversation",
+			Handler:    _ConversationService_LinkConversation_Handler,
 		},
 		{
 			MethodName: "SplitConversation",

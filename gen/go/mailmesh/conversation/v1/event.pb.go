@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -39,8 +40,8 @@ type ConversationEvent struct {
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
 	// "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-	// "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
-	// add types.
+	// "conversation.quarantined", "conversation.answer_committed", "conversation.assigned", "conversation.bounced" or
+	// "conversation.timer_due". Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time of the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
@@ -54,18 +55,26 @@ type ConversationEvent struct {
 	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
 	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
 	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
-	// conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is.
+	// conversation is the conversation after the change. "conversation.bounced" and "conversation.timer_due" are none, and leave the
+	// version as it is.
 	Conversation *Conversation `protobuf:"bytes,15,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	// message is the message that caused the change. Absent when a caller caused it.
 	Message *ConversationMessage `protobuf:"bytes,16,opt,name=message,proto3" json:"message,omitempty"`
 	// actor is "mail", or the id of the API key whose caller caused the change. Empty in "conversation.timer_due".
 	Actor string `protobuf:"bytes,17,opt,name=actor,proto3" json:"actor,omitempty"`
-	// other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise.
+	// other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise, and in a link to a record of the
+	// caller's.
 	OtherConversationId string `protobuf:"bytes,18,opt,name=other_conversation_id,json=otherConversationId,proto3" json:"other_conversation_id,omitempty"`
-	// send_id is the committed send of "conversation.answer_committed". Empty otherwise.
+	// send_id is the committed send of "conversation.answer_committed", and the send of mailmesh that bounced. Empty otherwise.
 	SendId string `protobuf:"bytes,19,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
 	// timer is the timer of "conversation.timer_due". Absent otherwise.
-	Timer         *ConversationTimer `protobuf:"bytes,20,opt,name=timer,proto3" json:"timer,omitempty"`
+	Timer *ConversationTimer `protobuf:"bytes,20,opt,name=timer,proto3" json:"timer,omitempty"`
+	// bounce is the report of "conversation.bounced". Absent otherwise.
+	Bounce *ConversationBounce `protobuf:"bytes,21,opt,name=bounce,proto3" json:"bounce,omitempty"`
+	// reason is a word for the cause: "CALLER", "FIRST_MESSAGE", "FOLLOW_UP", "SPLIT", "REPLY_TOKEN", "REFERENCES", "PROVIDER_THREAD",
+	// "CUSTOMER_WROTE", "WE_WROTE", "REOPENED", "REPORT" or "TIMER"; in a link or a quarantine the refusal of the join, as in
+	// `JoinAttempt`. Later versions add words.
+	Reason        string `protobuf:"bytes,22,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -226,11 +235,154 @@ func (x *ConversationEvent) GetTimer() *ConversationTimer {
 	return nil
 }
 
+func (x *ConversationEvent) GetBounce() *ConversationBounce {
+	if x != nil {
+		return x.Bounce
+	}
+	return nil
+}
+
+func (x *ConversationEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ConversationBounce is a report that a message of the conversation did not reach recipients. It cites a message that the mailbox
+// sent in the conversation; its recipients are the requester or participants. Its mail is in no conversation.
+type ConversationBounce struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// report_message_id is the provider's id of the mail with the report.
+	ReportMessageId string `protobuf:"bytes,1,opt,name=report_message_id,json=reportMessageId,proto3" json:"report_message_id,omitempty"`
+	// bounced_message_id is the provider's id of the message that did not arrive.
+	BouncedMessageId string `protobuf:"bytes,2,opt,name=bounced_message_id,json=bouncedMessageId,proto3" json:"bounced_message_id,omitempty"`
+	// recipients are those whom it did not reach, at most 100.
+	Recipients    []*BouncedRecipient `protobuf:"bytes,3,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConversationBounce) Reset() {
+	*x = ConversationBounce{}
+	mi := &file_mailmesh_conversation_v1_event_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConversationBounce) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConversationBounce) ProtoMessage() {}
+
+func (x *ConversationBounce) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_event_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConversationBounce.ProtoReflect.Descriptor instead.
+func (*ConversationBounce) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ConversationBounce) GetReportMessageId() string {
+	if x != nil {
+		return x.ReportMessageId
+	}
+	return ""
+}
+
+func (x *ConversationBounce) GetBouncedMessageId() string {
+	if x != nil {
+		return x.BouncedMessageId
+	}
+	return ""
+}
+
+func (x *ConversationBounce) GetRecipients() []*BouncedRecipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+// BouncedRecipient is a person of a conversation whom a message did not reach.
+type BouncedRecipient struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is the address, in lower case.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// bounce is the kind of failure.
+	Bounce v1.BounceKind `protobuf:"varint,2,opt,name=bounce,proto3,enum=mailmesh.mail.v1.BounceKind" json:"bounce,omitempty"`
+	// status is the enhanced status code, such as "5.1.1". Empty when the report has none.
+	Status        string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BouncedRecipient) Reset() {
+	*x = BouncedRecipient{}
+	mi := &file_mailmesh_conversation_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BouncedRecipient) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BouncedRecipient) ProtoMessage() {}
+
+func (x *BouncedRecipient) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_conversation_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BouncedRecipient.ProtoReflect.Descriptor instead.
+func (*BouncedRecipient) Descriptor() ([]byte, []int) {
+	return file_mailmesh_conversation_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BouncedRecipient) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *BouncedRecipient) GetBounce() v1.BounceKind {
+	if x != nil {
+		return x.Bounce
+	}
+	return v1.BounceKind(0)
+}
+
+func (x *BouncedRecipient) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
 var File_mailmesh_conversation_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xee\x05\n" +
+	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xcc\x06\n" +
 	"\x11ConversationEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -251,7 +403,19 @@ const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\x05actor\x18\x11 \x01(\tR\x05actor\x122\n" +
 	"\x15other_conversation_id\x18\x12 \x01(\tR\x13otherConversationId\x12\x17\n" +
 	"\asend_id\x18\x13 \x01(\tR\x06sendId\x12A\n" +
-	"\x05timer\x18\x14 \x01(\v2+.mailmesh.conversation.v1.ConversationTimerR\x05timerB%\n" +
+	"\x05timer\x18\x14 \x01(\v2+.mailmesh.conversation.v1.ConversationTimerR\x05timer\x12D\n" +
+	"\x06bounce\x18\x15 \x01(\v2,.mailmesh.conversation.v1.ConversationBounceR\x06bounce\x12\x16\n" +
+	"\x06reason\x18\x16 \x01(\tR\x06reason\"\xba\x01\n" +
+	"\x12ConversationBounce\x12*\n" +
+	"\x11report_message_id\x18\x01 \x01(\tR\x0freportMessageId\x12,\n" +
+	"\x12bounced_message_id\x18\x02 \x01(\tR\x10bouncedMessageId\x12J\n" +
+	"\n" +
+	"recipients\x18\x03 \x03(\v2*.mailmesh.conversation.v1.BouncedRecipientR\n" +
+	"recipients\"z\n" +
+	"\x10BouncedRecipient\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x124\n" +
+	"\x06bounce\x18\x02 \x01(\x0e2\x1c.mailmesh.mail.v1.BounceKindR\x06bounce\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06statusB%\n" +
 	"!internal.mailmesh.conversation.v1P\x01b\x06proto3"
 
 var (
@@ -266,24 +430,30 @@ func file_mailmesh_conversation_v1_event_proto_rawDescGZIP() []byte {
 	return file_mailmesh_conversation_v1_event_proto_rawDescData
 }
 
-var file_mailmesh_conversation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_mailmesh_conversation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_mailmesh_conversation_v1_event_proto_goTypes = []any{
 	(*ConversationEvent)(nil),     // 0: mailmesh.conversation.v1.ConversationEvent
-	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
-	(*Conversation)(nil),          // 2: mailmesh.conversation.v1.Conversation
-	(*ConversationMessage)(nil),   // 3: mailmesh.conversation.v1.ConversationMessage
-	(*ConversationTimer)(nil),     // 4: mailmesh.conversation.v1.ConversationTimer
+	(*ConversationBounce)(nil),    // 1: mailmesh.conversation.v1.ConversationBounce
+	(*BouncedRecipient)(nil),      // 2: mailmesh.conversation.v1.BouncedRecipient
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*Conversation)(nil),          // 4: mailmesh.conversation.v1.Conversation
+	(*ConversationMessage)(nil),   // 5: mailmesh.conversation.v1.ConversationMessage
+	(*ConversationTimer)(nil),     // 6: mailmesh.conversation.v1.ConversationTimer
+	(v1.BounceKind)(0),            // 7: mailmesh.mail.v1.BounceKind
 }
 var file_mailmesh_conversation_v1_event_proto_depIdxs = []int32{
-	1, // 0: mailmesh.conversation.v1.ConversationEvent.received_at:type_name -> google.protobuf.Timestamp
-	2, // 1: mailmesh.conversation.v1.ConversationEvent.conversation:type_name -> mailmesh.conversation.v1.Conversation
-	3, // 2: mailmesh.conversation.v1.ConversationEvent.message:type_name -> mailmesh.conversation.v1.ConversationMessage
-	4, // 3: mailmesh.conversation.v1.ConversationEvent.timer:type_name -> mailmesh.conversation.v1.ConversationTimer
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 0: mailmesh.conversation.v1.ConversationEvent.received_at:type_name -> google.protobuf.Timestamp
+	4, // 1: mailmesh.conversation.v1.ConversationEvent.conversation:type_name -> mailmesh.conversation.v1.Conversation
+	5, // 2: mailmesh.conversation.v1.ConversationEvent.message:type_name -> mailmesh.conversation.v1.ConversationMessage
+	6, // 3: mailmesh.conversation.v1.ConversationEvent.timer:type_name -> mailmesh.conversation.v1.ConversationTimer
+	1, // 4: mailmesh.conversation.v1.ConversationEvent.bounce:type_name -> mailmesh.conversation.v1.ConversationBounce
+	2, // 5: mailmesh.conversation.v1.ConversationBounce.recipients:type_name -> mailmesh.conversation.v1.BouncedRecipient
+	7, // 6: mailmesh.conversation.v1.BouncedRecipient.bounce:type_name -> mailmesh.mail.v1.BounceKind
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_conversation_v1_event_proto_init() }
@@ -298,7 +468,7 @@ func file_mailmesh_conversation_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_conversation_v1_event_proto_rawDesc), len(file_mailmesh_conversation_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

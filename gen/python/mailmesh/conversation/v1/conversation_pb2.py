@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from mailmesh.mail.v1 import message_pb2 as mailmesh_dot_mail_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/conversation/v1/conversation.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x0bParticipant\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10since_message_id\x18\x02 \x01(\t\"\xdf\x05\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12;\n\x0cparticipants\x18\x04 \x03(\x0b\x32%.mailmesh.conversation.v1.Participant\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12:\n\x05state\x18\x06 \x01(\x0e\x32+.mailmesh.conversation.v1.ConversationState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x32\n\nwaiting_on\x18\x08 \x01(\x0e\x32\x1e.mailmesh.conversation.v1.Side\x12\x31\n\rwaiting_since\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66irst_inbound_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x66irst_reply_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_message_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0flast_message_id\x18\r \x01(\t\x12\x13\n\x0bmerged_into\x18\x0e \x01(\t\x12\x14\n\x0c\x66ollow_up_of\x18\x0f \x01(\t\x12\x12\n\nsplit_from\x18\x10 \x01(\t\x12\x11\n\tlinked_to\x18\x11 \x01(\t\x12\x16\n\x0eis_quarantined\x18\x12 \x01(\x08\x12\x12\n\nclaimed_by\x18\x13 \x01(\t\x12\x31\n\rclaimed_until\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breply_token\x18\x15 \x01(\t\x12\x10\n\x08\x61ssignee\x18\x16 \x01(\t\"M\n\x11\x43onversationTimer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x64ue_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x0bJoinAttempt\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x35\n\x07kinship\x18\x02 \x01(\x0e\x32$.mailmesh.conversation.v1.JoinReason\x12\x0f\n\x07refusal\x18\x03 \x01(\t\"\xc8\x03\n\x13\x43onversationMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x36\n\tdirection\x18\x03 \x01(\x0e\x32#.mailmesh.conversation.v1.Direction\x12\x30\n\x06\x61uthor\x18\x04 \x01(\x0e\x32 .mailmesh.conversation.v1.Author\x12\x0e\n\x06sender\x18\x05 \x01(\t\x12\x37\n\tjoined_by\x18\x06 \x01(\x0e\x32$.mailmesh.conversation.v1.JoinReason\x12\x17\n\x0fsubject_changed\x18\x07 \x01(\x08\x12\x44\n\x14sender_authenticated\x18\x08 \x01(\x0e\x32&.mailmesh.conversation.v1.Authenticity\x12\x37\n\x08\x61ttempts\x18\t \x03(\x0b\x32%.mailmesh.conversation.v1.JoinAttempt\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tthread_id\x18\x0b \x01(\t\"\x97\x01\n\x14\x43onversationSettings\x12\x12\n\nis_enabled\x18\x01 \x01(\x08\x12\x15\n\rown_addresses\x18\x02 \x03(\t\x12\x13\n\x0bown_domains\x18\x03 \x03(\t\x12\x10\n\x08\x63\x61rriers\x18\x04 \x03(\t\x12\x13\n\x0breopen_days\x18\x05 \x01(\x05\x12\x18\n\x10\x61\x63\x63\x65pts_unproven\x18\x06 \x01(\x08*\xed\x01\n\x11\x43onversationState\x12\"\n\x1e\x43ONVERSATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONVERSATION_STATE_NEW\x10\x01\x12\x1b\n\x17\x43ONVERSATION_STATE_OPEN\x10\x02\x12\x1e\n\x1a\x43ONVERSATION_STATE_PENDING\x10\x03\x12\x1d\n\x19\x43ONVERSATION_STATE_SOLVED\x10\x04\x12\x1d\n\x19\x43ONVERSATION_STATE_CLOSED\x10\x05\x12\x1d\n\x19\x43ONVERSATION_STATE_MERGED\x10\x06*8\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0b\n\x07SIDE_US\x10\x01\x12\r\n\tSIDE_THEM\x10\x02*m\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_INBOUND\x10\x01\x12\x16\n\x12\x44IRECTION_OUTBOUND\x10\x02\x12\x16\n\x12\x44IRECTION_INTERNAL\x10\x03*t\n\x06\x41uthor\x12\x16\n\x12\x41UTHOR_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UTHOR_REQUESTER\x10\x01\x12\x16\n\x12\x41UTHOR_PARTICIPANT\x10\x02\x12\x10\n\x0c\x41UTHOR_AGENT\x10\x03\x12\x12\n\x0e\x41UTHOR_MACHINE\x10\x04*\xb0\x01\n\nJoinReason\x12\x1b\n\x17JOIN_REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fJOIN_REASON_NEW\x10\x01\x12\x1b\n\x17JOIN_REASON_REPLY_TOKEN\x10\x02\x12\x1a\n\x16JOIN_REASON_REFERENCES\x10\x03\x12\x1f\n\x1bJOIN_REASON_PROVIDER_THREAD\x10\x04\x12\x16\n\x12JOIN_REASON_MANUAL\x10\x05*q\n\x0c\x41uthenticity\x12\x1c\n\x18\x41UTHENTICITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UTHENTICITY_NONE\x10\x03\x12\x15\n\x11\x41UTHENTICITY_PASS\x10\x01\x12\x15\n\x11\x41UTHENTICITY_FAIL\x10\x02\x42%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/conversation/v1/conversation.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"8\n\x0bParticipant\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x18\n\x10since_message_id\x18\x02 \x01(\t\"\x8e\x06\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12;\n\x0cparticipants\x18\x04 \x03(\x0b\x32%.mailmesh.conversation.v1.Participant\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12:\n\x05state\x18\x06 \x01(\x0e\x32+.mailmesh.conversation.v1.ConversationState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x32\n\nwaiting_on\x18\x08 \x01(\x0e\x32\x1e.mailmesh.conversation.v1.Side\x12\x31\n\rwaiting_since\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66irst_inbound_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x66irst_reply_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_message_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0flast_message_id\x18\r \x01(\t\x12\x13\n\x0bmerged_into\x18\x0e \x01(\t\x12\x14\n\x0c\x66ollow_up_of\x18\x0f \x01(\t\x12\x12\n\nsplit_from\x18\x10 \x01(\t\x12\x11\n\tlinked_to\x18\x11 \x01(\t\x12\x16\n\x0eis_quarantined\x18\x12 \x01(\x08\x12\x12\n\nclaimed_by\x18\x13 \x01(\t\x12\x31\n\rclaimed_until\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breply_token\x18\x15 \x01(\t\x12\x10\n\x08\x61ssignee\x18\x16 \x01(\t\x12\x14\n\x0c\x65xternal_ref\x18\x17 \x01(\t\x12\x17\n\x0fmailbox_address\x18\x18 \x01(\t\"r\n\x11\x43onversationTimer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x64ue_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0bis_given_up\x18\x04 \x01(\x08\"n\n\x0bJoinAttempt\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x35\n\x07kinship\x18\x02 \x01(\x0e\x32$.mailmesh.conversation.v1.JoinReason\x12\x0f\n\x07refusal\x18\x03 \x01(\t\"\x8a\x04\n\x13\x43onversationMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x36\n\tdirection\x18\x03 \x01(\x0e\x32#.mailmesh.conversation.v1.Direction\x12\x30\n\x06\x61uthor\x18\x04 \x01(\x0e\x32 .mailmesh.conversation.v1.Author\x12\x0e\n\x06sender\x18\x05 \x01(\t\x12\x37\n\tjoined_by\x18\x06 \x01(\x0e\x32$.mailmesh.conversation.v1.JoinReason\x12\x17\n\x0fsubject_changed\x18\x07 \x01(\x08\x12\x44\n\x14sender_authenticated\x18\x08 \x01(\x0e\x32&.mailmesh.conversation.v1.Authenticity\x12\x37\n\x08\x61ttempts\x18\t \x03(\x0b\x32%.mailmesh.conversation.v1.JoinAttempt\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tthread_id\x18\x0b \x01(\t\x12\x0f\n\x07send_id\x18\x0c \x01(\t\x12/\n\x0breply_spans\x18\r \x03(\x0b\x32\x1a.mailmesh.mail.v1.TextSpan\"\x89\x02\n\x14\x43onversationSettings\x12\x12\n\nis_enabled\x18\x01 \x01(\x08\x12\x15\n\rown_addresses\x18\x02 \x03(\t\x12\x13\n\x0bown_domains\x18\x03 \x03(\t\x12\x10\n\x08\x63\x61rriers\x18\x04 \x03(\t\x12\x13\n\x0breopen_days\x18\x05 \x01(\x05\x12\x18\n\x10\x61\x63\x63\x65pts_unproven\x18\x06 \x01(\x08\x12\x1a\n\x12reopenings_an_hour\x18\x07 \x01(\x05\x12\x19\n\x11\x61utomatic_an_hour\x18\x08 \x01(\x05\x12\x16\n\x0eretention_days\x18\t \x01(\x05\x12!\n\x19quarantine_retention_days\x18\n \x01(\x05*\xed\x01\n\x11\x43onversationState\x12\"\n\x1e\x43ONVERSATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONVERSATION_STATE_NEW\x10\x01\x12\x1b\n\x17\x43ONVERSATION_STATE_OPEN\x10\x02\x12\x1e\n\x1a\x43ONVERSATION_STATE_PENDING\x10\x03\x12\x1d\n\x19\x43ONVERSATION_STATE_SOLVED\x10\x04\x12\x1d\n\x19\x43ONVERSATION_STATE_CLOSED\x10\x05\x12\x1d\n\x19\x43ONVERSATION_STATE_MERGED\x10\x06*8\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0b\n\x07SIDE_US\x10\x01\x12\r\n\tSIDE_THEM\x10\x02*m\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_INBOUND\x10\x01\x12\x16\n\x12\x44IRECTION_OUTBOUND\x10\x02\x12\x16\n\x12\x44IRECTION_INTERNAL\x10\x03*t\n\x06\x41uthor\x12\x16\n\x12\x41UTHOR_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UTHOR_REQUESTER\x10\x01\x12\x16\n\x12\x41UTHOR_PARTICIPANT\x10\x02\x12\x10\n\x0c\x41UTHOR_AGENT\x10\x03\x12\x12\n\x0e\x41UTHOR_MACHINE\x10\x04*\xb0\x01\n\nJoinReason\x12\x1b\n\x17JOIN_REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fJOIN_REASON_NEW\x10\x01\x12\x1b\n\x17JOIN_REASON_REPLY_TOKEN\x10\x02\x12\x1a\n\x16JOIN_REASON_REFERENCES\x10\x03\x12\x1f\n\x1bJOIN_REASON_PROVIDER_THREAD\x10\x04\x12\x16\n\x12JOIN_REASON_MANUAL\x10\x05*q\n\x0c\x41uthenticity\x12\x1c\n\x18\x41UTHENTICITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UTHENTICITY_NONE\x10\x03\x12\x15\n\x11\x41UTHENTICITY_PASS\x10\x01\x12\x15\n\x11\x41UTHENTICITY_FAIL\x10\x02\x42%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +34,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.conversation.v1.co
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n!internal.mailmesh.conversation.v1P\001'
-  _globals['_CONVERSATIONSTATE']._serialized_start=1707
-  _globals['_CONVERSATIONSTATE']._serialized_end=1944
-  _globals['_SIDE']._serialized_start=1946
-  _globals['_SIDE']._serialized_end=2002
-  _globals['_DIRECTION']._serialized_start=2004
-  _globals['_DIRECTION']._serialized_end=2113
-  _globals['_AUTHOR']._serialized_start=2115
-  _globals['_AUTHOR']._serialized_end=2231
-  _globals['_JOINREASON']._serialized_start=2234
-  _globals['_JOINREASON']._serialized_end=2410
-  _globals['_AUTHENTICITY']._serialized_start=2412
-  _globals['_AUTHENTICITY']._serialized_end=2525
-  _globals['_PARTICIPANT']._serialized_start=106
-  _globals['_PARTICIPANT']._serialized_end=162
-  _globals['_CONVERSATION']._serialized_start=165
-  _globals['_CONVERSATION']._serialized_end=900
-  _globals['_CONVERSATIONTIMER']._serialized_start=902
-  _globals['_CONVERSATIONTIMER']._serialized_end=979
-  _globals['_JOINATTEMPT']._serialized_start=981
-  _globals['_JOINATTEMPT']._serialized_end=1091
-  _globals['_CONVERSATIONMESSAGE']._serialized_start=1094
-  _globals['_CONVERSATIONMESSAGE']._serialized_end=1550
-  _globals['_CONVERSATIONSETTINGS']._serialized_start=1553
-  _globals['_CONVERSATIONSETTINGS']._serialized_end=1704
+  _globals['_CONVERSATIONSTATE']._serialized_start=2003
+  _globals['_CONVERSATIONSTATE']._serialized_end=2240
+  _globals['_SIDE']._serialized_start=2242
+  _globals['_SIDE']._serialized_end=2298
+  _globals['_DIRECTION']._serialized_start=2300
+  _globals['_DIRECTION']._serialized_end=2409
+  _globals['_AUTHOR']._serialized_start=2411
+  _globals['_AUTHOR']._serialized_end=2527
+  _globals['_JOINREASON']._serialized_start=2530
+  _globals['_JOINREASON']._serialized_end=2706
+  _globals['_AUTHENTICITY']._serialized_start=2708
+  _globals['_AUTHENTICITY']._serialized_end=2821
+  _globals['_PARTICIPANT']._serialized_start=138
+  _globals['_PARTICIPANT']._serialized_end=194
+  _globals['_CONVERSATION']._serialized_start=197
+  _globals['_CONVERSATION']._serialized_end=979
+  _globals['_CONVERSATIONTIMER']._serialized_start=981
+  _globals['_CONVERSATIONTIMER']._serialized_end=1095
+  _globals['_JOINATTEMPT']._serialized_start=1097
+  _globals['_JOINATTEMPT']._serialized_end=1207
+  _globals['_CONVERSATIONMESSAGE']._serialized_start=1210
+  _globals['_CONVERSATIONMESSAGE']._serialized_end=1732
+  _globals['_CONVERSATIONSETTINGS']._serialized_start=1735
+  _globals['_CONVERSATIONSETTINGS']._serialized_end=2000
 # @@protoc_insertion_point(module_scope)

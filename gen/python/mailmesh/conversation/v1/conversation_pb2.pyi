@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mailmesh.mail.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -262,6 +263,8 @@ class Conversation(_message.Message):
     CLAIMED_UNTIL_FIELD_NUMBER: _builtins.int
     REPLY_TOKEN_FIELD_NUMBER: _builtins.int
     ASSIGNEE_FIELD_NUMBER: _builtins.int
+    EXTERNAL_REF_FIELD_NUMBER: _builtins.int
+    MAILBOX_ADDRESS_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """conversation_id is mailmesh's UUID of the conversation. It is derived from the first message."""
     tenant_id: _builtins.str
@@ -285,7 +288,9 @@ class Conversation(_message.Message):
     split_from: _builtins.str
     """split_from is the conversation from which this one was split. Empty otherwise."""
     linked_to: _builtins.str
-    """linked_to is a conversation that the first message is related to without the right to join it. Empty otherwise."""
+    """linked_to is a conversation that the first message is related to without the right to join it, or that a caller linked to. Empty
+    otherwise.
+    """
     is_quarantined: _builtins.bool
     """is_quarantined is true if the first message cites a conversation that its sender may not join."""
     claimed_by: _builtins.str
@@ -296,6 +301,12 @@ class Conversation(_message.Message):
     """
     assignee: _builtins.str
     """assignee is the caller's name of the person or team that has the conversation. Empty when it is assigned to none."""
+    external_ref: _builtins.str
+    """external_ref is the caller's name of its own record of the conversation, such as a ticket. Empty when it has none."""
+    mailbox_address: _builtins.str
+    """mailbox_address is the address of the mailbox to which the first message was sent, or from which: in header Delivered-To or
+    X-Original-To, else in a visible To or Cc. Empty when none of the settings' own addresses is there.
+    """
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Participant]:
         """participants are the other addresses that may join by a reply."""
@@ -345,10 +356,12 @@ class Conversation(_message.Message):
         claimed_until: _timestamp_pb2.Timestamp | None = ...,
         reply_token: _builtins.str = ...,
         assignee: _builtins.str = ...,
+        external_ref: _builtins.str = ...,
+        mailbox_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claimed_until", b"claimed_until", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "last_message_at", b"last_message_at", "waiting_since", b"waiting_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "claimed_by", b"claimed_by", "claimed_until", b"claimed_until", "conversation_id", b"conversation_id", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "follow_up_of", b"follow_up_of", "is_quarantined", b"is_quarantined", "last_message_at", b"last_message_at", "last_message_id", b"last_message_id", "linked_to", b"linked_to", "merged_into", b"merged_into", "participants", b"participants", "reply_token", b"reply_token", "requester", b"requester", "split_from", b"split_from", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "version", b"version", "waiting_on", b"waiting_on", "waiting_since", b"waiting_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "claimed_by", b"claimed_by", "claimed_until", b"claimed_until", "conversation_id", b"conversation_id", "external_ref", b"external_ref", "first_inbound_at", b"first_inbound_at", "first_reply_at", b"first_reply_at", "follow_up_of", b"follow_up_of", "is_quarantined", b"is_quarantined", "last_message_at", b"last_message_at", "last_message_id", b"last_message_id", "linked_to", b"linked_to", "mailbox_address", b"mailbox_address", "merged_into", b"merged_into", "participants", b"participants", "reply_token", b"reply_token", "requester", b"requester", "split_from", b"split_from", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "version", b"version", "waiting_on", b"waiting_on", "waiting_since", b"waiting_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,8 +375,16 @@ class ConversationTimer(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    IS_GIVEN_UP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -. A conversation has one timer of a name."""
+    reason: _builtins.str
+    """reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
+    an hour. Empty without a failure.
+    """
+    is_given_up: _builtins.bool
+    """is_given_up is true if it is not retried any more. Setting it again starts it again."""
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """due_at is its time. One in the past is due at once."""
@@ -373,10 +394,12 @@ class ConversationTimer(_message.Message):
         *,
         name: _builtins.str = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        is_given_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "is_given_up", b"is_given_up", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,6 +454,8 @@ class ConversationMessage(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     THREAD_ID_FIELD_NUMBER: _builtins.int
+    SEND_ID_FIELD_NUMBER: _builtins.int
+    REPLY_SPANS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """message_id is the provider's id of the mail."""
     conversation_id: _builtins.str
@@ -449,6 +474,8 @@ class ConversationMessage(_message.Message):
     """sender_authenticated is the provider's judgement of the sender."""
     thread_id: _builtins.str
     """thread_id is mailmesh's UUID of the mail's thread, which conversations leave untouched."""
+    send_id: _builtins.str
+    """send_id is the send of mailmesh whose copy it is. Empty otherwise."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JoinAttempt]:
         """attempts are the conversations that it is related to, and why it did not join them."""
@@ -456,6 +483,10 @@ class ConversationMessage(_message.Message):
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """at is the time of the message."""
+
+    @_builtins.property
+    def reply_spans(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.TextSpan]:
+        """reply_spans are the new text of its author, as places in the text of the mail's event, at most 100."""
 
     def __init__(
         self,
@@ -471,10 +502,12 @@ class ConversationMessage(_message.Message):
         attempts: _abc.Iterable[Global___JoinAttempt] | None = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         thread_id: _builtins.str = ...,
+        send_id: _builtins.str = ...,
+        reply_spans: _abc.Iterable[_message_pb2.TextSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attempts", b"attempts", "author", b"author", "conversation_id", b"conversation_id", "direction", b"direction", "joined_by", b"joined_by", "message_id", b"message_id", "sender", b"sender", "sender_authenticated", b"sender_authenticated", "subject_changed", b"subject_changed", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attempts", b"attempts", "author", b"author", "conversation_id", b"conversation_id", "direction", b"direction", "joined_by", b"joined_by", "message_id", b"message_id", "reply_spans", b"reply_spans", "send_id", b"send_id", "sender", b"sender", "sender_authenticated", b"sender_authenticated", "subject_changed", b"subject_changed", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,6 +525,10 @@ class ConversationSettings(_message.Message):
     CARRIERS_FIELD_NUMBER: _builtins.int
     REOPEN_DAYS_FIELD_NUMBER: _builtins.int
     ACCEPTS_UNPROVEN_FIELD_NUMBER: _builtins.int
+    REOPENINGS_AN_HOUR_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_AN_HOUR_FIELD_NUMBER: _builtins.int
+    RETENTION_DAYS_FIELD_NUMBER: _builtins.int
+    QUARANTINE_RETENTION_DAYS_FIELD_NUMBER: _builtins.int
     is_enabled: _builtins.bool
     """is_enabled is true if mail that arrives from now on is put into conversations."""
     reopen_days: _builtins.int
@@ -500,6 +537,18 @@ class ConversationSettings(_message.Message):
     """
     accepts_unproven: _builtins.bool
     """accepts_unproven is true if a sender may join whom the provider did not judge. A sender who failed never joins."""
+    reopenings_an_hour: _builtins.int
+    """reopenings_an_hour is the number of times that replies open a solved conversation again within an hour, at most 100. 0 means 3."""
+    automatic_an_hour: _builtins.int
+    """automatic_an_hour is the number of messages of programs, and of bounces, that a conversation takes within an hour, at most 100.
+    0 means 5.
+    """
+    retention_days: _builtins.int
+    """retention_days is the number of days after its last message after which a conversation is deleted with its messages, at most 3650.
+    No conversation goes before the events of its mail, and none that has a timer. 0 keeps conversations until the tenant is disconnected.
+    """
+    quarantine_retention_days: _builtins.int
+    """quarantine_retention_days is the same for quarantined conversations. 0 means `retention_days`."""
     @_builtins.property
     def own_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """own_addresses are the addresses of the mailbox, 1 to 50."""
@@ -521,10 +570,14 @@ class ConversationSettings(_message.Message):
         carriers: _abc.Iterable[_builtins.str] | None = ...,
         reopen_days: _builtins.int = ...,
         accepts_unproven: _builtins.bool = ...,
+        reopenings_an_hour: _builtins.int = ...,
+        automatic_an_hour: _builtins.int = ...,
+        retention_days: _builtins.int = ...,
+        quarantine_retention_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_unproven", b"accepts_unproven", "carriers", b"carriers", "is_enabled", b"is_enabled", "own_addresses", b"own_addresses", "own_domains", b"own_domains", "reopen_days", b"reopen_days"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_unproven", b"accepts_unproven", "automatic_an_hour", b"automatic_an_hour", "carriers", b"carriers", "is_enabled", b"is_enabled", "own_addresses", b"own_addresses", "own_domains", b"own_domains", "quarantine_retention_days", b"quarantine_retention_days", "reopen_days", b"reopen_days", "reopenings_an_hour", b"reopenings_an_hour", "retention_days", b"retention_days"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -263,6 +263,64 @@ class MergeConversationRequest(_message.Message):
 Global___MergeConversationRequest: _TypeAlias = MergeConversationRequest  # noqa: Y015
 
 @_typing.final
+class LinkConversationRequest(_message.Message):
+    """LinkConversationRequest specifies a link: at least one of the two."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    TO_CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_REF_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """conversation_id is the conversation's UUID."""
+    expected_version: _builtins.int
+    """expected_version is the version that the caller has seen."""
+    to_conversation_id: _builtins.str
+    """to_conversation_id is the UUID of the conversation to link to. Empty leaves the link as it is."""
+    external_ref: _builtins.str
+    """external_ref is the caller's name of its own record, at most 200 characters of one line. Empty leaves it as it is."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        expected_version: _builtins.int = ...,
+        to_conversation_id: _builtins.str = ...,
+        external_ref: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "expected_version", b"expected_version", "external_ref", b"external_ref", "to_conversation_id", b"to_conversation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkConversationRequest: _TypeAlias = LinkConversationRequest  # noqa: Y015
+
+@_typing.final
+class LinkConversationResponse(_message.Message):
+    """LinkConversationResponse contains the conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def conversation(self) -> _conversation_pb2.Conversation:
+        """conversation is the conversation after the call."""
+
+    def __init__(
+        self,
+        *,
+        conversation: _conversation_pb2.Conversation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkConversationResponse: _TypeAlias = LinkConversationResponse  # noqa: Y015
+
+@_typing.final
 class SplitConversationRequest(_message.Message):
     """SplitConversationRequest specifies the messages of a split."""
 

@@ -61,6 +61,11 @@ class ConversationServiceStub:
                 request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationResponse.FromString,
                 _registered_method=True)
+        self.LinkConversation = channel.unary_unary(
+                '/mailmesh.conversation.v1.ConversationService/LinkConversation',
+                request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationResponse.FromString,
+                _registered_method=True)
         self.SplitConversation = channel.unary_unary(
                 '/mailmesh.conversation.v1.ConversationService/SplitConversation',
                 request_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.SplitConversationRequest.SerializeToString,
@@ -140,6 +145,14 @@ class ConversationServiceServicer:
     def MergeConversation(self, request, context):
         """MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
         Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LinkConversation(self, request, context):
+        """LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+        neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +248,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.MergeConversation,
                     request_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationRequest.FromString,
                     response_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationResponse.SerializeToString,
+            ),
+            'LinkConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkConversation,
+                    request_deserializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationRequest.FromString,
+                    response_serializer=mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationResponse.SerializeToString,
             ),
             'SplitConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.SplitConversation,
@@ -414,6 +432,33 @@ class ConversationService:
             '/mailmesh.conversation.v1.ConversationService/MergeConversation',
             mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationRequest.SerializeToString,
             mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.MergeConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.conversation.v1.ConversationService/LinkConversation',
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationRequest.SerializeToString,
+            mailmesh_dot_conversation_dot_v1_dot_conversation__service__pb2.LinkConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,

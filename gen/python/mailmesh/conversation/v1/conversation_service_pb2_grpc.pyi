@@ -49,6 +49,10 @@ class ConversationServiceStub:
     """MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
     """
+    LinkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.LinkConversationRequest, _conversation_service_pb2.LinkConversationResponse]
+    """LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+    neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
+    """
     SplitConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.SplitConversationRequest, _conversation_service_pb2.SplitConversationResponse]
     """SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
@@ -99,6 +103,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     MergeConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.MergeConversationRequest, _conversation_service_pb2.MergeConversationResponse]  # type: ignore[assignment]
     """MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
+    """
+    LinkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.LinkConversationRequest, _conversation_service_pb2.LinkConversationResponse]  # type: ignore[assignment]
+    """LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+    neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
     """
     SplitConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.SplitConversationRequest, _conversation_service_pb2.SplitConversationResponse]  # type: ignore[assignment]
     """SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
@@ -177,6 +185,16 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_conversation_service_pb2.MergeConversationResponse, _abc.Awaitable[_conversation_service_pb2.MergeConversationResponse]]:
         """MergeConversation merges a conversation into another one of the same requester: later replies join that one, and nothing moves.
         Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL, CONVERSATION_REQUESTERS_DIFFER.
+        """
+
+    @_abc_1.abstractmethod
+    def LinkConversation(
+        self,
+        request: _conversation_service_pb2.LinkConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.LinkConversationResponse, _abc.Awaitable[_conversation_service_pb2.LinkConversationResponse]]:
+        """LinkConversation relates a conversation to another one of its tenant, of any requester, or to the caller's own record. Mail joins
+        neither by it. Safe to repeat: the same link is no change. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
         """
 
     @_abc_1.abstractmethod

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.conversation.v1 import conversation_pb2 as mailmesh_dot_conversation_dot_v1_dot_conversation__pb2
+from mailmesh.mail.v1 import message_pb2 as mailmesh_dot_mail_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xa0\x04\n\x11\x43onversationEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12<\n\x0c\x63onversation\x18\x0f \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12>\n\x07message\x18\x10 \x01(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x1d\n\x15other_conversation_id\x18\x12 \x01(\t\x12\x0f\n\x07send_id\x18\x13 \x01(\t\x12:\n\x05timer\x18\x14 \x01(\x0b\x32+.mailmesh.conversation.v1.ConversationTimerB%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xee\x04\n\x11\x43onversationEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12<\n\x0c\x63onversation\x18\x0f \x01(\x0b\x32&.mailmesh.conversation.v1.Conversation\x12>\n\x07message\x18\x10 \x01(\x0b\x32-.mailmesh.conversation.v1.ConversationMessage\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x1d\n\x15other_conversation_id\x18\x12 \x01(\t\x12\x0f\n\x07send_id\x18\x13 \x01(\t\x12:\n\x05timer\x18\x14 \x01(\x0b\x32+.mailmesh.conversation.v1.ConversationTimer\x12<\n\x06\x62ounce\x18\x15 \x01(\x0b\x32,.mailmesh.conversation.v1.ConversationBounce\x12\x0e\n\x06reason\x18\x16 \x01(\t\"\x8b\x01\n\x12\x43onversationBounce\x12\x19\n\x11report_message_id\x18\x01 \x01(\t\x12\x1a\n\x12\x62ounced_message_id\x18\x02 \x01(\t\x12>\n\nrecipients\x18\x03 \x03(\x0b\x32*.mailmesh.conversation.v1.BouncedRecipient\"a\n\x10\x42ouncedRecipient\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12,\n\x06\x62ounce\x18\x02 \x01(\x0e\x32\x1c.mailmesh.mail.v1.BounceKind\x12\x0e\n\x06status\x18\x03 \x01(\tB%\n!internal.mailmesh.conversation.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +35,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.conversation.v1.ev
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n!internal.mailmesh.conversation.v1P\001'
-  _globals['_CONVERSATIONEVENT']._serialized_start=145
-  _globals['_CONVERSATIONEVENT']._serialized_end=689
+  _globals['_CONVERSATIONEVENT']._serialized_start=177
+  _globals['_CONVERSATIONEVENT']._serialized_end=799
+  _globals['_CONVERSATIONBOUNCE']._serialized_start=802
+  _globals['_CONVERSATIONBOUNCE']._serialized_end=941
+  _globals['_BOUNCEDRECIPIENT']._serialized_start=943
+  _globals['_BOUNCEDRECIPIENT']._serialized_end=1040
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,13 @@
 isort:skip_file
 The events of conversations."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from mailmesh.conversation.v1 import conversation_pb2 as _conversation_pb2
+from mailmesh.mail.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -42,6 +45,8 @@ class ConversationEvent(_message.Message):
     OTHER_CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     SEND_ID_FIELD_NUMBER: _builtins.int
     TIMER_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event."""
     provider: _builtins.str
@@ -55,8 +60,8 @@ class ConversationEvent(_message.Message):
     event_type: _builtins.str
     """event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
     "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-    "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
-    add types.
+    "conversation.quarantined", "conversation.answer_committed", "conversation.assigned", "conversation.bounced" or
+    "conversation.timer_due". Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the mail's change, or of the call."""
@@ -71,16 +76,25 @@ class ConversationEvent(_message.Message):
     actor: _builtins.str
     """actor is "mail", or the id of the API key whose caller caused the change. Empty in "conversation.timer_due"."""
     other_conversation_id: _builtins.str
-    """other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise."""
+    """other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise, and in a link to a record of the
+    caller's.
+    """
     send_id: _builtins.str
-    """send_id is the committed send of "conversation.answer_committed". Empty otherwise."""
+    """send_id is the committed send of "conversation.answer_committed", and the send of mailmesh that bounced. Empty otherwise."""
+    reason: _builtins.str
+    """reason is a word for the cause: "CALLER", "FIRST_MESSAGE", "FOLLOW_UP", "SPLIT", "REPLY_TOKEN", "REFERENCES", "PROVIDER_THREAD",
+    "CUSTOMER_WROTE", "WE_WROTE", "REOPENED", "REPORT" or "TIMER"; in a link or a quarantine the refusal of the join, as in
+    `JoinAttempt`. Later versions add words.
+    """
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time of the change."""
 
     @_builtins.property
     def conversation(self) -> _conversation_pb2.Conversation:
-        """conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is."""
+        """conversation is the conversation after the change. "conversation.bounced" and "conversation.timer_due" are none, and leave the
+        version as it is.
+        """
 
     @_builtins.property
     def message(self) -> _conversation_pb2.ConversationMessage:
@@ -89,6 +103,10 @@ class ConversationEvent(_message.Message):
     @_builtins.property
     def timer(self) -> _conversation_pb2.ConversationTimer:
         """timer is the timer of "conversation.timer_due". Absent otherwise."""
+
+    @_builtins.property
+    def bounce(self) -> Global___ConversationBounce:
+        """bounce is the report of "conversation.bounced". Absent otherwise."""
 
     def __init__(
         self,
@@ -111,11 +129,77 @@ class ConversationEvent(_message.Message):
         other_conversation_id: _builtins.str = ...,
         send_id: _builtins.str = ...,
         timer: _conversation_pb2.ConversationTimer | None = ...,
+        bounce: Global___ConversationBounce | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "message", b"message", "received_at", b"received_at", "timer", b"timer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bounce", b"bounce", "conversation", b"conversation", "message", b"message", "received_at", b"received_at", "timer", b"timer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "timer", b"timer", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "bounce", b"bounce", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "timer", b"timer", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversationEvent: _TypeAlias = ConversationEvent  # noqa: Y015
+
+@_typing.final
+class ConversationBounce(_message.Message):
+    """ConversationBounce is a report that a message of the conversation did not reach recipients. It cites a message that the mailbox
+    sent in the conversation; its recipients are the requester or participants. Its mail is in no conversation.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    BOUNCED_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    report_message_id: _builtins.str
+    """report_message_id is the provider's id of the mail with the report."""
+    bounced_message_id: _builtins.str
+    """bounced_message_id is the provider's id of the message that did not arrive."""
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedCompositeFieldContainer[Global___BouncedRecipient]:
+        """recipients are those whom it did not reach, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        report_message_id: _builtins.str = ...,
+        bounced_message_id: _builtins.str = ...,
+        recipients: _abc.Iterable[Global___BouncedRecipient] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounced_message_id", b"bounced_message_id", "recipients", b"recipients", "report_message_id", b"report_message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationBounce: _TypeAlias = ConversationBounce  # noqa: Y015
+
+@_typing.final
+class BouncedRecipient(_message.Message):
+    """BouncedRecipient is a person of a conversation whom a message did not reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    BOUNCE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """address is the address, in lower case."""
+    bounce: _message_pb2.BounceKind.ValueType
+    """bounce is the kind of failure."""
+    status: _builtins.str
+    """status is the enhanced status code, such as "5.1.1". Empty when the report has none."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        bounce: _message_pb2.BounceKind.ValueType = ...,
+        status: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "bounce", b"bounce", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BouncedRecipient: _TypeAlias = BouncedRecipient  # noqa: Y015

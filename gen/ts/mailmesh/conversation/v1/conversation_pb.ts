@@ -8,13 +8,15 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { TextSpan } from "../../mail/v1/message_pb.js";
+import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/conversation/v1/conversation.proto.
  */
 export const file_mailmesh_conversation_v1_conversation: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvY29udmVyc2F0aW9uLnByb3RvEhhtYWlsbWVzaC5jb252ZXJzYXRpb24udjEiOAoLUGFydGljaXBhbnQSDwoHYWRkcmVzcxgBIAEoCRIYChBzaW5jZV9tZXNzYWdlX2lkGAIgASgJIt8FCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIRCglyZXF1ZXN0ZXIYAyABKAkSOwoMcGFydGljaXBhbnRzGAQgAygLMiUubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlBhcnRpY2lwYW50Eg8KB3N1YmplY3QYBSABKAkSOgoFc3RhdGUYBiABKA4yKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uU3RhdGUSDwoHdmVyc2lvbhgHIAEoAxIyCgp3YWl0aW5nX29uGAggASgOMh4ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNpZGUSMQoNd2FpdGluZ19zaW5jZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQZmlyc3RfaW5ib3VuZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZmlyc3RfcmVwbHlfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2xhc3RfbWVzc2FnZV9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPbGFzdF9tZXNzYWdlX2lkGA0gASgJEhMKC21lcmdlZF9pbnRvGA4gASgJEhQKDGZvbGxvd191cF9vZhgPIAEoCRISCgpzcGxpdF9mcm9tGBAgASgJEhEKCWxpbmtlZF90bxgRIAEoCRIWCg5pc19xdWFyYW50aW5lZBgSIAEoCBISCgpjbGFpbWVkX2J5GBMgASgJEjEKDWNsYWltZWRfdW50aWwYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlcGx5X3Rva2VuGBUgASgJEhAKCGFzc2lnbmVlGBYgASgJIk0KEUNvbnZlcnNhdGlvblRpbWVyEgwKBG5hbWUYASABKAkSKgoGZHVlX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJuCgtKb2luQXR0ZW1wdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSNQoHa2luc2hpcBgCIAEoDjIkLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Kb2luUmVhc29uEg8KB3JlZnVzYWwYAyABKAkiyAMKE0NvbnZlcnNhdGlvbk1lc3NhZ2USEgoKbWVzc2FnZV9pZBgBIAEoCRIXCg9jb252ZXJzYXRpb25faWQYAiABKAkSNgoJZGlyZWN0aW9uGAMgASgOMiMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkRpcmVjdGlvbhIwCgZhdXRob3IYBCABKA4yIC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQXV0aG9yEg4KBnNlbmRlchgFIAEoCRI3Cglqb2luZWRfYnkYBiABKA4yJC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuSm9pblJlYXNvbhIXCg9zdWJqZWN0X2NoYW5nZWQYByABKAgSRAoUc2VuZGVyX2F1dGhlbnRpY2F0ZWQYCCABKA4yJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQXV0aGVudGljaXR5EjcKCGF0dGVtcHRzGAkgAygLMiUubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkpvaW5BdHRlbXB0EiYKAmF0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgl0aHJlYWRfaWQYCyABKAkilwEKFENvbnZlcnNhdGlvblNldHRpbmdzEhIKCmlzX2VuYWJsZWQYASABKAgSFQoNb3duX2FkZHJlc3NlcxgCIAMoCRITCgtvd25fZG9tYWlucxgDIAMoCRIQCghjYXJyaWVycxgEIAMoCRITCgtyZW9wZW5fZGF5cxgFIAEoBRIYChBhY2NlcHRzX3VucHJvdmVuGAYgASgIKu0BChFDb252ZXJzYXRpb25TdGF0ZRIiCh5DT05WRVJTQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIaChZDT05WRVJTQVRJT05fU1RBVEVfTkVXEAESGwoXQ09OVkVSU0FUSU9OX1NUQVRFX09QRU4QAhIeChpDT05WRVJTQVRJT05fU1RBVEVfUEVORElORxADEh0KGUNPTlZFUlNBVElPTl9TVEFURV9TT0xWRUQQBBIdChlDT05WRVJTQVRJT05fU1RBVEVfQ0xPU0VEEAUSHQoZQ09OVkVSU0FUSU9OX1NUQVRFX01FUkdFRBAGKjgKBFNpZGUSFAoQU0lERV9VTlNQRUNJRklFRBAAEgsKB1NJREVfVVMQARINCglTSURFX1RIRU0QAiptCglEaXJlY3Rpb24SGQoVRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASFQoRRElSRUNUSU9OX0lOQk9VTkQQARIWChJESVJFQ1RJT05fT1VUQk9VTkQQAhIWChJESVJFQ1RJT05fSU5URVJOQUwQAyp0CgZBdXRob3ISFgoSQVVUSE9SX1VOU1BFQ0lGSUVEEAASFAoQQVVUSE9SX1JFUVVFU1RFUhABEhYKEkFVVEhPUl9QQVJUSUNJUEFOVBACEhAKDEFVVEhPUl9BR0VOVBADEhIKDkFVVEhPUl9NQUNISU5FEAQqsAEKCkpvaW5SZWFzb24SGwoXSk9JTl9SRUFTT05fVU5TUEVDSUZJRUQQABITCg9KT0lOX1JFQVNPTl9ORVcQARIbChdKT0lOX1JFQVNPTl9SRVBMWV9UT0tFThACEhoKFkpPSU5fUkVBU09OX1JFRkVSRU5DRVMQAxIfChtKT0lOX1JFQVNPTl9QUk9WSURFUl9USFJFQUQQBBIWChJKT0lOX1JFQVNPTl9NQU5VQUwQBSpxCgxBdXRoZW50aWNpdHkSHAoYQVVUSEVOVElDSVRZX1VOU1BFQ0lGSUVEEAASFQoRQVVUSEVOVElDSVRZX05PTkUQAxIVChFBVVRIRU5USUNJVFlfUEFTUxABEhUKEUFVVEhFTlRJQ0lUWV9GQUlMEAJCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CittYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvY29udmVyc2F0aW9uLnByb3RvEhhtYWlsbWVzaC5jb252ZXJzYXRpb24udjEiOAoLUGFydGljaXBhbnQSDwoHYWRkcmVzcxgBIAEoCRIYChBzaW5jZV9tZXNzYWdlX2lkGAIgASgJIo4GCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIRCglyZXF1ZXN0ZXIYAyABKAkSOwoMcGFydGljaXBhbnRzGAQgAygLMiUubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlBhcnRpY2lwYW50Eg8KB3N1YmplY3QYBSABKAkSOgoFc3RhdGUYBiABKA4yKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uU3RhdGUSDwoHdmVyc2lvbhgHIAEoAxIyCgp3YWl0aW5nX29uGAggASgOMh4ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLlNpZGUSMQoNd2FpdGluZ19zaW5jZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQZmlyc3RfaW5ib3VuZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZmlyc3RfcmVwbHlfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2xhc3RfbWVzc2FnZV9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPbGFzdF9tZXNzYWdlX2lkGA0gASgJEhMKC21lcmdlZF9pbnRvGA4gASgJEhQKDGZvbGxvd191cF9vZhgPIAEoCRISCgpzcGxpdF9mcm9tGBAgASgJEhEKCWxpbmtlZF90bxgRIAEoCRIWCg5pc19xdWFyYW50aW5lZBgSIAEoCBISCgpjbGFpbWVkX2J5GBMgASgJEjEKDWNsYWltZWRfdW50aWwYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlcGx5X3Rva2VuGBUgASgJEhAKCGFzc2lnbmVlGBYgASgJEhQKDGV4dGVybmFsX3JlZhgXIAEoCRIXCg9tYWlsYm94X2FkZHJlc3MYGCABKAkicgoRQ29udmVyc2F0aW9uVGltZXISDAoEbmFtZRgBIAEoCRIqCgZkdWVfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgDIAEoCRITCgtpc19naXZlbl91cBgEIAEoCCJuCgtKb2luQXR0ZW1wdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSNQoHa2luc2hpcBgCIAEoDjIkLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Kb2luUmVhc29uEg8KB3JlZnVzYWwYAyABKAkiigQKE0NvbnZlcnNhdGlvbk1lc3NhZ2USEgoKbWVzc2FnZV9pZBgBIAEoCRIXCg9jb252ZXJzYXRpb25faWQYAiABKAkSNgoJZGlyZWN0aW9uGAMgASgOMiMubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkRpcmVjdGlvbhIwCgZhdXRob3IYBCABKA4yIC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQXV0aG9yEg4KBnNlbmRlchgFIAEoCRI3Cglqb2luZWRfYnkYBiABKA4yJC5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuSm9pblJlYXNvbhIXCg9zdWJqZWN0X2NoYW5nZWQYByABKAgSRAoUc2VuZGVyX2F1dGhlbnRpY2F0ZWQYCCABKA4yJi5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQXV0aGVudGljaXR5EjcKCGF0dGVtcHRzGAkgAygLMiUubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkpvaW5BdHRlbXB0EiYKAmF0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgl0aHJlYWRfaWQYCyABKAkSDwoHc2VuZF9pZBgMIAEoCRIvCgtyZXBseV9zcGFucxgNIAMoCzIaLm1haWxtZXNoLm1haWwudjEuVGV4dFNwYW4iiQIKFENvbnZlcnNhdGlvblNldHRpbmdzEhIKCmlzX2VuYWJsZWQYASABKAgSFQoNb3duX2FkZHJlc3NlcxgCIAMoCRITCgtvd25fZG9tYWlucxgDIAMoCRIQCghjYXJyaWVycxgEIAMoCRITCgtyZW9wZW5fZGF5cxgFIAEoBRIYChBhY2NlcHRzX3VucHJvdmVuGAYgASgIEhoKEnJlb3BlbmluZ3NfYW5faG91chgHIAEoBRIZChFhdXRvbWF0aWNfYW5faG91chgIIAEoBRIWCg5yZXRlbnRpb25fZGF5cxgJIAEoBRIhChlxdWFyYW50aW5lX3JldGVudGlvbl9kYXlzGAogASgFKu0BChFDb252ZXJzYXRpb25TdGF0ZRIiCh5DT05WRVJTQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIaChZDT05WRVJTQVRJT05fU1RBVEVfTkVXEAESGwoXQ09OVkVSU0FUSU9OX1NUQVRFX09QRU4QAhIeChpDT05WRVJTQVRJT05fU1RBVEVfUEVORElORxADEh0KGUNPTlZFUlNBVElPTl9TVEFURV9TT0xWRUQQBBIdChlDT05WRVJTQVRJT05fU1RBVEVfQ0xPU0VEEAUSHQoZQ09OVkVSU0FUSU9OX1NUQVRFX01FUkdFRBAGKjgKBFNpZGUSFAoQU0lERV9VTlNQRUNJRklFRBAAEgsKB1NJREVfVVMQARINCglTSURFX1RIRU0QAiptCglEaXJlY3Rpb24SGQoVRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASFQoRRElSRUNUSU9OX0lOQk9VTkQQARIWChJESVJFQ1RJT05fT1VUQk9VTkQQAhIWChJESVJFQ1RJT05fSU5URVJOQUwQAyp0CgZBdXRob3ISFgoSQVVUSE9SX1VOU1BFQ0lGSUVEEAASFAoQQVVUSE9SX1JFUVVFU1RFUhABEhYKEkFVVEhPUl9QQVJUSUNJUEFOVBACEhAKDEFVVEhPUl9BR0VOVBADEhIKDkFVVEhPUl9NQUNISU5FEAQqsAEKCkpvaW5SZWFzb24SGwoXSk9JTl9SRUFTT05fVU5TUEVDSUZJRUQQABITCg9KT0lOX1JFQVNPTl9ORVcQARIbChdKT0lOX1JFQVNPTl9SRVBMWV9UT0tFThACEhoKFkpPSU5fUkVBU09OX1JFRkVSRU5DRVMQAxIfChtKT0lOX1JFQVNPTl9QUk9WSURFUl9USFJFQUQQBBIWChJKT0lOX1JFQVNPTl9NQU5VQUwQBSpxCgxBdXRoZW50aWNpdHkSHAoYQVVUSEVOVElDSVRZX1VOU1BFQ0lGSUVEEAASFQoRQVVUSEVOVElDSVRZX05PTkUQAxIVChFBVVRIRU5USUNJVFlfUEFTUxABEhUKEUFVVEhFTlRJQ0lUWV9GQUlMEAJCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_message]);
 
 /**
  * Participant is an address that the requester or an agent put in a visible To or Cc.
@@ -163,7 +165,8 @@ export type Conversation = Message<"mailmesh.conversation.v1.Conversation"> & {
   splitFrom: string;
 
   /**
-   * linked_to is a conversation that the first message is related to without the right to join it. Empty otherwise.
+   * linked_to is a conversation that the first message is related to without the right to join it, or that a caller linked to. Empty
+   * otherwise.
    *
    * @generated from field: string linked_to = 17;
    */
@@ -204,6 +207,21 @@ export type Conversation = Message<"mailmesh.conversation.v1.Conversation"> & {
    * @generated from field: string assignee = 22;
    */
   assignee: string;
+
+  /**
+   * external_ref is the caller's name of its own record of the conversation, such as a ticket. Empty when it has none.
+   *
+   * @generated from field: string external_ref = 23;
+   */
+  externalRef: string;
+
+  /**
+   * mailbox_address is the address of the mailbox to which the first message was sent, or from which: in header Delivered-To or
+   * X-Original-To, else in a visible To or Cc. Empty when none of the settings' own addresses is there.
+   *
+   * @generated from field: string mailbox_address = 24;
+   */
+  mailboxAddress: string;
 };
 
 /**
@@ -232,6 +250,21 @@ export type ConversationTimer = Message<"mailmesh.conversation.v1.ConversationTi
    * @generated from field: google.protobuf.Timestamp due_at = 2;
    */
   dueAt?: Timestamp | undefined;
+
+  /**
+   * reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
+   * an hour. Empty without a failure.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * is_given_up is true if it is not retried any more. Setting it again starts it again.
+   *
+   * @generated from field: bool is_given_up = 4;
+   */
+  isGivenUp: boolean;
 };
 
 /**
@@ -359,6 +392,20 @@ export type ConversationMessage = Message<"mailmesh.conversation.v1.Conversation
    * @generated from field: string thread_id = 11;
    */
   threadId: string;
+
+  /**
+   * send_id is the send of mailmesh whose copy it is. Empty otherwise.
+   *
+   * @generated from field: string send_id = 12;
+   */
+  sendId: string;
+
+  /**
+   * reply_spans are the new text of its author, as places in the text of the mail's event, at most 100.
+   *
+   * @generated from field: repeated mailmesh.mail.v1.TextSpan reply_spans = 13;
+   */
+  replySpans: TextSpan[];
 };
 
 /**
@@ -416,6 +463,36 @@ export type ConversationSettings = Message<"mailmesh.conversation.v1.Conversatio
    * @generated from field: bool accepts_unproven = 6;
    */
   acceptsUnproven: boolean;
+
+  /**
+   * reopenings_an_hour is the number of times that replies open a solved conversation again within an hour, at most 100. 0 means 3.
+   *
+   * @generated from field: int32 reopenings_an_hour = 7;
+   */
+  reopeningsAnHour: number;
+
+  /**
+   * automatic_an_hour is the number of messages of programs, and of bounces, that a conversation takes within an hour, at most 100.
+   * 0 means 5.
+   *
+   * @generated from field: int32 automatic_an_hour = 8;
+   */
+  automaticAnHour: number;
+
+  /**
+   * retention_days is the number of days after its last message after which a conversation is deleted with its messages, at most 3650.
+   * No conversation goes before the events of its mail, and none that has a timer. 0 keeps conversations until the tenant is disconnected.
+   *
+   * @generated from field: int32 retention_days = 9;
+   */
+  retentionDays: number;
+
+  /**
+   * quarantine_retention_days is the same for quarantined conversations. 0 means `retention_days`.
+   *
+   * @generated from field: int32 quarantine_retention_days = 10;
+   */
+  quarantineRetentionDays: number;
 };
 
 /**

@@ -10,13 +10,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Conversation, ConversationMessage, ConversationTimer } from "./conversation_pb.js";
 import { file_mailmesh_conversation_v1_conversation } from "./conversation_pb.js";
+import type { BounceKind } from "../../mail/v1/message_pb.js";
+import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/conversation/v1/event.proto.
  */
 export const file_mailmesh_conversation_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSKgBAoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJEg8KB3NlbmRfaWQYEyABKAkSOgoFdGltZXIYFCABKAsyKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uVGltZXJCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation]);
+  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSLuBAoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJEg8KB3NlbmRfaWQYEyABKAkSOgoFdGltZXIYFCABKAsyKy5tYWlsbWVzaC5jb252ZXJzYXRpb24udjEuQ29udmVyc2F0aW9uVGltZXISPAoGYm91bmNlGBUgASgLMiwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbkJvdW5jZRIOCgZyZWFzb24YFiABKAkiiwEKEkNvbnZlcnNhdGlvbkJvdW5jZRIZChFyZXBvcnRfbWVzc2FnZV9pZBgBIAEoCRIaChJib3VuY2VkX21lc3NhZ2VfaWQYAiABKAkSPgoKcmVjaXBpZW50cxgDIAMoCzIqLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MS5Cb3VuY2VkUmVjaXBpZW50ImEKEEJvdW5jZWRSZWNpcGllbnQSDwoHYWRkcmVzcxgBIAEoCRIsCgZib3VuY2UYAiABKA4yHC5tYWlsbWVzaC5tYWlsLnYxLkJvdW5jZUtpbmQSDgoGc3RhdHVzGAMgASgJQiUKIWludGVybmFsLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation, file_mailmesh_mail_v1_message]);
 
 /**
  * ConversationEvent is a change of a conversation, published to consumers.
@@ -62,8 +64,8 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   /**
    * event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
    * "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
-   * "conversation.quarantined", "conversation.answer_committed", "conversation.assigned" or "conversation.timer_due". Later versions
-   * add types.
+   * "conversation.quarantined", "conversation.answer_committed", "conversation.assigned", "conversation.bounced" or
+   * "conversation.timer_due". Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -112,7 +114,8 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   originalEventId: string;
 
   /**
-   * conversation is the conversation after the change. "conversation.timer_due" is none, and leaves the version as it is.
+   * conversation is the conversation after the change. "conversation.bounced" and "conversation.timer_due" are none, and leave the
+   * version as it is.
    *
    * @generated from field: mailmesh.conversation.v1.Conversation conversation = 15;
    */
@@ -133,14 +136,15 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
   actor: string;
 
   /**
-   * other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise.
+   * other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise, and in a link to a record of the
+   * caller's.
    *
    * @generated from field: string other_conversation_id = 18;
    */
   otherConversationId: string;
 
   /**
-   * send_id is the committed send of "conversation.answer_committed". Empty otherwise.
+   * send_id is the committed send of "conversation.answer_committed", and the send of mailmesh that bounced. Empty otherwise.
    *
    * @generated from field: string send_id = 19;
    */
@@ -152,6 +156,22 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
    * @generated from field: mailmesh.conversation.v1.ConversationTimer timer = 20;
    */
   timer?: ConversationTimer | undefined;
+
+  /**
+   * bounce is the report of "conversation.bounced". Absent otherwise.
+   *
+   * @generated from field: mailmesh.conversation.v1.ConversationBounce bounce = 21;
+   */
+  bounce?: ConversationBounce | undefined;
+
+  /**
+   * reason is a word for the cause: "CALLER", "FIRST_MESSAGE", "FOLLOW_UP", "SPLIT", "REPLY_TOKEN", "REFERENCES", "PROVIDER_THREAD",
+   * "CUSTOMER_WROTE", "WE_WROTE", "REOPENED", "REPORT" or "TIMER"; in a link or a quarantine the refusal of the join, as in
+   * `JoinAttempt`. Later versions add words.
+   *
+   * @generated from field: string reason = 22;
+   */
+  reason: string;
 };
 
 /**
@@ -160,4 +180,75 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
  */
 export const ConversationEventSchema: GenMessage<ConversationEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_conversation_v1_event, 0);
+
+/**
+ * ConversationBounce is a report that a message of the conversation did not reach recipients. It cites a message that the mailbox
+ * sent in the conversation; its recipients are the requester or participants. Its mail is in no conversation.
+ *
+ * @generated from message mailmesh.conversation.v1.ConversationBounce
+ */
+export type ConversationBounce = Message<"mailmesh.conversation.v1.ConversationBounce"> & {
+  /**
+   * report_message_id is the provider's id of the mail with the report.
+   *
+   * @generated from field: string report_message_id = 1;
+   */
+  reportMessageId: string;
+
+  /**
+   * bounced_message_id is the provider's id of the message that did not arrive.
+   *
+   * @generated from field: string bounced_message_id = 2;
+   */
+  bouncedMessageId: string;
+
+  /**
+   * recipients are those whom it did not reach, at most 100.
+   *
+   * @generated from field: repeated mailmesh.conversation.v1.BouncedRecipient recipients = 3;
+   */
+  recipients: BouncedRecipient[];
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.ConversationBounce.
+ * Use `create(ConversationBounceSchema)` to create a new message.
+ */
+export const ConversationBounceSchema: GenMessage<ConversationBounce> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_event, 1);
+
+/**
+ * BouncedRecipient is a person of a conversation whom a message did not reach.
+ *
+ * @generated from message mailmesh.conversation.v1.BouncedRecipient
+ */
+export type BouncedRecipient = Message<"mailmesh.conversation.v1.BouncedRecipient"> & {
+  /**
+   * address is the address, in lower case.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * bounce is the kind of failure.
+   *
+   * @generated from field: mailmesh.mail.v1.BounceKind bounce = 2;
+   */
+  bounce: BounceKind;
+
+  /**
+   * status is the enhanced status code, such as "5.1.1". Empty when the report has none.
+   *
+   * @generated from field: string status = 3;
+   */
+  status: string;
+};
+
+/**
+ * Describes the message mailmesh.conversation.v1.BouncedRecipient.
+ * Use `create(BouncedRecipientSchema)` to create a new message.
+ */
+export const BouncedRecipientSchema: GenMessage<BouncedRecipient> = /*@__PURE__*/
+  messageDesc(file_mailmesh_conversation_v1_event, 2);
 
