@@ -245,7 +245,7 @@ def test_a_restore_with_the_archived_log_keeps_the_events_and_cursors_from_after
 ) -> None:
     backup, drill = Backup(tmp_path / "backup", tmp_path / "backup.key"), Drill()
     archive = ("--wal-archive", str(tmp_path / "wal"))
-    with running_mesh(short_folder / "before", *providers.options, *archive, environment=providers.environment) as mesh:
+    with running_mesh(short_folder / "lost", *providers.options, *archive, environment=providers.environment) as mesh:
         providers.serve(mesh)
         drill.connect(mesh)
         assert backup.run(mesh, "backup", "--new-key").returncode == 0
@@ -257,7 +257,7 @@ def test_a_restore_with_the_archived_log_keeps_the_events_and_cursors_from_after
         mesh.cut_power()
         shutil.rmtree(mesh.data)
         drill.deliver(providers, 1)
-    mesh.data = short_folder / "after"
+    mesh.data = short_folder / "found"
     restored = backup.run(mesh, "restore", *archive)
     assert restored.returncode == 0, restored.stderr
     with running_mesh(mesh.data, *providers.options, environment=providers.environment) as second:
