@@ -33,7 +33,7 @@ def new_series() -> str:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an archive keeps.
+    """The bounds of an archive.
 
     Attributes:
         max_bytes: The size of all segments together.

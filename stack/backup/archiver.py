@@ -69,7 +69,7 @@ class Archiver:
 
     def _receiver(self, folder: Path, series: str) -> Program:
         source = ("-h", str(self._server.sockets.resolve()), "-p", str(SOCKET_PORT), "-U", SUPERUSER, "--no-password")
-        # It ends at the first failure: whether the series goes on is asked anew then.
+        # It ends at the first failure: then the next start checks whether the series goes on.
         form = ("-D", str(folder), "--slot", series, "--no-loop")
         password = {"PGPASSWORD": self._server.password_file.read_text(encoding="utf-8")}
         command = (str(BINARIES / "pg_receivewal"), *source, *form)

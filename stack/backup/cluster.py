@@ -57,7 +57,7 @@ def unpack(folder: Path, cluster: Path, archive: Path | None = None, *, may_end_
 
     Args:
         folder: The backup, checked.
-        cluster: The folder of the cluster. What an interrupted call left is removed first.
+        cluster: The folder of the cluster. The rest of an interrupted call is removed first.
         archive: The archive of the write-ahead log that continues the backup's own.
         may_end_early: Whether the archive may have a gap, because not all of it is wanted.
 

@@ -29,7 +29,7 @@ _STARTING = "the database system is"
 
 @dataclass(frozen=True)
 class Replay:
-    """What to replay after a backup was unpacked.
+    """The log to replay after a backup was unpacked.
 
     Attributes:
         archive: The folder of the archive; None for the log in the backup alone.

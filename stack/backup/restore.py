@@ -16,7 +16,7 @@ UNPACKING, UNPACKED = "unpacking\n", "unpacked\n"
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored.
+    """A restored backup.
 
     Attributes:
         manifest: The backup.

@@ -42,7 +42,7 @@ async def continued_series(url: str, archive: Path) -> str:
 
 
 async def drop_unused(url: str) -> None:
-    """Drops the slots of archives that nobody writes any more, so that the server keeps no log for them.
+    """Drops the slots of archives that no receiver writes any more, so that the server keeps no log for them.
 
     Safe to call again: yes.
     """

@@ -15,7 +15,7 @@ from tools.generate.protos import ROOT, venv_program
 CHART = ROOT / "deploy" / "helm" / "mailmesh"
 DOCKERFILE = ROOT / "deploy" / "image" / "Dockerfile"
 KUBERNETES = "1.36.0"
-# Its schemas are not to be had as a package.
+# No package has its schemas.
 WITHOUT_SCHEMAS = ("postgresql.cnpg.io/",)
 _SECONDS = 120
 

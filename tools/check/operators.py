@@ -47,7 +47,7 @@ def lay_schemas() -> None:
     """Write the operators' schemas as kubeconform reads them. Safe to call again: yes.
 
     Raises:
-        CheckError: A module is not to be had, or is another one than before.
+        CheckError: A module cannot be fetched, or is another one than before.
     """
     for module, checksum, files in MODULES:
         folder = _module(module, checksum)
@@ -85,7 +85,7 @@ def _module(module: str, checksum: str) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, cwd=outside)
     found = json.loads(done.stdout) if done.returncode == 0 else {}
     if found.get("Sum") != checksum:
-        raise CheckError(f"{module} is not to be had, or changed: {found.get('Sum')} {done.stderr}")
+        raise CheckError(f"{module} cannot be fetched, or has changed: {found.get('Sum')} {done.stderr}")
     return Path(found["Dir"])
 
 
@@ -98,7 +98,7 @@ def _schemas(definition: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]
 
 
 def _close(schema: Any) -> None:
-    """Refuse fields that an object's schema does not name, as the API server drops them without a word."""
+    """Refuse fields that an object's schema does not name, which the API server drops silently."""
     if isinstance(schema, list):
         for one in schema:
             _close(one)
