@@ -4,8 +4,12 @@ _BY_REASON = {
     "A page of a list has the tenants that its caller may see.": """
         ingest/store/subscriptions:page token_vault/store/audit:list_entries token_vault/store/tenants:list_tenants""",
     "A worker claims the mailboxes that are due, of all tenants, in one statement.": """
-        ingest/store/dedicated_connection:DedicatedConnection.fetchrow""",
-    "A loop finds the tenants that have work.": "ingest/store/subscriptions:pushed_tenants",
+        ingest/store/claims:end_and_claim ingest/store/dedicated_connection:DedicatedConnection.fetchrow""",
+    "A loop finds the tenants that have work.": """
+        ingest/store/subscriptions:pushed_tenants processor/classification/store/settings:due
+        processor/mailbox/store/due_queues:due_tenants""",
+    "A batch of the log of tenant changes is applied at once, and its position noted with it.": """
+        processor/stream/tenant_events:TenantStates.apply""",
     "An endpoint is for the tenants that its operator names, and its queue is in one order for all of them.": """
         delivery/endpoints/use_cases:Endpoints.create delivery/sending/results:record
         delivery/store/deliveries:following""",
