@@ -15,6 +15,7 @@ VENV := .venv/.installed
 NODE := $(if $(shell command -v npm),node_modules/.installed)
 GO := $(if $(shell command -v go),.cache/go/.installed)
 HELM := $(if $(shell command -v go),.cache/helm/.installed)
+KUBERNETES := $(if $(shell command -v go),.cache/kubernetes/.installed)
 PROMETHEUS := $(if $(shell command -v apt-get),.cache/prometheus/.installed)
 # Without tables for a debugger Go links a program in less than half the time.
 NO_DEBUG := -s -w
@@ -50,7 +51,7 @@ test-under-load: $(VENV) $(NODE) $(GO) $(if $(T),,$(HELM)) ## Run all tests RUNS
 	$(BIN)/python -m tools.suite.load --runs $(or $(RUNS),3) $(T)
 
 .PHONY: check
-check: lint types $(NODE) $(GO) $(HELM) $(PROMETHEUS) ## Lint, types, contract, generated files, configuration of Envoy and Prometheus, chart, pages, locks
+check: lint types $(NODE) $(GO) $(HELM) $(KUBERNETES) $(PROMETHEUS) ## Lint, types, contract, generated files, configuration of Envoy and Prometheus, chart, pages, locks
 	$(BIN)/python -m tools.check
 
 .PHONY: lint
@@ -137,7 +138,7 @@ clean: ## Delete installed and generated files, except committed ones
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: setup
-setup: $(VENV) $(NODE) $(GO) $(HELM) $(PROMETHEUS) ## Install and build what the tests and checks need; --jobs=2 fetches beside compiling
+setup: $(VENV) $(NODE) $(GO) $(HELM) $(KUBERNETES) $(PROMETHEUS) ## Install and build what the tests and checks need; --jobs=2 fetches beside compiling
 
 # --- set up, once -----------------------------------------------------------------------------------------------------
 
@@ -158,6 +159,11 @@ node_modules/.installed: package-lock.json
 
 .cache/helm/.installed: tools/go/helm/go.mod tools/go/helm/go.sum
 	cd tools/go/helm && GOBIN=$(CURDIR)/.cache/helm/bin GOFLAGS=-mod=readonly go install -ldflags='$(NO_DEBUG)' tool
+	touch $@
+
+.cache/kubernetes/.installed: tools/go/kubernetes/go.mod tools/go/kubernetes/go.sum tools/check/operators.py | $(VENV)
+	cd tools/go/kubernetes && GOBIN=$(CURDIR)/.cache/kubernetes/bin GOFLAGS=-mod=readonly go install -ldflags='$(NO_DEBUG)' tool
+	$(BIN)/python -m tools.check.operators
 	touch $@
 
 .cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum clients/go/go.sum

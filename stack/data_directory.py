@@ -183,6 +183,11 @@ class DataDirectory:
         return self.root / "environments"
 
     @property
+    def wal_archiver(self) -> Path:
+        """The log and the variables of the receiver of the write-ahead log."""
+        return self.root / "wal-archiver"
+
+    @property
     def edge(self) -> Path:
         """Envoy's configuration, `envoy.yaml`, and the files that it names."""
         return self.root / "edge"

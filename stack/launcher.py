@@ -20,7 +20,9 @@ from stack.plan import PROMETHEUS, Plan, Planner, edge_url, metrics_urls, port_n
 from stack.prepare import (
     EdgeRendering,
     admin_url_of,
+    check_archive,
     database_urls,
+    end_unused_archives,
     is_temporary,
     migrate,
     prepare_databases,
@@ -135,6 +137,7 @@ class Launcher:
             with self._report.step("Bringing databases up to date", "databases are up to date"):
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
                 migrate(prepared.admin_url, plan, self._data)
+                end_unused_archives(planner)
                 settle_restored(plan, self._data, self._environment)
                 warnings = rendering.wait()
         for warning in warnings:
@@ -185,6 +188,7 @@ class Launcher:
     @contextlib.contextmanager
     def _prepared(self) -> Iterator[Prepared]:
         is_to_be_settled(self._data, self._environment)  # refuses before anything is made in a restore's place
+        check_archive(self._options, self._data, self._environment)
         self._data.prepare()
         self._data.certificates.ensure()
         for path in self._data.sealing_keys:

@@ -23,6 +23,9 @@ class UpOptions:
         simulator_options: More arguments for the simulator.
         has_agents: Whether to serve agents at the edge's `/mcp`.
         has_watch_ui: Whether to run Prometheus with the dashboards.
+        wal_archive: Folder for the write-ahead log of the embedded PostgreSQL; None archives nothing.
+        wal_archive_gigabytes: The bound of that folder's size.
+        wal_archive_days: The bound of the age of what is in it.
     """
 
     data: Path = DEFAULT_FOLDER
@@ -33,6 +36,9 @@ class UpOptions:
     simulator_options: tuple[str, ...] = ()
     has_agents: bool = False
     has_watch_ui: bool = False
+    wal_archive: Path | None = None
+    wal_archive_gigabytes: int = 20
+    wal_archive_days: int = 30
 
     def wants_simulator(self, environment: Mapping[str, str]) -> bool:
         """Returns the option; without it, true unless real credentials are in the environment."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.addresses import EDGE, ENVOY_METRICS, Ports
+from stack.backup.program import archiver_program
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
 from stack.environment import (
@@ -145,7 +146,7 @@ class Planner:
                     ("processor", "processor"),
                 )
             ),
-            services=tuple(self._services()),
+            services=(*self._archiver(), *self._services()),
             edge=(*self._workers(), *self._agents(), *self._prometheus(), self._envoy()),
         )
 
@@ -174,6 +175,13 @@ class Planner:
         if self.options.wants_simulator(self.environment):
             programs.append(self._simulator())
         return programs
+
+    def _archiver(self) -> Sequence[Program]:
+        archive = self.options.wal_archive
+        if archive is None or self.postgres is None:
+            return []
+        gigabytes, days = self.options.wal_archive_gigabytes, self.options.wal_archive_days
+        return [archiver_program(self.postgres, archive.resolve(), gigabytes, days, self.data.wal_archiver)]
 
     def _services(self) -> Sequence[Program]:
         serving = [("token-vault", "token_vault", "token-vault")]

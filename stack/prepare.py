@@ -12,11 +12,13 @@ from pathlib import Path
 import asyncpg
 
 from stack.backup.restore import is_to_be_settled
+from stack.backup.slots import drop_unused
 from stack.blocking import run_blocking
 from stack.data_directory import DataDirectory
 from stack.errors import StartError
 from stack.files import MAX_SOCKET_FOLDER_BYTES, private_folder
-from stack.plan import Plan
+from stack.options import UpOptions
+from stack.plan import Plan, Planner
 from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
 from stack.programs.roles import (
@@ -126,6 +128,32 @@ def settle_restored(plan: Plan, data: DataDirectory, environment: Mapping[str, s
         return
     _run_to_end(plan.restored, data, RESTORED_SECONDS)
     data.restored.unlink()
+
+
+def check_archive(options: UpOptions, data: DataDirectory, environment: Mapping[str, str]) -> None:
+    """Refuses an archive of the write-ahead log that would be none.
+
+    Raises:
+        StartError: The database is on a server of its own, or the archive is inside the data directory.
+    """
+    if options.wal_archive is None:
+        return
+    if environment.get("DATABASE_URL"):
+        raise StartError("--wal-archive is for the embedded PostgreSQL: archive the log of the other server there")
+    if options.wal_archive.resolve().is_relative_to(data.root):
+        raise StartError(f"{options.wal_archive} is inside the data directory: name a folder on another disk")
+
+
+def end_unused_archives(planner: Planner) -> None:
+    """Has the embedded server keep no log for an archive that is not written any more. Safe to call again: yes.
+
+    Raises:
+        StartError: The server refuses; with its reason.
+    """
+    if planner.postgres is None or planner.options.wal_archive is not None:
+        return
+    with _refusals("PostgreSQL cannot be asked for its archives"):
+        run_blocking(drop_unused(planner.postgres.url()))
 
 
 def _run_to_end(programs: Sequence[Program], data: DataDirectory, seconds: float) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from stack.backup.archive import content_bytes, following, segments
 from stack.backup.manifest import CLUSTER, BackupError
 from stack.files import PRIVATE_FOLDER_MODE, private_folder
 from stack.programs.postgres import BINARIES, SOCKET_PORT, SUPERUSER, PostgresServer
@@ -51,20 +52,42 @@ def major_version() -> int:
     return int(said.split()[-1].partition(".")[0])
 
 
-def unpack(folder: Path, cluster: Path) -> None:
-    """Unpacks a backup into a new cluster, which recovers by itself at its first start.
+def unpack(folder: Path, cluster: Path, archive: Path | None = None, *, may_end_early: bool = False) -> None:
+    """Unpacks a backup into a new cluster, which recovers when it is started.
 
     Args:
         folder: The backup, checked.
-        cluster: The folder of the cluster. A part from an interrupted call is removed first.
+        cluster: The folder of the cluster. The rest of an interrupted call is removed first.
+        archive: The archive of the write-ahead log that continues the backup's own.
+        may_end_early: Whether the archive may have a gap, because not all of it is wanted.
+
+    Raises:
+        BackupError: The archive does not continue the backup.
     """
     staged = cluster.with_name(f"{cluster.name}.restoring")
     shutil.rmtree(staged, ignore_errors=True)
     private_folder(staged)
     _extract(folder / CLUSTER / BASE, staged)
-    _extract(folder / CLUSTER / LOG, private_folder(staged / "pg_wal"))
+    own_log = private_folder(staged / "pg_wal")
+    _extract(folder / CLUSTER / LOG, own_log)
+    if archive is not None:
+        _continue_log(own_log, archive, may_end_early=may_end_early)
     _own(staged, unprivileged_user(BINARIES, staged))
+    shutil.rmtree(cluster, ignore_errors=True)
     staged.replace(cluster)
+
+
+def _continue_log(own_log: Path, archive: Path, *, may_end_early: bool) -> None:
+    """Copies the archived segments behind the backup's own. Of the segment that both have, the longer copy stays."""
+    newest = own_log / max(segments(own_log))
+    size = newest.stat().st_size
+    for name, path in following(archive, newest, may_end_early=may_end_early):
+        target = own_log / name
+        if target.exists() and content_bytes(target) >= content_bytes(path):
+            continue
+        shutil.copyfile(path, target)
+        # A copy that ended in a segment is of its full length, except where the archive's disk was full.
+        os.truncate(target, size)
 
 
 def _extract(archive: Path, target: Path) -> None:

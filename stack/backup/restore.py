@@ -1,17 +1,35 @@
 """Restore a backup into a data directory, and remember that the next start has to settle what the backup left open."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from stack.backup import cluster, sealed
 from stack.backup.manifest import BackupError, Manifest
+from stack.backup.recovery import Replay, recover
 from stack.data_directory import DataDirectory
 from stack.files import write_private
 
 UNPACKING, UNPACKED = "unpacking\n", "unpacked\n"
 
 
-def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: Mapping[str, str]) -> Manifest:
+@dataclass(frozen=True)
+class Restored:
+    """A restored backup.
+
+    Attributes:
+        manifest: The backup.
+        last_change_at: The time of the last change of the database that came back with its log, if there was one.
+    """
+
+    manifest: Manifest
+    last_change_at: datetime | None = None
+
+
+def restore_backup(
+    data: DataDirectory, folder: Path, key: bytes, environment: Mapping[str, str], replay: Replay | None = None
+) -> Restored:
     """Writes the files of a backup into a data directory in which no installation is.
 
     Args:
@@ -20,9 +38,12 @@ def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: M
         key: The backup key, 32 bytes.
         environment: Our own environment. DATABASE_URL names the server whose database the operator has restored there;
             a backup that has its own database is refused with it.
+        replay: The archive of the write-ahead log, whose changes come back on top of the backup; by default the backup
+            alone.
 
     Raises:
-        BackupError: The backup is incomplete, was changed, or does not fit; or an installation is in the directory.
+        BackupError: The backup is incomplete, was changed, or does not fit; or an installation is in the directory; or
+            the archive does not continue the backup up to the wanted time.
         DirectoryLockedError: A mesh runs in the directory.
 
     Safe to call again: yes, after it was interrupted; else it refuses, since the directory has an installation.
@@ -31,6 +52,10 @@ def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: M
     packed = sealed.unseal(folder, key, manifest.bound())
     is_existing = bool(environment.get("DATABASE_URL"))
     _check_fit(manifest, is_existing=is_existing)
+    wanted = replay or Replay()
+    if wanted.archive is not None and is_existing:
+        raise BackupError("the database is on a server of its own: recover it there, and leave out --wal-archive")
+    last_change_at = None
     data.root.mkdir(parents=True, exist_ok=True)
     with data.locked():
         _check_empty(data)
@@ -38,9 +63,10 @@ def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: M
         data.prepare()
         sealed.unpack(packed, data)
         if not is_existing:
-            cluster.unpack(folder, data.postgres)
+            cluster.unpack(folder, data.postgres, wanted.archive, may_end_early=wanted.until is not None)
+            last_change_at = recover(data, wanted)
         write_private(data.restored, UNPACKED)
-    return manifest
+    return Restored(manifest, last_change_at)
 
 
 def is_to_be_settled(data: DataDirectory, environment: Mapping[str, str]) -> bool:

@@ -2,12 +2,13 @@
 
 import os
 import stat
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stack.backup.manifest import Manifest
+from stack.backup.manifest import BackupError, Manifest
 from stack.cli.connection import target
 from stack.cli.output import JsonOption, console, print_json, show, show_aside
 from stack.data_directory import DataDirectory
@@ -61,7 +62,24 @@ def backup(
         show("the database is on a server of its own and is not in the backup: back it up there")
 
 
-def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOption, json: JsonOption = False) -> None:
+def restore(
+    context: typer.Context,
+    folder: FolderArgument,
+    *,
+    backup_key: KeyOption,
+    wal_archive: Annotated[
+        Path | None,
+        typer.Option("--wal-archive", metavar="FOLDER", help="Bring back what `up --wal-archive` archived, too."),
+    ] = None,
+    until: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Leave out later changes: RFC 3339 with a zone, 2026-11-28T17:30:00Z."),
+    ] = "",
+    timeout: Annotated[
+        int, typer.Option(min=1, max=604800, help="Give up on the archived log after this many seconds.")
+    ] = 3600,
+    json: JsonOption = False,
+) -> None:
     """Restore a backup into an empty data directory; `mailmesh up` then starts it.
 
     The next start compares every mailbox with its provider, so changes after the backup become events, and makes every
@@ -69,22 +87,43 @@ def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOp
     younger than the backup get CURSOR_EPOCH_CHANGED. Sessions of browsers end. API keys that were revoked and tenants
     that were disconnected or erased after the backup are back: repeat those steps. A backup without a database needs
     DATABASE_URL: only the keys, certificates and passwords are restored, so restore the database on its own server
-    first. A backup with its database is refused while DATABASE_URL is set.
+    first. A backup with its database is refused while DATABASE_URL is set. With --wal-archive the changes of the
+    database from after the backup come back: all that were archived, or those until a time. Keys that were added after
+    the backup are not in it: take a backup after each rotation.
 
     Examples:
       mailmesh --data /var/lib/mailmesh restore /backups/2026-11-27 --backup-key /secure/backup.key
+      mailmesh restore /backups/2026-11-27 --backup-key /secure/backup.key --wal-archive /backups/wal
     """
-    from stack.backup.restore import restore_backup  # noqa: PLC0415 - other commands start faster
+    from stack.backup.recovery import Replay  # noqa: PLC0415 - other commands start faster
+    from stack.backup.restore import restore_backup  # noqa: PLC0415
     from stack.backup.sealed import read_backup_key  # noqa: PLC0415
 
-    wanted = target(context)
+    wanted, last_time = target(context), _time(until)
+    if last_time is not None and wal_archive is None:
+        raise BackupError("--until needs --wal-archive: a backup alone has one time")
+    replay = Replay(wal_archive.resolve() if wal_archive is not None else None, last_time, float(timeout))
     with console.status("Restoring the backup"):
         data, key = DataDirectory(wanted.data.resolve()), read_backup_key(backup_key)
         _warn_of_readers(backup_key)
-        restored = restore_backup(data, folder.resolve(), key, os.environ)
-    _show(
-        restored, folder, f"the backup of {restored.created_at} is restored; start it with `mailmesh up`", is_json=json
-    )
+        restored = restore_backup(data, folder.resolve(), key, os.environ, replay)
+    last = restored.last_change_at.isoformat(timespec="seconds") if restored.last_change_at is not None else ""
+    came_back = f", and changes until {last}" if last else ""
+    sentence = f"the backup of {restored.manifest.created_at} is restored{came_back}; start it with `mailmesh up`"
+    _show(restored.manifest, folder, sentence, is_json=json, **({"lastChangeAt": last} if last else {}))
+
+
+def _time(text: str) -> datetime | None:
+    """Reads a time with a zone; an empty text is none."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BackupError("--until is no time: write it as 2026-11-28T17:30:00Z") from None
+    if found.tzinfo is None:
+        raise BackupError("--until needs a zone: write it as 2026-11-28T17:30:00Z")
+    return found
 
 
 def _warn_of_readers(key: Path) -> None:
@@ -94,7 +133,7 @@ def _warn_of_readers(key: Path) -> None:
         show_aside(f"{key} can be read by others (mode {mode:o}): chmod 600 {key}, since it opens every credential")
 
 
-def _show(manifest: Manifest, folder: Path, sentence: str, *, is_json: bool) -> None:
+def _show(manifest: Manifest, folder: Path, sentence: str, *, is_json: bool, **further: str) -> None:
     if not is_json:
         show(sentence)
         return
@@ -104,5 +143,6 @@ def _show(manifest: Manifest, folder: Path, sentence: str, *, is_json: bool) -> 
             "createdAt": manifest.created_at,
             "release": manifest.release,
             "hasDatabase": bool(manifest.postgres_major),
+            **further,
         }
     )

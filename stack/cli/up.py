@@ -45,18 +45,30 @@ def up(
     watch_ui: Annotated[
         bool, typer.Option("--watch-ui", help="Run Prometheus with mailmesh's alerts, and a page of the dashboards.")
     ] = False,
+    wal_archive: Annotated[
+        Path | None,
+        typer.Option("--wal-archive", metavar="FOLDER", help="Archive PostgreSQL's write-ahead log in this folder."),
+    ] = None,
+    wal_archive_gigabytes: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Remove the oldest log when the archive is larger than this.")
+    ] = 20,
+    wal_archive_days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Remove log that is older than this, so that erased data is forgotten.")
+    ] = 30,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of all processes.")] = False,
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
 
     PostgreSQL, Redis and Envoy come from packages; DATABASE_URL and REDIS_URL name existing servers instead. PUBLIC_URL
     is the address at which the providers and browsers reach the edge. With MAILMESH_MS365_CLIENT_ID and _CLIENT_SECRET,
-    or MAILMESH_GOOGLEWS_CLIENT_ID and _CLIENT_SECRET, the providers are real; otherwise they are simulated.
+    or MAILMESH_GOOGLEWS_CLIENT_ID and _CLIENT_SECRET, the providers are real; otherwise they are simulated. With
+    --wal-archive on another disk, `mailmesh restore` brings back changes from after the last backup, too.
 
     Examples:
       mailmesh up
       mailmesh up --watch-ui
       mailmesh up --data /var/lib/mailmesh --http-port 9000 --workers 4
+      mailmesh up --wal-archive /backups/wal --wal-archive-gigabytes 50
       PUBLIC_URL=https://mesh.example.com MAILMESH_MS365_CLIENT_ID=... mailmesh up
     """
     from stack.launcher import Launcher  # noqa: PLC0415 - other commands start faster without it
@@ -69,6 +81,9 @@ def up(
         simulator,
         has_agents=agents,
         has_watch_ui=watch_ui,
+        wal_archive=wal_archive,
+        wal_archive_gigabytes=wal_archive_gigabytes,
+        wal_archive_days=wal_archive_days,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -4,15 +4,22 @@ import datetime as dt
 import stat
 from collections.abc import Iterator
 
+import asyncpg
 import psutil
 from cryptography import x509
 
+from stack.backup.program import NAME as ARCHIVER
+from stack.backup.slots import bytes_behind
+from stack.blocking import run_blocking
 from stack.certificates import MESH_IDENTITIES
 from stack.data_directory import DataDirectory
 from stack.diagnosis.finding import Finding, bad, good, warning
+from stack.programs.postgres import PostgresServer
 from stack.ready import Ready
 
 SOON = dt.timedelta(days=7)
+# Four segments of the log.
+BEHIND_BYTES = 64 * 1024 * 1024
 
 
 def local_findings(data: DataDirectory, ready: Ready | None) -> Iterator[Finding]:
@@ -23,6 +30,8 @@ def local_findings(data: DataDirectory, ready: Ready | None) -> Iterator[Finding
     yield from _private_files(data)
     yield from _certificates(data)
     yield _processes(data, ready)
+    if ready is not None and ARCHIVER in ready.processes:
+        yield _archive(data, ready)
 
 
 def _private_files(data: DataDirectory) -> Iterator[Finding]:
@@ -69,3 +78,17 @@ def _processes(data: DataDirectory, ready: Ready | None) -> Finding:
     if dead:
         return bad("processes", f"not running: {', '.join(dead)}", f"Read their logs in {ready.log_folder}.")
     return good("processes", f"{len(ready.processes)} run")
+
+
+def _archive(data: DataDirectory, ready: Ready) -> Finding:
+    server = PostgresServer(data.postgres, ready.supervisor.parent, data.postgres_password)
+    remedy = f"Read {ready.log_folder / ARCHIVER}.log; the disk of the archive may be full or missing."
+    try:
+        behind = run_blocking(bytes_behind(server.url()))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        return bad("log archive", f"PostgreSQL cannot be asked: {type(fault).__name__}", "Start it with `mailmesh up`.")
+    if behind is None:
+        return bad("log archive", "the write-ahead log is not being archived", remedy)
+    if behind > BEHIND_BYTES:
+        return warning("log archive", f"{behind:,} bytes of the write-ahead log are not archived yet", remedy)
+    return good("log archive", "the write-ahead log is archived as it is written")

@@ -32,6 +32,8 @@ BASE_SETTINGS = {
     "shared_buffers": "64MB",
     "max_connections": "200",
     "max_wal_size": "512MB",
+    # An archive that cannot be written must not fill the disk with the log that is kept for it.
+    "max_slot_wal_keep_size": "4GB",
     "password_encryption": "scram-sha-256",
     # Statements may carry secrets and mail, which no log may hold; the messages alone explain a failure.
     "log_min_error_statement": "panic",

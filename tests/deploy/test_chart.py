@@ -11,7 +11,7 @@ import pytest
 from packaging.version import Version
 
 from services.meshkit.probes import LIVE_PATH, READY_PATH
-from tools.check import deployment
+from tools.check import deployment, operators
 from tools.check.outcome import CheckError, Skipped
 from tools.documents import read_yaml, read_yaml_documents
 from tools.generate.protos import ROOT
@@ -127,6 +127,19 @@ def test_a_field_that_kubernetes_does_not_know_is_found(objects: list[dict[str, 
 
     with pytest.raises(CheckError, match="readynessProbe"):
         deployment.validate([deployed], "changed")
+
+
+def test_a_field_that_an_operator_does_not_know_is_found(objects: list[dict[str, Any]]) -> None:
+    of_operators = [one for one in objects if one["apiVersion"].startswith(operators.GROUPS)]
+    try:
+        operators.validate(of_operators, "values")
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+    for one in of_operators:
+        wrong = copy.deepcopy(one)
+        wrong["spec"]["surprise"] = 1
+        with pytest.raises(CheckError, match="surprise"):
+            operators.validate([wrong], "values")
 
 
 @pytest.mark.parametrize(

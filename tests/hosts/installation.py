@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from stack.programs.redis import RedisServer
 from stack.programs.running import ProgramError, RunningProgram, run_to_end
 from stack.programs.simulator import simulator_program
 from stack.vault_keys import ensure_vault_keys
-from tests.hosts import clocks
+from tests.hosts import clocks, earlier
 from tests.hosts.programs import on_host
 from tests.hosts.wire import Host
 
@@ -58,6 +58,7 @@ class Installation:
         pair: The two hosts that have one of each service and an edge.
         third: The host of the third worker and of Redis.
         clocks: By host: the seconds by which the clocks of its services and workers differ.
+        earlier: A tree with an earlier release, from which Processor runs until it is upgraded; None runs today's.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Installation:
     third: Host
     database_urls: dict[str, str]
     clocks: dict[str, int] = field(default_factory=dict)
+    earlier: Path | None = None
     running: dict[str, RunningProgram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,14 +99,48 @@ class Installation:
         """
         self._begin([*self._ways(), self._simulator(), self._redis_program()])
         for service in MIGRATED:
-            command = (sys.executable, "-m", f"services.{package(service)}", "migrate")
-            program = Program(f"migrate-{service}", command, bool, environment=self.environment(service, self.pair[0]))
-            run_to_end(on_host(program, self.pair[0]), self.folder / f"migrate-{service}.log", MIGRATION_SECONDS)
+            self.run(service, "migrate")
         self._begin(self._service(service, host) for service in SERVICES for host in self.pair)
         self._begin(self._worker(host) for host in (*self.pair, self.third))
         for host in self.pair:
             self._render(host)
         self._begin(self._edge(host) for host in self.pair)
+
+    def run(self, service: str, command: str) -> None:
+        """Run a command of a service to its end.
+
+        Raises:
+            ProgramError: It failed; the message has the end of its log.
+        """
+        name, host = f"{command}-{service}", self.pair[0]
+        module = (sys.executable, "-m", f"services.{package(service)}", command)
+        program = Program(name, module, bool, environment=self.environment(service, host))
+        run_to_end(on_host(program, host), self.folder / f"{name}.log", MIGRATION_SECONDS)
+
+    def upgrade_processor(self) -> Iterator[str]:
+        """Replace the earlier Processor by today's: first the schema, then process by process.
+
+        Yields:
+            A name for each step, once it is done; the caller looks at the mesh then.
+
+        Raises:
+            ProgramError: A migration fails, or a process does not start.
+        """
+        self.earlier = None
+        self.run("processor", "migrate")
+        yield "the schema is newer than all processes"
+        for host in (*self.pair, self.third):
+            if host in self.pair:
+                self._replace(self._service("processor", host))
+            self._replace(self._worker(host))
+            yield f"processes on {host.name} are replaced"
+        self.run("processor", "add-lanes")
+        yield "the lanes are added"
+
+    def _replace(self, program: Program) -> None:
+        running = self.running[program.name]
+        running.program = program
+        running.restart()
 
     def create_admin_key(self) -> str:
         """Make an admin key by TokenVault's command, and return it."""
@@ -168,7 +204,9 @@ class Installation:
         }
         if service == "primitives":
             return certificate
+        release = earlier.environment(self.earlier) if self.earlier and service == "processor" else {}
         return {
+            **release,
             **ENVIRONMENT,
             **inherited(providers, package(service)),
             **certificate,

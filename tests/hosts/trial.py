@@ -20,7 +20,7 @@ from stack.browser import Browser, LastPage
 from stack.cli.connection import CHANNEL_OPTIONS, with_key
 from stack.programs.roles import load_passwords
 from stack.simulated import SimulatorControl
-from tests.hosts import clocks
+from tests.hosts import clocks, earlier
 from tests.hosts.databases import ADDRESS, Databases
 from tests.hosts.installation import OUTSIDE, Installation
 from tests.hosts.wire import Host, Wire, named_hosts, namespace
@@ -104,7 +104,8 @@ class Trial:
         urls = self._databases.prepare(load_passwords(self._folder / "passwords.json"))
         differing = clocks.offsets(random.Random(f"clocks:{self._seed}"), ["two", "three"])
         pair = (hosts["one"], hosts["two"])
-        self._installation = Installation(self._folder, world, pair, hosts["three"], urls, differing)
+        before = self._unpack_earlier_release()
+        self._installation = Installation(self._folder, world, pair, hosts["three"], urls, differing, before)
         self.figures["clocks"] = differing
         stack.enter_context(named_hosts({**self._installation.names, "database": [ADDRESS]}, self._folder))
         stack.callback(self._installation.stop)
@@ -117,6 +118,17 @@ class Trial:
         stack.callback(self._receiver.end)
         print(f"  clocks: {differing}", flush=True)
         print(f"  ready after {time.monotonic() - began:.0f} s", flush=True)
+
+    def _unpack_earlier_release(self) -> Path | None:
+        folder = self._folder / "earlier"
+        try:
+            commit = earlier.unpack_earlier_release(folder)
+        except earlier.NoEarlierReleaseError as reason:
+            print(f"  nothing is upgraded: {reason}", flush=True)
+            return None
+        self.figures["upgraded from"] = f"{commit}, before {earlier.newest_migration().stem}"
+        print(f"  Processor begins as {self.figures['upgraded from']}", flush=True)
+        return folder
 
     def _account(self, provider: str) -> Account:
         address = new_address(self._mesh, provider)
@@ -141,8 +153,10 @@ class Trial:
             ("PostgreSQL refuses for 10 s", lambda: self._refuse(10.0)),
             ("Redis is killed and comes back", lambda: self._installation.restart(["redis@three"])),
             ("certificates are renewed", self._renew),
-            ("each process is restarted in turn", self._upgrade),
+            ("each process is restarted in turn", self._restart_each),
         ]
+        if self._installation.earlier is not None:
+            trials.append(("Processor is of the later release everywhere", self._upgrade))
         self._chance.shuffle(trials)
         for what, act in (("nothing", lambda: None), *trials, ("the primary's host dies; failover", self._fail_over)):
             act()
@@ -176,6 +190,10 @@ class Trial:
         time.sleep(5.0)
 
     def _upgrade(self) -> None:
+        for step in self._installation.upgrade_processor():
+            self._time(f"upgrade: {step}")
+
+    def _restart_each(self) -> None:
         names = [name for name in self._installation.running if name.split("@")[0] not in ("way", "redis", "simulator")]
         self._installation.restart(names)
 

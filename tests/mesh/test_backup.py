@@ -16,6 +16,9 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
 from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
+from stack.backup.slots import bytes_behind
+from stack.blocking import run_blocking
+from stack.programs.postgres import PostgresServer
 from stack.simulated import SimulatorControl
 from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address, subscribe, told_when_all_are
 from tests.mesh.delivery.receiver import OK, Receiver, receiving, verified
@@ -226,3 +229,43 @@ def test_a_restored_backup_loses_nothing_and_sends_nothing_twice(
     assert [0, 1, 0, 1] == [done.returncode for done in (*taken, *restored)], [taken, restored]
     assert "has files already" in taken[1].stderr
     assert "has an installation already" in restored[1].stderr
+
+
+def archived(mesh: Mesh) -> bool:
+    server = PostgresServer(mesh.data / "postgres", mesh.ready.supervisor.parent, mesh.data / "postgres.password")
+    return run_blocking(bytes_behind(server.url())) == 0
+
+
+def ids_of(mesh: Mesh, drill: Drill) -> dict[str, set[str]]:
+    return {tenant: {event.mail.event_id for event in all_events(mesh, tenant)} for tenant in drill.addresses}
+
+
+def test_a_restore_with_the_archived_log_keeps_the_events_and_cursors_from_after_the_backup(
+    providers: Providers, short_folder: Path, tmp_path: Path
+) -> None:
+    backup, drill = Backup(tmp_path / "backup", tmp_path / "backup.key"), Drill()
+    archive = ("--wal-archive", str(tmp_path / "wal"))
+    with running_mesh(short_folder / "lost", *providers.options, *archive, environment=providers.environment) as mesh:
+        providers.serve(mesh)
+        drill.connect(mesh)
+        assert backup.run(mesh, "backup", "--new-key").returncode == 0
+        drill.deliver(providers, 3)
+        drill.expect_events(mesh)
+        before, backup.late = ids_of(mesh, drill), cursor_of(mesh)
+        eventually(partial(archived, mesh), what="the log is archived")
+        checked = json.loads(mesh.run("doctor", "--offline", "--json").stdout)
+        mesh.cut_power()
+        shutil.rmtree(mesh.data)
+        drill.deliver(providers, 1)
+    mesh.data = short_folder / "found"
+    restored = backup.run(mesh, "restore", *archive)
+    assert restored.returncode == 0, restored.stderr
+    with running_mesh(mesh.data, *providers.options, environment=providers.environment) as second:
+        providers.serve(second)
+        drill.expect_events(second)
+
+        after = ids_of(second, drill)
+        assert [(True, 1)] * 2 == [(ids < after[one], len(after[one] - ids)) for one, ids in before.items()]
+        assert reason_at(second, backup.late) == ""
+    assert ["good"] == [finding["grade"] for finding in checked if finding["name"] == "log archive"]
+    assert "lastChangeAt" in json.loads(restored.stdout)

@@ -1,7 +1,7 @@
 """Conversations: bounces that wait for their message, retention, timers that fail. Turns of classification.
 
 Revision ID: 0040
-Revises: 0034
+Revises: 0038
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
 """Take a lane of the stream by two statements instead of five, and judge a lane without a call for it.
 
 Revision ID: 0044
-Revises: 0034
+Revises: 0040
 """
 
 import runpy

@@ -1,0 +1,322 @@
+"""The archive of the write-ahead log on a real PostgreSQL: what it brings back, and what it refuses."""
+
+import itertools
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from stack.backup.archive import SERIES, Bounds, prune, segments
+from stack.backup.manifest import BackupError
+from stack.backup.program import archiver_program
+from stack.backup.recovery import Replay
+from stack.backup.restore import Restored, restore_backup
+from stack.backup.slots import bytes_behind, drop_unused
+from stack.backup.take import take_backup
+from stack.blocking import run_blocking
+from stack.data_directory import DataDirectory
+from stack.programs.postgres import PostgresServer
+from stack.programs.running import RunningProgram, running, wait_until
+from stack.ready import Ready
+from tests.programs.small_disk import small_disk
+from tests.programs.standby import order
+
+WAIT_SECONDS = 90.0
+KEY = secrets.token_bytes(32)
+_numbers = itertools.count(1)
+SEGMENT_BYTES = 16 * 1024 * 1024
+
+
+class Installation:
+    """An embedded server in a data directory, with an archive beside it."""
+
+    def __init__(self, folder: Path, archive: Path) -> None:
+        self.folder, self.archive = folder, archive
+        self.data = DataDirectory(folder / "data")
+        self.data.prepare()
+        self.server = PostgresServer(self.data.postgres, folder, self.data.postgres_password)
+        self.server.initialize()
+        self.running = RunningProgram(self.server.program(), folder / "postgres.log")
+        self.running.wait_until_ready()
+        self.do("CREATE TABLE notes (said text, at timestamptz DEFAULT clock_timestamp())")
+
+    def do(self, *statements: str) -> None:
+        run_blocking(order(self.server.url(), *statements))
+
+    def note(self, text: str) -> datetime:
+        """Commit a note; return the time between it and the next one, by the server's clock."""
+        return run_blocking(_note(self.server.url(), text))
+
+    def back_up(self, name: str) -> Path:
+        addresses = {"http": "", "grpc": "", "public_url": "", "ca_file": self.folder, "admin_key_file": self.folder}
+        places = {"log_folder": self.folder, "supervisor": self.folder / "door", "processes": {"postgres": 1}}
+        folder = self.folder / name
+        take_backup(self.data, Ready.model_validate(addresses | places), folder, KEY, 60.0)
+        return folder
+
+    @contextmanager
+    def archiving(self, gigabytes: int = 1) -> Iterator[RunningProgram]:
+        program = archiver_program(self.server, self.archive, gigabytes, 30, self.folder / "archiver")
+        with running(program, self.folder) as archiver:
+            yield archiver
+
+    def archive_everything(self) -> None:
+        assert wait_until(lambda: run_blocking(bytes_behind(self.server.url())) == 0, WAIT_SECONDS)
+
+    def lose_the_disk(self) -> None:
+        self.running.kill()
+        shutil.rmtree(self.data.root)
+
+    def restore(self, backup: Path, until: datetime | None = None, archive: Path | None = None) -> Restored:
+        """Restore into a new data directory; it is that of this installation from now on."""
+        self.data = DataDirectory(self.folder / f"restored-{secrets.token_hex(3)}")
+        return restore_backup(self.data, backup, KEY, {}, Replay(archive or self.archive, until, 60.0))
+
+    def start(self) -> None:
+        self.server = PostgresServer(self.data.postgres, self.folder, self.data.postgres_password)
+        self.running = RunningProgram(self.server.program(), self.folder / "postgres.log")
+        self.running.wait_until_ready()
+
+    def notes(self) -> list[str]:
+        return run_blocking(_notes(self.server.url()))
+
+    def restored_notes(self, backup: Path, until: datetime | None = None) -> list[str]:
+        self.restore(backup, until)
+        self.start()
+        try:
+            return self.notes()
+        finally:
+            self.running.stop()
+
+
+async def _note(url: str, text: str) -> datetime:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("INSERT INTO notes (said) VALUES ($1)", text)
+        return datetime.fromisoformat(str(await connection.fetchval("SELECT clock_timestamp()")))
+    finally:
+        await connection.close()
+
+
+async def _notes(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row["said"] for row in await connection.fetch("SELECT said FROM notes ORDER BY at")]
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def folder(short_folder: Path) -> Iterator[Path]:
+    """A folder of this test, with a short path that everyone may pass."""
+    made = short_folder / f"w{os.getpid()}-{next(_numbers)}"
+    made.mkdir()
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def installation(folder: Path) -> Iterator[Installation]:
+    with ExitStack() as stack:
+        made = Installation(folder, folder / "wal")
+        stack.callback(lambda: made.running.stop())  # noqa: PLW0108 - a restored server is another program
+        yield made
+
+
+def test_changes_after_the_backup_come_back_to_the_last_one_that_was_archived(installation: Installation) -> None:
+    with installation.archiving():
+        installation.note("before")
+        backup = installation.back_up("backup")
+        installation.note("after")
+        between = installation.note("later")
+        installation.do("SELECT pg_switch_wal()")
+        installation.note("in the next segment")
+        installation.archive_everything()
+        installation.lose_the_disk()
+
+    everything = ["before", "after", "later", "in the next segment"]
+    assert everything == installation.restored_notes(backup)
+    assert everything[:3] == installation.restored_notes(backup, between)
+
+
+def test_the_restored_server_says_how_far_it_came_and_archives_a_series_of_its_own(installation: Installation) -> None:
+    with installation.archiving():
+        backup = installation.back_up("backup")
+        last = installation.note("first life")
+        installation.archive_everything()
+        installation.lose_the_disk()
+    restored = installation.restore(backup)
+    installation.start()
+    with installation.archiving():
+        second = installation.back_up("second")
+        installation.note("second life")
+        installation.archive_everything()
+        installation.lose_the_disk()
+
+    assert restored.last_change_at is not None
+    assert timedelta() <= last - restored.last_change_at < timedelta(seconds=WAIT_SECONDS)
+    assert len([path for path in installation.archive.iterdir() if SERIES.fullmatch(path.name)]) == 2
+    assert ["first life", "second life"] == installation.restored_notes(second)
+    # The first backup leads to the end of the first life, and not into the second.
+    assert ["first life"] == installation.restored_notes(backup)
+
+
+def test_a_time_that_the_archive_does_not_reach_is_refused_and_a_repetition_succeeds(
+    installation: Installation,
+) -> None:
+    with installation.archiving():
+        backup = installation.back_up("backup")
+        installation.note("archived")
+        installation.archive_everything()
+        installation.lose_the_disk()
+    with pytest.raises(BackupError, match="recovery ended before configured recovery target was reached"):
+        installation.restore(backup, datetime.now(UTC) + timedelta(days=1))
+
+    restore_backup(installation.data, backup, KEY, {}, Replay(installation.archive, None, 60.0))
+    installation.start()
+    assert ["archived"] == installation.notes()
+
+
+def test_a_killed_archiver_continues_without_a_gap(installation: Installation) -> None:
+    with installation.archiving() as archiver:
+        backup = installation.back_up("backup")
+        installation.note("one")
+        archiver.kill()
+        installation.note("two")
+        installation.do("SELECT pg_switch_wal()")
+        installation.note("three")
+        archiver.restart()
+        installation.archive_everything()
+        installation.lose_the_disk()
+
+    assert ["one", "two", "three"] == installation.restored_notes(backup)
+
+
+def test_a_missing_segment_is_named_and_nothing_is_left_out_silently(installation: Installation) -> None:
+    with installation.archiving():
+        backup = installation.back_up("backup")
+        for number in range(4):
+            installation.note(str(number))
+            installation.do("SELECT pg_switch_wal()")
+        installation.note("last")
+        installation.archive_everything()
+        installation.lose_the_disk()
+    [series] = installation.archive.iterdir()
+    lost = sorted(segments(series))[-2]
+    segments(series)[lost].unlink()
+
+    with pytest.raises(BackupError, match=f"lacks the segment {lost}"):
+        installation.restore(backup)
+
+
+def test_the_archive_of_another_installation_is_refused(installation: Installation, folder: Path) -> None:
+    with installation.archiving():
+        backup = installation.back_up("backup")
+        installation.archive_everything()
+    (folder / "o").mkdir()
+    other = Installation(folder / "o", folder / "other-wal")
+    with other.archiving():
+        # It has segments of the same names.
+        for _ in range(6):
+            other.note("of the other")
+            other.do("SELECT pg_switch_wal()")
+        other.archive_everything()
+    other.running.stop()
+
+    with pytest.raises(BackupError, match="of another installation"):
+        installation.restore(backup, archive=other.archive)
+    with pytest.raises(BackupError, match="is no folder"):
+        installation.restore(backup, archive=folder / "missing")
+
+
+def test_the_archive_keeps_its_bound_by_removing_the_oldest_segments(installation: Installation) -> None:
+    with installation.archiving():
+        for number in range(5):
+            installation.note(str(number))
+            installation.do("SELECT pg_switch_wal()")
+        installation.archive_everything()
+    [series] = installation.archive.iterdir()
+    before = sorted(segments(series))
+    removed = prune(installation.archive, Bounds(3 * SEGMENT_BYTES, 30))
+
+    assert before[removed:] == sorted(segments(series))
+    assert sum(path.stat().st_size for path in segments(series).values()) <= 3 * SEGMENT_BYTES
+    assert prune(installation.archive, Bounds(3 * SEGMENT_BYTES, 30)) == 0
+    # Of old ones the newest stays, which is being written.
+    for path in segments(series).values():
+        os.utime(path, (0, 0))
+    prune(installation.archive, Bounds(1000 * SEGMENT_BYTES, 30))
+    assert before[-1:] == sorted(segments(series))
+
+
+def test_a_full_disk_of_the_archive_ends_nothing_and_the_archive_catches_up(
+    installation: Installation, folder: Path
+) -> None:
+    with small_disk(folder / "disk", mebibytes=256) as disk:
+        installation.archive = disk.folder / "wal"
+        with installation.archiving():
+            installation.note("archived")
+            disk.fill()
+            for _ in range(6):
+                installation.note("while the disk is full")
+                installation.do("SELECT pg_switch_wal()")
+            assert run_blocking(_slots(installation.server.url())) == 1
+            disk.empty()
+            installation.archive_everything()
+            backup = installation.back_up("backup")
+            installation.note("afterwards")
+            installation.archive_everything()
+            installation.lose_the_disk()
+
+        assert ["archived", *["while the disk is full"] * 6, "afterwards"] == installation.restored_notes(backup)
+
+
+def test_a_log_that_the_server_dropped_is_a_gap_that_is_named(installation: Installation) -> None:
+    """An archive that is away for long does not fill the disk; the next one begins a new series."""
+    program = installation.running.program
+    installation.running.program = replace(program, command=(*program.command, "-c", "max_slot_wal_keep_size=32MB"))
+    installation.running.restart()
+    with installation.archiving() as archiver:
+        backup = installation.back_up("backup")
+        between = installation.note("before the gap")
+        installation.note("also before the gap")
+        installation.archive_everything()
+        archiver.kill()
+        for _ in range(6):
+            installation.note("in the gap")
+            installation.do("SELECT pg_switch_wal()", "CHECKPOINT")
+        archiver.restart()
+        installation.note("behind the gap")
+        installation.archive_everything()
+        installation.lose_the_disk()
+
+    assert len([path for path in installation.archive.iterdir() if SERIES.fullmatch(path.name)]) == 2
+    with pytest.raises(BackupError, match="and has later ones"):
+        installation.restore(backup)
+    assert ["before the gap"] == installation.restored_notes(backup, between)
+
+
+def test_the_server_keeps_no_log_for_an_archive_that_is_given_up(installation: Installation) -> None:
+    with installation.archiving():
+        installation.archive_everything()
+        run_blocking(drop_unused(installation.server.url()))
+        assert run_blocking(_slots(installation.server.url())) == 1  # it is in use
+    run_blocking(drop_unused(installation.server.url()))
+
+    assert run_blocking(_slots(installation.server.url())) == 0
+
+
+async def _slots(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM pg_replication_slots"))
+    finally:
+        await connection.close()
