@@ -15,6 +15,7 @@ The seed decides what happens; when it happens relative to the processes is deci
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -336,10 +337,12 @@ def main() -> int:
     seeds = found.seed or [random.SystemRandom().randrange(1_000_000) for _ in range(found.runs)]
     wrong: dict[int, list[str]] = {}
     for seed in seeds:
-        with tempfile.TemporaryDirectory(prefix="mm-", ignore_cleanup_errors=True) as folder:
-            wrong[seed] = run(Path(folder), seed, found.seconds)
-        for sentence in wrong[seed]:
-            print(f"  WRONG: {sentence}")
+        folder = Path(tempfile.mkdtemp(prefix="mm-"))
+        wrong[seed] = run(folder, seed, found.seconds)
+        if wrong[seed]:
+            print(*(f"  WRONG: {sentence}" for sentence in wrong[seed]), f"  data and logs: {folder}", sep="\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     failed = [seed for seed, sentences in wrong.items() if sentences]
     print(f"{len(seeds) - len(failed)} of {len(seeds)} seeds passed" + (f"; failed: {failed}" if failed else ""))
     return 1 if failed else 0

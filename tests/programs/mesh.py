@@ -175,6 +175,8 @@ def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
         "MAILMESH_DELIVERY_RETRY_SECONDS": ",".join(["1"] * 30),
         "MAILMESH_DELIVERY_FAILING_PAUSE_SECONDS": "1",
         "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
+        # Mail that a provider does not find counts as deleted after this time.
+        "MAILMESH_PROCESSOR_MISSING_SECONDS": "20",
         "MAILMESH_WORKFLOWS_GRAPHS": "wait=tests.mesh.workflows.waiting:graph",
     }
     with running_mesh(short_folder / "mesh", "--agents", environment=environment) as started:

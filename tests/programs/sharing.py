@@ -1,7 +1,7 @@
 """The order in which several processes share the tests: one process runs a file, and all files of a shared fixture.
 
 A session fixture such as a whole mesh takes seconds to start and uses the machine as long as it runs. So one process
-runs all files that ask for it, before any other file, and the other processes start no mesh.
+runs all files that ask for it, before any other file; the files of a mesh are shared by two.
 """
 
 import re
@@ -15,6 +15,9 @@ from xdist.scheduler import LoadFileScheduling
 
 GROUNDS = {"mesh": "Mesh", "kept": "Kept"}
 """Session fixtures that start programs, with the types that they return."""
+SECOND_MESH = ("tests/mesh/console/", "tests/mesh/workflows/", "tests/security/")
+"""Folders whose files share a mesh of their own, in another process: one after the other, all files of the mesh would
+take twice as long as everything else."""
 LONG_FILES = frozenset({
     *("test_backup.py", "test_broken_mails.py", "test_doubt.py", "test_reconcile.py", "test_killing.py"),
     *("test_outages.py", "test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py"),
@@ -44,7 +47,8 @@ class ByGround(LoadFileScheduling):
     @override
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return ground_of(self.config.rootpath / file) or file
+        ground = ground_of(self.config.rootpath / file)
+        return f"{ground} 2" if ground == "mesh" and file.startswith(SECOND_MESH) else ground or file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -113,8 +113,9 @@ class Receiver:
                 self.send_response(status)
                 for name, value in {**more, "content-length": str(len(receiver.text))}.items():
                     self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(receiver.text)
+                with suppress(ConnectionError):  # a process that was killed waits for no answer
+                    self.end_headers()
+                    self.wfile.write(receiver.text)
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
