@@ -54,8 +54,10 @@ def hostile(mesh: Mesh) -> dict[str, Any]:
     _meet(mesh, tenant, address)
     mails = eventually(lambda: _both(created_events(mesh, tenant)), what="both mails")
     event = mails[0].mail
-    later = ("--at", "2030-01-01T00:00:00Z")
-    mesh.run("send", "--tenant", tenant, "--to", address, "--subject", ELEMENTS, "--text", "Hello", *later)
+    later = (datetime.now(UTC) + timedelta(days=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    words = ("--tenant", tenant, "--to", address, "--subject", ELEMENTS, "--text", "Hello", "--at", later)
+    sent = mesh.run("send", *words)
+    assert sent.returncode == 0, sent.stderr
     made = {"tenant": tenant, "event": event.event_id, "endpoint": endpoint(mesh, tenant)}
     made["run"] = run_of(mesh, event.event_id)
     made["conversation"] = eventually(lambda: _conversation(mesh, tenant), what="a conversation")
