@@ -54,12 +54,13 @@ class Form:
 
     Args:
         columns: The columns that `read` writes.
-        read: Returns the values that take the place of these columns.
+        read: Returns the values that take the place of these columns. The row has its tenant's id, whether the table
+            has it or not.
         left_out: Columns that are not written, with the reason.
     """
 
     columns: Sequence[str] = ()
-    read: Callable[[asyncpg.Record], Written] = lambda _row: {}
+    read: Callable[[Any], Written] = lambda _row: {}
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -170,7 +171,7 @@ class TenantRows:
         found, is_whole = await self._read(table, tenant_id, after)
         form = self.form(table)
         # Expanding and writing bytes takes time that other calls must not wait for.
-        rows, used = await asyncio.to_thread(self._written, table, form, found, person)
+        rows, used = await asyncio.to_thread(self._written, table, form, tenant_id, found, person)
         if used < len(found) or not is_whole:
             following = Place(table.name, _key_of(table, found[used - 1]))
         return Page(table.name, rows, form.left_out, following)
@@ -196,12 +197,12 @@ class TenantRows:
         return found, True
 
     def _written(
-        self, table: Table, form: Form, found: Sequence[asyncpg.Record], person: Person | None
+        self, table: Table, form: Form, tenant_id: str, found: Sequence[asyncpg.Record], person: Person | None
     ) -> tuple[list[str], int]:
         """Write rows up to the bound of a page; return them, and the number of rows that they were made from."""
         rows, size = [], 0
         for place, row in enumerate(found, 1):
-            line = orjson.dumps(_values(table, form, row), default=str).decode()
+            line = orjson.dumps(_values(table, form, tenant_id, row), default=str).decode()
             if person is None or person.is_in(line):
                 rows.append(line)
             size += len(line)
@@ -260,10 +261,10 @@ def _text(value: Any) -> str:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def _values(table: Table, form: Form, row: asyncpg.Record) -> dict[str, Any]:
+def _values(table: Table, form: Form, tenant_id: str, row: asyncpg.Record) -> dict[str, Any]:
     taken = {*form.columns, *form.left_out}
     plain = {name: _plain(row[name], kind) for name, kind in table.columns.items() if name not in taken}
-    return {**plain, **form.read(row)}
+    return {**plain, **form.read({"tenant_id": tenant_id, **row})}
 
 
 def _plain(value: Any, kind: str) -> Any:

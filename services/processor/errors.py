@@ -2,6 +2,7 @@
 
 from services.meshkit.errors import (
     Aborted,
+    DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
@@ -347,6 +348,30 @@ class SearchTooSlow(DeadlineExceeded):
     """The search took too long. Add a rarer word, an address or a span of time."""
 
     reason = "SEARCH_TOO_SLOW"
+
+
+class SealingExcludesSearch(FailedPrecondition):
+    """Stored mail of a tenant is sealed, or indexed for search, not both. Disable one, and repeat the call."""
+
+    reason = "SEALING_EXCLUDES_SEARCH"
+
+
+class SealedTenantsFull(ResourceExhausted):
+    """As many tenants have a content key as an installation keeps in memory. Erase one that is not used."""
+
+    reason = "SEALED_TENANTS_FULL"
+
+
+class ContentKeyUnavailable(Unavailable):
+    """The tenant's content is sealed, and this process has not got the key from TokenVault yet."""
+
+    reason = "CONTENT_KEY_UNAVAILABLE"
+
+
+class SealBroken(DataLoss):
+    """Sealed content does not open: it was altered or moved, or its key is destroyed."""
+
+    reason = "SEAL_BROKEN"
 
 
 class PrimitivesNotAvailable(FailedPrecondition):

@@ -3,6 +3,9 @@
 Events are written as readers get them, and requests of callers as the callers gave them.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import asyncpg
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import DecodeError
@@ -22,9 +25,10 @@ from services.processor.messages.rows import Outcome
 from services.processor.messages.rows import State as ModificationState
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.rows import State as SendState
+from services.processor.outbox.store import sends, uploads
+from services.processor.stream.contents import EVENT_PARTS as _PARTS
+from services.processor.stream.contents import open_part
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
-
-_PARTS = ("basic", "body", "raw")
 
 
 def _event(row: asyncpg.Record) -> Written:
@@ -34,16 +38,16 @@ def _event(row: asyncpg.Record) -> Written:
     if is_known(row["kind"]):
         identity = Identity(row["event_id"], row["replay_id"], row["original_event_id"], "")
         try:
-            return {"event": MessageToDict(join(row["kind"], [row[name] for name in _PARTS], identity))}
+            return {"event": MessageToDict(join(row["kind"], [open_part(row, name) for name in _PARTS], identity))}
         except (DecodeError, SerializeToJsonError, ValueError):
             pass  # JSON cannot have it: nothing of a tenant's own is held back, so its bytes follow
-    return {"event": {name: base64_json(row[name]) for name in _PARTS}}
+    return {"event": {name: base64_json(open_part(row, name)) for name in _PARTS}}
 
 
 def _send(row: asyncpg.Record) -> Written:
     return {
-        "request": message_json(send_service_pb2.SendRequest, row["content"] + row["body"]),
-        "addressed": message_json(send_service_pb2.NewMail, row["addressed"]),
+        "request": message_json(send_service_pb2.SendRequest, sends.opened(row, "content") + sends.opened(row, "body")),
+        "addressed": message_json(send_service_pb2.NewMail, sends.opened(row, "addressed")),
         "state": word(SendState, row["state"]),
     }
 
@@ -65,8 +69,8 @@ def _modification(row: asyncpg.Record) -> Written:
     }
 
 
-def _part(row: asyncpg.Record) -> Written:
-    return {"content": base64_json(row["content"])}
+def _part(row: Mapping[str, Any]) -> Written:
+    return {"content": base64_json(uploads.opened_part(row["tenant_id"], row))}
 
 
 def _staged(row: asyncpg.Record) -> Written:

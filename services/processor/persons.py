@@ -25,10 +25,12 @@ from services.processor.calendar.write_rows import CONTENTS, Kind
 from services.processor.calendar.write_rows import State as WriteState
 from services.processor.calendar.writing.outcome import finish as finish_write
 from services.processor.erased_requests import DETAIL, REASON, protect
+from services.processor.errors import SealBroken
 from services.processor.messages.rows import State as ModificationState
 from services.processor.outbox.outcome import finish as finish_send
 from services.processor.outbox.rows import UNSUBMITTED, State
 from services.processor.outbox.store import sends
+from services.processor.stream.contents import EVENT_PARTS, open_part
 from services.processor.stream.serialization import KIND_MAIL, content_of_parts, is_known, plain
 from services.processor.stream.store.tombstones import BURIED
 
@@ -59,7 +61,8 @@ _IS_BEHIND = """
 """
 _CLEARING = timedelta(hours=1)
 """The time for which an erasure waits until the draft of an unsent mail is deleted: a broken grant must not stop it."""
-_BY_POSITION, _PARTS = {"position": "bigint"}, ("kind", "basic", "body", "raw")
+_BY_POSITION = {"position": "bigint"}
+_PARTS = ("kind", "event_id", "tenant_id", "original_event_id", "basic", "body", "raw")
 _REQUEST = message(send_service_pb2.SendRequest)
 _ADDRESSED = message(send_service_pb2.NewMail)
 _CONVERSATIONS = message(conversation_pb2.ConversationSettings)
@@ -67,7 +70,10 @@ _LABELLING = message(classification_service_pb2.ClassificationSettings)
 
 
 def _event(row: asyncpg.Record, person: Person) -> Change | None:
-    parts = [row["basic"], row["body"], row["raw"]]
+    try:
+        parts = [open_part(row, name) for name in EVENT_PARTS]
+    except SealBroken:  # no reader gets it any more, and an erasure has to end
+        return BURIED
     if not person.may_be_in(b" ".join(plain(part) for part in parts)):
         return None
     if not is_known(row["kind"]):  # a later release has left it behind
@@ -77,9 +83,10 @@ def _event(row: asyncpg.Record, person: Person) -> Change | None:
 
 def _send(row: asyncpg.Record, person: Person) -> Change | None:
     """A send that waits ends, and is never submitted; one that is submitted at this moment ends first."""
-    names = _texts(row, person) | {"content": _REQUEST(row["content"] + row["body"], person)}
-    names["addressed"] = _ADDRESSED(row["addressed"], person)
-    if names["content"] == row["content"] + row["body"] and not _differs({**names, "content": row["content"]}, row):
+    content, addressed = sends.opened(row, "content") + sends.opened(row, "body"), sends.opened(row, "addressed")
+    names = _texts(row, person)
+    is_named = _REQUEST(content, person) != content or _ADDRESSED(addressed, person) != addressed
+    if not is_named and not _differs(names, row):
         return None
     is_untouched = State(row["state"]) in UNSUBMITTED and row["prepared_at"] is None
     if not is_untouched and _is_used(row):
@@ -198,7 +205,7 @@ PERSONS = (
     Rows(
         "sends",
         {"send_id": "uuid"},
-        (*_ASKED, "body", "addressed", "prepared_at"),
+        (*_ASKED, "send_id", "tenant_id", "body", "addressed", "prepared_at"),
         _send,
         settles=True,  # a call that has looked for its key has ended
         before=(_FREE_FILES, _DELETE_FILES),

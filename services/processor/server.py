@@ -73,6 +73,7 @@ from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
 from services.processor.primitives import with_primitives
+from services.processor.sealing import RETRY_SAFE, with_sealing
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.requests import Search
 from services.processor.servicers.calendars import CalendarServicer
@@ -110,6 +111,7 @@ _VAULT_RETRY_SAFE = (
     f"{_VAULT}/GetVaultStatus",
     f"{_VAULT}/GetPendingErasures",
     f"{_VAULT}/ConfirmErasure",
+    *RETRY_SAFE,
 )
 _OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
@@ -268,6 +270,7 @@ async def serving(
         *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
     )
     async with (
+        with_sealing(server, pool, vault),
         with_primitives(server, settings, pool, reader, head, reads),
         background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)),
     ):

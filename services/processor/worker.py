@@ -55,6 +55,7 @@ from services.processor.outbox.reports import matched
 from services.processor.outbox.requests import WAKE_PREFIX
 from services.processor.outbox.store import sends
 from services.processor.outbox.work import Outbox
+from services.processor.sealing import RETRY_SAFE, with_content_keys
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store.tenants import CHANGED
 from services.processor.wings import BothWings
@@ -69,7 +70,7 @@ _LISTENERS = 1  # to changed tenants
 _RETRY_SAFE = tuple(
     f"{_INBOX}/{method}" for method in ("ExtendLease", "AckItems", "ReleaseItems", "BuryItems", "SetFollowedCalendars")
 )
-_VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
+_VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken", *RETRY_SAFE)
 _SHOW_SECONDS = 5.0
 _OWN_QUEUES = (WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX, CALENDAR_WRITE_PREFIX, BACKFILL_PREFIX)
 # The schedule is in minutes, and of other new work wake-ups tell.
@@ -101,6 +102,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         ProviderHttp.of(settings, read_answer) as http,
+        with_content_keys(pool, vault),
     ):
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)

@@ -9,6 +9,7 @@ FORMS = {
     "authorization_flows": form(
         left_out={"kept": SECRET, **dict.fromkeys(("ticket_digest", "browser_digest", "state_digest"), DIGEST)}
     ),
+    "content_keys": form(left_out={"wrapped": SECRET}),
     "person_erasures": form(left_out={"digest_key": SECRET}),
     "tenant_changes": form({"tenant": tenant_pb2.Tenant}),
     "tenant_keys": form(left_out={"wrapped": SECRET}),

@@ -41,6 +41,7 @@ FREE = {
         "grant_fault": _WORD,
         "requested_abilities": _WORD,
     },
+    "content_keys": {"key_encryption_key_id": _ID, "wrapped": _SEALED},
     "tenant_keys": {"key_encryption_key_id": _ID, "wrapped": _SEALED},
     "tenant_tokens": {
         "token_type": _WORD,

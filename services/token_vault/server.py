@@ -1,4 +1,4 @@
-"""The programs of TokenVault put together: pools, keys, use cases, servicers. `python -m services.token_vault serve`."""
+"""The programs of TokenVault, put together: pools, keys, use cases, servicers. `python -m services.token_vault`."""
 
 import asyncio
 import logging
@@ -15,6 +15,8 @@ from mailmesh.vault.v1 import (
     audit_service_pb2_grpc,
     authorization_service_pb2,
     authorization_service_pb2_grpc,
+    content_key_service_pb2,
+    content_key_service_pb2_grpc,
     directory_service_pb2,
     directory_service_pb2_grpc,
     export_service_pb2,
@@ -48,6 +50,7 @@ from services.token_vault.migrate import SCHEMA
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
+from services.token_vault.servicers.content_keys import ContentKeyServicer
 from services.token_vault.servicers.directories import DirectoryServicer
 from services.token_vault.servicers.export import ExportServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
@@ -177,6 +180,11 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
     )
     add = token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server
     server.add(add, servicer, token_vault_service_pb2.DESCRIPTOR.services_by_name["TokenVaultService"])
+    server.add(
+        content_key_service_pb2_grpc.add_ContentKeyServiceServicer_to_server,
+        ContentKeyServicer(vault.content_keys),
+        content_key_service_pb2.DESCRIPTOR.services_by_name["ContentKeyService"],
+    )
 
 
 def _add_key_services(server: MeshServer, vault: Vault) -> None:

@@ -103,6 +103,16 @@ tenant_keys = sa.Table(
     sa.Index("tenant_keys_wrapped_by", "key_encryption_key_id"),
 )
 
+content_keys = sa.Table(
+    "content_keys",
+    metadata,
+    sa.Column("tenant_id", _Id, sa.ForeignKey("vault.tenants.tenant_id"), primary_key=True),
+    sa.Column("data_key_id", _Id, nullable=False),
+    sa.Column("key_encryption_key_id", sa.Text, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # the content key, sealed by the key-encryption key
+    sa.Index("content_keys_wrapped_by", "key_encryption_key_id"),
+)
+
 tenant_tokens = sa.Table(
     "tenant_tokens",
     metadata,

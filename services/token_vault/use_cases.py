@@ -13,6 +13,7 @@ from services.token_vault.accounts.app_credentials import AppCredentials
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.consent import Consents
+from services.token_vault.accounts.content_keys import ContentKeys
 from services.token_vault.accounts.delegations import Delegations
 from services.token_vault.accounts.directory_mailboxes import DirectoryMailboxes
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
@@ -99,6 +100,7 @@ class Vault:
     clock: Clock
     pool: db.Pool
     lender: Lender
+    content_keys: ContentKeys
     connector: Connector
     mailboxes: DirectoryMailboxes
     delegations: Delegations
@@ -149,6 +151,7 @@ def make_vault(at: Resources, registration: KeyRegistration) -> Vault:
         clock=at.clock,
         pool=at.pool,
         lender=lender,
+        content_keys=ContentKeys(at.pool, at.ring, at.clock),
         connector=connector,
         mailboxes=mailboxes,
         shared=SharedMailboxes(at.pool, lender, at.providers.consenting, mailboxes.admission, at.clock),

@@ -24,6 +24,7 @@ from stack.cli import (
     message_contents,
     pipeline,
     primitives,
+    sealing,
     search,
     sends,
     sessions,
@@ -109,6 +110,7 @@ app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversation_timers.app, name="conversations", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
+app.add_typer(sealing.app, name="sealing", rich_help_panel=USE)
 app.add_typer(classification.app, name="classification", rich_help_panel=USE)
 app.add_typer(primitives.app, name="primitives", rich_help_panel=USE)
 app.add_typer(workflows.app, name="workflows", rich_help_panel=USE)

@@ -91,6 +91,7 @@ WITHOUT_ABILITY = {
     "vault.v1.ApiKeyService.ListApiKeys",
     "vault.v1.ApiKeyService.RevokeApiKey",
     "vault.v1.AuditService.ListAuditEntries",
+    "processor.v1.SealingService.UpdateSealingSettings",
     "vault.v1.DirectoryService.AddAppCredential",
     "vault.v1.DirectoryService.ConnectMailbox",
     "vault.v1.DirectoryService.CreateDirectory",
@@ -127,6 +128,7 @@ WITHOUT_ABILITY = {
     "ingest.v1.SubscriptionService.GetSubscriptionHealth",
     "ingest.v1.SubscriptionService.ListSubscriptions",
     "processor.v1.ProcessorService.GetPipelineStatus",
+    "processor.v1.SealingService.GetSealingSettings",
     # It reads what the caller hands in, and no mailbox.
     "primitives.v1.PrimitiveService.ClassifyMessage",
     "primitives.v1.PrimitiveService.ExtractDocument",

@@ -23,6 +23,7 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
+from mailmesh.processor.v1 import sealing_service_pb2 as sealing
 from mailmesh.processor.v1 import search_service_pb2 as searching
 from mailmesh.processor.v1 import send_service_pb2 as sends
 from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
@@ -256,6 +257,10 @@ def single(other: Side) -> dict[str, Message]:
         **on_endpoints(other),
         **on_workflows(other),
         **on_conversations(other),
+        "processor.v1.SealingService/GetSealingSettings": sealing.GetSealingSettingsRequest(tenant_id=other.tenant),
+        "processor.v1.SealingService/UpdateSealingSettings": sealing.UpdateSealingSettingsRequest(
+            tenant_id=other.tenant, settings=sealing.SealingSettings(is_enabled=True)
+        ),
         "processor.v1.SearchService/SearchMail": searching.SearchMailRequest(tenant_id=other.tenant),
         "processor.v1.SearchService/GetSearchSettings": searching.GetSearchSettingsRequest(tenant_id=other.tenant),
         "processor.v1.SearchService/UpdateSearchSettings": searching.UpdateSearchSettingsRequest(

@@ -84,6 +84,7 @@ STATEMENTS = {
         processor/conversations/store/timers:take_due processor/classification/store/settings:due
         processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
+        processor/stream/store/sealed_tenants:_ALL processor/stream/store/sealed_tenants:_DUE
         processor/outbox/store/sends:DUE processor/outbox/store/sends:_OVERDUE ingest/store/subscription_leases:_DUE
         ingest/store/upkeep:_MAKE_STRAYS_DUE token_vault/store/credentials:_CLAIM_DUE
         token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE
@@ -91,7 +92,8 @@ STATEMENTS = {
     "One change of the installation concerns the rows of all tenants: a restored backup, an address, an interval.": """
         ingest/store/subscription_monitors:_RENEW_ALL ingest/store/subscription_monitors:_PUSH_AT_LAST
         processor/calendar/store/writes:doubt_all processor/mailbox/store/mailboxes:bound_due
-        processor/outbox/store/sends:lock_unfinished token_vault/store/due_tenants:_SCHEDULE_PROBES_OF""",
+        processor/outbox/store/sends:lock_unfinished processor/outbox/store/sends:doubt_sealed
+        token_vault/store/due_tenants:_SCHEDULE_PROBES_OF""",
     "Rows of all tenants are removed by their age.": """
         delivery/store/attempts:_OLD delivery/store/attempts:_OLD_EXHAUSTED ingest/store/upkeep:_PARTITIONS
         ingest/store/upkeep:_OLD_DEAD_LETTERS ingest/store/upkeep:_OLD_LIFECYCLE ingest/store/upkeep:_OLD_CHANNELS
@@ -106,7 +108,7 @@ STATEMENTS = {
     "Counts over all tenants, for metrics and bounds.": """
         ingest/store/subscription_monitors:_COUNTS token_vault/store/audit:_COUNT_OUTCOMES
         workflows/store/runs:_QUEUED
-        token_vault/store/tenants:_COUNT_BY_STATUS""",
+        processor/stream/store/sealed_tenants:_SUMMARY token_vault/store/tenants:_COUNT_BY_STATUS""",
     "The stream and the log of tenant changes have one order for all tenants.": """
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
         processor/stream/store/event_reader:_LAST_BEFORE processor/stream/store/event_reader:_BEFORE

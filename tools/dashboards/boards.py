@@ -159,7 +159,14 @@ VAULT = Dashboard(
         Panel("Connections of accounts", [_rate("mailmesh_vault_authorizations_total", "provider, outcome")], "cps"),
         Panel("Checks of API keys", [_rate("mailmesh_vault_api_key_checks_total", "outcome")], "reqps"),
         Panel("Probes of accounts", [_rate("mailmesh_vault_probes_total", "outcome")], "cps"),
-        Panel("Broken seals", [("sum(rate(mailmesh_vault_seals_broken_total[5m]))", "broken")], "cps"),
+        Panel(
+            "Broken seals",
+            [
+                ("sum(rate(mailmesh_vault_seals_broken_total[5m]))", "credentials"),
+                ("sum(rate(mailmesh_processor_seals_broken_total[5m]))", "events"),
+            ],
+            "cps",
+        ),
         Panel("Disconnected accounts", [_rate("mailmesh_vault_disconnects_total", "revoked")], "cps"),
     ],
 )

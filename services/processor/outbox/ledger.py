@@ -38,7 +38,13 @@ class Ledger:
     async def intend(self, row: SendRow, anchor: str, addressed: pb2.NewMail) -> SendRow:
         """Commit that a draft may exist from now on, its recipients, and the place from which the provider shows it."""
         values = {"prepared_at": self._clock.now(), "history_anchor": anchor}
-        return await self._change(row, {**values, "addressed": addressed.SerializeToString()})
+        return await self._change(
+            row,
+            {
+                **values,
+                "addressed": sends.sealed(row.tenant_id, row.send_id, "addressed", addressed.SerializeToString()),
+            },
+        )
 
     async def uploaded(self, row: SendRow, attachment: pb2.SendAttachment) -> File:
         """Read an uploaded file of a send.

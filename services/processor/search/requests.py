@@ -12,7 +12,7 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.erasing import marked
-from services.processor.errors import SearchNotEnabled, TenantNotFound
+from services.processor.errors import SealingExcludesSearch, SearchNotEnabled, TenantNotFound
 from services.processor.search.indexer import TYPES
 from services.processor.search.metrics import STEP_SECONDS
 from services.processor.search.query import Query
@@ -24,7 +24,7 @@ from services.processor.search.store.settings import Index
 from services.processor.search.terms import KEY_BYTES, Digests, fields_of
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
-from services.processor.stream.store import tenants, turns
+from services.processor.stream.store import sealed_tenants, tenants, turns
 from services.processor.stream.turns import resume
 
 MAX_WAITING = 10_000
@@ -130,13 +130,16 @@ class Search:
     async def update_settings(
         self, tenant_id: str, settings: pb2.SearchSettings, scope: list[str] | None
     ) -> tuple[pb2.SearchSettings, pb2.SearchIndex]:
-        """Enable or disable search. Safe to call again: yes. Raises `TenantNotFound`."""
+        """Enable or disable search. Safe to call again: yes. Raises `TenantNotFound`, `SealingExcludesSearch`."""
         start = await self._reader.start(EARLIEST, EARLIEST)
         async with db.transaction(self._pool) as connection:
             await _check_tenant(connection, tenant_id, scope)
             if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
                 raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
             if settings.is_enabled:
+                await tenants.lock(connection, tenant_id)
+                if await sealed_tenants.is_enabled(connection, tenant_id):
+                    raise SealingExcludesSearch(subject=tenant_id, metadata={"tenant_id": tenant_id})
                 key = secrets.token_bytes(KEY_BYTES)
                 await settings_store.enable(connection, tenant_id, key, start.write(), start.position)
             else:

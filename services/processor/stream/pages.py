@@ -15,9 +15,11 @@ import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
+from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound, SealBroken
+from services.processor.stream.contents import open_part
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.filter import Selection
+from services.processor.stream.metrics import SEALS_BROKEN
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
 from services.processor.stream.store.event_reader import (
     StreamState,
@@ -190,13 +192,15 @@ class EventReader:
             )
         known = [row for row in rows if _is_readable(row)]
         has_more, is_settled = found.end.position < state.head, not state.under_way
-        return Page([_event(row, state.epoch) for row in known], found.end, has_more, is_settled)
+        return Page(_events(known, state.epoch, view), found.end, has_more, is_settled)
 
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
         """Return one event. Its cursor is an earlier one while an event of a publisher under way may precede it.
 
         Raises:
             EventNotFound: No event in scope has this id.
+            SealBroken: Its sealed content does not open.
+            ContentKeyUnavailable: This process has not got the tenant's key yet.
         """
         async with settled(self._pool, 0) as (connection, state):
             row = await find(connection, scope, event_id)
@@ -212,9 +216,9 @@ class EventReader:
             rows = await load(
                 connection, Selection(tenants=frozenset((tenant_id,))), kept, with_body=True, with_raw=False
             )
-        return {
-            row["position"]: _event(row, state.epoch, event_pb2.EVENT_VIEW_BODY) for row in rows if _is_readable(row)
-        }
+        known = [row for row in rows if _is_readable(row)]
+        events = _events(known, state.epoch, event_pb2.EVENT_VIEW_BODY)
+        return {read_cursor(event.position).position: event for event in events}
 
     async def _look(
         self,
@@ -336,13 +340,31 @@ def _log_unknown(kind: int) -> None:
     logger.warning("events of an unknown kind are skipped", kind=kind)
 
 
+def _events(rows: Sequence[asyncpg.Record], epoch: bytes, view: EventView) -> list[event_pb2.Event]:
+    """Return the events of rows that open. One that does not open is reported, and stops no reader of the others.
+
+    Raises:
+        ContentKeyUnavailable: This process has not got a tenant's key yet: the reader repeats the page.
+    """
+    events = []
+    for row in rows:
+        try:
+            events.append(_event(row, epoch, view))
+        except SealBroken:
+            SEALS_BROKEN.inc()
+            logger.error(  # noqa: TRY400 - the error says no more than the ids
+                "an event's seal is broken", tenant_id=str(row["tenant_id"]), event_id=str(row["event_id"])
+            )
+    return events
+
+
 def _event(
     row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL, cursor: Cursor | None = None
 ) -> event_pb2.Event:
-    parts = [row["basic"]]
+    parts = [open_part(row, "basic")]
     if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
-        parts.append(row["body"])
+        parts.append(open_part(row, "body"))
     if view == event_pb2.EVENT_VIEW_FULL:
-        parts.append(row["raw"])
+        parts.append(open_part(row, "raw"))
     position = (cursor or Cursor(epoch, row["position"], tag_of(row["event_id"]))).write()
     return join(row["kind"], parts, Identity(row["event_id"], row["replay_id"], row["original_event_id"], position))

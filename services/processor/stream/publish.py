@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -13,6 +13,7 @@ from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
+from services.processor.stream.contents import CONTENTS, EVENT_PARTS, event_owner
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.serialization import (
     KIND_CALENDAR,
@@ -22,6 +23,7 @@ from services.processor.stream.serialization import (
     KIND_SEND,
     KIND_TENANT,
     KIND_WORKFLOW,
+    SEALED_KINDS,
     Content,
     split,
 )
@@ -109,16 +111,27 @@ class EventDraft:
         return _NO_TENANT if self.endpoint is not None else self._content().tenant_id
 
     def row(self, event_id: UUID) -> EventRow:
-        """Return the row to store."""
-        event = self._content()
+        """Return the row to store.
+
+        Raises:
+            ContentKeyUnavailable: The tenant's content is sealed, and this process has not got the key.
+        """
+        event, kind = self._content(), self._kind()
+        payload = split(event)
+        if kind in SEALED_KINDS and CONTENTS.is_sealing(self.tenant_id):
+            basic, body, raw = (
+                CONTENTS.seal(self.tenant_id, getattr(payload, name), *event_owner(event_id, name))
+                for name in EVENT_PARTS
+            )
+            payload = replace(payload, basic=basic, body=body, raw=raw)
         return EventRow(
             event_id=event_id,
             tenant_id=self.tenant_id,
             provider=event.provider,
             event_type=event.event_type,
-            kind=self._kind(),
+            kind=kind,
             received_at=event.received_at.ToDatetime(UTC) if event.HasField("received_at") else datetime.now(UTC),
-            payload=split(event),
+            payload=payload,
         )
 
     def _kind(self) -> int:
@@ -175,6 +188,9 @@ async def publish(
 
     Returns:
         One result for each draft, in the same order.
+
+    Raises:
+        ContentKeyUnavailable: A tenant's content is sealed, and this process has not got the key; nothing is written.
 
     Safe to call again: yes. A key that was used before publishes nothing and names the event that has it.
     """

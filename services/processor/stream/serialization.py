@@ -26,6 +26,8 @@ KIND_CALENDAR = 6
 KIND_CONVERSATION = 7
 KIND_ENDPOINT = 8
 KIND_WORKFLOW = 9
+SEALED_KINDS = (KIND_MAIL, KIND_SEND, KIND_CALENDAR, KIND_CONVERSATION)
+"""The kinds whose content is sealed for tenants that chose it. The others have words of our own, and no mail."""
 _NAMES = {
     KIND_MAIL: "mail",
     KIND_TENANT: "tenant",

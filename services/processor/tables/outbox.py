@@ -69,6 +69,7 @@ upload_parts = Table(
     Column("upload_id", ID, ForeignKey("processor.uploads.upload_id", ondelete="CASCADE"), primary_key=True),
     required("start_byte", Integer(), primary_key=True),
     required("content", LargeBinary()),
+    required("is_sealed", Boolean()),
 )
 
 send_files = Table(

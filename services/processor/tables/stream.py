@@ -6,6 +6,7 @@ stream      the lanes of publishers, each with its head; the first also has the 
 events      the published events, in partitions by day, dropped by retention
 event_keys  the keys that make events unique
 replays     requested copies and their progress
+sealed_tenants  the tenants whose content is sealed
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
@@ -92,6 +93,18 @@ replays = Table(
     required("appended", BigInteger()),
     required("created_at", TIME),
     required("bytes", BigInteger()),
+)
+
+sealed_tenants = Table(
+    "sealed_tenants",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("is_enabled", Boolean()),
+    required("version", BigInteger()),
+    required("enabled_at", TIME),
+    required("position", BigInteger()),
+    required("is_complete", Boolean()),
+    required("sealed", BigInteger()),
 )
 
 erased_tenants = Table(

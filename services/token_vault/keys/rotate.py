@@ -91,7 +91,7 @@ class KeyRotator:
             await audit.append(connection, audit.Entry(COMMAND, "key_encryption_key.rotate", now, detail=facts))
 
     async def _rewrap_all(self, rotation: Rotation) -> None:
-        after = ""
+        after: WrappedKey | None = None
         while True:
             async with db.transaction(self.pool) as connection:
                 batch = await data_keys.keys_not_wrapped_by(connection, rotation.key_id, after, _BATCH)
@@ -99,7 +99,7 @@ class KeyRotator:
                     await self._rewrap(connection, old, rotation)
             if not batch:
                 return
-            after = batch[-1].tenant_id
+            after = batch[-1]
             logger.info("data keys rewrapped", key_id=rotation.key_id, so_far=rotation.rewrapped)
 
     async def _rewrap(self, connection: db.Connection, old: WrappedKey, rotation: Rotation) -> None:

@@ -4,8 +4,13 @@ The owner of a ciphertext is part of its associated data. So a row that moves to
 another column, or a wrapped key that moves to another key-encryption key breaks its seal.
 
     field:     seal(data key, text, ("field", tenant, field name, data key id))
-    data key:  seal(key-encryption key, data key, ("data-key", tenant, key-encryption key id))
+    data key:  seal(key-encryption key, data key, (purpose, tenant, key-encryption key id))
+
+The purpose is "data-key" for the key of tokens and "content-key" for the key of stored content, which another service
+gets. So neither can take the place of the other.
 """
+
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -14,7 +19,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
-from services.token_vault.store.data_keys import WrappedKey
+from services.token_vault.store.data_keys import CONTENT, TOKENS, WrappedKey
 
 _DOMAIN = "mailmesh.vault"
 
@@ -60,7 +65,7 @@ def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> t
         KeyUnavailable: The key-encryption key is not loaded.
     """
     data_key_id, key = new_id(), AESGCM.generate_key(sealing.KEY_BYTES * 8)
-    wrapped = _wrap(ring, tenant_id, key_encryption_key_id, key)
+    wrapped = _wrap(ring, TOKENS, tenant_id, key_encryption_key_id, key)
     return (
         DataKey(tenant_id, data_key_id, key),
         WrappedKey(tenant_id, data_key_id, key_encryption_key_id, wrapped),
@@ -68,7 +73,7 @@ def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> t
 
 
 def unwrap(ring: KeyRing, wrapped: WrappedKey) -> DataKey:
-    """Open a tenant's data key.
+    """Open the data key of a tenant's tokens.
 
     Raises:
         KeyUnavailable: The key-encryption key is not loaded.
@@ -89,8 +94,47 @@ def rewrap(ring: KeyRing, wrapped: WrappedKey, key_encryption_key_id: str) -> Wr
         wrapped.tenant_id,
         wrapped.data_key_id,
         key_encryption_key_id,
-        _wrap(ring, wrapped.tenant_id, key_encryption_key_id, key),
+        _wrap(ring, wrapped.purpose, wrapped.tenant_id, key_encryption_key_id, key),
+        wrapped.purpose,
     )
+
+
+@dataclass(frozen=True)
+class ContentKey:
+    """The key of a tenant's stored content, unwrapped. It lives in memory only.
+
+    Args:
+        tenant_id: Its tenant.
+        content_key_id: Its own id, a UUID.
+        key: The key, 32 bytes.
+    """
+
+    tenant_id: str
+    content_key_id: str
+    key: bytes = field(repr=False)
+
+
+def new_content_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> WrappedKey:
+    """Make the key of a tenant's stored content.
+
+    Raises:
+        KeyUnavailable: The key-encryption key is not loaded.
+    """
+    key = AESGCM.generate_key(sealing.KEY_BYTES * 8)
+    wrapped = _wrap(ring, CONTENT, tenant_id, key_encryption_key_id, key)
+    return WrappedKey(tenant_id, new_id(), key_encryption_key_id, wrapped, CONTENT)
+
+
+def unwrap_content_key(ring: KeyRing, wrapped: WrappedKey) -> ContentKey:
+    """Open the key of a tenant's stored content.
+
+    Raises:
+        KeyUnavailable: The key-encryption key is not loaded.
+        SealBroken: The wrapped key was altered, belongs to another tenant, or is no key of content.
+    """
+    if wrapped.purpose != CONTENT:
+        raise SealBroken(metadata={"tenant_id": wrapped.tenant_id})
+    return ContentKey(wrapped.tenant_id, wrapped.data_key_id, _unwrapped(ring, wrapped))
 
 
 def seal_with(key: bytes, value: bytes, bound: bytes) -> bytes:
@@ -115,13 +159,13 @@ def bound_to(*parts: str) -> bytes:
     return sealing.bound_to(_DOMAIN, *parts)
 
 
-def _wrap(ring: KeyRing, tenant_id: str, key_id: str, key: bytes) -> bytes:
-    return seal_with(ring.key(key_id), key, bound_to("data-key", tenant_id, key_id))
+def _wrap(ring: KeyRing, purpose: str, tenant_id: str, key_id: str, key: bytes) -> bytes:
+    return seal_with(ring.key(key_id), key, bound_to(purpose, tenant_id, key_id))
 
 
 def _unwrapped(ring: KeyRing, wrapped: WrappedKey) -> bytes:
     key_id = wrapped.key_encryption_key_id
-    bound = bound_to("data-key", wrapped.tenant_id, key_id)
+    bound = bound_to(wrapped.purpose, wrapped.tenant_id, key_id)
     try:
         return open_with(ring.key(key_id), wrapped.wrapped, bound)
     except SealBroken as exc:

@@ -2,14 +2,18 @@
 
 import asyncio
 import hashlib
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailmesh.vault.v1 import content_key_service_pb2 as content_keys_pb2
+from mailmesh.vault.v1 import content_key_service_pb2_grpc as content_keys_grpc
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
 from services.ingest.servicers.inbox import InboxServicer
 from services.meshkit.errors import FailedPrecondition, ServiceUnavailable
+from services.meshkit.ids import new_id
 from simulator.control_client import SimulatorControl
 
 
@@ -73,6 +77,29 @@ class GatedInbox(InboxServicer):
         return await super().ExtendLease(request, context)
 
 
+class ContentKeys(content_keys_grpc.ContentKeyServiceServicer):
+    """Makes and lends content keys; a test also calls it without a channel, as it would call a stub."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, content_keys_pb2.ContentKey] = {}
+        self.is_away = False
+
+    async def CreateContentKey(
+        self, request: content_keys_pb2.CreateContentKeyRequest, _context: Any = None, timeout: float = 0.0
+    ) -> content_keys_pb2.CreateContentKeyResponse:
+        key = content_keys_pb2.ContentKey(tenant_id=request.tenant_id, content_key_id=new_id(), key=os.urandom(32))
+        self.made.setdefault(request.tenant_id, key)
+        return content_keys_pb2.CreateContentKeyResponse()
+
+    async def LendContentKeys(
+        self, request: content_keys_pb2.LendContentKeysRequest, _context: Any = None, timeout: float = 0.0
+    ) -> content_keys_pb2.LendContentKeysResponse:
+        if self.is_away:
+            raise ServiceUnavailable
+        found = [self.made[one] for one in request.tenant_ids if one in self.made]
+        return content_keys_pb2.LendContentKeysResponse(content_keys=found)
+
+
 @dataclass
 class Vault(vault_grpc.TokenVaultServiceServicer):
     """Lends the simulator's own tokens; refuses when a test says so; records the faults that are reported."""
@@ -85,6 +112,7 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
     refusals: dict[str, str] = field(default_factory=dict)
     faults: list[vault_pb2.ReportTenantFaultRequest] = field(default_factory=list)
     issued: int = 0
+    content_keys: ContentKeys = field(default_factory=ContentKeys)
 
     async def ListTenantChanges(self, _request: Any, _context: Any) -> vault_pb2.ListTenantChangesResponse:
         return vault_pb2.ListTenantChangesResponse(next_cursor="end")

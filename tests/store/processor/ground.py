@@ -14,6 +14,8 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2_grpc as inbox_grpc
 from mailmesh.processor.v1 import event_pb2
+from mailmesh.vault.v1 import content_key_service_pb2 as content_keys_pb2
+from mailmesh.vault.v1 import content_key_service_pb2_grpc as content_keys_grpc
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
@@ -299,6 +301,12 @@ async def standing(
             server = MeshServer(name, "127.0.0.1:0", _tls(certificates, name))
             service = "InboxService" if name == "ingest" else "TokenVaultService"
             server.add(add, servicer, module.DESCRIPTOR.services_by_name[service])
+            if name == "token-vault":
+                server.add(
+                    content_keys_grpc.add_ContentKeyServiceServicer_to_server,
+                    vault.content_keys,
+                    content_keys_pb2.DESCRIPTOR.services_by_name["ContentKeyService"],
+                )
             await stack.enter_async_context(server.running())
             ports[name] = server.port
         identity = certificates.identity("processor")

@@ -2,6 +2,7 @@
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
+from services.processor.stream.contents import EVENT_PARTS, open_part
 from services.processor.stream.serialization import Identity, join
 
 
@@ -9,13 +10,12 @@ async def all_events(pool: db.Pool) -> list[event_pb2.Event]:
     """Read all events in the order of their positions."""
     rows = await pool.fetch(
         """
-        SELECT position, kind, event_id, replay_id, original_event_id, basic, body, raw
+        SELECT position, kind, event_id, tenant_id, replay_id, original_event_id, basic, body, raw
         FROM processor.events ORDER BY position
         """
     )
     found = []
     for row in rows:
         identity = Identity(row["event_id"], row["replay_id"], row["original_event_id"], str(row["position"]))
-        parts = [part for part in (row["basic"], row["body"], row["raw"]) if part is not None]
-        found.append(join(row["kind"], parts, identity))
+        found.append(join(row["kind"], [open_part(row, name) for name in EVENT_PARTS], identity))
     return found

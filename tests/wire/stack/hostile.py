@@ -23,6 +23,7 @@ from mailmesh.processor.v1 import (
     event_service_pb2,
     message_service_pb2,
     processor_service_pb2,
+    sealing_service_pb2,
     search_service_pb2,
     send_service_pb2,
 )
@@ -40,7 +41,7 @@ CONTRACT = (
     *(tenant_service_pb2, api_key_service_pb2, audit_service_pb2, subscription_service_pb2, dead_letter_service_pb2),
     *(event_service_pb2, processor_service_pb2, send_service_pb2, message_service_pb2, calendar_service_pb2),
     *(endpoint_service_pb2, session_service_pb2, conversation_service_pb2, primitive_service_pb2),
-    *(directory_service_pb2, search_service_pb2, workflow_service_pb2, classification_service_pb2),
+    *(directory_service_pb2, search_service_pb2, workflow_service_pb2, classification_service_pb2, sealing_service_pb2),
     *(content_service_pb2, export_service_pb2),
 )
 # A title, the clipboard, a cleared screen, a bell; the same by C1; an override and an isolate of direction; a carriage

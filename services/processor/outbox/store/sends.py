@@ -12,16 +12,19 @@ from services.meshkit import db
 from services.processor.erased_requests import BY_KEY, IS_SAME
 from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State, head_and_body
+from services.processor.stream.contents import CONTENTS, is_sealed
 
 _NAMES = tuple(field.name for field in fields(SendRow))
 _HEAD_COLUMNS = ", ".join(_NAMES)
-_COLUMNS = ", ".join("content || body AS content" if name == "content" else name for name in _NAMES)
+_COLUMNS = f"{_HEAD_COLUMNS}, body"
 _CHANGEABLE = {*_NAMES, "body"} - {"content"}
 _UNSUBMITTED = [int(state) for state in UNSUBMITTED]
 PAGE_BYTES = 2 * 1024 * 1024
 """The size at which a page of sends ends, in bytes of their content; a page has one send at least."""
 DUE_BYTES = 2 * 1024 * 1024
 """The size at which a worker's turn at one mailbox ends, in bytes of its sends; a turn has one send at least."""
+SEALED_COLUMNS = ("content", "body", "addressed")
+"""The columns that are sealed for tenants that chose it."""
 _INSERT = f"""
     INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state, correlation_id,
         send_at, due_at, deadline_at, key_id, body, is_plain)
@@ -78,6 +81,17 @@ _PAGE = f"""
 """  # noqa: S608 - constants
 
 
+_UNSEALED = """
+    SELECT send_id, content, body, addressed FROM processor.sends
+    WHERE tenant_id = $1 AND (substr(content, 1, 1) <> '\\x01' AND content <> ''
+        OR substr(body, 1, 1) <> '\\x01' AND body <> '' OR substr(addressed, 1, 1) <> '\\x01' AND addressed <> '')
+    ORDER BY send_id LIMIT 8 FOR UPDATE
+"""
+_SEAL = """
+    UPDATE processor.sends SET content = $3, body = $4, addressed = $5 WHERE tenant_id = $1 AND send_id = $2
+"""
+
+
 async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow | None:
     """Insert a send. Return None when the tenant has one with this key."""
     names = ("send_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "correlation_id")
@@ -86,8 +100,10 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow |
     # A plain send is one that the release before the schema's 0006 sends as it was asked for.
     has_more = content.HasField("from_address") or content.headers or content.attachments or content.is_draft_only
     is_plain = content.HasField("mail") and not has_more
-    stored = {**row, "content": head}
+    tenant_id, send_id = row["tenant_id"], row["send_id"]
+    stored = {**row, "content": sealed(tenant_id, send_id, "content", head)}
     values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at", "key_id")]
+    body = sealed(tenant_id, send_id, "body", body)
     found = await connection.fetchrow(_INSERT, *values, body, is_plain)
     return None if found is None else _row(found)
 
@@ -259,13 +275,29 @@ async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) 
 
 
 async def lock_unfinished(connection: db.Connection) -> SendRow | None:
-    """Lock one send that has no outcome yet; return None when every send has one."""
+    """Lock one send that has no outcome yet and is not sealed; return None when there is none."""
     found = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM processor.sends WHERE state = ANY($1::smallint[])"  # noqa: S608 - constants
-        " ORDER BY state, send_id LIMIT 1 FOR UPDATE",
+        " AND substr(content, 1, 1) <> '\\x01' ORDER BY state, send_id LIMIT 1 FOR UPDATE",
         [*_UNSUBMITTED, int(State.SENDING)],
     )
     return None if found is None else _row(found)
+
+
+async def doubt_sealed(connection: db.Connection) -> int:
+    """Put every sealed send without an outcome in doubt, without opening it; return their number.
+
+    No worker acts on them before the round of retention that ends them, as ones that were submitted and are past their
+    deadline: they become uncertain, or sent if the provider had accepted them.
+    """
+    return db.affected(
+        await connection.execute(
+            "UPDATE processor.sends SET state = $2, due_at = now() + interval '1 day', deadline_at = now() - interval"
+            " '1 year' WHERE state = ANY($1::smallint[]) AND substr(content, 1, 1) = '\\x01'",
+            [*_UNSUBMITTED, int(State.SENDING)],
+            int(State.SENDING),
+        )
+    )
 
 
 async def delete_finished(connection: db.Connection, before: datetime, limit: int) -> int:
@@ -297,13 +329,41 @@ async def own_messages(connection: db.Connection, tenant_id: str, marks: Mapping
     return {row["message_id"]: str(row["send_id"]) for row in rows}
 
 
+def sealed(tenant_id: str, send_id: str, column: str, value: bytes) -> bytes:
+    """Return a value as it is stored in one of `SEALED_COLUMNS`. Raises `ContentKeyUnavailable`."""
+    return CONTENTS.seal(tenant_id, value, *_owner(send_id, column))
+
+
+def opened(row: Any, column: str) -> bytes:
+    """Return a stored value of a row that has its ids. Raises `ContentKeyUnavailable`, `SealBroken`."""
+    return CONTENTS.open(row["tenant_id"], row[column], *_owner(row["send_id"], column))
+
+
+async def seal_some(connection: db.Connection, tenant_id: str) -> int:
+    """Seal some stored sends of a tenant that are not sealed; return how many. Raises `ContentKeyUnavailable`."""
+    rows = await connection.fetch(_UNSEALED, tenant_id)
+    for row in rows:
+        values = {
+            name: row[name] if is_sealed(row[name]) else sealed(tenant_id, str(row["send_id"]), name, row[name])
+            for name in SEALED_COLUMNS
+        }
+        await connection.execute(_SEAL, tenant_id, row["send_id"], *values.values())
+    return len(rows)
+
+
+def _owner(send_id: Any, column: str) -> tuple[str, str, str]:
+    return "send", str(send_id), column
+
+
 def _row(found: asyncpg.Record) -> SendRow:
     values = {name: found[name] for name in _NAMES}
+    # A request and its body, one after the other, are one message.
+    content = opened(found, "content") + (opened(found, "body") if "body" in found else b"")
     values |= {
         "send_id": str(values["send_id"]),
         "tenant_id": str(values["tenant_id"]),
-        "content": pb2.SendRequest.FromString(values["content"]),
-        "addressed": pb2.NewMail.FromString(values["addressed"]),
+        "content": pb2.SendRequest.FromString(content),
+        "addressed": pb2.NewMail.FromString(opened(found, "addressed")),
         "state": State(values["state"]),
     }
     return SendRow(**values)

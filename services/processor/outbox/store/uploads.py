@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from services.meshkit import db
+from services.processor.stream.contents import CONTENTS
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ async def lock(connection: db.Connection, tenant_id: str, upload_id: str) -> Upl
 async def append(connection: db.Connection, row: UploadRow, content: bytes) -> UploadRow:
     """Add a part at the end of what was received."""
     await connection.execute(
-        "INSERT INTO processor.upload_parts (upload_id, start_byte, content) VALUES ($1, $2, $3)",
+        "INSERT INTO processor.upload_parts (upload_id, start_byte, content, is_sealed) VALUES ($1, $2, $3, $4)",
         row.upload_id,
         row.received_bytes,
-        content,
+        CONTENTS.seal(row.tenant_id, content, *_owner(row.upload_id, row.received_bytes)),
+        bool(content) and CONTENTS.is_sealing(row.tenant_id),
     )
     found = await connection.fetchrow(
         "UPDATE processor.uploads SET received_bytes = received_bytes + $2"  # noqa: S608 - constants
@@ -106,16 +109,56 @@ async def read(connection: db.Connection, send_id: str, upload_id: str) -> tuple
     """Read a file of a send: its name, its media type and its bytes."""
     found = await connection.fetchrow(
         """
-        SELECT u.name, u.content_type,
-            (SELECT string_agg(p.content, NULL ORDER BY p.start_byte) FROM processor.upload_parts p
-             WHERE p.upload_id = u.upload_id) AS content
+        SELECT u.name, u.content_type, u.tenant_id
         FROM processor.uploads u JOIN processor.send_files f USING (upload_id)
         WHERE f.send_id = $1 AND u.upload_id = $2
         """,
         send_id,
         upload_id,
     )
-    return None if found is None else (found["name"], found["content_type"], bytes(found["content"] or b""))
+    if found is None:
+        return None
+    parts = await connection.fetch(
+        "SELECT upload_id, start_byte, content, is_sealed FROM processor.upload_parts"
+        " WHERE upload_id = $1 ORDER BY start_byte",
+        upload_id,
+    )
+    content = b"".join(opened_part(found["tenant_id"], part) for part in parts)
+    return found["name"], found["content_type"], content
+
+
+def opened_part(tenant_id: Any, row: Any) -> bytes:
+    """Return the bytes of a part. Raises `ContentKeyUnavailable`, `SealBroken`."""
+    content: bytes = row["content"]
+    if not row["is_sealed"]:
+        return content
+    return CONTENTS.open_sealed(tenant_id, content, *_owner(row["upload_id"], row["start_byte"]))
+
+
+async def seal_some(connection: db.Connection, tenant_id: str) -> int:
+    """Seal some stored parts of a tenant's files; return how many. Raises `ContentKeyUnavailable`."""
+    rows = await connection.fetch(
+        """
+        SELECT p.upload_id, p.start_byte, p.content FROM processor.upload_parts p
+        JOIN processor.uploads u USING (upload_id)
+        WHERE u.tenant_id = $1 AND NOT p.is_sealed AND p.content <> '' ORDER BY p.upload_id, p.start_byte
+        LIMIT 4 FOR UPDATE OF p
+        """,
+        tenant_id,
+    )
+    for row in rows:
+        sealed = CONTENTS.seal(tenant_id, row["content"], *_owner(row["upload_id"], row["start_byte"]))
+        await connection.execute(
+            "UPDATE processor.upload_parts SET content = $3, is_sealed = true WHERE upload_id = $1 AND start_byte = $2",
+            row["upload_id"],
+            row["start_byte"],
+            sealed,
+        )
+    return len(rows)
+
+
+def _owner(upload_id: Any, start_byte: int) -> tuple[str, str, str]:
+    return "upload", str(upload_id), str(start_byte)
 
 
 async def delete_expired(connection: db.Connection, limit: int) -> int:

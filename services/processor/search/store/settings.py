@@ -36,6 +36,12 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
     return None if row is None else Index(**dict(row))
 
 
+async def is_indexed(connection: db.Connection, tenant_id: str) -> bool:
+    """Return whether a tenant's mail is indexed."""
+    found = await read(connection, tenant_id)
+    return found is not None and found.is_enabled
+
+
 async def enable(connection: db.Connection, tenant_id: str, key: bytes, cursor: str, position: int) -> None:
     """Begin an index at a place in the stream; one that is enabled stays as it is."""
     await connection.execute(

@@ -61,14 +61,14 @@ _CHOSEN = """
 _FROM_STREAM = _CHOSEN.format(window=_WHOLE_STREAM)
 _FROM_TENANTS = _CHOSEN.format(window=_OF_TENANTS)
 _LOAD = """
-    SELECT position, kind, event_id, replay_id, original_event_id, basic,
+    SELECT position, kind, event_id, tenant_id, replay_id, original_event_id, basic,
         CASE WHEN $4 THEN body END AS body, CASE WHEN $5 THEN raw END AS raw
     FROM processor.events
     WHERE position BETWEEN $1 AND $2 AND position = ANY ($3::bigint[]) AND ($6::uuid[] IS NULL OR tenant_id = ANY ($6))
     ORDER BY position
 """
 _BY_ID = """
-    SELECT position, kind, event_id, replay_id, original_event_id, basic, body, raw
+    SELECT position, kind, event_id, tenant_id, replay_id, original_event_id, basic, body, raw
     FROM processor.events WHERE event_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY ($2))
 """
 

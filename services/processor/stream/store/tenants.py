@@ -65,6 +65,11 @@ async def is_disconnected(connection: db.Connection, tenant_id: str) -> bool:
     return bool(status == "disconnected")
 
 
+async def lock(connection: db.Connection, tenant_id: str) -> None:
+    """Wait for others that lock a tenant, and lock it until the transaction ends: choices that exclude each other."""
+    await connection.execute("SELECT FROM processor.tenants WHERE tenant_id = $1 FOR UPDATE", tenant_id)
+
+
 async def account_of(connection: db.Connection, tenant_id: str) -> tuple[str, str]:
     """Read the provider's ids of a tenant's organisation and user; empty when the tenant is unknown."""
     row = await connection.fetchrow(

@@ -347,8 +347,8 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 86
 	// SEAL_BROKEN has the gRPC code DATA_LOSS.
 	//
-	// When: A sealed credential cannot be opened: it was altered, or its data key is destroyed.
-	// Do: Connect the account again; if several tenants report it, inspect the database.
+	// When: A sealed credential, or sealed content of the store, cannot be opened: it was altered, or its key is destroyed.
+	// Do: For a credential, connect the account again; if several tenants report it, inspect the database.
 	// Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_SEAL_BROKEN ErrorReason = 90
 	// CONFLICT has the gRPC code ABORTED.
@@ -930,6 +930,25 @@ const (
 	// Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 	// Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
 	ErrorReason_ERROR_REASON_CONTENT_TOO_LARGE ErrorReason = 281
+	// SEALING_EXCLUDES_SEARCH has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The stored mail of the tenant is indexed for search and shall be sealed, or is sealed and shall be indexed.
+	// Do: Decide for one of both: disable search with `UpdateSearchSettings`, or sealing with `UpdateSealingSettings`, and repeat the call.
+	// Sample: {"reason": "SEALING_EXCLUDES_SEARCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SEALING_EXCLUDES_SEARCH ErrorReason = 282
+	// SEALED_TENANTS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: As many tenants have a content key as one installation keeps in the memory of its processes.
+	// Do: Erase a sealed tenant that is not used any more, or use a second installation.
+	// Sample: {"reason": "SEALED_TENANTS_FULL", "domain": "mailmesh", "metadata": {"maximum": "20000"}}
+	ErrorReason_ERROR_REASON_SEALED_TENANTS_FULL ErrorReason = 283
+	// CONTENT_KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
+	//
+	// When: The mail of the tenant is sealed, and this process does not have its content key yet: it started, or sealing was enabled, a moment
+	// ago, or TokenVault does not lend it.
+	// Do: Retry after the delay in `RetryInfo`; if it lasts, check that TokenVault runs.
+	// Sample: {"reason": "CONTENT_KEY_UNAVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_CONTENT_KEY_UNAVAILABLE ErrorReason = 284
 	// DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: Google gives the service account no token with the scopes in the metadata: the organisation's administrator has not granted
@@ -1124,6 +1143,9 @@ var (
 		266: "ERROR_REASON_SESSION_NOT_FOUND",
 		280: "ERROR_REASON_PRIMITIVES_NOT_AVAILABLE",
 		281: "ERROR_REASON_CONTENT_TOO_LARGE",
+		282: "ERROR_REASON_SEALING_EXCLUDES_SEARCH",
+		283: "ERROR_REASON_SEALED_TENANTS_FULL",
+		284: "ERROR_REASON_CONTENT_KEY_UNAVAILABLE",
 		268: "ERROR_REASON_DELEGATION_NOT_GRANTED",
 		269: "ERROR_REASON_APP_CREDENTIAL_MISSING",
 		270: "ERROR_REASON_APP_CREDENTIAL_NOT_FOUND",
@@ -1281,6 +1303,9 @@ var (
 		"ERROR_REASON_SESSION_NOT_FOUND":              266,
 		"ERROR_REASON_PRIMITIVES_NOT_AVAILABLE":       280,
 		"ERROR_REASON_CONTENT_TOO_LARGE":              281,
+		"ERROR_REASON_SEALING_EXCLUDES_SEARCH":        282,
+		"ERROR_REASON_SEALED_TENANTS_FULL":            283,
+		"ERROR_REASON_CONTENT_KEY_UNAVAILABLE":        284,
 		"ERROR_REASON_DELEGATION_NOT_GRANTED":         268,
 		"ERROR_REASON_APP_CREDENTIAL_MISSING":         269,
 		"ERROR_REASON_APP_CREDENTIAL_NOT_FOUND":       270,
@@ -1321,7 +1346,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xcf.\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xcc/\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -1472,7 +1497,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SEARCH_TOO_SLOW\x10\xee\x01\x12#\n" +
 	"\x1eERROR_REASON_SESSION_NOT_FOUND\x10\x8a\x02\x12*\n" +
 	"%ERROR_REASON_PRIMITIVES_NOT_AVAILABLE\x10\x98\x02\x12#\n" +
-	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12(\n" +
+	"\x1eERROR_REASON_CONTENT_TOO_LARGE\x10\x99\x02\x12)\n" +
+	"$ERROR_REASON_SEALING_EXCLUDES_SEARCH\x10\x9a\x02\x12%\n" +
+	" ERROR_REASON_SEALED_TENANTS_FULL\x10\x9b\x02\x12)\n" +
+	"$ERROR_REASON_CONTENT_KEY_UNAVAILABLE\x10\x9c\x02\x12(\n" +
 	"#ERROR_REASON_DELEGATION_NOT_GRANTED\x10\x8c\x02\x12(\n" +
 	"#ERROR_REASON_APP_CREDENTIAL_MISSING\x10\x8d\x02\x12*\n" +
 	"%ERROR_REASON_APP_CREDENTIAL_NOT_FOUND\x10\x8e\x02\x12.\n" +

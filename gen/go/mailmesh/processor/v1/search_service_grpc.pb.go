@@ -38,7 +38,8 @@ type SearchServiceClient interface {
 	// GetSearchSettings returns whether a tenant's mail is indexed, and how far. Reasons: TENANT_NOT_FOUND.
 	GetSearchSettings(ctx context.Context, in *GetSearchSettingsRequest, opts ...grpc.CallOption) (*GetSearchSettingsResponse, error)
 	// UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-	// arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+	// seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
 	UpdateSearchSettings(ctx context.Context, in *UpdateSearchSettingsRequest, opts ...grpc.CallOption) (*UpdateSearchSettingsResponse, error)
 }
 
@@ -94,7 +95,8 @@ type SearchServiceServer interface {
 	// GetSearchSettings returns whether a tenant's mail is indexed, and how far. Reasons: TENANT_NOT_FOUND.
 	GetSearchSettings(context.Context, *GetSearchSettingsRequest) (*GetSearchSettingsResponse, error)
 	// UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-	// arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+	// seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
 	UpdateSearchSettings(context.Context, *UpdateSearchSettingsRequest) (*UpdateSearchSettingsResponse, error)
 	mustEmbedUnimplementedSearchServiceServer()
 }

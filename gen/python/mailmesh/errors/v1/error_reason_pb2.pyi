@@ -396,8 +396,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SEAL_BROKEN: _ErrorReason.ValueType  # 90
     """SEAL_BROKEN has the gRPC code DATA_LOSS.
 
-    When: A sealed credential cannot be opened: it was altered, or its data key is destroyed.
-    Do: Connect the account again; if several tenants report it, inspect the database.
+    When: A sealed credential, or sealed content of the store, cannot be opened: it was altered, or its key is destroyed.
+    Do: For a credential, connect the account again; if several tenants report it, inspect the database.
     Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 91
@@ -1074,6 +1074,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
     Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
     """
+    ERROR_REASON_SEALING_EXCLUDES_SEARCH: _ErrorReason.ValueType  # 282
+    """SEALING_EXCLUDES_SEARCH has the gRPC code FAILED_PRECONDITION.
+
+    When: The stored mail of the tenant is indexed for search and shall be sealed, or is sealed and shall be indexed.
+    Do: Decide for one of both: disable search with `UpdateSearchSettings`, or sealing with `UpdateSealingSettings`, and repeat the call.
+    Sample: {"reason": "SEALING_EXCLUDES_SEARCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_SEALED_TENANTS_FULL: _ErrorReason.ValueType  # 283
+    """SEALED_TENANTS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: As many tenants have a content key as one installation keeps in the memory of its processes.
+    Do: Erase a sealed tenant that is not used any more, or use a second installation.
+    Sample: {"reason": "SEALED_TENANTS_FULL", "domain": "mailmesh", "metadata": {"maximum": "20000"}}
+    """
+    ERROR_REASON_CONTENT_KEY_UNAVAILABLE: _ErrorReason.ValueType  # 284
+    """CONTENT_KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
+
+    When: The mail of the tenant is sealed, and this process does not have its content key yet: it started, or sealing was enabled, a moment
+    ago, or TokenVault does not lend it.
+    Do: Retry after the delay in `RetryInfo`; if it lasts, check that TokenVault runs.
+    Sample: {"reason": "CONTENT_KEY_UNAVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
     ERROR_REASON_DELEGATION_NOT_GRANTED: _ErrorReason.ValueType  # 268
     """DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 
@@ -1496,8 +1518,8 @@ Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
 ERROR_REASON_SEAL_BROKEN: ErrorReason.ValueType  # 90
 """SEAL_BROKEN has the gRPC code DATA_LOSS.
 
-When: A sealed credential cannot be opened: it was altered, or its data key is destroyed.
-Do: Connect the account again; if several tenants report it, inspect the database.
+When: A sealed credential, or sealed content of the store, cannot be opened: it was altered, or its key is destroyed.
+Do: For a credential, connect the account again; if several tenants report it, inspect the database.
 Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 91
@@ -2173,6 +2195,28 @@ ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 281
 When: The mail or attachment at the provider is larger than what Processor hands to Primitives.
 Do: Download it with `GetRawMessage` or `GetAttachment`, or raise `MAILMESH_PROCESSOR_CONTENT_BYTES`.
 Sample: {"reason": "CONTENT_TOO_LARGE", "domain": "mailmesh", "metadata": {"maximum": "26214400"}}
+"""
+ERROR_REASON_SEALING_EXCLUDES_SEARCH: ErrorReason.ValueType  # 282
+"""SEALING_EXCLUDES_SEARCH has the gRPC code FAILED_PRECONDITION.
+
+When: The stored mail of the tenant is indexed for search and shall be sealed, or is sealed and shall be indexed.
+Do: Decide for one of both: disable search with `UpdateSearchSettings`, or sealing with `UpdateSealingSettings`, and repeat the call.
+Sample: {"reason": "SEALING_EXCLUDES_SEARCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SEALED_TENANTS_FULL: ErrorReason.ValueType  # 283
+"""SEALED_TENANTS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: As many tenants have a content key as one installation keeps in the memory of its processes.
+Do: Erase a sealed tenant that is not used any more, or use a second installation.
+Sample: {"reason": "SEALED_TENANTS_FULL", "domain": "mailmesh", "metadata": {"maximum": "20000"}}
+"""
+ERROR_REASON_CONTENT_KEY_UNAVAILABLE: ErrorReason.ValueType  # 284
+"""CONTENT_KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
+
+When: The mail of the tenant is sealed, and this process does not have its content key yet: it started, or sealing was enabled, a moment
+ago, or TokenVault does not lend it.
+Do: Retry after the delay in `RetryInfo`; if it lasts, check that TokenVault runs.
+Sample: {"reason": "CONTENT_KEY_UNAVAILABLE", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_DELEGATION_NOT_GRANTED: ErrorReason.ValueType  # 268
 """DELEGATION_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.

@@ -44,7 +44,8 @@ class SearchServiceStub:
     """GetSearchSettings returns whether a tenant's mail is indexed, and how far. Reasons: TENANT_NOT_FOUND."""
     UpdateSearchSettings: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.UpdateSearchSettingsRequest, _search_service_pb2.UpdateSearchSettingsResponse]
     """UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-    arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+    seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
     """
 
 @_typing.type_check_only
@@ -63,7 +64,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """GetSearchSettings returns whether a tenant's mail is indexed, and how far. Reasons: TENANT_NOT_FOUND."""
     UpdateSearchSettings: _aio.UnaryUnaryMultiCallable[_search_service_pb2.UpdateSearchSettingsRequest, _search_service_pb2.UpdateSearchSettingsResponse]  # type: ignore[assignment]
     """UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-    arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+    seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,7 +99,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.UpdateSearchSettingsResponse, _abc.Awaitable[_search_service_pb2.UpdateSearchSettingsResponse]]:
         """UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-        arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+        seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -441,7 +441,8 @@ export const SearchService: GenService<{
   },
   /**
    * UpdateSearchSettings enables or disables the search of a tenant's mail. Enabling indexes the mail that is stored, then what
-   * arrives. Disabling deletes the index. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+   * arrives. Disabling deletes the index. A tenant whose stored mail is sealed is refused: an index of its words would tell what the
+   * seal hides. Safe to repeat. Reasons: TENANT_NOT_FOUND, SEALING_EXCLUDES_SEARCH.
    *
    * @generated from rpc mailmesh.processor.v1.SearchService.UpdateSearchSettings
    */

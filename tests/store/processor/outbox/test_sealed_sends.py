@@ -1,0 +1,159 @@
+"""Sends and files of a sealed tenant: sealed in the tables, and sent, exported, erased and restored as they are."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.meshkit.erasing_marks import PersonToErase
+from services.meshkit.erasing_persons import Pace, PersonErasing
+from services.meshkit.exporting import TenantRows
+from services.meshkit.ids import new_id
+from services.processor.exporting import EXPORT
+from services.processor.outbox.retention import SendRetention
+from services.processor.outbox.rows import State
+from services.processor.outbox.store import sends, uploads
+from services.processor.persons import PERSONS
+from services.processor.restored import settle_sends
+from services.processor.stream.publish import publish
+from services.processor.stream.sealing import StoredSealing
+from services.processor.stream.serialization import KIND_ERASED, KIND_MAIL, KIND_SEND
+from services.processor.worker import running
+from tests.store.planting import cells_with
+from tests.store.processor.ground import Ground
+from tests.store.processor.outbox.sending import HASTE, Outgoing
+from tests.store.processor.outbox.test_files import mail_of, upload
+from tests.store.processor.sealed import Sealed
+from tests.store.processor.stream.conftest import mail_draft
+from tests.store.test_exporting import exported
+
+pytestmark = pytest.mark.timeout(300)
+CANARY = "rosebud-7731"
+FILE = b"\x01 a file that begins like a seal, " + CANARY.encode() * 3
+OF_A_SEALED_TENANT = {("events", "basic"), ("sends", "content"), ("sends", "body"), ("upload_parts", "content")}
+
+
+@pytest.fixture
+async def sealed(ground: Ground) -> AsyncIterator[Sealed]:
+    made = Sealed(ground.processor, ground.vault.content_keys)
+    yield made
+    made.forget()
+
+
+async def accept(outgoing: Outgoing) -> str:
+    """Commit a send with a file, all with the canary."""
+    file = await upload(outgoing, "offer.bin", FILE)
+    request = outgoing.request(subject=f"Offer {CANARY}", text=f"Thirty euros, {CANARY}.")
+    request.attachments.add(upload_id=file.upload_id)
+    row, _ = await outgoing.sends().accept(request)
+    return row.send_id
+
+
+async def found_in(ground: Ground, text: str = CANARY) -> set[tuple[str, str]]:
+    return await cells_with(ground.processor, "processor", text) & OF_A_SEALED_TENANT
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_sealed_send_arrives_with_its_file_and_no_table_has_its_text(
+    ground: Ground, sealed: Sealed, provider: str
+) -> None:
+    outgoing = await Outgoing.of(ground, provider)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    send_id = await accept(outgoing)
+    accepted = await cells_with(ground.processor, "processor", CANARY)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(send_id)
+    mail = await mail_of(outgoing)
+    files = {part.get_filename(): part.get_payload(decode=True) for part in mail.walk() if part.get_filename()}
+
+    assert (State.SENT, {"offer.bin": FILE}, set()) == (sent.state, files, accepted)
+    assert f"Offer {CANARY}" == mail["Subject"] == sent.content.mail.subject
+    assert ["send.sent"] == [event.event_type for event in await outgoing.events()]
+    assert set() == await cells_with(ground.processor, "processor", CANARY)
+
+
+async def test_an_answer_keeps_its_derived_recipients_sealed(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    row = await outgoing.answer(subject=f"Offer {CANARY}")
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+
+    assert (State.SENT, f"RE: Offer {CANARY}") == (sent.state, sent.addressed.subject)
+    assert set() == await cells_with(ground.processor, "processor", CANARY)
+
+
+async def test_stored_sends_and_files_are_sealed_by_the_pass(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    send_id = await accept(outgoing)
+    before, stored = await outgoing.read(send_id), await found_in(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    await StoredSealing(ground.processor, (sends.seal_some, uploads.seal_some)).round()
+    after, left = await outgoing.read(send_id), await cells_with(ground.processor, "processor", CANARY)
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(send_id)
+    mail = await mail_of(outgoing)
+
+    assert {("sends", "content"), ("sends", "body"), ("upload_parts", "content")} == stored
+    assert (before, set()) == (after, left)
+    assert FILE in [part.get_payload(decode=True) for part in mail.walk()]
+
+
+async def test_an_export_opens_what_is_sealed(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    await accept(outgoing)
+    await receive(outgoing, f"{CANARY}@example.test")
+    found = await exported(TenantRows(ground.processor, EXPORT), outgoing.tenant.tenant_id)
+    (send,), (event,), (part,) = found["sends"], found["events"], found["upload_parts"]
+
+    assert f"Thirty euros, {CANARY}." == send["request"]["mail"]["text"]
+    assert f"{CANARY}@example.test" in json.dumps(event["event"])
+    assert FILE == base64.b64decode(part["content"]["base64"])
+    assert 1 == len(found["sealed_tenants"])
+
+
+async def receive(outgoing: Outgoing, sender: str) -> None:
+    """Publish a mail that the tenant has received."""
+    draft = mail_draft(tenant_id=outgoing.tenant.tenant_id)
+    assert draft.mail is not None
+    draft.mail.message.from_address.address = sender
+    async with db.transaction(outgoing.ground.processor) as connection:
+        await publish(connection, [draft])
+
+
+async def test_the_erasure_of_a_person_finds_the_address_in_sealed_content(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    tenant_id = outgoing.tenant.tenant_id
+    await sealed.enable(tenant_id)
+    named = (await outgoing.accept(text="To Ann.")).send_id
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(named)
+        await outgoing.cleared(named)
+    await receive(outgoing, outgoing.recipient)
+    await receive(outgoing, "bob@example.test")
+    person = PersonToErase(erasure_id=new_id(), tenant_id=tenant_id, address=outgoing.recipient)
+    pace = Pace(settle_seconds=0, slice_seconds=60, rest=0)
+    progress = await PersonErasing(ground.processor, "processor", PERSONS, pace).advance(person)
+
+    assert progress.mark.is_done
+    assert (1, 1) == (progress.mark.removed["sends"], progress.mark.removed["events"])
+    kinds = await ground.processor.fetch("SELECT kind FROM processor.events ORDER BY position")
+    assert [KIND_SEND, KIND_ERASED, KIND_MAIL] == [row["kind"] for row in kinds]
+
+
+async def test_a_sealed_send_that_waited_in_a_backup_becomes_uncertain(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    send_id = await accept(outgoing)
+    sealed.forget()  # TokenVault does not run when a backup is restored
+    settled = await settle_sends(ground.processor, SystemClock())
+    async with running(ground.worker_settings(**HASTE)):
+        await SendRetention(ground.processor, SystemClock()).round()
+        row = await outgoing.read(send_id)
+
+    assert (1, State.UNCERTAIN) == (settled, row.state)
+    assert [] == await outgoing.received()
