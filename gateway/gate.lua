@@ -34,12 +34,19 @@ local function is_text(text)
   return not text:find("[\128-\255]")
 end
 
+-- Return the verb behind the last colon of the last segment. As the transcoder reads it: a verb is one that a route of the contract
+-- has, whichever route that is; any other colon belongs to the segment.
+local function verb_of(path)
+  local verb = path:match(":([^:/]*)$")
+  return verb and verbs[verb] and verb or ""
+end
+
 -- `named` has the routes without variables by method and path, the lists of `bindings` those with variables by method.
-local function binding_of(method, path)
+local function binding_of(method, path, verb)
   local binding = named[method .. path]
-  if binding then return binding end
+  if binding and binding.verb == verb then return binding end
   for _, one in ipairs(bindings[method] or {}) do
-    if path:find(one.pattern) then return one end
+    if one.verb == verb and path:find(one.pattern) then return one end
   end
 end
 
@@ -249,9 +256,10 @@ local ROOTS = {v1 = true, api = true, auth = true, [".well-known"] = true}
 
 local function gate(handle, method, path, query, root)
   if not ROOTS[root] then return end
-  -- The transcoder ignores slashes at the end, too.
+  local verb = verb_of(path)
+  -- The transcoder ignores slashes at the end, too, and reads no verb before them.
   path = path:gsub("/+$", "")
-  local binding = binding_of(method, path)
+  local binding = binding_of(method, path, verb)
   if not binding then
     if path ~= "/" .. root then answer(handle, replies.unknown) end
     return

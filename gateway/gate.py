@@ -63,13 +63,12 @@ def program(descriptor_set: Path, conversations: Iterable[str]) -> str:
         for method in service.method
     ]
     bindings = [binding for method in methods for binding in _bindings(method)]
-    # `{tenant_id}` matches "x:enable" too, so a route with a verb comes first.
-    bindings.sort(key=lambda binding: ":" not in binding["pattern"])
     if strange := [path for path in (binding["path"] for binding in bindings) if not path.startswith(ROOTS)]:
         raise ValueError(f"gate.lua knows no root of {strange}")
     tables = {
         "named": {binding["method"] + binding["path"]: binding for binding in bindings if "{" not in binding["path"]},
         "bindings": _by_method([binding for binding in bindings if "{" in binding["path"]]),
+        "verbs": {binding["verb"]: True for binding in bindings if binding["verb"]},
         "types": _types(files, (method.input_type for method in methods)),
         "unpacked": dict.fromkeys(UNPACKED, True),
         "replies": _replies(),
@@ -113,6 +112,7 @@ def _binding(method: MethodDescriptorProto, rule: http_pb2.HttpRule) -> Iterator
         "method": verb.upper(),
         "path": path,
         "pattern": _pattern(path),
+        "verb": path.rpartition("/")[2].rpartition(":")[2] if ":" in path.rpartition("/")[2] else "",
         "type": method.input_type.lstrip("."),
         "vars": dict.fromkeys(_VARIABLE.findall(path), True),
         "body": rule.body,

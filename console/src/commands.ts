@@ -22,9 +22,14 @@ export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+// JSON in ASCII alone: a character that turns the direction, or that a terminal obeys, stays an escape.
+function jsonOf(fields: Fields): string {
+  return JSON.stringify(fields).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 export function commandsOf<Input extends DescMessage>({ method, request }: Call<Input>, origin: URL): Commands {
   const fields = toJson(method.input, create(method.input, request)) as Fields;
-  const data = Object.keys(fields).length > 0 ? ` -d ${quoted(JSON.stringify(fields))}` : "";
+  const data = Object.keys(fields).length > 0 ? ` -d ${quoted(jsonOf(fields))}` : "";
   const [plaintext, usual] = origin.protocol === "http:" ? [" -plaintext", "80"] : ["", "443"];
   const port = origin.port || usual;
   return {
@@ -45,7 +50,7 @@ function curl(method: DescMethod, fields: Fields, origin: URL): string {
   });
   const head = `curl -H "Authorization: ${KEY}"`;
   if (rule.body === "*") {
-    return `${head} -X ${rule.pattern.case.toUpperCase()} -H "Content-Type: application/json" -d ${quoted(JSON.stringify(rest))} ${quoted(origin.origin + path)}`;
+    return `${head} -X ${rule.pattern.case.toUpperCase()} -H "Content-Type: application/json" -d ${quoted(jsonOf(rest))} ${quoted(origin.origin + path)}`;
   }
   const query = new URLSearchParams(parameters(rest, "")).toString();
   return `${head} ${quoted(`${origin.origin}${path}${query ? `?${query}` : ""}`)}`;

@@ -16,12 +16,17 @@ export interface Row {
   detail: string;
 }
 
+// The beginning of a text, as a text of its own: a plain slice would keep the whole of it in memory.
+function beginning(text: string): string {
+  return text.length > LONGEST ? Array.from(text.slice(0, LONGEST)).join("") : text;
+}
+
 export function rowOf({ kind, position }: Event): Row | undefined {
   if (kind.case === undefined) return undefined;
   const { eventId, tenantId, eventType, correlationId, receivedAt } = kind.value;
   const mail = kind.case === "mail" ? kind.value : undefined;
   return {
-    position, about: about(kind).slice(0, LONGEST), threadId: mail?.message?.thread?.threadId ?? "", head: { eventId, tenantId, eventType, correlationId, receivedAt },
+    position, about: beginning(about(kind)), threadId: mail?.message?.thread?.threadId ?? "", head: { eventId, tenantId, eventType, correlationId, receivedAt },
     content: mail ? (mail.isEnriched ? "fetched" : "missing") : "", reason: mail?.notEnriched?.reason ?? "", detail: mail?.notEnriched?.detail ?? "",
   };
 }
@@ -50,13 +55,17 @@ export interface Rows {
   next: string;
 }
 
+// The request for a page of events of a tenant, or of all, behind a cursor.
+export function pageFrom(tenantId: string, cursor: string) {
+  return { cursor, filter: { tenantIds: tenantId ? [tenantId] : [] }, pageSize: PAGE, view: EventView.BASIC };
+}
+
 // The stored events of a tenant, or of all, behind a cursor; the stream is read forwards, so very many are not read to their end.
 export async function storedRows(tenantId: string, from: string, signal: AbortSignal): Promise<Rows> {
-  const filter = { tenantIds: tenantId ? [tenantId] : [] };
   const rows: Row[] = [];
   let cursor = from;
   for (let page = 0; page < PAGES; page += 1) {
-    const answer = await events.listEvents({ cursor, filter, pageSize: PAGE, view: EventView.BASIC }, { signal });
+    const answer = await events.listEvents(pageFrom(tenantId, cursor), { signal });
     rows.push(...answer.events.map(rowOf).filter((row): row is Row => row !== undefined));
     if (!answer.hasMore) return { rows, next: "" };
     cursor = answer.nextCursor;

@@ -1,5 +1,5 @@
 // Text from outside: mail, names and answers of strangers. React escapes markup; these make the rest harmless.
-import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 
 // Controls, marks that turn the direction of what follows, and characters without a shape.
 const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
@@ -24,6 +24,12 @@ export function relative(at: Date, now: number): string {
 
 export function dateOf(at: Timestamp | undefined): Date | undefined {
   return at && timestampDate(at);
+}
+
+// The time at which an id was made: mailmesh's ids are UUIDs of version 7, whose first 48 bits are milliseconds (RFC 9562).
+export function madeAt(id: string): Timestamp | undefined {
+  const found = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/i.exec(id);
+  return found ? timestampFromMs(Number.parseInt(`${found[1]}${found[2]}`, 16)) : undefined;
 }
 
 export function word(value: string): string {

@@ -32,7 +32,7 @@ from stack.cli.output import (
 )
 from stack.terminal import line
 
-dead_letters = typer.Typer(no_args_is_help=True, help="List and retry items that could not be processed.")
+dead_letters = typer.Typer(no_args_is_help=True, help="List, count and retry items that could not be processed.")
 WATCH_SECONDS = 2.0
 
 
@@ -78,6 +78,40 @@ def list_dead_letters(
                 *(str(letter.item.attempts), when(letter.buried_at), letter.detail),
             )
             for letter in found
+        ],
+        "There are no dead letters.",
+    )
+
+
+@dead_letters.command("count")
+def count_dead_letters(
+    context: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="Count only dead letters of this tenant.")] = "",
+    since: Annotated[str | None, typer.Option(help=f"Count those buried at or after: {TIME_FORMS}.")] = None,
+    before: Annotated[str | None, typer.Option(help=f"Count those buried before: {TIME_FORMS}.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Count the items that could not be processed, by reason.
+
+    Examples:
+      mailmesh dead-letters count --since 1d
+    """
+    chosen = letters.DeadLetterFilter(tenant_id=tenant, buried_from=parse_time(since), buried_before=parse_time(before))
+    with channel(context) as opened:
+        stub = letter_services.DeadLetterServiceStub(opened)
+        answer = stub.CountDeadLetters(letters.CountDeadLettersRequest(filter=chosen))
+    if json:
+        print_json(answer)
+        return
+    print_table(
+        ("REASON", "DEAD LETTERS", "TENANTS", "OLDEST", "NEWEST"),
+        [
+            (
+                *(one.reason, str(one.dead_letters), str(one.tenants)),
+                *(when(one.oldest_buried_at), when(one.newest_buried_at)),
+            )
+            for one in answer.counts
         ],
         "There are no dead letters.",
     )

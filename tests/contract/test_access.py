@@ -122,6 +122,7 @@ WITHOUT_ABILITY = {
     "vault.v1.TenantService.TestConnection",
     "vault.v1.TenantService.UpdateTenant",
     # They show states and ids, and no content of mail.
+    "ingest.v1.DeadLetterService.CountDeadLetters",
     "ingest.v1.DeadLetterService.ListDeadLetters",
     "ingest.v1.SubscriptionService.GetSubscription",
     "ingest.v1.SubscriptionService.GetSubscriptionHealth",
@@ -236,6 +237,7 @@ PROMISED_ROUTES = [
     ("get", "/v1/events:stream"),
     ("post", "/v1/events:replay"),
     ("get", "/v1/dead-letters"),
+    ("get", "/v1/dead-letters:count"),
     ("post", "/v1/dead-letters:retry"),
     ("get", "/v1/api-keys"),
     ("get", "/v1/audit"),

@@ -202,6 +202,37 @@ async def test_no_path_and_no_query_has_text_that_no_service_can_hold(edge: Edge
     )
 
 
+VERBS = ("raw", "test", "count", "noSuchVerb", "raw:test", "")
+
+
+def strange(route: Route) -> Iterator[str]:
+    """Yield paths beside those of a route: with empty parts, with verbs that it does not have, with more slashes."""
+    for name in route.variables:
+        before, after = route.template.split(f"{{{name}}}")
+        empty = Route(route.verb, f"{before}{after}", route.body, route.request)
+        yield empty.path
+    for verb in VERBS:
+        yield f"{route.path}:{verb}"
+        yield f"{route.path}/:{verb}"
+    yield from (f"{route.path}/", f"{route.path}//", f"/{route.path}", route.path.replace("/", "//"))
+
+
+async def test_each_path_beside_the_contract_is_refused_in_the_edges_words_or_is_a_value(edge: Edge) -> None:
+    """The transcoder reads a verb behind the last colon, and knows no route with an empty variable."""
+    refusals = 0
+    for route in ROUTES:
+        for path in strange(route):
+            edge.seen.calls.clear()
+            answer = await edge.client.request(route.verb, path, content="{}" if route.body else None, headers=KEY)
+            if answer.status_code == 404:
+                assert (5, "ROUTE_NOT_FOUND") == error_of(answer), (route.verb, path)
+                assert [] == edge.seen.calls, path
+                refusals += 1
+            else:
+                assert answer.status_code in (200, 204, 302), (route.verb, path, answer.status_code, answer.text)
+    assert refusals > 500
+
+
 async def test_a_packed_body_reaches_ingest_as_it_is_or_is_refused(edge: Edge) -> None:
     packed = gzip.compress(b'{"value": []}')
     for path, encoding in product(WEBHOOKS, UNPACKED):

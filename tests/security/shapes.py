@@ -137,12 +137,7 @@ class Document:
         """Generate path variables, query and body of one operation: valid, nearly valid, or arbitrary."""
         parts: dict[str, dict[str, st.SearchStrategy[Any]]] = {"path": {}, "query": {}}
         for parameter in what.get("parameters", []):
-            schema = self._schema(parameter["schema"])
-            # An empty part of a path is another path, and no value of its variable.
-            is_in_path = parameter["in"] == "path"
-            parts[parameter["in"]][parameter["name"]] = (
-                schema.filter(lambda value: value != "") if is_in_path else schema
-            )
+            parts[parameter["in"]][parameter["name"]] = self._schema(parameter["schema"])
         body = what.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         return st.fixed_dictionaries({
             "path": st.fixed_dictionaries(parts["path"]),

@@ -63,6 +63,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "dead letters": lambda: letter_services.DeadLetterServiceStub(mine.channel).ListDeadLetters(
             letters.ListDeadLettersRequest(filter=letters.DeadLetterFilter(**one)), timeout=CALL_SECONDS
         ),
+        "counts of dead letters": lambda: letter_services.DeadLetterServiceStub(mine.channel).CountDeadLetters(
+            letters.CountDeadLettersRequest(filter=letters.DeadLetterFilter(**one)), timeout=CALL_SECONDS
+        ),
         "audit": lambda: audit_services.AuditServiceStub(mine.channel).ListAuditEntries(
             audit.ListAuditEntriesRequest(page_size=1000, **one), timeout=CALL_SECONDS
         ),

@@ -3,7 +3,8 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type Subscription, SubscriptionResource, SubscriptionState } from "../../../gen/ts/mailmesh/ingest/v1/subscription_service_pb.js";
 import { TenantService } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { type Tenant, TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
-import { pipeline, subscriptions, tenants } from "../api.js";
+import { directories, pipeline, subscriptions, tenants } from "../api.js";
+import { Account, Connected } from "../parts/account.js";
 import { AsCall } from "../parts/ascall.js";
 import { Act, Button, Confirm, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
@@ -28,7 +29,7 @@ export function AccountPage({ id }: { id: string }) {
       <Reason reason={tenant.statusReason} detail={tenant.statusDetail} />
       <Actions tenant={tenant} />
       <Facts rows={[
-        ["Name", <Outside text={tenant.displayName} />], ["Provider", tenant.provider], ["Tenant", <Id value={tenant.tenantId} />],
+        ["Name", <Outside text={tenant.displayName} />], ["Provider", tenant.provider], ["Access", <Access tenant={tenant} />], ["Tenant", <Id value={tenant.tenantId} />],
         ["State since", <Time at={tenant.statusChangedAt} />], ["Connected", <Time at={tenant.connectedAt} />],
         ["Last refresh", <Time at={tenant.lastRefreshedAt} />], ["Next refresh", <Time at={tenant.nextRefreshAt} />],
         ["May", tenant.grantedAbilities.join(", ") || "nothing"],
@@ -45,6 +46,12 @@ export function AccountPage({ id }: { id: string }) {
       <Timeline tenantId={id} />
     </>
   );
+}
+
+// Whose tokens open the mailbox.
+function Access({ tenant }: { tenant: Tenant }) {
+  if (tenant.ownerTenantId) return <>shared: by the grant of <Account id={tenant.ownerTenantId} /></>;
+  return tenant.tokenType === "app" ? "by the app, which the organisation admits" : "by its owner's sign-in";
 }
 
 // How far this mailbox is behind; the state of the pipeline has the slowest first.
@@ -78,7 +85,7 @@ function Actions({ tenant }: { tenant: Tenant }) {
       {!isGone && (
         <Confirm button="Disconnect" title="Disconnect this account?" call={() => tenants.disconnectTenant({ tenantId })}>
           <p>This deletes its subscriptions, revokes the grant at the provider and destroys its credentials. No mail of it is read after that.
-            Its events stay until the end of their retention. Connecting the account again keeps its id.</p>
+            {" "}Shared mailboxes that its grant opens are disconnected with it. Its events stay until the end of their retention. Connecting the account again keeps its id.</p>
         </Confirm>
       )}
     </div>
@@ -86,6 +93,32 @@ function Actions({ tenant }: { tenant: Tenant }) {
 }
 
 function Reconnect({ tenant, close }: { tenant: Tenant; close: () => void }) {
+  return tenant.ownerTenantId || tenant.tokenType === "app"
+    ? <ReconnectWithout tenant={tenant} close={close} />
+    : <ReconnectByOwner tenant={tenant} close={close} />;
+}
+
+// Nobody signs in for a mailbox of an organisation, or for one that another account's grant opens.
+function ReconnectWithout({ tenant, close }: { tenant: Tenant; close: () => void }) {
+  const { ownerTenantId, externalTenantId, userId, address } = tenant;
+  const connect = useChange(async () => {
+    if (ownerTenantId) return (await tenants.connectSharedMailbox({ tenantId: ownerTenantId, address })).tenant;
+    return (await directories.connectMailbox({ directoryId: externalTenantId, mailboxId: userId })).tenant;
+  });
+  if (connect.data) return <Connected tenant={connect.data} close={close} />;
+  return (
+    <>
+      <p>The mailbox is tried {ownerTenantId ? "with the grant of its person" : "with the app's own token"}, and keeps its abilities. The tenant, its subscriptions and its cursors stay.</p>
+      {connect.isError && <Failed error={connect.error} />}
+      <div className="buttons">
+        <Button className="plain" onPress={close}>Cancel</Button>
+        <Button className="primary" isDisabled={connect.isPending} onPress={() => connect.mutate()}>Connect</Button>
+      </div>
+    </>
+  );
+}
+
+function ReconnectByOwner({ tenant, close }: { tenant: Tenant; close: () => void }) {
   const start = useChange(() => tenants.startAuthorization({ tenantId: tenant.tenantId, abilities: tenant.requestedAbilities }));
   if (start.data) return <Consent url={start.data.authorizationUrl} flowId={start.data.flowId} close={close} />;
   return (

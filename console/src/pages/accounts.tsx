@@ -1,20 +1,17 @@
 // All accounts: their state, why it is so, and connecting another one.
-import { useState } from "react";
 import { TenantService } from "../../../gen/ts/mailmesh/vault/v1/tenant_service_pb.js";
 import { TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/tenant_pb.js";
 import { tenants } from "../api.js";
+import { PROVIDERS } from "../parts/account.js";
 import { AsCall } from "../parts/ascall.js";
-import { Button, Checks, Choice, Field, FilterChoice, FilterField, Popup, useChange } from "../parts/controls.js";
+import { FilterChoice, FilterField } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
-import { Failed, Outside, Reason, State, Time } from "../parts/show.js";
+import { Outside, Reason, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
-import { enumWord } from "../text.js";
-import { Consent } from "./consent.js";
-import { OrganisationForm } from "./organisation.js";
+import { enumWord, plain } from "../text.js";
+import { Connect } from "./connect.js";
 
-export const PROVIDERS: [string, string][] = [["ms365", "Microsoft 365"], ["googlews", "Google Workspace"]];
-const ABILITIES = ["mail.read", "mail.mark", "mail.send", "calendar.read", "calendar.write"];
 const STATES = Object.values(TenantStatus).filter((value): value is TenantStatus => typeof value === "number" && value > 0);
 
 export function AccountsPage() {
@@ -48,52 +45,11 @@ export function AccountsPage() {
               <span className="faint"><Outside text={tenant.displayName} most={80} /></span></>,
             PROVIDERS.find(([key]) => key === tenant.provider)?.[1] ?? tenant.provider,
             <><State word={enumWord(TenantStatus, tenant.status)} /> <Reason reason={tenant.statusReason} detail={tenant.statusDetail} /></>,
-            <><Time at={tenant.lastRefreshedAt} />{tenant.lastRefreshError && <> <code>{tenant.lastRefreshError}</code></>}</>,
+            <><Time at={tenant.lastRefreshedAt} />{tenant.lastRefreshError && <> <code>{plain(tenant.lastRefreshError, 80)}</code></>}</>,
             tenant.grantedAbilities.join(", "),
           ],
         })}
       />
     </>
-  );
-}
-
-function Connect() {
-  return (
-    <Popup button="Connect an account" title="Connect an account">
-      {(close) => <ConnectForm close={close} />}
-    </Popup>
-  );
-}
-
-const ORGANISATION = "organisation";
-const WAYS: [string, string][] = [["owner", "the owner signs in"], [ORGANISATION, "a mailbox of an organisation, shared ones too"]];
-
-function ConnectForm({ close }: { close: () => void }) {
-  const [way, setWay] = useState("owner");
-  return (
-    <>
-      <div className="way"><Choice label="How" value={way} set={setWay} options={WAYS} /></div>
-      {way === ORGANISATION ? <OrganisationForm close={close} /> : <OwnerForm close={close} />}
-    </>
-  );
-}
-
-function OwnerForm({ close }: { close: () => void }) {
-  const [provider, setProvider] = useState("ms365");
-  const [displayName, setName] = useState("");
-  const [abilities, setAbilities] = useState(["mail.read"]);
-  const start = useChange(() => tenants.startAuthorization({ provider, displayName, abilities }));
-  if (start.data) return <Consent url={start.data.authorizationUrl} flowId={start.data.flowId} close={close} />;
-  return (
-    <form onSubmit={(event) => { event.preventDefault(); start.mutate(); }}>
-      <Choice label="Provider" value={provider} set={setProvider} options={PROVIDERS} />
-      <Field label="Name for people" value={displayName} set={setName} hint="the account's own name" />
-      <Checks label="mailmesh may" value={abilities} set={setAbilities} options={ABILITIES} />
-      {start.isError && <Failed error={start.error} />}
-      <div className="buttons">
-        <Button className="plain" onPress={close}>Cancel</Button>
-        <Button className="primary" type="submit" isDisabled={start.isPending}>Continue</Button>
-      </div>
-    </form>
   );
 }

@@ -5,7 +5,7 @@ import { FilterField } from "../parts/controls.js";
 import { AsCall } from "../parts/ascall.js";
 import { List, usePages } from "../parts/list.js";
 import { Account } from "../parts/account.js";
-import { Id, Outside, State, Time } from "../parts/show.js";
+import { Outside, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 
 export function AuditPage() {
@@ -25,7 +25,7 @@ export function AuditPage() {
         row={(entry) => ({
           key: entry.auditEntryId,
           cells: [
-            <Time at={entry.occurredAt} />, <Outside text={entry.actor} />, <Id value={entry.action} />,
+            <Time at={entry.occurredAt} />, <Outside text={entry.actor} />, <code><Outside text={entry.action} most={64} /></code>,
             entry.outcome === "ok" ? "ok" : <State word={entry.outcome} />,
             entry.tenantId ? <Account id={entry.tenantId} /> : "",
             <Outside text={Object.entries(entry.detail).map(([name, value]) => `${name}: ${value}`).join(", ")} />,

@@ -168,7 +168,7 @@ function Today({ calendar }: { calendar: Calendar }) {
       {query.isPending && <p role="status">Reading…</p>}
       {query.data?.events.length === 0 && <Empty><p>No event today.</p></Empty>}
       {query.data && query.data.events.length > 0 && (
-        <Table label={`Today in ${calendar.name}`} columns={["Begins", "Subject", "Online meeting"]} rows={query.data.events.map((event) => ({
+        <Table label={`Today in ${plain(calendar.name, 80)}`} columns={["Begins", "Subject", "Online meeting"]} rows={query.data.events.map((event) => ({
           key: `${event.calendarEventId} ${event.start?.local ?? ""} ${event.start?.date ?? ""}`,
           cells: [event.isAllDay ? "all day" : <Time at={event.start?.instant} />, <Outside text={event.subject || "(no subject)"} />, <Meeting event={event} />],
         }))} />
@@ -185,7 +185,7 @@ function Meeting({ event }: { event: CalendarEvent }) {
   return (
     <>
       {enumWord(OnlineMeetingState, meeting.state)} <Outside text={meeting.provider} most={60} />{" "}
-      {isLink ? <a href={meeting.joinUrl} target="_blank" rel="noopener noreferrer">Join<span className="unseen"> {event.subject}</span></a> : <Outside text={meeting.joinUrl} />}
+      {isLink ? <a href={meeting.joinUrl} target="_blank" rel="noopener noreferrer">Join<span className="unseen"> {plain(event.subject, 80)}</span></a> : <Outside text={meeting.joinUrl} />}
     </>
   );
 }

@@ -4,15 +4,17 @@ import { useQuery } from "@tanstack/react-query";
 import { Button, Form } from "react-aria-components";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AttemptOutcome } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
+import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { endpoints } from "../api.js";
-import { EARLIEST, MOST_ROWS, rowsFrom, storedRows, type Row } from "../eventrow.js";
+import { EARLIEST, MOST_ROWS, pageFrom, rowsFrom, storedRows, type Row } from "../eventrow.js";
+import { AsCall } from "../parts/ascall.js";
 import { Field, FilterField } from "../parts/controls.js";
 import { Empty, Failed, Id, Outside, Reason, State, Table, Time } from "../parts/show.js";
 import { auditMoments, byTime, deadMoments, type Moment } from "../parts/timeline.js";
 import { go, href, useRoute } from "../route.js";
 import { several } from "../several.js";
 import { useMayAdminister, useMayOperate } from "../session.js";
-import { enumWord } from "../text.js";
+import { enumWord, madeAt } from "../text.js";
 
 const MOST_ENDPOINTS = 50;
 const MOST_EVENTS = 20;
@@ -94,9 +96,10 @@ function accepted(rows: Row[]): Moment[] {
   return [{ key: "accepted", at: first.head.receivedAt, correlationId: "", part: "Edge and Ingest: accepted", about: "stored in the inbox" }];
 }
 
+// An event gets its id when it is published, behind the fetch of its content.
 function eventStep({ position, head, about, content, reason, detail }: Row): Moment {
   return {
-    key: position, at: head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
+    key: position, at: madeAt(head.eventId) ?? head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
     about: <><Outside text={about} /> {content === "fetched" && "content fetched"} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
   };
 }
@@ -133,7 +136,7 @@ function Steps({ id, tenantId, eventId }: { id: string; tenantId: string; eventI
   const first = moments.find((one) => one.at)?.at;
   return (
     <>
-      <p>Correlation id <Id value={id} /></p>
+      <div className="title"><p>Correlation id <Id value={id} /></p><AsCall method={EventService.method.listEvents} request={pageFrom(tenantId, from)} /></div>
       {moments.length === 0 ? (
         <Empty>{isWhole
           ? <p>No stored event, dead letter or entry of the audit log has this id. A change without an event is in the logs alone: <code>grep {id.replace(/[^\w-]/g, "")}</code> them.</p>

@@ -7,6 +7,8 @@ import { Button } from "../parts/controls.js";
 import { Failed } from "../parts/show.js";
 import { href } from "../route.js";
 
+export const ADMITTED = "The organisation has admitted the app. Connect its mailboxes now.";
+
 // The person signs in at the provider in another tab; the outcome is asked for here.
 export function Consent({ url, flowId, close, isOrganisation = false }: { url: string; flowId: string; close: () => void; isOrganisation?: boolean }) {
   const client = useQueryClient();
@@ -25,7 +27,7 @@ export function Consent({ url, flowId, close, isOrganisation = false }: { url: s
   if (state === AuthorizationState.CONNECTED) {
     return (
       <>
-        <p role="status">{isOrganisation ? "The organisation has admitted the app. Connect its mailboxes now." : "The account is connected."}</p>
+        <p role="status">{isOrganisation ? ADMITTED : "The account is connected."}</p>
         {flow.data && flow.data.missingAbilities.length > 0 && <p>Not granted: {flow.data.missingAbilities.join(", ")}. Reconnect the account to ask again.</p>}
         <div className="buttons">
           <Button className="plain" onPress={close}>Close</Button>

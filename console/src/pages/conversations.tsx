@@ -12,7 +12,7 @@ import { List, usePages } from "../parts/list.js";
 import { Empty, Failed, Facts, Id, Outside, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
-import { enumWord } from "../text.js";
+import { enumWord, plain } from "../text.js";
 
 const MAILBOXES = 20;
 const STATES = Object.values(ConversationState).filter((value): value is ConversationState => typeof value === "number" && value > 0);
@@ -39,7 +39,7 @@ export function ConversationsPage() {
   const { query } = useRoute();
   const pages = usePages(["conversation mailboxes"], mailboxes);
   const chosen = query.get("tenant") ?? "";
-  const on = pages.items.filter((one) => one.isOn).map((one): [string, string] => [one.tenantId, one.name]);
+  const on = pages.items.filter((one) => one.isOn).map((one): [string, string] => [one.tenantId, plain(one.name, 80)]);
   const tenantId = chosen || (on[0]?.[0] ?? "");
   const state = Number(query.get("state") ?? 0);
   const isListed = chosen === "" || on.some(([id]) => id === chosen);
@@ -47,7 +47,7 @@ export function ConversationsPage() {
     <>
       <h1>Conversations</h1>
       <div className="filters">
-        <FilterChoice name="tenant" label="Mailbox" usual="the first" options={isListed ? on : [...on, [chosen, chosen]]} />
+        <FilterChoice name="tenant" label="Mailbox" usual="the first" options={isListed ? on : [...on, [chosen, plain(chosen, 80)]]} />
         <FilterChoice name="state" label="State" options={STATES.map((value) => [String(value), enumWord(ConversationState, value)])} />
       </div>
       {pages.isError && <Failed error={pages.error} retry={() => void pages.refetch()} />}

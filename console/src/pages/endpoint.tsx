@@ -132,7 +132,7 @@ function Attempts({ id, url }: { id: string; url: string }) {
       <div className="filters"><FilterField name="event" label="Event" hint="its id" /></div>
       <List
         label="Attempts" pages={pages} columns={["Time", "Event", "Outcome", "Answer", "Next", ACTIONS]}
-        empty={<p>No attempt yet. “Test” sends an event to the receiver now.</p>}
+        empty={eventId ? <p>No attempt for this event. <a href={href(["endpoints", id])}>Show all</a></p> : <p>No attempt yet. “Test” sends an event to the receiver now.</p>}
         row={(attempt) => ({
           key: attempt.attemptId,
           cells: [

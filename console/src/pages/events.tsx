@@ -1,17 +1,16 @@
 // The stream of events, live, newest first.
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { EventView } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
 import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { streams } from "../api.js";
 import { rowOf, type Row } from "../eventrow.js";
 import { failureOf } from "../failure.js";
 import { Button, FilterChoice, FilterField } from "../parts/controls.js";
-import { Account } from "../parts/account.js";
+import { NamedAccount, PROVIDERS, useNames } from "../parts/account.js";
 import { AsCall } from "../parts/ascall.js";
 import { Empty, Failed, Outside, Time } from "../parts/show.js";
 import { WindowTable } from "../parts/window.js";
 import { href, useRoute } from "../route.js";
-import { PROVIDERS } from "./accounts.js";
 
 const KEPT = 10_000;
 const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"], ["conversation.*", "conversations"], ["workflow.*", "workflows"], ["endpoint.*", "endpoints"]];
@@ -51,13 +50,16 @@ function useTail(tenant: string, provider: string, type: string, from: string, i
         cursor: cursor.current, view: EventView.BASIC, heartbeatSeconds: 5,
         filter: filterOf(tenant, provider, type),
       };
+      let isNoted = false;
       for await (const { step } of streams.streamEvents(request, { signal: stop.signal })) {
-        setTail((last) => (last.isLive && last.error === undefined ? last : { ...last, isLive: true, error: undefined }));
+        if (!isNoted) setTail((last) => ({ ...last, isLive: true, error: undefined }));
+        isNoted = true;
         if (step.case === "heartbeat") cursor.current = step.value.position;
         if (step.case !== "event") continue;
         cursor.current = step.value.position;
         const row = rowOf(step.value);
-        if (row) waiting = [...waiting, row].slice(-KEPT);
+        if (row) waiting.push(row);
+        if (waiting.length > KEPT) waiting.shift();
       }
     };
     const follow = async () => {
@@ -75,12 +77,20 @@ function useTail(tenant: string, provider: string, type: string, from: string, i
   return tail;
 }
 
+const COLUMNS = ["Received", "Type", "Subject or detail", "Account"];
+const positionOf = (row: Row) => row.position;
+
 export function EventsPage() {
   const { query } = useRoute();
   const [tenant, provider, type, from] = ["tenant", "provider", "type", "from"].map((name) => query.get(name) ?? "");
   const [isPaused, setPaused] = useState(false);
   const tail = useTail(tenant ?? "", provider ?? "", type ?? "", from ?? "", isPaused);
   const all = Object.fromEntries(query);
+  const names = useNames().data;
+  const cells = useCallback(({ head, about }: Row) => [
+    <Time at={head.receivedAt} />, <a href={href(["events", head.eventId])}>{head.eventType}</a>, <Outside text={about} />,
+    <NamedAccount id={head.tenantId} name={names?.get(head.tenantId)} />,
+  ], [names]);
   return (
     <>
       <div className="title">
@@ -98,13 +108,7 @@ export function EventsPage() {
       {tail.error !== undefined && <Failed error={tail.error} />}
       {tail.rows.length === 0
         ? <Empty><p>No event yet. Send a mail to a connected account, or <a href={href(["events"], { ...all, from: "earliest" })}>begin with the oldest stored event</a>.</p></Empty>
-        : <WindowTable label="Events" columns={["Received", "Type", "Subject or detail", "Account"]} items={tail.rows} row={({ head, about, position }) => ({
-          key: position,
-          cells: [
-            <Time at={head.receivedAt} />, <a href={href(["events", head.eventId])}>{head.eventType}</a>, <Outside text={about} />,
-            <Account id={head.tenantId} />,
-          ],
-        })} />}
+        : <WindowTable label="Events" columns={COLUMNS} items={tail.rows} keyOf={positionOf} cells={cells} />}
       {tail.rows.length >= KEPT && <p className="faint">The latest {KEPT.toLocaleString("en")} events are shown.</p>}
     </>
   );

@@ -2,15 +2,14 @@
 import { useState } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { directories } from "../api.js";
+import { ABILITIES, Connected, PROVIDERS } from "../parts/account.js";
 import { Button, Checks, Choice, Field, useChange } from "../parts/controls.js";
 import { usePages } from "../parts/list.js";
-import { Failed, Outside } from "../parts/show.js";
-import { href } from "../route.js";
+import { Failed } from "../parts/show.js";
 import { useMayAdminister } from "../session.js";
 import { plain } from "../text.js";
-import { Consent } from "./consent.js";
+import { ADMITTED, Consent } from "./consent.js";
 
-const ABILITIES = ["mail.read", "mail.mark", "mail.send", "calendar.read", "calendar.write"];
 const MOST = 1000;
 
 export function OrganisationForm({ close }: { close: () => void }) {
@@ -20,8 +19,8 @@ export function OrganisationForm({ close }: { close: () => void }) {
   const query = useQuery({ queryKey: ["directories"], queryFn: () => directories.listDirectories({ pageSize: MOST }) });
   if (query.isError) return <><Failed error={query.error} /><div className="buttons"><Button className="plain" onPress={close}>Close</Button></div></>;
   if (!query.data) return <p role="status">Reading…</p>;
-  if (isNew) return <ConsentForm close={close} />;
-  const known = query.data.directories.map(({ directoryId: id }): [string, string] => [id, id]);
+  if (isNew) return <AdmitForm close={close} />;
+  const known = query.data.directories.map(({ directoryId: id, administrator }): [string, string] => [id, plain(administrator ? `${id} (${administrator})` : id, 160)]);
   return (
     <>
       {known.length === 0
@@ -38,21 +37,63 @@ export function OrganisationForm({ close }: { close: () => void }) {
   );
 }
 
+// Microsoft's administrators consent on a page, Google's in their own console: there, the grant is tried at once.
+function AdmitForm({ close }: { close: () => void }) {
+  const [provider, setProvider] = useState("ms365");
+  return (
+    <>
+      <div className="way"><Choice label="Provider" value={provider} set={setProvider} options={PROVIDERS} /></div>
+      {provider === "googlews" ? <DelegationForm close={close} /> : <ConsentForm close={close} />}
+    </>
+  );
+}
+
+const ADDRESSES = "desk@example.com, sales@example.com";
+const addressesOf = (text: string) => text.split(/[\s,]+/).filter(Boolean);
+
 function ConsentForm({ close }: { close: () => void }) {
   const [directoryId, setDirectory] = useState("");
   const [addresses, setAddresses] = useState("");
-  const allowedAddresses = addresses.split(/[\s,]+/).filter(Boolean);
-  const start = useChange(() => directories.startConsent({ directoryId: directoryId.trim(), allowedAddresses }));
+  const start = useChange(() => directories.startConsent({ directoryId: directoryId.trim(), allowedAddresses: addressesOf(addresses) }));
   if (start.data) return <Consent url={start.data.authorizationUrl} flowId={start.data.flowId} close={close} isOrganisation />;
   return (
     <form onSubmit={(event) => { event.preventDefault(); start.mutate(); }}>
       <p>An administrator of the organisation consents once. The app then reaches the mailboxes of the list, and no others.</p>
       <Field label="Directory (tenant) id" value={directoryId} set={setDirectory} hint="a UUID, from the organisation" isRequired autoFocus />
-      <Field label="Mailboxes" value={addresses} set={setAddresses} hint="desk@example.com, sales@example.com" />
+      <Field label="Mailboxes" value={addresses} set={setAddresses} hint={ADDRESSES} />
       {start.isError && <Failed error={start.error} />}
       <div className="buttons">
         <Button className="plain" onPress={close}>Cancel</Button>
         <Button className="primary" type="submit" isDisabled={start.isPending}>Continue</Button>
+      </div>
+    </form>
+  );
+}
+
+function DelegationForm({ close }: { close: () => void }) {
+  const [administrator, setAdministrator] = useState("");
+  const [addresses, setAddresses] = useState("");
+  const create = useChange(() => directories.createDirectory({ administrator: administrator.trim(), allowedAddresses: addressesOf(addresses) }));
+  if (create.data) {
+    return (
+      <>
+        <p role="status">{ADMITTED}</p>
+        <div className="buttons"><Button className="plain" onPress={close}>Close</Button></div>
+      </>
+    );
+  }
+  return (
+    <form onSubmit={(event) => { event.preventDefault(); create.mutate(); }}>
+      <p>
+        An administrator grants the app's service account domain-wide delegation in the Admin console first. The app then reaches the
+        mailboxes of the list, and no others. <code>mailmesh app-credentials add</code> adds the service account's key.
+      </p>
+      <Field label="Administrator" value={administrator} set={setAdministrator} hint="the address of one who may read users" isRequired autoFocus />
+      <Field label="Mailboxes" value={addresses} set={setAddresses} hint={ADDRESSES} />
+      {create.isError && <Failed error={create.error} />}
+      <div className="buttons">
+        <Button className="plain" onPress={close}>Cancel</Button>
+        <Button className="primary" type="submit" isDisabled={create.isPending}>Admit</Button>
       </div>
     </form>
   );
@@ -67,18 +108,7 @@ function MailboxForm({ directoryId, close }: { directoryId: string; close: () =>
     return { items: page.mailboxes, next: page.nextPageToken };
   });
   const connect = useChange(() => directories.connectMailbox({ directoryId, mailboxId, displayName, abilities }));
-  const tenant = connect.data?.tenant;
-  if (tenant) {
-    return (
-      <>
-        <p role="status">The mailbox <Outside text={tenant.address} /> is connected.</p>
-        <div className="buttons">
-          <Button className="plain" onPress={close}>Close</Button>
-          <a className="button" href={href(["accounts", tenant.tenantId])} onClick={close}>Show the account</a>
-        </div>
-      </>
-    );
-  }
+  if (connect.data?.tenant) return <Connected tenant={connect.data.tenant} close={close} />;
   const listed = pages.items.map((one): [string, string] => [one.mailboxId, plain(one.address || one.displayName, 120)]);
   return (
     <form onSubmit={(event) => { event.preventDefault(); connect.mutate(); }}>

@@ -1,5 +1,5 @@
 // How values are shown.
-import { useEffect, useState, type ReactNode } from "react";
+import { useSyncExternalStore, type ReactNode } from "react";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Failure, causeOf, failureOf, remedyOf } from "../failure.js";
 import { absolute, dateOf, plain, relative } from "../text.js";
@@ -17,13 +17,34 @@ export function Id({ value }: { value: string }) {
   return <code className="id">{plain(value, 64)}</code>;
 }
 
-function useNow(): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 10_000);
-    return () => clearInterval(timer);
-  }, []);
+// One clock for all times of a page: a long list has one of each row.
+const TICK_MS = 10_000;
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+const listeners = new Set<() => void>();
+
+function tick(): void {
+  now = Date.now();
+  for (const changed of listeners) changed();
+}
+
+function listen(changed: () => void): () => void {
+  if (listeners.size === 0) timer = setInterval(tick, TICK_MS);
+  listeners.add(changed);
+  return () => {
+    listeners.delete(changed);
+    if (listeners.size === 0) clearInterval(timer);
+  };
+}
+
+// The time of the last tick; of now, where it is older than a tick because no time was shown.
+function clock(): number {
+  if (Date.now() - now >= TICK_MS) now = Date.now();
   return now;
+}
+
+function useNow(): number {
+  return useSyncExternalStore(listen, clock);
 }
 
 export function Time({ at }: { at: Timestamp | undefined }) {
@@ -32,7 +53,7 @@ export function Time({ at }: { at: Timestamp | undefined }) {
   if (!date) return <span className="faint">never</span>;
   return (
     <time dateTime={date.toISOString()}>
-      {relative(date, now)} <span className="faint">{absolute(date)}</span>
+      {relative(date, date.getTime() > now ? Date.now() : now)} <span className="faint">{absolute(date)}</span>
     </time>
   );
 }
@@ -44,7 +65,7 @@ const TONES: Record<string, string> = {
 };
 
 export function State({ word }: { word: string }) {
-  return <span className={`state ${TONES[word] ?? "calm"}`}>{word}</span>;
+  return <span className={`state ${TONES[word] ?? "calm"}`}>{plain(word, 40)}</span>;
 }
 
 export function Reason({ reason, detail }: { reason: string; detail: string }) {
@@ -62,7 +83,7 @@ export function Failed({ error, retry }: { error: unknown; retry?: () => void })
   const failure: Failure = failureOf(error);
   return (
     <div role="alert" className="failed">
-      <p><strong>{plain(failure.message, SHORT)}</strong> <code>{failure.reason}</code></p>
+      <p><strong>{plain(failure.message, SHORT)}</strong> <code>{plain(failure.reason, 80)}</code></p>
       {failure.remedy && <p>{failure.remedy}</p>}
       {retry && <button type="button" onClick={retry}>Try again</button>}
     </div>

@@ -27,7 +27,7 @@ export function byTime(one: Moment, other: Moment): number {
 export async function auditMoments(tenantId: string): Promise<Moment[]> {
   const page = await audit.listAuditEntries({ tenantId, pageSize: 1000 });
   return page.auditEntries.map((entry) => ({
-    key: entry.auditEntryId, at: entry.occurredAt, correlationId: entry.correlationId, part: `TokenVault: ${entry.action}`,
+    key: entry.auditEntryId, at: entry.occurredAt, correlationId: entry.correlationId, part: <>TokenVault: <Outside text={entry.action} most={64} /></>,
     about: <>{entry.outcome === "ok" ? "ok" : <State word={entry.outcome} />} <Outside text={`by ${entry.actor}`} /></>,
   }));
 }

@@ -1,6 +1,7 @@
 // A table of any length: only the rows near the visible part of the page are in the document, and the row that has the
 // focus, which would else be lost. All rows have one height, which the style sheet decides.
-import { useLayoutEffect, useRef, useState, type FocusEvent, type ReactNode } from "react";
+import { memo, useLayoutEffect, useRef, useState, type FocusEvent, type ReactNode } from "react";
+import { flushSync } from "react-dom";
 
 const BEYOND = 10;
 const FIRST = 40;
@@ -32,8 +33,25 @@ function rowsOf(from: number, to: number, kept: number): number[] {
   return kept >= to ? [...near, kept] : near;
 }
 
-export function WindowTable<Item>({ label, columns, items, row }: {
-  label: string; columns: string[]; items: Item[]; row: (item: Item) => { key: string; cells: ReactNode[] };
+interface Shown<Item> {
+  columns: string[];
+  // A function that stays the same while its cells do: a row is drawn again only when it, the item or the place has changed.
+  cells: (item: Item) => ReactNode[];
+}
+
+function RowOf<Item>({ columns, cells, item, index }: Shown<Item> & { item: Item; index: number }) {
+  return (
+    <tr data-row="" aria-rowindex={index + HEAD}>
+      {cells(item).map((cell, column) => <td key={columns[column]} data-label={columns[column]}>{cell}</td>)}
+    </tr>
+  );
+}
+
+// A scroll changes few rows of those in the document.
+const Row = memo(RowOf) as typeof RowOf;
+
+export function WindowTable<Item>({ label, columns, items, keyOf, cells }: Shown<Item> & {
+  label: string; items: Item[]; keyOf: (item: Item) => string;
 }) {
   const body = useRef<HTMLTableSectionElement>(null);
   const [place, setPlace] = useState<Place>({ from: 0, to: FIRST, height: 0 });
@@ -42,7 +60,8 @@ export function WindowTable<Item>({ label, columns, items, row }: {
     const moved = () => {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
-        setPlace((last) => placeOf(body.current, last));
+        // Within this frame: rows that are drawn in a later one would leave this one empty.
+        flushSync(() => setPlace((last) => placeOf(body.current, last)));
       });
     };
     moved();
@@ -71,12 +90,8 @@ export function WindowTable<Item>({ label, columns, items, row }: {
   let end = 0;
   for (const index of rowsOf(from, to, focused === undefined ? -1 : items.indexOf(focused))) {
     if (index > end || end === 0) inside.push(gap(end === 0 ? "before" : "between", index - end));
-    const { key, cells } = row(items[index] as Item);
-    inside.push(
-      <tr key={key} data-row="" aria-rowindex={index + HEAD}>
-        {cells.map((cell, column) => <td key={columns[column]} data-label={columns[column]}>{cell}</td>)}
-      </tr>,
-    );
+    const item = items[index] as Item;
+    inside.push(<Row key={keyOf(item)} columns={columns} cells={cells} item={item} index={index} />);
     end = index + 1;
   }
   inside.push(gap("after", items.length - end));

@@ -1,4 +1,4 @@
-"""DeadLetterService: lists and retries items that could not be processed."""
+"""DeadLetterService: lists, counts and retries items that could not be processed."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -22,12 +22,13 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _MAX_NAMED: Final = 1000
+_MAX_REASONS: Final = 100
 # No chunk begins when less than this is left of the deadline.
 _RESERVE_SECONDS: Final = 3.0
 
 
 class DeadLetterServicer(DeadLetterServiceServicer):
-    """Lists and retries dead letters.
+    """Lists, counts and retries dead letters.
 
     Args:
         pool: Connections to PostgreSQL.
@@ -58,6 +59,15 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return pb2.ListDeadLettersResponse(
             dead_letters=letters[:size], next_page_token=self._tokens.write(request, end)
         )
+
+    @override
+    async def CountDeadLetters(
+        self, request: pb2.CountDeadLettersRequest, context: Context
+    ) -> pb2.CountDeadLettersResponse:
+        scope, choice = current_caller().tenants, _choice(request.filter)
+        async with db.connection(self._pool) as connection:
+            counts, total = await dead_letters.count_reasons(connection, scope, choice, limit=_MAX_REASONS)
+        return pb2.CountDeadLettersResponse(counts=counts, total=total)
 
     @override
     async def RetryDeadLetters(

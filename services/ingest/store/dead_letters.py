@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter
+from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter, DeadLetterCount
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import DeadLetterNotFound
 from services.ingest.store.item_messages import attempts_of, item_of
@@ -32,6 +32,16 @@ ORDER BY letter.dead_letter_id DESC
 LIMIT $8
 """  # noqa: S608 - constants of this module
 _COUNT = f"SELECT count(*) FROM ingest.dead_letters AS letter WHERE {_CHOSEN} AND letter.retried_at IS NULL"  # noqa: S608
+_COUNT_REASONS = f"""
+SELECT letter.reason, count(*) AS dead_letters, count(DISTINCT letter.tenant_id) AS tenants,
+    min(letter.buried_at) AS oldest_buried_at, max(letter.buried_at) AS newest_buried_at,
+    (sum(count(*)) OVER ())::bigint AS total
+FROM ingest.dead_letters AS letter
+WHERE {_CHOSEN} AND letter.retried_at IS NULL
+GROUP BY letter.reason
+ORDER BY dead_letters DESC, letter.reason
+LIMIT $6
+"""  # noqa: S608 - constants of this module
 _CHOOSE = f"""
 SELECT letter.dead_letter_id::text FROM ingest.dead_letters AS letter JOIN ingest.tenants AS tenant USING (tenant_id)
 WHERE {_CHOSEN} AND letter.retried_at IS NULL AND tenant.status <> ALL($6::smallint[])
@@ -136,6 +146,24 @@ async def count(connection: db.Connection, scope: Scope, choice: Choice) -> int:
     return int(await connection.fetchval(_COUNT, *choice.values(scope)))
 
 
+async def count_reasons(
+    connection: db.Connection, scope: Scope, choice: Choice, *, limit: int
+) -> tuple[list[DeadLetterCount], int]:
+    """Count the selected dead letters that were not put back, by reason.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        scope: The tenants that the caller may see.
+        choice: The selection.
+        limit: The most reasons to return.
+
+    Returns:
+        The most frequent reasons with their counts, and the number of dead letters of all reasons.
+    """
+    rows = await connection.fetch(_COUNT_REASONS, *choice.values(scope), limit)
+    return [_count_of(row) for row in rows], rows[0]["total"] if rows else 0
+
+
 async def check(connection: db.Connection, scope: Scope, dead_letter_ids: Collection[str]) -> None:
     """Check that the caller may see all of these dead letters.
 
@@ -176,6 +204,13 @@ async def _put_back(connection: db.Connection, dead_letter_ids: Sequence[str]) -
     row = await connection.fetchrow(_PUT_BACK, dead_letter_ids, [new_id() for _ in dead_letter_ids])
     assert row is not None  # noqa: S101 - the statement returns exactly one row
     return Retried(row["items"], row["tenant_ids"])
+
+
+def _count_of(row: asyncpg.Record) -> DeadLetterCount:
+    counted = DeadLetterCount(reason=row["reason"], dead_letters=row["dead_letters"], tenants=row["tenants"])
+    counted.oldest_buried_at.FromDatetime(row["oldest_buried_at"])
+    counted.newest_buried_at.FromDatetime(row["newest_buried_at"])
+    return counted
 
 
 def _dead_letter(row: asyncpg.Record) -> DeadLetter:

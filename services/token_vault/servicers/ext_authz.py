@@ -5,6 +5,7 @@ gRPC.
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -70,7 +71,7 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
         except MeshError as exc:
             if method == AGENTS_PATH:
                 return _denied(exc, is_rest=True, challenge=self._challenge)
-            return _denied(exc, is_rest=_REST_MARK in http.headers)
+            return _denied(exc, is_rest=_is_rest(http.headers))
         return _allowed(allowed)
 
     def _presented(self, http: attribute_context_pb2.AttributeContext.HttpRequest) -> Presented:
@@ -79,6 +80,11 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
             read_cookies((http.headers.get("cookie", ""),)).get(SESSION_COOKIE, ""),
             self._origins.has_sent(http.headers, http.scheme, http.host),
         )
+
+
+def _is_rest(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request came as REST: it became a call of gRPC on its way, or it is none at all."""
+    return _REST_MARK in headers or not headers.get("content-type", "").startswith("application/grpc")
 
 
 def _allowed(allowed: Allowed) -> pb.CheckResponse:

@@ -65,6 +65,20 @@ await step("another browser's session is listed and ended", async () => {
   await other.context.close();
 });
 
+await step("dead letters are grouped by reason over all of them, and retried by group", async () => {
+  await visit(page, url, `#/dead-letters?tenant=${given.long.tenant}`);
+  const group = table("By reason").getByRole("row", { name: new RegExp(given.many.reason) });
+  await group.getByRole("cell", { name: String(given.many.count), exact: true }).waitFor();
+  check((await table("Dead letters").getByRole("row").count()) < given.many.count, "the list shows all of them");
+  await group.getByRole("button", { name: "Retry these" }).click();
+  await dialog().getByText(`${given.many.count} dead letters fit the filters.`).waitFor();
+  await button("Close").click();
+  await group.getByRole("link", { name: given.many.reason }).click();
+  check(page.url().includes(`reason=${given.many.reason}`), page.url());
+  await page.getByRole("link", { name: "Show all reasons" }).click();
+  check(!page.url().includes("reason="), page.url());
+});
+
 await step("a bulk retry shows its progress and is cancelled", async () => {
   await visit(page, url, `#/dead-letters?reason=${given.many.reason}&tenant=${given.long.tenant}`);
   await table("Dead letters").getByText(given.many.reason).first().waitFor();
@@ -107,10 +121,10 @@ await step("a mailbox of an organisation is connected without its owner", async 
 await step("the copied commands do what the page does", async () => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
   const environment = { env: { ...process.env, MAILMESH_API_KEY: given.key, PATH: `${given.tools}:${process.env.PATH}` }, timeout: 60_000 };
-  for (const [hash, field] of [["accounts?provider=ms365", "tenants"], [`dead-letters?tenant=${given.tenant}`, "deadLetters"]]) {
+  for (const [hash, field] of [["accounts?provider=ms365", "tenants"], [`dead-letters?tenant=${given.tenant}`, "deadLetters"], [`change/${given.correlation}?tenant=${given.tenant}`, "events"]]) {
     await visit(page, url, `#/${hash}`);
     for (const name of ["Copy as curl", "Copy as grpcurl"]) {
-      await button(name).click();
+      await button(name).first().click();
       const command = await page.evaluate(() => navigator.clipboard.readText());
       const { stdout } = await run("sh", ["-c", command], environment);
       check(Array.isArray(JSON.parse(stdout)[field] ?? []), `${command}\n${stdout}`);

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
+from tests.mesh.console.connecting import ENVIRONMENT, connecting
+from tests.mesh.console.hostile import hostile, quieten
 from tests.mesh.console.walking import CHROMIUM, ENDS_AFTER, HOSTILE, TOOLS, newcomer, prepared, walked
 from tests.mesh.delivery.receiver import OK, Receiver, receiving
-from tests.programs.mesh import Mesh
+from tests.programs.mesh import Mesh, running_mesh
 from tests.programs.toolchains import require
 
 pytestmark = [
     pytest.mark.timeout(1000),
     pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="no Chromium is installed"),
 ]
-STEPS = {"newcomer.mjs": 10, "walk.mjs": 23, "lookups.mjs": 8}
+STEPS = {"newcomer.mjs": 10, "walk.mjs": 21, "lookups.mjs": 9, "looks.mjs": 12, "connect.mjs": 7}
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,24 @@ def test_a_person_searches_answers_ends_and_cancels(given: dict[str, Any]) -> No
     require(str(TOOLS / "grpcurl"), "curl")
 
     walk("lookups.mjs", given)
+
+
+def test_mailboxes_without_an_owners_sign_in_are_connected(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("connect") / "d"
+    with running_mesh(data, environment=ENVIRONMENT) as mesh:
+        walk("connect.mjs", connecting(mesh))
+
+
+def test_each_page_is_for_all_eyes_sizes_and_keys(given: dict[str, Any]) -> None:
+    walk("looks.mjs", given)
+
+
+def test_hostile_content_runs_leaves_and_covers_nothing_on_any_page(mesh: Mesh) -> None:
+    prepared_account = hostile(mesh)
+    try:
+        steps = walked("hostile.mjs", prepared_account)
+    finally:
+        quieten(mesh, prepared_account)
+
+    assert {step["step"]: step["error"] for step in steps if step["error"]} == {}
+    assert len(steps) == len(prepared_account["pages"]) + 4

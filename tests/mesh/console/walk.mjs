@@ -253,27 +253,6 @@ await step("an uncertain send is decided, and a scheduled one cancelled", async 
   await later.getByText("cancelled").waitFor();
 });
 
-const PAGES = ["accounts", "events?from=earliest", "dead-letters", "endpoints", "sends", "calendars", "conversations", "change", "keys", "audit",
-  "health", "search", "workflows", `workflows/${given.run}`, "nowhere"];
-// A page of 1280 pixels at 200 % has the room of one of 640.
-const ZOOMED = { width: WIDE.width / 2, height: WIDE.height / 2 };
-for (const [look, sizes] of [["light", [WIDE, ZOOMED, NARROW]], ["dark", [NARROW]]]) {
-  await step(`no page breaks a rule of accessibility in ${look}`, async () => {
-    await page.emulateMedia({ colorScheme: look });
-    for (const hash of [...PAGES, `accounts/${given.tenant}`]) {
-      for (const size of sizes) {
-        await page.setViewportSize(size);
-        await visit(page, url, `#/${hash}`);
-        const found = await violations(page);
-        check(found.length === 0, `${hash}: ${found.join("\n")}`);
-        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-        check(beyond <= 0, `${hash}: ${beyond} pixels beyond ${size.width}`);
-      }
-    }
-    await page.setViewportSize(WIDE);
-  });
-}
-
 await step("the console works by keyboard alone", async () => {
   const presses = async (name, most = 40) => {
     for (let count = 0; count < most; count += 1) {

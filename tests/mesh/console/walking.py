@@ -19,7 +19,7 @@ from services.ingest.store.items import Kind
 from tests.factories.receivers import Authority
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
-from tests.security.sides import run_of
+from tests.security.sides import endpoint, run_of
 from tools.generate.protos import ROOT
 
 FOLDER = Path(__file__).parent
@@ -32,11 +32,12 @@ MANY, MANY_LETTERS = "MESSAGE_TOO_LARGE", 60
 """The reason and the number of the dead letters of the bulk retry."""
 ENDS_AFTER = 31
 """An endpoint of the tests' mesh gives up after 30 repetitions."""
-_BURY = """
+BURY = """
 INSERT INTO ingest.dead_letters (dead_letter_id, tenant_id, item_id, kind, received_at, content, correlation_id,
   attempts, history, reason, detail, buried_at)
 VALUES ($1, $2, $3, $4, now(), $5, $6, 1, '[]', $7, $8, now())
 """
+RECONCILE = items.Reconcile(reason=items.RECONCILE_REASON_MANUAL).SerializeToString()
 JOIN = "https://meet.example.com/daily"
 _DOUBT = """
 UPDATE processor.sends SET state = $2, reason = 'SEND_OUTCOME_UNKNOWN', detail = 'The provider did not answer.',
@@ -69,8 +70,8 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
     subscribe(mesh, tenant)
     mesh.run("conversations", "enable", tenant, "--address", address)
     mesh.simulator.deliver(address, subject="Where is my parcel?", text="It was due on Monday.")
-    eventually(lambda: created_events(mesh, tenant))
     asyncio.run(_bury(mesh, tenant, DEAD))
+    event = eventually(lambda: created_events(mesh, tenant))[0].mail
     long = _long(mesh)
     # Of another account: the timeline of the first one stays short.
     asyncio.run(_bury(mesh, long["tenant"], MANY, MANY_LETTERS))
@@ -84,7 +85,10 @@ def prepared(mesh: Mesh) -> dict[str, Any]:
         "address": address,
         "dead": {"reason": DEAD},
         "many": {"reason": MANY, "count": MANY_LETTERS},
-        "run": run_of(mesh, eventually(lambda: created_events(mesh, tenant))[0].mail.event_id),
+        "event": event.event_id,
+        "correlation": event.correlation_id,
+        "run": run_of(mesh, event.event_id),
+        "endpoint": endpoint(mesh, tenant),
         "other": _reader(mesh),
         "organisation": _organisation(mesh),
         "tools": str(TOOLS),
@@ -152,11 +156,11 @@ def _sends(mesh: Mesh) -> dict[str, str]:
     for subject in ("In doubt", "For later"):
         words = ("send", "--tenant", tenant, "--to", address, "--subject", subject, "--text", "Hello", "--at", at)
         made[subject] = json.loads(mesh.run(*words, "--json").stdout)["sendId"]
-    asyncio.run(_execute(mesh, "processor", _DOUBT, made["In doubt"], pb2.SEND_STATE_UNCERTAIN))
+    asyncio.run(execute(mesh, "processor", _DOUBT, made["In doubt"], pb2.SEND_STATE_UNCERTAIN))
     return {"tenant": tenant}
 
 
-async def _execute(mesh: Mesh, service: str, statement: str, *values: object) -> None:
+async def execute(mesh: Mesh, service: str, statement: str, *values: object) -> None:
     """Run a statement in the database of a service, with its own role."""
     variables = next((mesh.data / "environments").glob(f"{service}*.json"))
     connection = await asyncpg.connect(json.loads(variables.read_text())["MAILMESH_DATABASE_URL"])
@@ -168,11 +172,10 @@ async def _execute(mesh: Mesh, service: str, statement: str, *values: object) ->
 
 async def _bury(mesh: Mesh, tenant: str, reason: str, count: int = 1) -> None:
     """Bury items as a worker does that cannot read them; none of the simulated mails is so broken."""
-    content = items.Reconcile(reason=items.RECONCILE_REASON_MANUAL).SerializeToString()
     for _ in range(count):
         ids = [str(uuid.uuid4()) for _ in range(3)]
-        values = (ids[0], tenant, ids[1], Kind.RECONCILE, content, ids[2], reason, "It is no mail.")
-        await _execute(mesh, "ingest", _BURY, *values)
+        values = (ids[0], tenant, ids[1], Kind.RECONCILE, RECONCILE, ids[2], reason, "It is no mail.")
+        await execute(mesh, "ingest", BURY, *values)
 
 
 def newcomer(mesh: Mesh, receiver: str) -> dict[str, Any]:

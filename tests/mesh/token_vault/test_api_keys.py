@@ -1,6 +1,7 @@
 """API keys: the last admin key, and an installation with a thousand keys."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -126,6 +127,22 @@ async def test_a_thousand_keys_are_authorized_and_listed_right(served: VaultGrou
     good = [row.display_name for row in await listed(edge, first, page_size=73)]
     assert ["first", *(f"key {number}" for number in range(THOUSAND) if number % 5)] == good
     assert THOUSAND + 1 == len(await listed(edge, first, include_revoked=True, page_size=1000))
+
+
+async def test_a_refusal_of_a_request_that_is_no_grpc_has_a_body(served: VaultGround, edge: Stubs) -> None:
+    """A path of REST that no route fits comes as it is, without the mark of the transcoder."""
+    key, authz = (await _insert(served, new_id()))[1], AuthorizationStub(edge.channel)
+
+    async def refused(**headers: str) -> external_auth_pb2.DeniedHttpResponse:
+        request = external_auth_pb2.CheckRequest()
+        request.attributes.request.http.path = "/v1/tenants/x/messages/:raw"
+        request.attributes.request.http.headers.update({"authorization": f"Bearer {key}", **headers})
+        return (await authz.Check(request, timeout=60)).denied_response
+
+    rest, grpc = await refused(), await refused(**{"content-type": "application/grpc"})
+
+    assert (404, "ROUTE_NOT_FOUND") == (rest.status.code, json.loads(rest.body)["details"][0]["reason"])
+    assert ("", "5") == (grpc.body, {one.header.key: one.header.value for one in grpc.headers}["grpc-status"])
 
 
 async def _insert(served: VaultGround, tenant_id: str) -> list[str]:

@@ -52,6 +52,7 @@ COMMANDS = (
     ("sessions", "end", ID, "--yes"),
     ("audit",),
     ("dead-letters", "list"),
+    ("dead-letters", "count"),
     ("dead-letters", "retry", ID),
     ("status",),
     ("replay", "--since", "1h"),

@@ -139,6 +139,50 @@ async def test_dead_letters_are_chosen_by_reason_and_time(clients: Any, database
     assert not set(forbidden) & set(unreadable)
 
 
+async def test_dead_letters_are_counted_by_reason_within_the_callers_scope(
+    clients: Any, database: asyncpg.Connection
+) -> None:
+    mine, theirs = await add_watched(database), await add_watched(database)
+    await bury(clients, mine, 3, "MESSAGE_UNREADABLE")
+    made = await bury(clients, mine, 2)
+    await bury(clients, theirs, 4)
+    await retry(clients, dead_letter_ids=made[:1])
+    nothing = pb2.DeadLetterFilter()
+    nothing.buried_before.FromJsonString("2020-01-01T00:00:00Z")
+
+    async def counted(tenants: str = "*", **fields: Any) -> tuple[int, list[tuple[str, int, int]]]:
+        request = pb2.CountDeadLettersRequest(**fields)
+        answer = await clients.dead_letters.CountDeadLetters(request, metadata=as_key(tenants, "reader"))
+        for one in answer.counts:
+            assert one.oldest_buried_at.ToNanoseconds() <= one.newest_buried_at.ToNanoseconds()
+        return answer.total, [(one.reason, one.dead_letters, one.tenants) for one in answer.counts]
+
+    assert (8, [("MESSAGE_FORBIDDEN", 5, 2), ("MESSAGE_UNREADABLE", 3, 1)]) == await counted()
+    own = (4, [("MESSAGE_UNREADABLE", 3, 1), ("MESSAGE_FORBIDDEN", 1, 1)])
+    assert own == await counted(mine.tenant_id)
+    assert own == await counted(filter=pb2.DeadLetterFilter(tenant_id=mine.tenant_id))
+    assert (0, []) == await counted(mine.tenant_id, filter=pb2.DeadLetterFilter(tenant_id=theirs.tenant_id))
+    assert (3, own[1][:1]) == await counted(mine.tenant_id, filter=pb2.DeadLetterFilter(reason="MESSAGE_UNREADABLE"))
+    assert (0, []) == await counted(filter=nothing)
+
+
+async def test_the_most_frequent_reasons_are_counted_and_the_total_has_them_all(
+    clients: Any, database: asyncpg.Connection
+) -> None:
+    watched = await add_watched(database)
+    await database.execute(
+        "INSERT INTO ingest.dead_letters SELECT gen_random_uuid(), $1, gen_random_uuid(), 8, now(), '',"
+        " gen_random_uuid(), '', 1, '[]', 'REASON_' || least(n, 120), '', now() FROM generate_series(1, 130) AS n",
+        watched.tenant_id,
+    )
+
+    answer = await clients.dead_letters.CountDeadLetters(pb2.CountDeadLettersRequest(), metadata=as_key())
+
+    assert (130, 100, "REASON_120", 11) == (
+        answer.total, len(answer.counts), answer.counts[0].reason, answer.counts[0].dead_letters
+    )  # fmt: skip
+
+
 async def test_more_than_a_chunk_is_put_back(clients: Any, database: asyncpg.Connection) -> None:
     watched = await add_watched(database)
     await database.execute(

@@ -400,6 +400,189 @@ func (x *ListDeadLettersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// CountDeadLettersRequest selects the dead letters to count.
+type CountDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// filter selects dead letters. Absent means all in the key's scope.
+	Filter        *DeadLetterFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountDeadLettersRequest) Reset() {
+	*x = CountDeadLettersRequest{}
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountDeadLettersRequest) ProtoMessage() {}
+
+func (x *CountDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*CountDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CountDeadLettersRequest) GetFilter() *DeadLetterFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// DeadLetterCount is the number of dead letters with one reason.
+type DeadLetterCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reason is a name from `ErrorReason` without prefix.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// dead_letters counts the dead letters with this reason.
+	DeadLetters int64 `protobuf:"varint,2,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	// tenants counts their tenants.
+	Tenants int64 `protobuf:"varint,3,opt,name=tenants,proto3" json:"tenants,omitempty"`
+	// oldest_buried_at is the time when the oldest of them was buried.
+	OldestBuriedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=oldest_buried_at,json=oldestBuriedAt,proto3" json:"oldest_buried_at,omitempty"`
+	// newest_buried_at is the time when the newest of them was buried.
+	NewestBuriedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=newest_buried_at,json=newestBuriedAt,proto3" json:"newest_buried_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeadLetterCount) Reset() {
+	*x = DeadLetterCount{}
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterCount) ProtoMessage() {}
+
+func (x *DeadLetterCount) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterCount.ProtoReflect.Descriptor instead.
+func (*DeadLetterCount) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DeadLetterCount) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetterCount) GetDeadLetters() int64 {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return 0
+}
+
+func (x *DeadLetterCount) GetTenants() int64 {
+	if x != nil {
+		return x.Tenants
+	}
+	return 0
+}
+
+func (x *DeadLetterCount) GetOldestBuriedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestBuriedAt
+	}
+	return nil
+}
+
+func (x *DeadLetterCount) GetNewestBuriedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NewestBuriedAt
+	}
+	return nil
+}
+
+// CountDeadLettersResponse contains the counts.
+type CountDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// counts are the counts of the 100 most frequent reasons.
+	Counts []*DeadLetterCount `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	// total counts the selected dead letters of all reasons.
+	Total         int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountDeadLettersResponse) Reset() {
+	*x = CountDeadLettersResponse{}
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountDeadLettersResponse) ProtoMessage() {}
+
+func (x *CountDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*CountDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CountDeadLettersResponse) GetCounts() []*DeadLetterCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *CountDeadLettersResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // RetryDeadLettersRequest selects dead letters by id or by a filter, not both.
 type RetryDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -416,7 +599,7 @@ type RetryDeadLettersRequest struct {
 
 func (x *RetryDeadLettersRequest) Reset() {
 	*x = RetryDeadLettersRequest{}
-	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +611,7 @@ func (x *RetryDeadLettersRequest) String() string {
 func (*RetryDeadLettersRequest) ProtoMessage() {}
 
 func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +624,7 @@ func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RetryDeadLettersRequest) GetDeadLetterIds() []string {
@@ -478,7 +661,7 @@ type RetryDeadLettersResponse struct {
 
 func (x *RetryDeadLettersResponse) Reset() {
 	*x = RetryDeadLettersResponse{}
-	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +673,7 @@ func (x *RetryDeadLettersResponse) String() string {
 func (*RetryDeadLettersResponse) ProtoMessage() {}
 
 func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +686,7 @@ func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RetryDeadLettersResponse) GetMatched() int64 {
@@ -555,18 +738,30 @@ const file_mailmesh_ingest_v1_dead_letter_service_proto_rawDesc = "" +
 	"\x0finclude_retried\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\x0eincludeRetried\"\x84\x01\n" +
 	"\x17ListDeadLettersResponse\x12A\n" +
 	"\fdead_letters\x18\x01 \x03(\v2\x1e.mailmesh.ingest.v1.DeadLetterR\vdeadLetters\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"]\n" +
+	"\x17CountDeadLettersRequest\x12B\n" +
+	"\x06filter\x18\x01 \x01(\v2$.mailmesh.ingest.v1.DeadLetterFilterB\x04\xe2A\x01\x01R\x06filter\"\xf2\x01\n" +
+	"\x0fDeadLetterCount\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12!\n" +
+	"\fdead_letters\x18\x02 \x01(\x03R\vdeadLetters\x12\x18\n" +
+	"\atenants\x18\x03 \x01(\x03R\atenants\x12D\n" +
+	"\x10oldest_buried_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0eoldestBuriedAt\x12D\n" +
+	"\x10newest_buried_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0enewestBuriedAt\"m\n" +
+	"\x18CountDeadLettersResponse\x12;\n" +
+	"\x06counts\x18\x01 \x03(\v2#.mailmesh.ingest.v1.DeadLetterCountR\x06counts\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"\xaa\x01\n" +
 	"\x17RetryDeadLettersRequest\x12,\n" +
 	"\x0fdead_letter_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\rdeadLetterIds\x12B\n" +
 	"\x06filter\x18\x02 \x01(\v2$.mailmesh.ingest.v1.DeadLetterFilterB\x04\xe2A\x01\x01R\x06filter\x12\x1d\n" +
 	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\"N\n" +
 	"\x18RetryDeadLettersResponse\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\x03R\amatched\x12\x18\n" +
-	"\aretried\x18\x02 \x01(\x03R\aretried2\x97\x03\n" +
+	"\aretried\x18\x02 \x01(\x03R\aretried2\xab\x04\n" +
 	"\x11DeadLetterService\x12\xd7\x01\n" +
 	"\x0fListDeadLetters\x12*.mailmesh.ingest.v1.ListDeadLettersRequest\x1a+.mailmesh.ingest.v1.ListDeadLettersResponse\"k\x90\xce\x18\x01\xaa\xce\x18K\n" +
 	"\x11list_dead_letters\x1a\x10filter.tenant_id\x1a\rfilter.reason\x1a\tpage_size\x1a\n" +
-	"page_token\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\xa1\x01\n" +
+	"page_token\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\x91\x01\n" +
+	"\x10CountDeadLetters\x12+.mailmesh.ingest.v1.CountDeadLettersRequest\x1a,.mailmesh.ingest.v1.CountDeadLettersResponse\"\"\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/dead-letters:count\x12\xa1\x01\n" +
 	"\x10RetryDeadLetters\x12+.mailmesh.ingest.v1.RetryDeadLettersRequest\x1a,.mailmesh.ingest.v1.RetryDeadLettersResponse\"2\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/dead-letters:retry\x1a\x04\x88\xce\x18\x02B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
@@ -582,38 +777,47 @@ func file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_ingest_v1_dead_letter_service_proto_rawDescData
 }
 
-var file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_mailmesh_ingest_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_mailmesh_ingest_v1_dead_letter_service_proto_goTypes = []any{
 	(*DeadLetter)(nil),               // 0: mailmesh.ingest.v1.DeadLetter
 	(*Attempt)(nil),                  // 1: mailmesh.ingest.v1.Attempt
 	(*DeadLetterFilter)(nil),         // 2: mailmesh.ingest.v1.DeadLetterFilter
 	(*ListDeadLettersRequest)(nil),   // 3: mailmesh.ingest.v1.ListDeadLettersRequest
 	(*ListDeadLettersResponse)(nil),  // 4: mailmesh.ingest.v1.ListDeadLettersResponse
-	(*RetryDeadLettersRequest)(nil),  // 5: mailmesh.ingest.v1.RetryDeadLettersRequest
-	(*RetryDeadLettersResponse)(nil), // 6: mailmesh.ingest.v1.RetryDeadLettersResponse
-	(*InboxItem)(nil),                // 7: mailmesh.ingest.v1.InboxItem
-	(*timestamppb.Timestamp)(nil),    // 8: google.protobuf.Timestamp
+	(*CountDeadLettersRequest)(nil),  // 5: mailmesh.ingest.v1.CountDeadLettersRequest
+	(*DeadLetterCount)(nil),          // 6: mailmesh.ingest.v1.DeadLetterCount
+	(*CountDeadLettersResponse)(nil), // 7: mailmesh.ingest.v1.CountDeadLettersResponse
+	(*RetryDeadLettersRequest)(nil),  // 8: mailmesh.ingest.v1.RetryDeadLettersRequest
+	(*RetryDeadLettersResponse)(nil), // 9: mailmesh.ingest.v1.RetryDeadLettersResponse
+	(*InboxItem)(nil),                // 10: mailmesh.ingest.v1.InboxItem
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
 }
 var file_mailmesh_ingest_v1_dead_letter_service_proto_depIdxs = []int32{
-	7,  // 0: mailmesh.ingest.v1.DeadLetter.item:type_name -> mailmesh.ingest.v1.InboxItem
+	10, // 0: mailmesh.ingest.v1.DeadLetter.item:type_name -> mailmesh.ingest.v1.InboxItem
 	1,  // 1: mailmesh.ingest.v1.DeadLetter.attempts:type_name -> mailmesh.ingest.v1.Attempt
-	8,  // 2: mailmesh.ingest.v1.DeadLetter.buried_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: mailmesh.ingest.v1.DeadLetter.retried_at:type_name -> google.protobuf.Timestamp
-	8,  // 4: mailmesh.ingest.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: mailmesh.ingest.v1.DeadLetterFilter.buried_from:type_name -> google.protobuf.Timestamp
-	8,  // 6: mailmesh.ingest.v1.DeadLetterFilter.buried_before:type_name -> google.protobuf.Timestamp
+	11, // 2: mailmesh.ingest.v1.DeadLetter.buried_at:type_name -> google.protobuf.Timestamp
+	11, // 3: mailmesh.ingest.v1.DeadLetter.retried_at:type_name -> google.protobuf.Timestamp
+	11, // 4: mailmesh.ingest.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	11, // 5: mailmesh.ingest.v1.DeadLetterFilter.buried_from:type_name -> google.protobuf.Timestamp
+	11, // 6: mailmesh.ingest.v1.DeadLetterFilter.buried_before:type_name -> google.protobuf.Timestamp
 	2,  // 7: mailmesh.ingest.v1.ListDeadLettersRequest.filter:type_name -> mailmesh.ingest.v1.DeadLetterFilter
 	0,  // 8: mailmesh.ingest.v1.ListDeadLettersResponse.dead_letters:type_name -> mailmesh.ingest.v1.DeadLetter
-	2,  // 9: mailmesh.ingest.v1.RetryDeadLettersRequest.filter:type_name -> mailmesh.ingest.v1.DeadLetterFilter
-	3,  // 10: mailmesh.ingest.v1.DeadLetterService.ListDeadLetters:input_type -> mailmesh.ingest.v1.ListDeadLettersRequest
-	5,  // 11: mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters:input_type -> mailmesh.ingest.v1.RetryDeadLettersRequest
-	4,  // 12: mailmesh.ingest.v1.DeadLetterService.ListDeadLetters:output_type -> mailmesh.ingest.v1.ListDeadLettersResponse
-	6,  // 13: mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters:output_type -> mailmesh.ingest.v1.RetryDeadLettersResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	2,  // 9: mailmesh.ingest.v1.CountDeadLettersRequest.filter:type_name -> mailmesh.ingest.v1.DeadLetterFilter
+	11, // 10: mailmesh.ingest.v1.DeadLetterCount.oldest_buried_at:type_name -> google.protobuf.Timestamp
+	11, // 11: mailmesh.ingest.v1.DeadLetterCount.newest_buried_at:type_name -> google.protobuf.Timestamp
+	6,  // 12: mailmesh.ingest.v1.CountDeadLettersResponse.counts:type_name -> mailmesh.ingest.v1.DeadLetterCount
+	2,  // 13: mailmesh.ingest.v1.RetryDeadLettersRequest.filter:type_name -> mailmesh.ingest.v1.DeadLetterFilter
+	3,  // 14: mailmesh.ingest.v1.DeadLetterService.ListDeadLetters:input_type -> mailmesh.ingest.v1.ListDeadLettersRequest
+	5,  // 15: mailmesh.ingest.v1.DeadLetterService.CountDeadLetters:input_type -> mailmesh.ingest.v1.CountDeadLettersRequest
+	8,  // 16: mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters:input_type -> mailmesh.ingest.v1.RetryDeadLettersRequest
+	4,  // 17: mailmesh.ingest.v1.DeadLetterService.ListDeadLetters:output_type -> mailmesh.ingest.v1.ListDeadLettersResponse
+	7,  // 18: mailmesh.ingest.v1.DeadLetterService.CountDeadLetters:output_type -> mailmesh.ingest.v1.CountDeadLettersResponse
+	9,  // 19: mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters:output_type -> mailmesh.ingest.v1.RetryDeadLettersResponse
+	17, // [17:20] is the sub-list for method output_type
+	14, // [14:17] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_ingest_v1_dead_letter_service_proto_init() }
@@ -628,7 +832,7 @@ func file_mailmesh_ingest_v1_dead_letter_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_ingest_v1_dead_letter_service_proto_rawDesc), len(file_mailmesh_ingest_v1_dead_letter_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	DeadLetterService_ListDeadLetters_FullMethodName  = "/mailmesh.ingest.v1.DeadLetterService/ListDeadLetters"
+	DeadLetterService_CountDeadLetters_FullMethodName = "/mailmesh.ingest.v1.DeadLetterService/CountDeadLetters"
 	DeadLetterService_RetryDeadLetters_FullMethodName = "/mailmesh.ingest.v1.DeadLetterService/RetryDeadLetters"
 )
 
@@ -31,6 +32,9 @@ const (
 type DeadLetterServiceClient interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+	// Reasons: FIELD_INVALID.
+	CountDeadLetters(ctx context.Context, in *CountDeadLettersRequest, opts ...grpc.CallOption) (*CountDeadLettersResponse, error)
 	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
 	// DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
 	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
@@ -48,6 +52,16 @@ func (c *deadLetterServiceClient) ListDeadLetters(ctx context.Context, in *ListD
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDeadLettersResponse)
 	err := c.cc.Invoke(ctx, DeadLetterService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deadLetterServiceClient) CountDeadLetters(ctx context.Context, in *CountDeadLettersRequest, opts ...grpc.CallOption) (*CountDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountDeadLettersResponse)
+	err := c.cc.Invoke(ctx, DeadLetterService_CountDeadLetters_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +86,9 @@ func (c *deadLetterServiceClient) RetryDeadLetters(ctx context.Context, in *Retr
 type DeadLetterServiceServer interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+	// Reasons: FIELD_INVALID.
+	CountDeadLetters(context.Context, *CountDeadLettersRequest) (*CountDeadLettersResponse, error)
 	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
 	// DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
 	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
@@ -87,6 +104,9 @@ type UnimplementedDeadLetterServiceServer struct{}
 
 func (UnimplementedDeadLetterServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedDeadLetterServiceServer) CountDeadLetters(context.Context, *CountDeadLettersRequest) (*CountDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountDeadLetters not implemented")
 }
 func (UnimplementedDeadLetterServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
@@ -130,6 +150,24 @@ func _DeadLetterService_ListDeadLetters_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeadLetterService_CountDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeadLetterServiceServer).CountDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeadLetterService_CountDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeadLetterServiceServer).CountDeadLetters(ctx, req.(*CountDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeadLetterService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RetryDeadLettersRequest)
 	if err := dec(in); err != nil {
@@ -158,6 +196,10 @@ var DeadLetterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDeadLetters",
 			Handler:    _DeadLetterService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "CountDeadLetters",
+			Handler:    _DeadLetterService_CountDeadLetters_Handler,
 		},
 		{
 			MethodName: "RetryDeadLetters",

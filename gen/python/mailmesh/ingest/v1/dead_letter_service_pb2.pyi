@@ -217,6 +217,100 @@ class ListDeadLettersResponse(_message.Message):
 Global___ListDeadLettersResponse: _TypeAlias = ListDeadLettersResponse  # noqa: Y015
 
 @_typing.final
+class CountDeadLettersRequest(_message.Message):
+    """CountDeadLettersRequest selects the dead letters to count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___DeadLetterFilter:
+        """filter selects dead letters. Absent means all in the key's scope."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___DeadLetterFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountDeadLettersRequest: _TypeAlias = CountDeadLettersRequest  # noqa: Y015
+
+@_typing.final
+class DeadLetterCount(_message.Message):
+    """DeadLetterCount is the number of dead letters with one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: _builtins.int
+    TENANTS_FIELD_NUMBER: _builtins.int
+    OLDEST_BURIED_AT_FIELD_NUMBER: _builtins.int
+    NEWEST_BURIED_AT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """reason is a name from `ErrorReason` without prefix."""
+    dead_letters: _builtins.int
+    """dead_letters counts the dead letters with this reason."""
+    tenants: _builtins.int
+    """tenants counts their tenants."""
+    @_builtins.property
+    def oldest_buried_at(self) -> _timestamp_pb2.Timestamp:
+        """oldest_buried_at is the time when the oldest of them was buried."""
+
+    @_builtins.property
+    def newest_buried_at(self) -> _timestamp_pb2.Timestamp:
+        """newest_buried_at is the time when the newest of them was buried."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        dead_letters: _builtins.int = ...,
+        tenants: _builtins.int = ...,
+        oldest_buried_at: _timestamp_pb2.Timestamp | None = ...,
+        newest_buried_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["newest_buried_at", b"newest_buried_at", "oldest_buried_at", b"oldest_buried_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letters", b"dead_letters", "newest_buried_at", b"newest_buried_at", "oldest_buried_at", b"oldest_buried_at", "reason", b"reason", "tenants", b"tenants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterCount: _TypeAlias = DeadLetterCount  # noqa: Y015
+
+@_typing.final
+class CountDeadLettersResponse(_message.Message):
+    """CountDeadLettersResponse contains the counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """total counts the selected dead letters of all reasons."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetterCount]:
+        """counts are the counts of the 100 most frequent reasons."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___DeadLetterCount] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountDeadLettersResponse: _TypeAlias = CountDeadLettersResponse  # noqa: Y015
+
+@_typing.final
 class RetryDeadLettersRequest(_message.Message):
     """RetryDeadLettersRequest selects dead letters by id or by a filter, not both."""
 

@@ -40,6 +40,11 @@ class DeadLetterServiceStub:
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersResponse.FromString,
                 _registered_method=True)
+        self.CountDeadLetters = channel.unary_unary(
+                '/mailmesh.ingest.v1.DeadLetterService/CountDeadLetters',
+                request_serializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersResponse.FromString,
+                _registered_method=True)
         self.RetryDeadLetters = channel.unary_unary(
                 '/mailmesh.ingest.v1.DeadLetterService/RetryDeadLetters',
                 request_serializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersRequest.SerializeToString,
@@ -53,6 +58,14 @@ class DeadLetterServiceServicer:
 
     def ListDeadLetters(self, request, context):
         """ListDeadLetters lists dead letters, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountDeadLetters(self, request, context):
+        """CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+        Reasons: FIELD_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +86,11 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
                     servicer.ListDeadLetters,
                     request_deserializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersRequest.FromString,
                     response_serializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'CountDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountDeadLetters,
+                    request_deserializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersRequest.FromString,
+                    response_serializer=mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersResponse.SerializeToString,
             ),
             'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryDeadLetters,
@@ -108,6 +126,33 @@ class DeadLetterService:
             '/mailmesh.ingest.v1.DeadLetterService/ListDeadLetters',
             mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersRequest.SerializeToString,
             mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.ingest.v1.DeadLetterService/CountDeadLetters',
+            mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersRequest.SerializeToString,
+            mailmesh_dot_ingest_dot_v1_dot_dead__letter__service__pb2.CountDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class DeadLetterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeadLetterServiceAsyncStub: ...
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]
     """ListDeadLetters lists dead letters, newest first."""
+    CountDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CountDeadLettersRequest, _dead_letter_service_pb2.CountDeadLettersResponse]
+    """CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+    Reasons: FIELD_INVALID.
+    """
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]
     """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
     DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
@@ -47,6 +51,10 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """ListDeadLetters lists dead letters, newest first."""
+    CountDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CountDeadLettersRequest, _dead_letter_service_pb2.CountDeadLettersResponse]  # type: ignore[assignment]
+    """CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+    Reasons: FIELD_INVALID.
+    """
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
     """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
     DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
@@ -62,6 +70,16 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.ListDeadLettersResponse]]:
         """ListDeadLetters lists dead letters, newest first."""
+
+    @_abc_1.abstractmethod
+    def CountDeadLetters(
+        self,
+        request: _dead_letter_service_pb2.CountDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.CountDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.CountDeadLettersResponse]]:
+        """CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+        Reasons: FIELD_INVALID.
+        """
 
     @_abc_1.abstractmethod
     def RetryDeadLetters(

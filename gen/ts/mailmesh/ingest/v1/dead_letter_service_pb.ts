@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/ingest/v1/dead_letter_service.proto.
  */
 export const file_mailmesh_ingest_v1_dead_letter_service: GenFile = /*@__PURE__*/
-  fileDesc("CixtYWlsbWVzaC9pbmdlc3QvdjEvZGVhZF9sZXR0ZXJfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIv8BCgpEZWFkTGV0dGVyEhYKDmRlYWRfbGV0dGVyX2lkGAEgASgJEisKBGl0ZW0YAiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkSLQoIYXR0ZW1wdHMYBSADKAsyGy5tYWlsbWVzaC5pbmdlc3QudjEuQXR0ZW1wdBItCglidXJpZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldHJpZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKB0F0dGVtcHQSLgoKc3RhcnRlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJd29ya2VyX2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkisQEKEERlYWRMZXR0ZXJGaWx0ZXISFwoJdGVuYW50X2lkGAEgASgJQgTiQQEBEhQKBnJlYXNvbhgCIAEoCUIE4kEBARI1CgtidXJpZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESNwoNYnVyaWVkX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQEipgEKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESOgoGZmlsdGVyGAMgASgLMiQubWFpbG1lc2guaW5nZXN0LnYxLkRlYWRMZXR0ZXJGaWx0ZXJCBOJBAQESHQoPaW5jbHVkZV9yZXRyaWVkGAQgASgIQgTiQQEBImgKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEjQKDGRlYWRfbGV0dGVycxgBIAMoCzIeLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKLAQoXUmV0cnlEZWFkTGV0dGVyc1JlcXVlc3QSHQoPZGVhZF9sZXR0ZXJfaWRzGAEgAygJQgTiQQEBEjoKBmZpbHRlchgCIAEoCzIkLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyRmlsdGVyQgTiQQEBEhUKB2RyeV9ydW4YAyABKAhCBOJBAQEiPAoYUmV0cnlEZWFkTGV0dGVyc1Jlc3BvbnNlEg8KB21hdGNoZWQYASABKAMSDwoHcmV0cmllZBgCIAEoAzKXAwoRRGVhZExldHRlclNlcnZpY2US1wEKD0xpc3REZWFkTGV0dGVycxIqLm1haWxtZXNoLmluZ2VzdC52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GisubWFpbG1lc2guaW5nZXN0LnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlImuQzhgBqs4YSwoRbGlzdF9kZWFkX2xldHRlcnMaEGZpbHRlci50ZW5hbnRfaWQaDWZpbHRlci5yZWFzb24aCXBhZ2Vfc2l6ZRoKcGFnZV90b2tlboLT5JMCEhIQL3YxL2RlYWQtbGV0dGVycxKhAQoQUmV0cnlEZWFkTGV0dGVycxIrLm1haWxtZXNoLmluZ2VzdC52MS5SZXRyeURlYWRMZXR0ZXJzUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5SZXRyeURlYWRMZXR0ZXJzUmVzcG9uc2UiMpDOGAKizhgJbWFpbC5yZWFkgtPkkwIbIhYvdjEvZGVhZC1sZXR0ZXJzOnJldHJ5OgEqGgSIzhgCQh8KG2ludGVybmFsLm1haWxtZXNoLmluZ2VzdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
+  fileDesc("CixtYWlsbWVzaC9pbmdlc3QvdjEvZGVhZF9sZXR0ZXJfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIv8BCgpEZWFkTGV0dGVyEhYKDmRlYWRfbGV0dGVyX2lkGAEgASgJEisKBGl0ZW0YAiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkSLQoIYXR0ZW1wdHMYBSADKAsyGy5tYWlsbWVzaC5pbmdlc3QudjEuQXR0ZW1wdBItCglidXJpZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldHJpZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKB0F0dGVtcHQSLgoKc3RhcnRlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJd29ya2VyX2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkisQEKEERlYWRMZXR0ZXJGaWx0ZXISFwoJdGVuYW50X2lkGAEgASgJQgTiQQEBEhQKBnJlYXNvbhgCIAEoCUIE4kEBARI1CgtidXJpZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESNwoNYnVyaWVkX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQEipgEKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESOgoGZmlsdGVyGAMgASgLMiQubWFpbG1lc2guaW5nZXN0LnYxLkRlYWRMZXR0ZXJGaWx0ZXJCBOJBAQESHQoPaW5jbHVkZV9yZXRyaWVkGAQgASgIQgTiQQEBImgKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEjQKDGRlYWRfbGV0dGVycxgBIAMoCzIeLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJVChdDb3VudERlYWRMZXR0ZXJzUmVxdWVzdBI6CgZmaWx0ZXIYASABKAsyJC5tYWlsbWVzaC5pbmdlc3QudjEuRGVhZExldHRlckZpbHRlckIE4kEBASK0AQoPRGVhZExldHRlckNvdW50Eg4KBnJlYXNvbhgBIAEoCRIUCgxkZWFkX2xldHRlcnMYAiABKAMSDwoHdGVuYW50cxgDIAEoAxI0ChBvbGRlc3RfYnVyaWVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBuZXdlc3RfYnVyaWVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChhDb3VudERlYWRMZXR0ZXJzUmVzcG9uc2USMwoGY291bnRzGAEgAygLMiMubWFpbG1lc2guaW5nZXN0LnYxLkRlYWRMZXR0ZXJDb3VudBINCgV0b3RhbBgCIAEoAyKLAQoXUmV0cnlEZWFkTGV0dGVyc1JlcXVlc3QSHQoPZGVhZF9sZXR0ZXJfaWRzGAEgAygJQgTiQQEBEjoKBmZpbHRlchgCIAEoCzIkLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyRmlsdGVyQgTiQQEBEhUKB2RyeV9ydW4YAyABKAhCBOJBAQEiPAoYUmV0cnlEZWFkTGV0dGVyc1Jlc3BvbnNlEg8KB21hdGNoZWQYASABKAMSDwoHcmV0cmllZBgCIAEoAzKrBAoRRGVhZExldHRlclNlcnZpY2US1wEKD0xpc3REZWFkTGV0dGVycxIqLm1haWxtZXNoLmluZ2VzdC52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GisubWFpbG1lc2guaW5nZXN0LnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlImuQzhgBqs4YSwoRbGlzdF9kZWFkX2xldHRlcnMaEGZpbHRlci50ZW5hbnRfaWQaDWZpbHRlci5yZWFzb24aCXBhZ2Vfc2l6ZRoKcGFnZV90b2tlboLT5JMCEhIQL3YxL2RlYWQtbGV0dGVycxKRAQoQQ291bnREZWFkTGV0dGVycxIrLm1haWxtZXNoLmluZ2VzdC52MS5Db3VudERlYWRMZXR0ZXJzUmVxdWVzdBosLm1haWxtZXNoLmluZ2VzdC52MS5Db3VudERlYWRMZXR0ZXJzUmVzcG9uc2UiIpDOGAGC0+STAhgSFi92MS9kZWFkLWxldHRlcnM6Y291bnQSoQEKEFJldHJ5RGVhZExldHRlcnMSKy5tYWlsbWVzaC5pbmdlc3QudjEuUmV0cnlEZWFkTGV0dGVyc1JlcXVlc3QaLC5tYWlsbWVzaC5pbmdlc3QudjEuUmV0cnlEZWFkTGV0dGVyc1Jlc3BvbnNlIjKQzhgCos4YCW1haWwucmVhZILT5JMCGyIWL3YxL2RlYWQtbGV0dGVyczpyZXRyeToBKhoEiM4YAkIfChtpbnRlcm5hbC5tYWlsbWVzaC5pbmdlc3QudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
  * DeadLetter is an item whose processing was abandoned.
@@ -239,6 +239,104 @@ export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> 
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 4);
 
 /**
+ * CountDeadLettersRequest selects the dead letters to count.
+ *
+ * @generated from message mailmesh.ingest.v1.CountDeadLettersRequest
+ */
+export type CountDeadLettersRequest = Message<"mailmesh.ingest.v1.CountDeadLettersRequest"> & {
+  /**
+   * filter selects dead letters. Absent means all in the key's scope.
+   *
+   * @generated from field: mailmesh.ingest.v1.DeadLetterFilter filter = 1;
+   */
+  filter?: DeadLetterFilter | undefined;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.CountDeadLettersRequest.
+ * Use `create(CountDeadLettersRequestSchema)` to create a new message.
+ */
+export const CountDeadLettersRequestSchema: GenMessage<CountDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 5);
+
+/**
+ * DeadLetterCount is the number of dead letters with one reason.
+ *
+ * @generated from message mailmesh.ingest.v1.DeadLetterCount
+ */
+export type DeadLetterCount = Message<"mailmesh.ingest.v1.DeadLetterCount"> & {
+  /**
+   * reason is a name from `ErrorReason` without prefix.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * dead_letters counts the dead letters with this reason.
+   *
+   * @generated from field: int64 dead_letters = 2;
+   */
+  deadLetters: bigint;
+
+  /**
+   * tenants counts their tenants.
+   *
+   * @generated from field: int64 tenants = 3;
+   */
+  tenants: bigint;
+
+  /**
+   * oldest_buried_at is the time when the oldest of them was buried.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest_buried_at = 4;
+   */
+  oldestBuriedAt?: Timestamp | undefined;
+
+  /**
+   * newest_buried_at is the time when the newest of them was buried.
+   *
+   * @generated from field: google.protobuf.Timestamp newest_buried_at = 5;
+   */
+  newestBuriedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.DeadLetterCount.
+ * Use `create(DeadLetterCountSchema)` to create a new message.
+ */
+export const DeadLetterCountSchema: GenMessage<DeadLetterCount> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 6);
+
+/**
+ * CountDeadLettersResponse contains the counts.
+ *
+ * @generated from message mailmesh.ingest.v1.CountDeadLettersResponse
+ */
+export type CountDeadLettersResponse = Message<"mailmesh.ingest.v1.CountDeadLettersResponse"> & {
+  /**
+   * counts are the counts of the 100 most frequent reasons.
+   *
+   * @generated from field: repeated mailmesh.ingest.v1.DeadLetterCount counts = 1;
+   */
+  counts: DeadLetterCount[];
+
+  /**
+   * total counts the selected dead letters of all reasons.
+   *
+   * @generated from field: int64 total = 2;
+   */
+  total: bigint;
+};
+
+/**
+ * Describes the message mailmesh.ingest.v1.CountDeadLettersResponse.
+ * Use `create(CountDeadLettersResponseSchema)` to create a new message.
+ */
+export const CountDeadLettersResponseSchema: GenMessage<CountDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 7);
+
+/**
  * RetryDeadLettersRequest selects dead letters by id or by a filter, not both.
  *
  * @generated from message mailmesh.ingest.v1.RetryDeadLettersRequest
@@ -272,7 +370,7 @@ export type RetryDeadLettersRequest = Message<"mailmesh.ingest.v1.RetryDeadLette
  * Use `create(RetryDeadLettersRequestSchema)` to create a new message.
  */
 export const RetryDeadLettersRequestSchema: GenMessage<RetryDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 5);
+  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 8);
 
 /**
  * RetryDeadLettersResponse contains the counts.
@@ -300,7 +398,7 @@ export type RetryDeadLettersResponse = Message<"mailmesh.ingest.v1.RetryDeadLett
  * Use `create(RetryDeadLettersResponseSchema)` to create a new message.
  */
 export const RetryDeadLettersResponseSchema: GenMessage<RetryDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 6);
+  messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 9);
 
 /**
  * DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
@@ -317,6 +415,17 @@ export const DeadLetterService: GenService<{
     methodKind: "unary";
     input: typeof ListDeadLettersRequestSchema;
     output: typeof ListDeadLettersResponseSchema;
+  },
+  /**
+   * CountDeadLetters counts the dead letters that were not put back, by reason, the most frequent reason first. Safe to repeat.
+   * Reasons: FIELD_INVALID.
+   *
+   * @generated from rpc mailmesh.ingest.v1.DeadLetterService.CountDeadLetters
+   */
+  countDeadLetters: {
+    methodKind: "unary";
+    input: typeof CountDeadLettersRequestSchema;
+    output: typeof CountDeadLettersResponseSchema;
   },
   /**
    * RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
