@@ -88,7 +88,7 @@ async def test_a_forged_bounce_is_no_event(served: Served) -> None:
     first = await begun(served)
     forged = (
         bounce("b1", "1", ADA),  # the customer's own message, which the mailbox did not send
-        bounce("b2", "2", EVE),  # a person to whom nobody wrote
+        bounce("b2", "2", EVE),  # a person to whom the mailbox did not write
         bounce("b3", "2", ADA, proof=FAIL),
         bounce("b4", "unknown", ADA),
         bounce("b5", "2"),
