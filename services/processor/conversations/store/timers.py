@@ -87,11 +87,13 @@ async def take_due(connection: db.Connection, now: datetime, max_attempts: int, 
     return sorted(map(_timer, rows), key=lambda timer: (timer.due_at, timer.conversation_id, timer.name))
 
 
-async def put_off(connection: db.Connection, timer: Timer, reason: str, retry_at: datetime) -> None:
-    """Count a failed attempt, unless the timer was set again meanwhile."""
+async def put_off(
+    connection: db.Connection, timer: Timer, attempts: int, reason: str, retry_at: datetime
+) -> None:
+    """Store the number of failed attempts, unless the timer was set again meanwhile."""
     await connection.execute(
         """
-        UPDATE processor.conversation_timers SET attempts = attempts + 1, reason = $5, retry_at = $6
+        UPDATE processor.conversation_timers SET attempts = $7, reason = $5, retry_at = $6
         WHERE tenant_id = $1 AND conversation_id = $2 AND name = $3 AND due_at = $4
         """,
         timer.tenant_id,
@@ -100,6 +102,7 @@ async def put_off(connection: db.Connection, timer: Timer, reason: str, retry_at
         timer.due_at,
         reason,
         retry_at,
+        attempts,
     )
 
 
