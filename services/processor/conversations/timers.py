@@ -26,7 +26,7 @@ from services.processor.conversations.intake import TIMER, stamp
 from services.processor.conversations.requests import Actor, check_open, locked
 from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import timers as timer_store
-from services.processor.conversations.store.timers import Timer
+from services.processor.conversations.store.timers import MAX_ATTEMPTS, Timer
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
@@ -35,8 +35,6 @@ logger = structlog.get_logger(__name__)
 TIMER_DUE = "conversation.timer_due"
 MAX_TIMERS = 20
 LONGEST = timedelta(days=5 * 366)
-MAX_ATTEMPTS = 10
-"""Attempts to publish a timer's event; then it stays where callers see it, and is retried when it is set again."""
 _AT_ONCE = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 _UNEXPECTED = "UNEXPECTED"
@@ -115,7 +113,7 @@ class Timers:
         due: Sequence[Timer] = []
         try:
             async with db.transaction(self._pool) as connection:
-                due = await timer_store.take_due(connection, self._clock.now(), MAX_ATTEMPTS, limit)
+                due = await timer_store.take_due(connection, self._clock.now(), limit)
                 drafts = [draft for timer in due if (draft := await self._draft(connection, timer)) is not None]
                 if drafts:
                     await publish(connection, drafts)
