@@ -137,7 +137,8 @@ class Deliverer:
         seconds = _LOOK_SECONDS
         if is_delivering:
             until_read = await self._read(row)
-            seconds = min(until_read, await self._start(row))
+            row = await self._checked_again(row)
+            seconds = 0.0 if row is None else min(until_read, await self._start(row))
         await self._wait(seconds)
 
     async def _settled(self) -> EndpointRow | None:
@@ -161,6 +162,21 @@ class Deliverer:
         if failure is not None:
             raise failure
         return row
+
+    async def _checked_again(self, row: EndpointRow) -> EndpointRow | None:
+        """Return the endpoint once Processor has answered, which takes seconds when it is slow; None if it has ended.
+
+        Meanwhile a caller may have paused it or given it another address, and another process may hold the lease.
+        """
+        checked_at = time.monotonic()
+        if checked_at - self._held_at <= _HELD_SECONDS:
+            return row
+        async with db.connection(self._means.pool) as connection:
+            now = await leases.held(connection, self._lease_id, self._endpoint_id)
+        if now is None or now.state not in DELIVERING:
+            return None
+        self._held_at = checked_at
+        return now
 
     async def _read(self, row: EndpointRow) -> float:
         """Move the next events from the stream into the queue, unless enough wait there already.

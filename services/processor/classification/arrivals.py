@@ -92,7 +92,7 @@ class ArrivalClassifier:
         except MeshError:
             raise
         except Exception:
-            await self._put_off(tenant_id, _UNEXPECTED)
+            await self._put_off(tenant_id)
             raise
 
     async def _classify(self, tenant_id: str) -> None:
@@ -158,7 +158,8 @@ class ArrivalClassifier:
             if turn.place is not None:
                 await store.advance(connection, tenant_id, turn.place.write(), turn.place.position)
             if turn.failure is not None:
-                await store.put_off(connection, tenant_id, turn.failure.reason, _pause(turn))
+                attempts = turn.failed_before + 1
+                await store.put_off(connection, tenant_id, turn.failure.reason, attempts, _pause(turn))
             drafts = await self._of_events_left(connection, tenant_id, turn.drafts)
             if drafts:
                 await publish(connection, drafts)
@@ -176,9 +177,10 @@ class ArrivalClassifier:
         left = await store.still_there(connection, tenant_id, list(by_event)) if by_event else frozenset()
         return [one for event_id, one in by_event.items() if event_id in left]
 
-    async def _put_off(self, tenant_id: str, reason: str) -> None:
+    async def _put_off(self, tenant_id: str) -> None:
         async with db.connection(self._pool) as connection:
-            await store.put_off(connection, tenant_id, reason, _LONGEST_PAUSE_SECONDS)
+            # No attempt at a mail: the next one to fail is not given up for what its page went through.
+            await store.put_off(connection, tenant_id, _UNEXPECTED, 0, _LONGEST_PAUSE_SECONDS)
 
 
 @dataclass
@@ -201,6 +203,13 @@ class _Turn:
 
     def __post_init__(self) -> None:
         self.attempts = 0 if self.before.reason in _WAITS else self.before.attempts
+
+    @property
+    def failed_before(self) -> int:
+        """The failed attempts before this one: at the same mail, or at Primitives as a whole when that is away."""
+        if self.failure is None or self.failure.reason not in _WAITS:
+            return self.attempts
+        return self.before.attempts if self.place is None else 0
 
 
 def _arrived(event: mail_pb2.NormalizedMailEvent) -> bool:
@@ -256,6 +265,5 @@ def _outcome(draft: EventDraft) -> str:
 def _pause(turn: _Turn) -> float:
     """Return how long a tenant waits: as long as Primitives says, else longer each time."""
     asked = turn.failure.retry_after if turn.failure is not None else None
-    attempts = 0 if turn.place is not None else turn.before.attempts
-    grown = _FIRST_PAUSE_SECONDS * 2.0 ** min(attempts, _DOUBLINGS)
+    grown = _FIRST_PAUSE_SECONDS * 2.0 ** min(turn.failed_before, _DOUBLINGS)
     return min(_LONGEST_PAUSE_SECONDS, grown if asked is None else max(1.0, asked.total_seconds()))

@@ -1,6 +1,7 @@
 """Timers of conversations: a consumer sets one, and at its time an event tells. The consumer knows what it is for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -10,14 +11,22 @@ from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.conversation.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import FieldInvalid, MeshError, StoreUnavailable
+from services.meshkit.errors import (
+    Aborted,
+    DeadlineExceeded,
+    FieldInvalid,
+    MeshError,
+    ResourceExhausted,
+    StoreUnavailable,
+    Unavailable,
+)
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.conversations.intake import TIMER, stamp
 from services.processor.conversations.requests import Actor, check_open, locked
 from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import timers as timer_store
-from services.processor.conversations.store.timers import Timer
+from services.processor.conversations.store.timers import MAX_ATTEMPTS, Timer
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
@@ -26,11 +35,12 @@ logger = structlog.get_logger(__name__)
 TIMER_DUE = "conversation.timer_due"
 MAX_TIMERS = 20
 LONGEST = timedelta(days=5 * 366)
-MAX_ATTEMPTS = 10
-"""Attempts to publish a timer's event; then it stays where callers see it, and is retried when it is set again."""
 _AT_ONCE = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 _UNEXPECTED = "UNEXPECTED"
+_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
+"""Failures of the mesh and not of the timer, such as a content key that TokenVault has not lent yet: no timer is given
+up for one of them, however long it lasts."""
 
 
 class Timers:
@@ -95,15 +105,15 @@ class Timers:
                 if not outcome:
                     break
             else:
-                await self._put_off(*outcome)
+                await self._put_off(outcome)
         return done
 
-    async def _fall_due(self, limit: int) -> int | tuple[Timer, str]:
-        """Publish the events of timers in one transaction; return how many, or the first one and why it failed."""
+    async def _fall_due(self, limit: int) -> "int | _Failed":
+        """Publish the events of timers in one transaction; return how many, or why they failed."""
         due: Sequence[Timer] = []
         try:
             async with db.transaction(self._pool) as connection:
-                due = await timer_store.take_due(connection, self._clock.now(), MAX_ATTEMPTS, limit)
+                due = await timer_store.take_due(connection, self._clock.now(), limit)
                 drafts = [draft for timer in due if (draft := await self._draft(connection, timer)) is not None]
                 if drafts:
                     await publish(connection, drafts)
@@ -111,21 +121,23 @@ class Timers:
         except MeshError as exc:
             if not due or isinstance(exc, StoreUnavailable):
                 raise
-            return due[0], exc.reason
+            return _Failed(due[0], exc.reason, isinstance(exc, _PASSING))
         except Exception:
             if not due:
                 raise
             if limit == 1:  # else it is tried alone
                 logger.exception("timer not published", tenant_id=due[0].tenant_id)
                 UNEXPECTED.labels("timers").inc()
-            return due[0], _UNEXPECTED
+            return _Failed(due[0], _UNEXPECTED, is_passing=False)
 
-    async def _put_off(self, timer: Timer, reason: str) -> None:
+    async def _put_off(self, failed: "_Failed") -> None:
+        timer, last = failed.timer, MAX_ATTEMPTS - 1 if failed.is_passing else MAX_ATTEMPTS
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**timer.attempts)
+        attempts = min(timer.attempts + 1, last)
         async with db.transaction(self._pool) as connection:
-            await timer_store.put_off(connection, timer, reason, self._clock.now() + pause)
-        if timer.attempts + 1 >= MAX_ATTEMPTS:
-            logger.error("timer given up", tenant_id=timer.tenant_id, error=reason)
+            await timer_store.put_off(connection, timer, attempts, failed.reason, self._clock.now() + pause)
+        if attempts >= MAX_ATTEMPTS:
+            logger.error("timer given up", tenant_id=timer.tenant_id, error=failed.reason)
 
     async def _draft(self, connection: db.Connection, timer: Timer) -> EventDraft | None:
         """Return the event of a timer; None when its conversation is deleted."""
@@ -148,6 +160,21 @@ class Timers:
         )
         # The row is deleted with the event, which keeps it from happening again; the version stays as it is.
         return EventDraft(conversation=event, change_id=f"{timer.conversation_id}:timer:{event.correlation_id}")
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """The first of the timers whose events could not be published.
+
+    Args:
+        timer: The timer.
+        reason: Why it failed.
+        is_passing: Whether the failure is none of the timer's own.
+    """
+
+    timer: Timer
+    reason: str
+    is_passing: bool
 
 
 def timer_messages(timers: Sequence[Timer]) -> list[pb2.ConversationTimer]:

@@ -23,6 +23,7 @@ from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import Unavailable
 from services.meshkit.ids import new_id
+from services.meshkit.loops import cancel
 from tests.store.delivery.queues import (
     ALL,
     SCHEDULE,
@@ -169,3 +170,57 @@ async def test_a_process_that_was_frozen_beyond_its_lease_sends_nothing_more(poo
     async with asyncio.timeout(20):
         await Deliverer(row.endpoint_id, lease_id, means).run()
     assert [first.event_id] == attempts.sent
+
+
+class SlowFeed:
+    """A stream that answers once a caller has changed the endpoint, and later than a check of the lease counts."""
+
+    def __init__(self, change: Callable[[str], Awaitable[object]]) -> None:
+        self.change = change
+
+    async def page(self, row: EndpointRow, _count: int) -> feed_pb2.ReadFeedResponse:
+        await self.change(row.endpoint_id)
+        await asyncio.sleep(1.2)
+        return feed_pb2.ReadFeedResponse(next_cursor=row.position)
+
+
+class Noting:
+    """Makes attempts that a receiver accepts, and notes their addresses."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.accepted = asyncio.Event()
+
+    async def deliver(self, row: EndpointRow, one: Delivery) -> Tried:
+        self.urls.append(row.url)
+        self.accepted.set()
+        return tried(one, 200)
+
+
+async def slowly_read(pool: Pool, change: Callable[[str], Awaitable[object]], attempts: Any) -> asyncio.Task[None]:
+    feed: Any = SlowFeed(change)
+    row, _ = await use_cases(pool).create(VALUES, {}, "latest")
+    await queued(pool, row, delivery("a"))
+    lease_id = new_id()
+    async with db.connection(pool) as connection:
+        await leases.claim(connection, lease_id, timedelta(seconds=30), 1)
+    means = Means(pool, feed, attempts, SCHEDULE, SystemClock(), Slots(1), 100)
+    return asyncio.create_task(Deliverer(row.endpoint_id, lease_id, means).run())
+
+
+async def test_an_endpoint_that_is_paused_while_events_are_read_gets_none(pool: Pool) -> None:
+    attempts = Noting()
+    run = await slowly_read(pool, lambda endpoint_id: use_cases(pool).pause(endpoint_id, ALL), attempts)
+    async with asyncio.timeout(20):
+        await run
+    assert [] == attempts.urls
+
+
+async def test_an_address_that_changes_while_events_are_read_gets_them(pool: Pool) -> None:
+    attempts, later = Noting(), "https://later.example.com/hooks"
+    callers = use_cases(pool)
+    run = await slowly_read(pool, lambda one: callers.update(one, ALL, {"url": later}, None), attempts)
+    async with asyncio.timeout(20):
+        await attempts.accepted.wait()
+    await cancel([run])
+    assert [later] == attempts.urls

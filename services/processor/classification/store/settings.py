@@ -94,14 +94,15 @@ async def advance(connection: db.Connection, tenant_id: str, cursor: str, positi
     )
 
 
-async def put_off(connection: db.Connection, tenant_id: str, reason: str, seconds: float) -> None:
-    """Let a tenant wait at its place, and say why."""
+async def put_off(connection: db.Connection, tenant_id: str, reason: str, attempts: int, seconds: float) -> None:
+    """Let a tenant wait at its place, and say why, and after how many failed attempts."""
     await connection.execute(
         """
         UPDATE processor.classification_settings
-        SET attempts = attempts + 1, reason = $2, retry_at = now() + make_interval(secs => $3) WHERE tenant_id = $1
+        SET attempts = $3, reason = $2, retry_at = now() + make_interval(secs => $4) WHERE tenant_id = $1
         """,
         tenant_id,
         reason,
+        attempts,
         seconds,
     )

@@ -8,6 +8,9 @@ import asyncpg
 
 from services.meshkit import db
 
+MAX_ATTEMPTS = 10
+"""Attempts to publish a timer's event; then it stays where callers see it, and is retried when it is set again."""
+
 
 @dataclass(frozen=True)
 class Timer:
@@ -68,7 +71,7 @@ async def delete(connection: db.Connection, tenant_id: str, conversation_id: str
     )
 
 
-async def take_due(connection: db.Connection, now: datetime, max_attempts: int, limit: int) -> Sequence[Timer]:
+async def take_due(connection: db.Connection, now: datetime, limit: int) -> Sequence[Timer]:
     """Delete and return timers that are due, the oldest first; those that another transaction holds stay with it."""
     rows = await connection.fetch(
         """
@@ -81,17 +84,17 @@ async def take_due(connection: db.Connection, now: datetime, max_attempts: int, 
         RETURNING t.tenant_id, t.conversation_id, t.name, t.due_at, t.attempts, t.reason
         """,
         now,
-        max_attempts,
+        MAX_ATTEMPTS,
         limit,
     )
     return sorted(map(_timer, rows), key=lambda timer: (timer.due_at, timer.conversation_id, timer.name))
 
 
-async def put_off(connection: db.Connection, timer: Timer, reason: str, retry_at: datetime) -> None:
-    """Count a failed attempt, unless the timer was set again meanwhile."""
+async def put_off(connection: db.Connection, timer: Timer, attempts: int, reason: str, retry_at: datetime) -> None:
+    """Store the number of failed attempts, unless the timer was set again meanwhile."""
     await connection.execute(
         """
-        UPDATE processor.conversation_timers SET attempts = attempts + 1, reason = $5, retry_at = $6
+        UPDATE processor.conversation_timers SET attempts = $7, reason = $5, retry_at = $6
         WHERE tenant_id = $1 AND conversation_id = $2 AND name = $3 AND due_at = $4
         """,
         timer.tenant_id,
@@ -100,6 +103,7 @@ async def put_off(connection: db.Connection, timer: Timer, reason: str, retry_at
         timer.due_at,
         reason,
         retry_at,
+        attempts,
     )
 
 

@@ -13,7 +13,7 @@ from mailmesh.processor.v1 import classification_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.erasing import erase_rows
-from services.meshkit.errors import FieldInvalid, Internal, Overloaded, ServiceUnavailable
+from services.meshkit.errors import DeadlineExceeded, FieldInvalid, Internal, Overloaded, ServiceUnavailable
 from services.primitives.errors import ContentUnreadable, ModelBudgetSpent
 from services.processor.classification import arrivals
 from services.processor.classification.arrivals import MAX_ATTEMPTS
@@ -143,6 +143,38 @@ async def test_a_mail_that_fails_again_and_again_is_published_as_unknown_with_th
     assert [("unknown", "UNEXPECTED"), ("bill", "")] == [
         (one.classification.label, one.classification.reason) for one in await labelled.labels()
     ]
+
+
+async def test_the_absence_of_primitives_uses_up_no_attempt_of_a_mail(labelled: Labelled) -> None:
+    await labelled.enable()
+    await labelled.publish(labelled.mail(PARCEL))
+    labelled.service.failures = [*[ServiceUnavailable()] * MAX_ATTEMPTS, *[DeadlineExceeded()] * (MAX_ATTEMPTS - 1)]
+    for _ in range(2 * MAX_ATTEMPTS):
+        await labelled.classify()
+        await labelled.retry_now()
+
+    assert ["delivery"] == [one.classification.label for one in await labelled.labels()]
+
+
+async def test_a_page_that_cannot_be_read_uses_up_no_attempt_of_a_mail(
+    labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise ValueError("a page")
+
+    await labelled.enable()
+    await labelled.publish(labelled.mail(PARCEL))
+    with monkeypatch.context() as patched:
+        patched.setattr(labelled.reader, "page", broken)
+        for _ in range(MAX_ATTEMPTS):
+            await labelled.classify()
+            await labelled.retry_now()
+    labelled.service.failures = [DeadlineExceeded()]
+    for _ in range(2):
+        await labelled.classify()
+        await labelled.retry_now()
+
+    assert ["delivery"] == [one.classification.label for one in await labelled.labels()]
 
 
 async def test_a_mail_that_no_process_can_read_is_unknown_at_once(labelled: Labelled) -> None:

@@ -9,6 +9,7 @@ from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.retention import ConversationRetention
 from services.processor.conversations.setting_checks import checked_settings
+from services.processor.conversations.store.timers import MAX_ATTEMPTS
 from services.processor.conversations.timers import Timers
 from tests.store.processor.conversations.serving import ACTOR, ADA, EVE, Served, begun
 from tests.store.processor.conversations.test_timers import Hand
@@ -102,6 +103,20 @@ async def test_a_timer_and_a_merge_keep_a_conversation(served: Served) -> None:
 
     assert (0, (1, 0), 1) == (merged, timed, await after(served, 100))
     assert [0, 0, 0] == await rows(served)
+
+
+async def test_a_timer_that_was_given_up_keeps_no_conversation(served: Served) -> None:
+    first = await begun(served)
+    await Timers(served.pool, Hand()).set(first.conversation_id, "a", BEGIN, ACTOR)
+    await served.pool.execute("UPDATE processor.conversation_timers SET attempts = $1", MAX_ATTEMPTS - 1)
+    await keep(served, 40)
+    retried = await after(served, 50)
+    await served.pool.execute("UPDATE processor.conversation_timers SET attempts = $1", MAX_ATTEMPTS)
+    given_up = await after(served, 50)
+
+    assert (0, 1) == (retried, given_up)
+    assert [0, 0, 0] == await rows(served)
+    assert 0 == await served.pool.fetchval("SELECT count(*) FROM processor.conversation_timers")
 
 
 async def test_a_later_reply_begins_a_conversation_of_its_own(served: Served) -> None:

@@ -9,10 +9,13 @@ from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.requests import Actor
-from services.processor.conversations.timers import LONGEST, MAX_ATTEMPTS, MAX_TIMERS, TIMER_DUE, Timers
+from services.processor.conversations.store.timers import MAX_ATTEMPTS
+from services.processor.conversations.timers import LONGEST, MAX_TIMERS, TIMER_DUE, Timers
 from services.processor.errors import ConversationChanged, ConversationFinal, ConversationNotFound
+from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.store import tenants
 from tests.store.processor.conversations.serving import ACTOR, ADA, Served, begun
+from tests.store.processor.sealed import Sealed
 from tests.unit.processor.conversations.desk import mail
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -155,3 +158,29 @@ async def test_a_timer_that_cannot_be_published_holds_back_no_other_and_is_given
     assert (True, True, 0) == (seen[-2][0].is_given_up, seen[-1][0].is_given_up, given_up)
     assert 1 == await timers.round()
     assert ["0", "1", "2", "bad"] == await due(served)
+
+
+async def test_a_timer_outlives_a_long_absence_of_its_content_key(served: Served) -> None:
+    first, clock, sealed = await begun(served), Hand(), Sealed(served.pool)
+    timers = Timers(served.pool, clock)
+    await timers.set(first.conversation_id, "a", NOON, ACTOR)
+    await sealed.enable(served.tenant)
+    sealed.follower = KeyFollower(served.pool, sealed.keys)  # type: ignore[arg-type] # as a process that starts
+    sealed.keys.is_away = True
+    try:
+        sealed.forget()
+        await sealed.follower.start()
+        done = []
+        for _ in range(2 * MAX_ATTEMPTS):
+            done.append(await timers.round())
+            clock.at += timedelta(minutes=11)
+        (waiting,) = await timers.of(first)
+        sealed.keys.is_away = False
+        await sealed.follower.round()
+        done.append(await timers.round())
+
+        assert ("CONTENT_KEY_UNAVAILABLE", False) == (waiting.reason, waiting.is_given_up)
+        assert [*[0] * 2 * MAX_ATTEMPTS, 1] == done
+        assert ["a"] == await due(served)
+    finally:
+        sealed.forget()
