@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import google.auth.exceptions
 import requests
 
+from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.http import LibraryHttp
 
 
@@ -29,5 +31,28 @@ def library_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
     ) -> LibraryAnswer:
         ask = http.post if method == "POST" else http.get
         return LibraryAnswer(ask(url, data=body, headers=headers))
+
+    return send
+
+
+def identity_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
+    """Return the callable by which google-auth asks the platform for an identity.
+
+    It finds out by a failure that there is no metadata server, and repeats what failed a few times, so failures reach
+    it as its own exception.
+    """
+
+    def send(
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> LibraryAnswer:
+        try:
+            return LibraryAnswer(http.request(method, url, data=body, headers=headers, timeout=timeout))
+        except (ProviderUnavailable, ProviderThrottled) as exc:
+            raise google.auth.exceptions.TransportError(exc.reason) from exc  # type: ignore[no-untyped-call]
 
     return send
