@@ -5,6 +5,8 @@ from typing import Any
 
 import google.auth.exceptions
 import requests
+from google.auth import transport
+from typing_extensions import override
 
 from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.http import LibraryHttp
@@ -35,14 +37,22 @@ def library_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
     return send
 
 
-def identity_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
-    """Return the callable by which google-auth asks the platform for an identity.
+class IdentityRequest(transport.Request):
+    """The way by which google-auth asks the platform for an identity.
 
     It finds out by a failure that there is no metadata server, and repeats what failed a few times, so failures reach
     it as its own exception.
+
+    Args:
+        http: Our transport.
     """
 
-    def send(
+    def __init__(self, http: LibraryHttp) -> None:
+        self._http = http
+
+    @override
+    def __call__(
+        self,
         url: str,
         method: str = "GET",
         body: bytes | None = None,
@@ -51,8 +61,6 @@ def identity_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
         **_: Any,
     ) -> LibraryAnswer:
         try:
-            return LibraryAnswer(http.request(method, url, data=body, headers=headers, timeout=timeout))
+            return LibraryAnswer(self._http.request(method, url, data=body, headers=headers, timeout=timeout))
         except (ProviderUnavailable, ProviderThrottled) as exc:
             raise google.auth.exceptions.TransportError(exc.reason) from exc  # type: ignore[no-untyped-call]
-
-    return send

@@ -2,7 +2,7 @@
 
 The platform (the metadata server of Compute Engine and GKE, or workload identity federation) gives this process an
 identity. With the role Service Account Token Creator this identity may call `signJwt` of the IAM Credentials API, which
-signs by a key that never leaves Google. The key of a service account that nobody has cannot be stolen.
+signs by a key that never leaves Google: there is none here that a thief could copy.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from services.providers.failures import error_words
 from services.providers.names import GOOGLEWS
 from services.token_vault.errors import InstallationMisconfigured, ProviderUnavailable
 from services.token_vault.issuers.blocking_pool import BlockingPool
-from services.token_vault.issuers.google_client import identity_request
+from services.token_vault.issuers.google_client import IdentityRequest
 from services.token_vault.issuers.http import Answer, LibraryHttp, ProviderApi
 
 logger = structlog.get_logger(__name__)
@@ -90,11 +90,11 @@ class PlatformIdentity:
             raise ProviderUnavailable(metadata={"provider": GOOGLEWS}) from exc
 
     def _current(self, refused: str) -> Secret:
-        request = identity_request(self._http)
+        request = IdentityRequest(self._http)
         try:
             found = self._credentials
             if found is None:
-                found, _ = google.auth.default(scopes=[IAM_SCOPE], request=request)
+                found = _default(request)
             if not found.valid or found.token == refused:
                 found.refresh(request)  # type: ignore[no-untyped-call]
         except google.auth.exceptions.RefreshError as exc:
@@ -174,6 +174,17 @@ class KeylessAssertions:
             return misconfigured("signJwt PERMISSION_DENIED", remedy)
         word = next(iter(words), str(answer.status))
         return misconfigured(f"signJwt {word}", "Check MAILMESH_GOOGLEWS_KEYLESS_ACCOUNT and the platform's identity.")
+
+
+def _default(request: IdentityRequest) -> credentials.Credentials:
+    """Find the platform's identity.
+
+    It gets the scope afterwards: with one, the library asks Cloud Resource Manager for the project of a federated
+    workload, which we do not need, and which the workload may not be allowed to call.
+    """
+    found, _ = google.auth.default(request=request)
+    scoped: credentials.Credentials = credentials.with_scopes_if_required(found, [IAM_SCOPE])  # type: ignore[no-untyped-call]
+    return scoped
 
 
 def misconfigured(detail: str, remedy: str) -> InstallationMisconfigured:

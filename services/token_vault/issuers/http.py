@@ -121,7 +121,7 @@ class LibraryHttp:
         return session
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
-        known = {name: options[name] for name in ("params", "data", "headers") if name in options}
+        known: dict[str, Any] = {name: options[name] for name in ("params", "data", "headers") if name in options}
         known["timeout"] = min(options.get("timeout") or self._timeout_seconds, self._timeout_seconds)
         try:
             response = self.session().request(method, url, allow_redirects=False, **known)

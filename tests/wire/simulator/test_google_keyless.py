@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ import google.auth.transport.requests
 import jwt
 import pytest
 import requests
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from google.auth.compute_engine import _metadata
 
 from services.meshkit.errors import MeshError
@@ -153,6 +156,29 @@ async def test_no_metadata_server_means_no_identity(keyless: Keyless, monkeypatc
     assert ("INSTALLATION_MISCONFIGURED", "no platform identity") == (error.reason, error.metadata["detail"])
 
 
+async def test_a_metadata_server_that_hangs_is_waited_for_a_bounded_time(
+    keyless: Keyless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _reader, writer: held.append(writer), "127.0.0.1", 0)
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", "127.0.0.1:{}".format(*server.sockets[0].getsockname()[1:]))
+    pool, http = (
+        BlockingPool("googlews", 1, 1.5),
+        LibraryHttp("googlews", trust(keyless.simulator.ca_file), 0.3),
+    )
+    began = time.monotonic()
+    with pytest.raises(MeshError) as caught:
+        await PlatformIdentity(pool, http).token()
+    took = time.monotonic() - began
+    pool.close()
+    for writer in held:
+        writer.close()
+    server.close()
+
+    assert ("PROVIDER_UNAVAILABLE", True) == (caught.value.reason, took < 10)
+    assert held
+
+
 @pytest.mark.parametrize(("status", "reason"), [(429, "PROVIDER_THROTTLED"), (503, "PROVIDER_UNAVAILABLE")])
 async def test_a_passing_failure_of_the_signer_passes(keyless: Keyless, status: int, reason: str) -> None:
     await keyless.control.add_fault(kind="status", endpoint=SIGN, status=status, retry_after=7, count=1)
@@ -177,13 +203,53 @@ async def test_googles_own_library_meets_the_same_metadata_server(keyless: Keyle
         session.verify, session.trust_env = str(keyless.simulator.ca_file), False
         request = google.auth.transport.requests.Request(session)
         found, project = google.auth.default(request=request)
-        found.refresh(request)
+        found.refresh(request)  # type: ignore[no-untyped-call]
         return str(found.token), str(project)
 
     token, project = await asyncio.to_thread(asked)
 
     assert token.startswith("ya29.")
     assert "mailmesh-simulator" == project
+
+
+async def test_a_federated_workload_signs_by_the_token_that_it_exchanged(
+    keyless: Keyless, browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = f"{keyless.simulator.ready['controlUrl']}/computeMetadata/v1/instance/service-accounts/default/token"
+    lent = (await browser.get(metadata, headers={"metadata-flavor": "Google"})).json()["access_token"]
+    asked: list[dict[str, Any]] = []
+
+    async def exchange(request: web.Request) -> web.Response:
+        asked.append(dict(await request.post()))
+        kind = "urn:ietf:params:oauth:token-type:access_token"
+        return web.json_response(
+            {"access_token": lent, "issued_token_type": kind, "token_type": "Bearer", "expires_in": 3600}
+        )
+
+    sts = web.Application()
+    sts.router.add_post("/v1/token", exchange)
+    async with TestServer(sts) as server:
+        (tmp_path / "subject").write_text("a token of the cluster")
+        file = tmp_path / "federation.json"
+        federation = {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/c",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": str(server.make_url("/v1/token")),
+            "credential_source": {"file": str(tmp_path / "subject")},
+        }
+        file.write_text(json.dumps(federation))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        fetched = await keyless.count(FETCH)
+        token = await keyless.app.directory_token("", BOSS)
+        file.unlink()
+        again = await keyless.app.directory_token("", BOSS)
+
+    assert "" not in {token.access_token.reveal(), again.access_token.reveal()}
+    assert [("a token of the cluster", "https://www.googleapis.com/auth/iam")] == [
+        (one["subject_token"], one["scope"]) for one in asked
+    ]
+    assert fetched == await keyless.count(FETCH)
 
 
 @pytest.mark.parametrize("headers", [{}, {"metadata-flavor": "Google", "x-forwarded-for": "192.0.2.1"}])
