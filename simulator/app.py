@@ -33,9 +33,11 @@ from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.free_busy import FreeBusy
 from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
+from simulator.google.iam_credentials import IamCredentials
 from simulator.google.intake import Intake
 from simulator.google.labels import Labels
 from simulator.google.messages import Messages as GmailMessages
+from simulator.google.metadata import MetadataServer
 from simulator.google.pubsub import PubSub
 from simulator.google.pulling import PullSubscription
 from simulator.google.send_as import SendAs
@@ -174,7 +176,7 @@ class Simulator:
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
         actions.add("info", "GET", "/control/info", lambda _body: self.info)
         self.info: JSON = {}
-        self.control = control_app(actions, self.model.routes)
+        self.control = control_app(actions, [*self.model.routes, *MetadataServer(world, project).routes])
 
     def _build_microsoft(self) -> tuple[Edge, GraphRules, MicrosoftTokens]:
         world, operations = self.world, Operations()
@@ -216,6 +218,7 @@ class Simulator:
         GoogleCalendarWritesApi(world).register(operations)
         FreeBusy(world).register(operations)
         DirectoryUsers(world).register(operations)
+        IamCredentials(world).register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 
@@ -269,6 +272,7 @@ class Simulator:
                 "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
                 "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
                 "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
+                "MAILMESH_GOOGLEWS_IAM_CREDENTIALS_URL": f"{google}/v1",
                 "MAILMESH_GOOGLEWS_CLIENT_ID": options.google_client_id,
                 "MAILMESH_GOOGLEWS_CLIENT_SECRET": options.google_secret,
                 "MAILMESH_GOOGLEWS_ISSUER": ISSUER,

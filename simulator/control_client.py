@@ -71,6 +71,10 @@ class SimulatorControl(CalendarControl):
         facts |= {"clientId": client_id, "domain": domain, "scopes": list(scopes)}
         return as_object(await self.request("POST", "/delegations", facts))
 
+    async def set_platform_identity(self, **facts: Any) -> JSON:
+        """Give the machine an identity of Google's platform: ``email``, ``signs``, ``maySign``, ``apiEnabled``."""
+        return as_object(await self.request("POST", "/platform-identity", facts))
+
     async def set_client_secret(self, secret: str) -> JSON:
         """Give Microsoft's application another secret."""
         return as_object(await self.request("POST", "/client-secret", {"secret": secret}))

@@ -25,6 +25,8 @@ class ServiceAccount:
         keys: Its public keys by id.
         granted: The scopes of domain-wide delegation, by hosted domain.
         mistaken: Addresses by the address whose token they get instead, a fault.
+        signers: The addresses with the role Service Account Token Creator on it.
+        is_api_enabled: Whether its project has enabled the IAM Credentials API.
     """
 
     email: str
@@ -32,6 +34,18 @@ class ServiceAccount:
     keys: dict[str, rsa.RSAPublicKey] = field(default_factory=dict)
     granted: dict[str, frozenset[str]] = field(default_factory=dict)
     mistaken: dict[str, str] = field(default_factory=dict)
+    signers: set[str] = field(default_factory=set)
+    is_api_enabled: bool = True
+    _googles_key: rsa.RSAPrivateKey | None = None
+
+    def signed(self, claims: dict[str, Any]) -> tuple[str, str]:
+        """Sign by the key that Google keeps, and return the key's id and the JWT."""
+        if self._googles_key is None:
+            self._googles_key = rsa.generate_private_key(65537, _BITS)
+        public = self._googles_key.public_key()
+        key_id = hashlib.sha1(self.email.encode(), usedforsecurity=False).hexdigest()
+        self.keys[key_id] = public
+        return key_id, jwt.encode(claims, self._googles_key, "RS256", {"kid": key_id})
 
     def new_key(self, token_url: str) -> dict[str, str]:
         """Make another key, and return the file of it as Google's console gives it."""

@@ -35,6 +35,7 @@ class World:
         self.app_consents: dict[tuple[str, str], frozenset[str]] = {}
         self.client_certificates: dict[str, ClientCertificates] = {}
         self.service_accounts: dict[str, ServiceAccount] = {}
+        self.platform_identity = ""
         self.clients: dict[Provider, dict[str, Client]] = {"ms365": {}, "googlews": {}}
 
     def account(self, name: str, provider: str = "") -> Account | None:

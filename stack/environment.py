@@ -14,6 +14,8 @@ VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
 # Ingest alone pulls: the key of the service account that may consume the Pub/Sub subscription.
 PULL_KEYS = ("MAILMESH_GOOGLEWS_PUBSUB_KEY", "GOOGLE_APPLICATION_CREDENTIALS")
+# TokenVault alone has Google sign for a service account: where google-auth finds the platform's identity.
+PLATFORM_IDENTITY = ("GCE_METADATA_HOST", "GCE_METADATA_IP")
 # Delivery alone holds the keys that decrypt an endpoint's signing key.
 DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
 # Ingest alone holds the keys that decrypt the private keys of certificates for resource data.
@@ -75,8 +77,10 @@ def _is_for(service: str, name: str) -> bool:
         or (name.startswith(INGEST_KEYS_PREFIX) and service != "ingest")
         or (name.startswith(WORKFLOWS_PREFIX) and service != "workflows")
         or (name in PULL_KEYS and service != "ingest")
+        or (name in PLATFORM_IDENTITY and service != "token_vault")
     )
-    return (name.startswith(PASSED_PREFIXES) or name in PULL_KEYS) and not is_nobodys and not is_anothers
+    is_passed = name.startswith(PASSED_PREFIXES) or name in (*PULL_KEYS, *PLATFORM_IDENTITY)
+    return is_passed and not is_nobodys and not is_anothers
 
 
 def mesh_environment(
@@ -167,8 +171,14 @@ def simulated_providers(ports: Ports, identity: Identity) -> dict[str, str]:
         "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
         "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
         "MAILMESH_GOOGLEWS_DIRECTORY_URL": f"{google}/admin/directory/v1",
+        "MAILMESH_GOOGLEWS_IAM_CREDENTIALS_URL": f"{google}/v1",
         "MAILMESH_GOOGLEWS_PUBSUB_URL": f"{google}/v1",
     }
+
+
+def simulated_platform(ports: Ports) -> dict[str, str]:
+    """Returns the variables by which google-auth finds the simulator's metadata server."""
+    return dict.fromkeys(PLATFORM_IDENTITY, f"{LOOPBACK}:{ports['simulator-control']}")
 
 
 def simulated_model(ports: Ports) -> dict[str, str]:

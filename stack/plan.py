@@ -16,6 +16,7 @@ from stack.environment import (
     mesh_environment,
     primitives_environment,
     simulated_model,
+    simulated_platform,
     simulated_providers,
 )
 from stack.open_files import edge_connections
@@ -277,6 +278,7 @@ class Planner:
         if not self.options.wants_simulator(self.environment):
             return {}
         providers = simulated_providers(self.ports, self.data.certificates.identity("simulator"))
+        providers |= simulated_platform(self.ports)
         return providers if MODEL_URL in self.environment else providers | simulated_model(self.ports)
 
 

@@ -167,6 +167,26 @@ class VaultSettings(KeySettings, SignInSettings, MeshSettings):
         description="The Directory API of Google's Admin SDK with its version.",
         pattern=r"^https://.+[^/]$",
     )
+    google_iam_credentials_url: str = env(
+        "MAILMESH_GOOGLEWS_IAM_CREDENTIALS_URL",
+        "https://iamcredentials.googleapis.com/v1",
+        description="Google's IAM Credentials API with its version, which signs for the keyless service account.",
+        pattern=r"^https://.+[^/]$",
+    )
+    google_keyless_account: str = env(
+        "MAILMESH_GOOGLEWS_KEYLESS_ACCOUNT",
+        "",
+        description="Address of the service account for which the platform's identity has Google sign; no key is used"
+        " then. Empty: domain-wide delegation is by key.",
+        pattern=r"^([^@/\s]+@[^@/\s]+\.gserviceaccount\.com)?$",
+        max_length=320,
+    )
+    google_keyless_client_id: str = env(
+        "MAILMESH_GOOGLEWS_KEYLESS_CLIENT_ID",
+        "",
+        description="Numeric id (OAuth 2 client id) of that service account, to which administrators grant scopes.",
+        pattern=r"^([0-9]{6,30})?$",
+    )
     google_issuer: str = env(
         "MAILMESH_GOOGLEWS_ISSUER", "https://accounts.google.com", description="The issuer of Google's id tokens."
     )

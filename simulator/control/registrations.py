@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from simulator.accounts import Client
-from simulator.control.actions import Actions, ControlError
+from simulator.control.actions import Actions, ControlError, flag
 from simulator.google.accounts import LONG
 from simulator.http import JSON
 from simulator.registrations import ClientCertificates, ServiceAccount
@@ -24,16 +24,27 @@ class RegistrationControl:
         actions.add("service-accounts.key", "POST", "/control/service-accounts", self.new_key)
         actions.add("service-accounts.forget", "DELETE", "/control/service-accounts/keys/{key}", self.forget_key)
         actions.add("delegations.set", "POST", "/control/delegations", self.delegate)
+        actions.add("platform.set", "POST", "/control/platform-identity", self.set_platform)
         actions.add("certificates.add", "POST", "/control/client-certificates", self.add_certificate)
         actions.add("clients.secret", "POST", "/control/client-secret", self.set_secret)
         actions.add("certificates.remove", "DELETE", "/control/client-certificates", self.remove_certificate)
 
     def new_key(self, body: JSON) -> JSON:
         """Make a key of a service account, and the account with its first one: ``email``. Return the key's file."""
-        accounts, email = self._world.service_accounts, str(body.get("email") or _EMAIL)
-        if email not in accounts:
-            accounts[email] = ServiceAccount(email, str(_CLIENT_ID + len(accounts) + 1))
-        return dict(accounts[email].new_key(f"{self._world.google_url}/token"))
+        account = self._service_account(str(body.get("email") or _EMAIL))
+        return dict(account.new_key(f"{self._world.google_url}/token"))
+
+    def set_platform(self, body: JSON) -> JSON:
+        """Give the machine the identity ``email``, none when it is empty; ``maySign`` (true) for the account ``signs``.
+
+        ``apiEnabled`` (true): whether the project of the account has enabled the IAM Credentials API.
+        """
+        account = self._service_account(str(body.get("signs") or _EMAIL))
+        email = str(body.get("email", account.email))
+        account.signers = {email} if flag(body, "maySign", default=True) else set()
+        account.is_api_enabled = flag(body, "apiEnabled", default=True)
+        self._world.platform_identity = email
+        return {"email": email, "signs": account.email, "clientId": account.client_id}
 
     def forget_key(self, body: JSON) -> JSON:
         """Delete a key of any service account by its id."""
@@ -71,6 +82,12 @@ class RegistrationControl:
         client = self._client()
         self._world.clients["ms365"][client.client_id] = replace(client, client_secret=str(body["secret"]))
         return {}
+
+    def _service_account(self, email: str) -> ServiceAccount:
+        accounts = self._world.service_accounts
+        if email not in accounts:
+            accounts[email] = ServiceAccount(email, str(_CLIENT_ID + len(accounts) + 1))
+        return accounts[email]
 
     def _client(self) -> Client:
         return next(one for one in self._world.clients["ms365"].values() if not one.is_public)

@@ -44,8 +44,8 @@ class GmailRules:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         token = token if scheme.lower() == "bearer" else call.first("access_token")
         call.grant = tokens.grant(token)
-        # Pub/Sub is for service accounts, everything else for users.
-        is_for_apps = operation.name.startswith("pubsub.")
+        # Pub/Sub and IAM are for service accounts, everything else for users.
+        is_for_apps = operation.name.startswith(("pubsub.", "iam."))
         if call.grant is None or (call.grant.account is None and not is_for_apps):
             raise api_error(
                 401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token."

@@ -144,7 +144,10 @@ def test_a_field_that_an_operator_does_not_know_is_found(objects: list[dict[str,
 
 @pytest.mark.parametrize(
     "change",
-    ["services.worker.replicas=0", "unknown=1", "publicUrl=mesh.example.com", "settings.edge.PATH=x"],
+    [
+        *("services.worker.replicas=0", "unknown=1", "publicUrl=mesh.example.com", "settings.edge.PATH=x"),
+        "platformIdentity.metadataCidrs={0.0.0.0/0}",
+    ],
 )
 def test_wrong_values_are_refused(change: str) -> None:
     command = ("template", "mesh", str(deployment.CHART), "--set", change, "--kube-version", deployment.KUBERNETES)
@@ -183,6 +186,17 @@ def rendered_with(tmp_path: Path, release: str, values: dict[str, str]) -> list[
     except Skipped as skipped:
         pytest.skip(str(skipped))
     return [one for one in read_yaml_documents(text) if one]
+
+
+def test_token_vault_alone_has_the_identity_of_the_platform_and_reaches_its_server(tmp_path: Path) -> None:
+    server = "169.254.169.254/32"
+    identity: Any = {"platformIdentity": {"serviceAccountName": "mailmesh-vault", "metadataCidrs": [server]}}
+    found = rendered_with(tmp_path, "mesh", identity)
+    accounts = {name: pod["serviceAccountName"] for name, pod in pods(found) if "serviceAccountName" in pod}
+    policies = [one for one in found if one["kind"] == "NetworkPolicy" and f"'cidr': '{server}'" in str(one["spec"])]
+
+    assert {"mesh-token-vault": "mailmesh-vault"} == accounts
+    assert ["mesh-token-vault"] == [one["metadata"]["name"] for one in policies]
 
 
 def test_agents_and_workflows_trust_the_named_authority_of_the_edge(tmp_path: Path) -> None:

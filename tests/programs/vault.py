@@ -170,8 +170,8 @@ class VaultGround:
         """Deletes everything but the keys' check values, for another test on the same database."""
         await self.fetch(
             "TRUNCATE vault.tenants, vault.directories, vault.app_credentials, vault.tenant_keys, vault.tenant_tokens,"
-            " vault.authorization_flows, vault.api_keys, vault.sessions, vault.people, vault.request_ids,"
-            " vault.tenant_changes, vault.audit_entries"
+            " vault.content_keys, vault.authorization_flows, vault.api_keys, vault.sessions, vault.people,"
+            " vault.request_ids, vault.tenant_changes, vault.audit_entries"
         )
 
     async def stubs(self, process: VaultProcess, identity: str) -> Stubs:

@@ -9,6 +9,7 @@ from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.issuers.google import GoogleIssuer, GoogleSettings
 from services.token_vault.issuers.google_app import GoogleApp, GoogleAppSettings
+from services.token_vault.issuers.google_keyless import KeylessAssertions, KeylessSettings, PlatformIdentity
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
 from services.token_vault.issuers.issuer import AppIssuer, ConsentingApp, Issuer
 from services.token_vault.issuers.microsoft import MicrosoftIssuer
@@ -48,12 +49,16 @@ def check_providers(settings: VaultSettings) -> None:
 
     Raises:
         SettingsError: A client id without its secret, or a secret without its client id. At Microsoft, client
-            certificates may take the place of the secret.
+            certificates may take the place of the secret. A keyless service account's address or id without the other.
     """
     _require_id("MS365", settings.ms365_client_id, settings.ms365_client_secret)
     _require_id("GOOGLEWS", settings.google_client_id, settings.google_client_secret)
     if settings.google_client_id and settings.google_client_secret is None:
         raise _apart("GOOGLEWS")
+    if bool(settings.google_keyless_account) != bool(settings.google_keyless_client_id):
+        raise SettingsError(
+            ["MAILMESH_GOOGLEWS_KEYLESS_ACCOUNT and MAILMESH_GOOGLEWS_KEYLESS_CLIENT_ID go together; one is not set."]
+        )
 
 
 def configured_providers(settings: VaultSettings, keys: AppKeys) -> Providers:
@@ -77,7 +82,19 @@ def configured_providers(settings: VaultSettings, keys: AppKeys) -> Providers:
         calendar_url=settings.google_calendar_url,
         directory_url=settings.google_directory_url,
     )
-    return Providers(issuers, consenting, GoogleApp(app, keys, *_transports(settings, GOOGLE)))
+    pool, http, api = _transports(settings, GOOGLE)
+    keyless = _keyless(settings, pool, http, api)
+    return Providers(issuers, consenting, GoogleApp(app, keys, pool, http, api, keyless))
+
+
+def _keyless(
+    settings: VaultSettings, pool: BlockingPool, http: LibraryHttp, api: ProviderApi
+) -> KeylessAssertions | None:
+    account = settings.google_keyless_account
+    if not account:
+        return None
+    keyless = KeylessSettings(account, settings.google_keyless_client_id, settings.google_iam_credentials_url)
+    return KeylessAssertions(keyless, PlatformIdentity(pool, http), api)
 
 
 def _require_id(name: str, client_id: str, client_secret: Secret | None) -> None:

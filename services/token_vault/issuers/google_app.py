@@ -1,6 +1,7 @@
 """The app's own access to organisations at Google: domain-wide delegation to a service account, and the Directory API.
 
-The service account signs an assertion that names a user (RFC 7523), and Google answers with a token of this user, if
+The service account signs an assertion that names a user (RFC 7523), by a key that we hold or, keyless, by one that
+Google holds, and Google answers with a token of this user, if
 an administrator of the user's organisation has granted the service account every scope of the assertion. No call lists
 the granted scopes, so they are found by asking. Whose a token is says Google's own user info.
 """
@@ -30,6 +31,7 @@ from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.app_keys import AppKey, AppKeys, by_newest
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google_client import library_request
+from services.token_vault.issuers.google_keyless import LIFETIME_SECONDS, KeylessAssertions
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.issuer import (
     Account,
@@ -44,7 +46,8 @@ PROVIDER = GOOGLEWS
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
 IDENTITY_SCOPES = ("openid", "https://www.googleapis.com/auth/userinfo.email")
 """The scopes by which a token tells whose it is."""
-_NOT_FOUND = 404
+_DONE, _NOT_FOUND = 200, 404
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _USERS_MAX = 500
 _NOT_GRANTED = frozenset({"unauthorized_client", "access_denied"})
 _OUR_ASSERTION = ("Invalid JWT", "Invalid grant: account not found")
@@ -80,16 +83,24 @@ class GoogleApp:
         pool: Threads for google-auth.
         http: Transport of google-auth.
         api: For the Directory API, user info and Gmail.
+        keyless: Has Google sign the assertions; the keys are not used then.
     """
 
     def __init__(
-        self, settings: GoogleAppSettings, keys: AppKeys, pool: BlockingPool, http: LibraryHttp, api: ProviderApi
+        self,
+        settings: GoogleAppSettings,
+        keys: AppKeys,
+        pool: BlockingPool,
+        http: LibraryHttp,
+        api: ProviderApi,
+        keyless: KeylessAssertions | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._pool = pool
         self._http = http
         self._api = api
+        self._keyless = keyless
 
     async def directory_token(self, directory_id: str, administrator: str) -> TokenResponse:
         """See `AppIssuer.directory_token`. The Directory API answers an administrator alone.
@@ -197,11 +208,29 @@ class GoogleApp:
 
     async def _token(self, address: str, scopes: tuple[str, ...]) -> TokenResponse:
         """Get a token of a user with exactly these scopes: Google grants all of them or none."""
+        if self._keyless is not None:
+            return await self._by_signed_assertion(self._keyless, address, scopes)
         keys = await self._keys.usable(PROVIDER)
         if not keys:
             raise AppCredentialMissing(metadata={"provider": PROVIDER})
         named = [(key.name, key) for key in keys]
         return await by_newest(named, lambda key: self._asked(key, address, scopes))
+
+    async def _by_signed_assertion(
+        self, keyless: KeylessAssertions, address: str, scopes: tuple[str, ...]
+    ) -> TokenResponse:
+        assertion = await keyless.signed(address, scopes)
+        form = {"grant_type": _JWT_BEARER, "assertion": assertion.reveal()}
+        answer = await self._api.post_form(self._settings.token_url, form)
+        token, seconds = answer.document.get("access_token"), answer.document.get("expires_in")
+        if answer.status != _DONE:
+            raise _failure(answer.document, "signJwt", keyless.client_id, scopes)
+        if not isinstance(token, str) or not token:
+            raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
+        lifetime = min(seconds, LIFETIME_SECONDS) if isinstance(seconds, int) and seconds > 0 else LIFETIME_SECONDS
+        return TokenResponse(
+            Secret(token), None, tuple(sorted(scopes)), datetime.now(UTC) + timedelta(seconds=lifetime)
+        )
 
     async def _asked(self, key: AppKey, address: str, scopes: tuple[str, ...]) -> TokenResponse:
         def ask() -> tuple[Any, Any]:
@@ -228,25 +257,25 @@ def _guarded(ask: Callable[[], tuple[Any, Any]], key: AppKey, scopes: tuple[str,
     try:
         return ask()
     except google.auth.exceptions.RefreshError as exc:
-        raise _failure(exc, key, scopes) from exc
+        document = next((part for part in exc.args if isinstance(part, dict)), {})
+        raise _failure(document, key.name, key.client_id, scopes) from exc
     except google.auth.exceptions.GoogleAuthError as exc:
         raise ProviderUnavailable(metadata={"provider": PROVIDER}) from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER}) from exc
 
 
-def _failure(error: google.auth.exceptions.RefreshError, key: AppKey, scopes: tuple[str, ...]) -> Exception:
-    document: Mapping[str, Any] = next((part for part in error.args if isinstance(part, dict)), {})
+def _failure(document: Mapping[str, Any], key_name: str, client_id: str, scopes: tuple[str, ...]) -> Exception:
     word, text = str(document.get("error", ""))[:60], str(document.get("error_description", ""))
     if word in _NOT_GRANTED:
-        return DelegationMissing(word, key.client_id, scopes)
+        return DelegationMissing(word, client_id, scopes)
     refusal = meaning_of(PROVIDER, word)
     if word == "invalid_grant":  # of the assertion, whose user or whose key it does not accept
         refusal = _REFUSED_KEY if text.startswith(_OUR_ASSERTION) else _REFUSED_USER
     if not word or refusal.kind is Kind.OUTAGE:
         return ProviderUnavailable(metadata={"provider": PROVIDER})
     if refusal.kind is Kind.APP:
-        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": f"{word} {key.name}"})
+        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": f"{word} {key_name}"})
     return PassingRefusal(refusal.cause, word)
 
 

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import google.auth.exceptions
 import requests
+from google.auth import transport
+from typing_extensions import override
 
+from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.http import LibraryHttp
 
 
@@ -31,3 +35,32 @@ def library_request(http: LibraryHttp) -> Callable[..., LibraryAnswer]:
         return LibraryAnswer(ask(url, data=body, headers=headers))
 
     return send
+
+
+class IdentityRequest(transport.Request):
+    """The way by which google-auth asks the platform for an identity.
+
+    It finds out by a failure that there is no metadata server, and repeats what failed a few times, so failures reach
+    it as its own exception.
+
+    Args:
+        http: Our transport.
+    """
+
+    def __init__(self, http: LibraryHttp) -> None:
+        self._http = http
+
+    @override
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> LibraryAnswer:
+        try:
+            return LibraryAnswer(self._http.request(method, url, data=body, headers=headers, timeout=timeout))
+        except (ProviderUnavailable, ProviderThrottled) as exc:
+            raise google.auth.exceptions.TransportError(exc.reason) from exc  # type: ignore[no-untyped-call]

@@ -88,6 +88,10 @@ class LibraryHttp:
         """Send a POST. No answer is cached."""
         return self._send("POST", url, **options)
 
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:
+        """Send a request of any method, with a time limit of its own where it has one. No answer is cached."""
+        return self._send(method, url, **options)
+
     def close(self) -> None:
         """Do nothing: sessions end with their threads."""
 
@@ -111,12 +115,14 @@ class LibraryHttp:
 
     def prepared(self, session: requests.Session) -> requests.Session:
         """Give a session our trusted authorities and time limits, and no settings of the environment."""
-        session.mount("https://", _Adapter(self._context, self._timeout_seconds))
+        for scheme in ("https://", "http://"):  # the metadata server of Google's machines has no TLS
+            session.mount(scheme, _Adapter(self._context, self._timeout_seconds))
         session.trust_env = False
         return session
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
-        known = {name: options[name] for name in ("params", "data", "headers") if name in options}
+        known: dict[str, Any] = {name: options[name] for name in ("params", "data", "headers") if name in options}
+        known["timeout"] = min(options.get("timeout") or self._timeout_seconds, self._timeout_seconds)
         try:
             response = self.session().request(method, url, allow_redirects=False, **known)
         except requests.RequestException as exc:
@@ -189,6 +195,15 @@ class ProviderApi:
         # Both are form-encoded first (RFC 6749, section 2.3.1).
         auth = httpx.BasicAuth(quote_plus(basic[0]), quote_plus(basic[1].reveal())) if basic else None
         return await self._send(self._client.build_request("POST", url, data=dict(form)), auth)
+
+    async def post_json(self, url: str, body: Mapping[str, Any], token: Secret) -> Answer:
+        """Post a JSON document with a bearer token, and read one.
+
+        Raises:
+            ProviderUnavailable, ProviderThrottled: A transient failure.
+        """
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        return await self._send(self._client.build_request("POST", url, json=dict(body), headers=headers))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -15,6 +15,7 @@ from tests.mesh.accounts import connect, created_events, subscribe, told_when_al
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
 pytestmark = pytest.mark.timeout(400)
+KEYLESS, KEYLESS_ID = "mailmesh@mailmesh-simulator.iam.gserviceaccount.com", str(10**20 + 1)
 
 
 def run(mesh: Mesh, *arguments: str) -> Any:
@@ -122,6 +123,35 @@ def test_a_mailbox_of_a_delegated_domain_tells_of_mail_and_sends(mesh: Mesh, tmp
     assert "SEND_STATE_SENT" == sent["state"]
     eventually(lambda: mesh.simulator.truth(recipient["address"])["messages"], what="the mail arrives")
     assert 0 == mesh.simulator.call("GET", f"calls/counts?endpoint=gmail.*&account={boss['address']}")["total"]
+
+
+def test_a_mailbox_is_delegated_to_the_platforms_identity_without_a_key(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    platform = {"MAILMESH_GOOGLEWS_KEYLESS_ACCOUNT": KEYLESS, "MAILMESH_GOOGLEWS_KEYLESS_CLIENT_ID": KEYLESS_ID}
+    with running_mesh(tmp_path_factory.mktemp("keyless") / "d", environment=platform) as mesh:
+        boss = google_account(mesh, "boss@keyless.test", isAdmin=True)
+        desk = google_account(mesh, "desk@keyless.test")
+        set_up = mesh.simulator.call("POST", "platform-identity", email=KEYLESS, maySign=False)
+        scopes = ["admin.directory.user.readonly", "userinfo.email", "gmail.readonly"]
+        granted = ["openid", *(f"https://www.googleapis.com/auth/{one}" for one in scopes)]
+        mesh.simulator.call("POST", "delegations", clientId=KEYLESS_ID, domain="keyless.test", scopes=granted)
+        refused = mesh.run("directories", "add", boss["address"], "--allow", desk["address"])
+        mesh.simulator.call("POST", "platform-identity", email=KEYLESS)
+        directory = run(mesh, "directories", "add", boss["address"], "--allow", desk["address"])["directoryId"]
+        (listed,) = run(mesh, "directories", "mailboxes", directory)
+        tenant = run(mesh, "directories", "connect", directory, listed["mailboxId"], "--ability", "mail.read")
+        eventually(lambda: subscribe(mesh, tenant["tenantId"]), what="Ingest knows the tenant")
+        mail = mesh.simulator.deliver(desk["address"], subject="For the desk")["id"]
+        eventually(lambda: told_when_all_are(mesh, tenant["tenantId"], 1), what="the mail is told")
+
+        assert (KEYLESS, KEYLESS_ID) == (set_up["signs"], set_up["clientId"])
+        assert 0 != refused.returncode
+        assert f"Service Account Token Creator on {KEYLESS}" in refused.stderr
+        assert [] == run(mesh, "app-credentials", "list")
+        assert ("app", ["mail.read"]) == (tenant["tokenType"], tenant["grantedAbilities"])
+        (event,) = created_events(mesh, tenant["tenantId"])
+        assert (mail, "For the desk") == (event.mail.message_id, event.mail.message.subject)
 
 
 def test_a_shared_mailbox_is_polled_by_the_grant_of_its_person(tmp_path_factory: pytest.TempPathFactory) -> None:

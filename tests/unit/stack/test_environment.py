@@ -26,6 +26,12 @@ def test_only_ingest_is_told_what_pulls_from_pubsub(name: str) -> None:
     assert [service for service in services if name in inherited({name: "secret"}, service)] == ["ingest"]
 
 
+@pytest.mark.parametrize("name", ["GCE_METADATA_HOST", "GCE_METADATA_IP"])
+def test_only_token_vault_is_told_where_the_platforms_identity_is(name: str) -> None:
+    services = ("token_vault", "ingest", "processor", "delivery", "workflows", "")
+    assert [service for service in services if name in inherited({name: "127.0.0.1"}, service)] == ["token_vault"]
+
+
 def test_token_vault_is_told_its_keys_and_client_secrets() -> None:
     assert inherited(OURS, "token_vault") == {
         "MAILMESH_LOG_LEVEL": "debug",

@@ -57,6 +57,11 @@ capabilities: {drop: [ALL]}
 
 {{- define "mailmesh.pod" -}}
 automountServiceAccountToken: false
+{{- if eq .name "token-vault" }}
+{{- with .root.Values.platformIdentity.serviceAccountName }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{- end }}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}

@@ -1,5 +1,7 @@
 """Labels and folders that a mark of processed mails names: found by name, and made where the mailbox has none."""
 
+import re
+
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
@@ -65,11 +67,13 @@ async def _folder(access: MailboxAccess, url: str, name: str) -> str:
 
 
 async def _label(access: MailboxAccess, url: str, name: str, listings: GmailListings) -> str:
-    """Find or make a label, as `_folder`."""
+    """Find or make a label, as `_folder`; a conflict may also be with a label of a similar name, which is used then."""
     for is_last in (False, True):
-        found = [one.label_id for one in await listings.labels() if one.display_name == name]
-        if found:
-            return found[0]
+        listed = await listings.labels()
+        same = [one.label_id for one in listed if one.display_name == name]
+        alike = [one.label_id for one in listed if not one.is_system and _bare(one.display_name) == _bare(name)]
+        if same or (alike and is_last):
+            return [*same, *alike][0]
         listings.take(_LABEL_UNITS)
         try:
             return _id(GOOGLEWS, await access.call("processed_make", url, method="POST", body={"name": name}))
@@ -77,6 +81,14 @@ async def _label(access: MailboxAccess, url: str, name: str, listings: GmailList
             if exc.status != _CONFLICT or is_last:
                 raise
     raise classify(GOOGLEWS, 0, ["label_without_id"])
+
+
+def _bare(name: str) -> str:
+    """Return what Gmail compares of a label's name: it refuses a new one that differs in case or punctuation alone.
+
+    Seen in the wild (gauteh/lieer issue 207, elie222/inbox-zero pull request 3342); Google's pages do not tell.
+    """
+    return re.sub(r"[\W_]+", "", name.casefold()) or name
 
 
 def _id(provider: str, made: JSON) -> str:
