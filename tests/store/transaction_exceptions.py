@@ -7,7 +7,9 @@ _BY_REASON = {
         ingest/store/claims:end_and_claim ingest/store/dedicated_connection:DedicatedConnection.fetchrow""",
     "A loop finds the tenants that have work.": """
         ingest/store/subscriptions:pushed_tenants processor/classification/store/settings:due
-        processor/mailbox/store/due_queues:due_tenants""",
+        processor/mailbox/store/due_queues:due_tenants processor/stream/store/sealed_tenants:due""",
+    "A process keeps the keys of all sealed tenants, and reads the list of them at once.": """
+        processor/stream/store/sealed_tenants:all_of""",
     "A batch of the log of tenant changes is applied at once, and its position noted with it.": """
         processor/stream/tenant_events:TenantStates.apply""",
     "An endpoint is for the tenants that its operator names, and its queue is in one order for all of them.": """
