@@ -6,6 +6,7 @@ from typing import Any
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
+from services.processor.errors import SealBroken
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
 from services.processor.outbox.content import FILE_BYTES
@@ -145,6 +146,11 @@ class Ledger:
                 ended = await end(connection, current, self._clock.now(), "UNEXPECTED")
         if ended is not None:
             SENDS.labels(row.provider, ended.state.name.lower()).inc()
+
+    async def broken(self, row: SendRow) -> None:
+        """Commit that a send whose content does not open is not acted on any more."""
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            await end(connection, row, self._clock.now(), "its sealed content does not open", SealBroken.reason)
 
     async def sent(self, row: SendRow, copy: MailCopy | None) -> None:
         """Commit that the mail was sent, with the ids that the provider stamped."""
