@@ -6,8 +6,8 @@ _BY_REASON = {
     "A worker claims the mailboxes that are due, of all tenants, in one statement.": """
         ingest/store/claims:end_and_claim ingest/store/dedicated_connection:DedicatedConnection.fetchrow""",
     "A loop finds the tenants that have work.": """
-        ingest/store/subscriptions:pushed_tenants processor/classification/store/settings:due
-        processor/mailbox/store/due_queues:due_tenants processor/stream/store/sealed_tenants:due""",
+        ingest/store/subscriptions:pushed_tenants processor/mailbox/store/due_queues:due_tenants processor/stream/store/sealed_tenants:due
+        processor/stream/store/turns:due""",
     "A process keeps the keys of all sealed tenants, and reads the list of them at once.": """
         processor/stream/store/sealed_tenants:all_of""",
     "A batch of the log of tenant changes is applied at once, and its position noted with it.": """
@@ -17,8 +17,6 @@ _BY_REASON = {
         delivery/store/deliveries:following""",
     "Readers of the stream get the events of all tenants that they may see, from one page of it.": """
         processor/stream/store/event_reader:load processor/stream/store/event_reader:look""",
-    "Followers of the stream take turns by tenant: a batch of their turns is read and noted at once.": """
-        processor/stream/store/turns:due processor/stream/store/turns:note_turns""",
 }
 TRANSACTIONS = {place: reason for reason, places in _BY_REASON.items() for place in places.split()}
 """The reason by the function that begins the transaction."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
 from services.processor.errors import SealBroken
@@ -14,6 +16,9 @@ from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
 from services.processor.outbox.store import sends, uploads
+from services.processor.stream.metrics import SEALS_BROKEN
+
+logger = structlog.get_logger(__name__)
 
 
 class SendChangedError(Exception):
@@ -51,10 +56,15 @@ class Ledger:
         """Read an uploaded file of a send.
 
         Raises:
-            MailNotMadeError: The file is gone.
+            MailNotMadeError: The file is gone, or its seal is broken.
         """
         async with self._transactions.reading() as connection:
-            file = await uploads.read(connection, row.send_id, attachment.upload_id)
+            try:
+                file = await uploads.read(connection, row.send_id, attachment.upload_id)
+            except SealBroken as exc:
+                SEALS_BROKEN.inc()
+                logger.error("a file's seal is broken", tenant_id=row.tenant_id, send_id=row.send_id)  # noqa: TRY400
+                raise MailNotMadeError("the seal of an attachment of the mail is broken") from exc
         if file is None:
             raise MailNotMadeError("an attachment of the mail is gone")
         return File(*file, attachment.content_id)

@@ -217,6 +217,23 @@ async def test_a_tenant_without_its_key_or_with_a_broken_send_does_not_hold_up_t
     assert [State.QUEUED, State.FAILED, State.FAILED] == states
 
 
+async def test_a_file_that_does_not_open_ends_its_send_and_does_not_stop_the_mailbox(
+    ground: Ground, sealed: Sealed
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    broken = await accept(outgoing)
+    await ground.processor.execute(
+        "UPDATE processor.upload_parts SET content = set_byte(content, 20, 255 - get_byte(content, 20))"
+    )
+    whole = (await outgoing.accept("two")).send_id
+    async with running(ground.worker_settings(**HASTE)):
+        ended = [(await outgoing.ended(one)).state for one in (broken, whole)]
+
+    assert [State.FAILED, State.SENT] == ended
+    assert 1 == len(await outgoing.received())
+
+
 async def test_the_erasure_of_a_person_ends_although_a_send_does_not_open(ground: Ground, sealed: Sealed) -> None:
     outgoing = await Outgoing.of(ground)
     await sealed.enable(outgoing.tenant.tenant_id)
