@@ -6,7 +6,8 @@ _BY_REASON = {
     "A worker claims the mailboxes that are due, of all tenants, in one statement.": """
         ingest/store/claims:end_and_claim ingest/store/dedicated_connection:DedicatedConnection.fetchrow""",
     "A loop finds the tenants that have work.": """
-        ingest/store/subscriptions:pushed_tenants processor/mailbox/store/due_queues:due_tenants processor/stream/store/sealed_tenants:due
+        ingest/store/subscriptions:pushed_tenants processor/mailbox/store/due_queues:due_tenants
+        processor/stream/store/sealed_tenants:due
         processor/stream/store/turns:due""",
     "A process keeps the keys of all sealed tenants, and reads the list of them at once.": """
         processor/stream/store/sealed_tenants:all_of""",
