@@ -8,7 +8,7 @@ import structlog
 
 from services.meshkit.correlation import correlated
 from services.meshkit.errors import MeshError
-from services.meshkit.guard import Guard
+from services.meshkit.guard import LONGEST_PAUSE_SECONDS, Guard
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import LOOP_ITEMS, UNEXPECTED
 
@@ -24,7 +24,7 @@ class PeriodicLoop:
     """Calls `work` again and again until it is cancelled.
 
     A round that did something is followed by the next at once, so a backlog is processed without waiting. A round that
-    fails is logged and counted, and the next one waits longer each time, up to a minute.
+    fails is logged and counted, and the next one waits longer each time, up to a minute or the time that is given.
 
     Args:
         name: For logs and metrics.
@@ -34,6 +34,7 @@ class PeriodicLoop:
         round_seconds: The time limit of one round; then it is cancelled and counts as failed.
         idle_factor: Times by which the waits of an idle loop are longer: for work that wakes the loop or can be late.
         may_idle: Says whether the waits may be longer now.
+        longest_seconds: The longest wait after a failed round, before the jitter.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class PeriodicLoop:
         round_seconds: float = 300.0,
         idle_factor: float = 1.0,
         may_idle: Callable[[], bool] = lambda: True,
+        longest_seconds: float = LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._name = name
         self._idle_factor = idle_factor
@@ -53,7 +55,7 @@ class PeriodicLoop:
         self._idle_rounds = 0
         self._work = work
         self._round_seconds = round_seconds
-        self._guard = Guard(name, interval_seconds, jitter=jitter)
+        self._guard = Guard(name, interval_seconds, longest_seconds, jitter=jitter)
         self._nudged = asyncio.Event()
         self._is_roused = False
 

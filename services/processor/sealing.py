@@ -18,7 +18,9 @@ from services.processor.servicers.sealing import SealingServicer
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.sealing import SealingChoice, StoredSealing
 
-_FOLLOW_SECONDS = 1.0
+_FOLLOW_SECONDS, _LONGEST_SECONDS = 1.0, 3.0
+"""Failures too leave the list of sealed tenants younger than the time between a choice and the first sealed content."""
+_LIST_SECONDS = 10.0
 _SEAL_SECONDS = 5.0
 _SERVICE = "/mailmesh.vault.v1.ContentKeyService"
 RETRY_SAFE = (f"{_SERVICE}/CreateContentKey", f"{_SERVICE}/LendContentKeys")
@@ -38,7 +40,14 @@ async def with_content_keys(pool: db.Pool, vault: "grpc.aio.Channel") -> AsyncIt
     """
     keys = KeyFollower(pool, ContentKeyServiceAsyncStub(vault))
     await keys.start()
-    async with background(PeriodicLoop("content-keys", _FOLLOW_SECONDS, keys.round).run()):
+    listing = PeriodicLoop(
+        "sealed-tenants",
+        _FOLLOW_SECONDS,
+        keys.follow,
+        round_seconds=_LIST_SECONDS,
+        longest_seconds=_LONGEST_SECONDS,
+    )
+    async with background(listing.run(), PeriodicLoop("content-keys", _FOLLOW_SECONDS, keys.fetch).run()):
         yield keys
 
 

@@ -61,6 +61,7 @@ STATEMENTS = {
     "The conditions are composed at run time, from the filter of the caller or by the statement around this part.": """
         processor/conversations/store/retention:_OLD
         ingest/store/dead_letters:_LIST ingest/store/dead_letters:_COUNT ingest/store/dead_letters:_CHOOSE
+        ingest/store/dead_letters:_COUNT_REASONS
         processor/outbox/store/sends:_PAGE processor/stream/store/replays:_MEASURE processor/stream/store/replays:_NEXT
         token_vault/store/audit:_SELECT token_vault/store/data_keys:_OF_ALL token_vault/store/data_keys:_SELECT
         token_vault/store/erasures:_SELECT
@@ -117,6 +118,7 @@ STATEMENTS = {
         processor/mailbox/store/tenant_changes:changed_since processor/mailbox/store/tenant_changes:newest_change
         processor/stream/store/event_reader:_LAST_BEFORE processor/stream/store/event_reader:_BEFORE
         processor/stream/store/event_reader:_STATE processor/stream/store/event_reader:_WHOLE_STREAM
+        processor/stream/store/replays:_HOLD
         token_vault/store/tenant_changes:_OLDEST_POSITION token_vault/store/tenant_changes:_AFTER""",
     "A provider's notification names a subscription or an address, from which Ingest learns the tenant.": """
         ingest/store/matching:_FIND_SUBSCRIPTIONS ingest/store/matching:_FIND_ADDRESS

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
+from services.processor.errors import SealBroken
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
 from services.processor.outbox.content import FILE_BYTES
@@ -13,6 +16,9 @@ from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
 from services.processor.outbox.store import sends, uploads
+from services.processor.stream.metrics import SEALS_BROKEN
+
+logger = structlog.get_logger(__name__)
 
 
 class SendChangedError(Exception):
@@ -50,10 +56,15 @@ class Ledger:
         """Read an uploaded file of a send.
 
         Raises:
-            MailNotMadeError: The file is gone.
+            MailNotMadeError: The file is gone, or its seal is broken.
         """
         async with self._transactions.reading() as connection:
-            file = await uploads.read(connection, row.send_id, attachment.upload_id)
+            try:
+                file = await uploads.read(connection, row.send_id, attachment.upload_id)
+            except SealBroken as exc:
+                SEALS_BROKEN.inc()
+                logger.error("a file's seal is broken", tenant_id=row.tenant_id, send_id=row.send_id)  # noqa: TRY400
+                raise MailNotMadeError("the seal of an attachment of the mail is broken") from exc
         if file is None:
             raise MailNotMadeError("an attachment of the mail is gone")
         return File(*file, attachment.content_id)
@@ -145,6 +156,11 @@ class Ledger:
                 ended = await end(connection, current, self._clock.now(), "UNEXPECTED")
         if ended is not None:
             SENDS.labels(row.provider, ended.state.name.lower()).inc()
+
+    async def broken(self, row: SendRow) -> None:
+        """Commit that a send whose content does not open is not acted on any more."""
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            await end(connection, row, self._clock.now(), "its sealed content does not open", SealBroken.reason)
 
     async def sent(self, row: SendRow, copy: MailCopy | None) -> None:
         """Commit that the mail was sent, with the ids that the provider stamped."""

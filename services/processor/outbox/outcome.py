@@ -72,7 +72,7 @@ async def finish(
     if state is not State.UNCERTAIN:  # a person may still have it sent
         values["body"] = b""
     finished = await sends.change(connection, row.send_id, [row.state], values)
-    if finished is not None and state is not State.UNCERTAIN and row.content.attachments:
+    if finished is not None and state is not State.UNCERTAIN and (row.content.attachments or row.is_broken):
         await uploads.detach(connection, row.send_id)
     if finished is not None and state in _EVENTS:
         late = await waited(connection, finished) if copy is not None and copy.internet_message_id else []
@@ -80,7 +80,9 @@ async def finish(
     return finished
 
 
-async def end(connection: db.Connection, row: SendRow, at: datetime, why: str) -> SendRow | None:
+async def end(
+    connection: db.Connection, row: SendRow, at: datetime, why: str, reason: str = "SEND_EXPIRED"
+) -> SendRow | None:
     """End a send that is not acted on any more, as the last step before the caller's commit; see `finish`.
 
     Args:
@@ -88,12 +90,13 @@ async def end(connection: db.Connection, row: SendRow, at: datetime, why: str) -
         row: The send as it is stored. One that has its outcome already keeps it, and its drafts.
         at: The present time.
         why: The last failure.
+        reason: The reason for one that was not submitted.
 
     Returns:
         The send, or None when it had its outcome, or another process has changed its state meanwhile.
     """
     if row.state in UNSUBMITTED:
-        return await finish(connection, row, State.FAILED, at, reason="SEND_EXPIRED", detail=why)
+        return await finish(connection, row, State.FAILED, at, reason=reason, detail=why)
     if row.state is not State.SENDING:
         await sends.change(connection, row.send_id, [row.state], {"due_at": None})
         return None

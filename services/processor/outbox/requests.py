@@ -15,6 +15,7 @@ from services.processor.erased_requests import REASON as ERASED
 from services.processor.errors import (
     IdempotencyKeyReused,
     PersonErased,
+    SealBroken,
     SendNotCancellable,
     SendNotFound,
     SendNotUncertain,
@@ -106,9 +107,10 @@ class Sends:
 
         Raises:
             SendNotFound: There is no such send in scope.
+            SealBroken: Its sealed content does not open.
         """
         async with db.connection(self._pool) as connection:
-            return _found(send_id, await sends.by_id(connection, send_id, scope))
+            return _opened(_found(send_id, await sends.by_id(connection, send_id, scope)))
 
     async def reports(self, send_id: str) -> list[ReportRow]:
         """Read the bounces and complaints about a send, oldest first."""
@@ -146,6 +148,7 @@ class Sends:
             SendNotFound: There is no such send in scope.
             SendNotUncertain: It is not uncertain.
             PersonErased: It is to be sent again, and its request was erased.
+            SealBroken: It is to be sent again, and its sealed content does not open.
         """
         async with db.transaction(self._pool) as connection:
             row = _found(send_id, await sends.by_id(connection, send_id, scope, lock=True))
@@ -155,7 +158,7 @@ class Sends:
                 return _locked(await finish(connection, row, State.SENT, self._clock.now(), is_resolved=True))
             if row.reason == ERASED:
                 raise PersonErased(subject=send_id, metadata={"send_id": send_id})
-            again = await self._again(connection, row)
+            again = await self._again(connection, _opened(row))
         self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
         return again
 
@@ -236,6 +239,12 @@ def _send_at(content: pb2.SendRequest, now: datetime) -> datetime | None:
 def _found(send_id: str, row: SendRow | None) -> SendRow:
     if row is None:
         raise SendNotFound(resource=send_id, metadata={"send_id": send_id})
+    return row
+
+
+def _opened(row: SendRow) -> SendRow:
+    if row.is_broken:
+        raise SealBroken(metadata={"tenant_id": row.tenant_id, "send_id": row.send_id})
     return row
 
 

@@ -61,6 +61,7 @@ class SendRow:
         provider_thread_id: The provider's id of the conversation; empty when unknown.
         resolutions: How often a person decided.
         is_resolved: Whether a person decided the outcome.
+        is_broken: Whether its sealed content does not open: `content` and `addressed` are empty, and nothing is sent.
     """
 
     send_id: str
@@ -91,6 +92,7 @@ class SendRow:
     provider_thread_id: str
     resolutions: int
     is_resolved: bool
+    is_broken: bool = False
 
     @property
     def original_id(self) -> str:

@@ -106,7 +106,7 @@ class Outbox:
 
     async def _advance(self, submission: Submission, ledger: Ledger, row: SendRow) -> None:
         try:
-            await submission.advance(row)
+            await (ledger.broken(row) if row.is_broken else submission.advance(row))
         except SendChangedError:
             logger.info("send changed meanwhile", send_id=row.send_id)
         except (MeshError, OSError, FencedError):

@@ -70,16 +70,20 @@ class Contents:
         self._keys = {tenant_id: key for tenant_id, key in self._keys.items() if tenant_id in self._seals_from}
 
     def missing(self) -> list[str]:
-        """Return the tenants whose keys TokenVault was not asked for, or did not answer for."""
-        return [tenant_id for tenant_id in self._seals_from if tenant_id not in self._keys]
+        """Return the tenants whose keys this process has not got."""
+        return [tenant_id for tenant_id in self._seals_from if self._keys.get(tenant_id) is None]
+
+    def unusable(self) -> list[str]:
+        """Return the sealed tenants of which this process can store nothing, because it has not got their keys."""
+        return [tenant_id for tenant_id in self.missing() if self.is_sealing(tenant_id)]
 
     def put(self, tenant_id: str, content_key_id: str, key: bytes) -> None:
         """Keep the key of a tenant."""
         self._keys[tenant_id] = _Key(content_key_id, key)
 
     def note_destroyed(self, tenant_id: str) -> None:
-        """Note that a tenant has no key any more: nothing opens its content."""
-        self._keys[tenant_id] = None
+        """Note that a tenant has no key any more, unless this process has it: nothing opens its content."""
+        self._keys.setdefault(tenant_id, None)
 
     def is_sealing(self, tenant_id: str) -> bool:
         """Return whether content of a tenant is sealed when it is stored."""

@@ -9,6 +9,7 @@ from mailmesh.vault.v1 import content_key_service_pb2 as vault_pb2
 from mailmesh.vault.v1.content_key_service_pb2_grpc import ContentKeyServiceAsyncStub
 from services.meshkit import db
 from services.meshkit.errors import MeshError
+from services.processor.errors import SealBroken
 from services.processor.stream.contents import CONTENTS, Contents
 from services.processor.stream.store import sealed_tenants
 
@@ -33,9 +34,9 @@ class KeyFollower:
         self._pool = pool
         self._stub = stub
         self._contents = contents
-        self._summary: tuple[int, int] | None = None
+        self._summary: tuple[int, str] | None = None
         self._refused_until: dict[str, float] = {}
-        self._lock = asyncio.Lock()
+        self._following, self._fetching = asyncio.Lock(), asyncio.Lock()
 
     async def start(self) -> None:
         """Read the list and fetch the keys, before the process stores or reads content. TokenVault may be away.
@@ -58,12 +59,29 @@ class KeyFollower:
             StoreUnavailable: PostgreSQL cannot be reached.
             MeshError: TokenVault lends no keys now.
         """
-        async with self._lock:
-            async with db.connection(self._pool) as connection:
-                summary = await sealed_tenants.summary(connection)
-                if summary != self._summary:
-                    self._contents.know(await sealed_tenants.all_of(connection))
-                    self._summary = summary
+        await self.follow()
+        return await self.fetch()
+
+    async def follow(self) -> int:
+        """Read the list if it has changed; return 0. It never waits for TokenVault, however long that is away.
+
+        Raises:
+            StoreUnavailable: PostgreSQL cannot be reached.
+        """
+        async with self._following, db.connection(self._pool) as connection:
+            summary = await sealed_tenants.summary(connection)
+            if summary != self._summary:
+                self._contents.know(await sealed_tenants.all_of(connection))
+                self._summary = summary
+        return 0
+
+    async def fetch(self) -> int:
+        """Fetch missing keys of the list that was read; return the number of fetched ones.
+
+        Raises:
+            MeshError: TokenVault lends no keys now.
+        """
+        async with self._fetching:
             now = time.monotonic()
             self._refused_until = {one: until for one, until in self._refused_until.items() if until > now}
             wanted = [one for one in self._contents.missing() if one not in self._refused_until][:_PAGE]
@@ -78,9 +96,21 @@ class KeyFollower:
                 self._contents.put(one.tenant_id, one.content_key_id, one.key)
                 fetched += 1
             else:
-                self._refused_until[one.tenant_id] = time.monotonic() + _REFUSED_SECONDS
+                self._refuse(one.tenant_id, is_lasting=one.reason == SealBroken.reason)
                 logger.error("content key not lent", tenant_id=one.tenant_id, reason=one.reason)
         for tenant_id in set(tenant_ids) - {one.tenant_id for one in lent}:
-            self._contents.note_destroyed(tenant_id)
+            self._refuse(tenant_id, is_lasting=True)
             logger.warning("tenant has no content key", tenant_id=tenant_id)
         return fetched
+
+    def _refuse(self, tenant_id: str, *, is_lasting: bool) -> None:
+        """Note that a key was not lent. It is asked for again: an operator may bring it back.
+
+        Args:
+            tenant_id: Its tenant.
+            is_lasting: Whether it is destroyed or altered, so that readers of all tenants must not wait for it. One
+                whose key-encryption key is not loaded opens once that is.
+        """
+        self._refused_until[tenant_id] = time.monotonic() + _REFUSED_SECONDS
+        if is_lasting:
+            self._contents.note_destroyed(tenant_id)

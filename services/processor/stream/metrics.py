@@ -16,7 +16,8 @@ FOLLOWER_TURNS = Counter(
     "mailmesh_processor_follower_turns_total", "Turns of tenants in a follower of the stream.", ["follower", "outcome"]
 )
 SEALS_BROKEN = Counter(
-    "mailmesh_processor_seals_broken_total", "Sealed events that did not open, each time that a reader was to get one."
+    "mailmesh_processor_seals_broken_total",
+    "Sealed events and sends that did not open, each time that one was read.",
 )
 CLASSIFIED = Counter(
     "mailmesh_processor_classified_total", "Arriving mails that a label was asked for, by outcome.", ["outcome"]

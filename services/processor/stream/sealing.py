@@ -5,19 +5,29 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+import structlog
+
 from mailmesh.processor.v1 import sealing_service_pb2 as pb2
 from mailmesh.vault.v1 import content_key_service_pb2 as vault_pb2
 from mailmesh.vault.v1.content_key_service_pb2_grpc import ContentKeyServiceAsyncStub
 from services.meshkit import db
 from services.meshkit.erasing import marked, renew_statistics
 from services.meshkit.ids import new_id
-from services.processor.errors import SealedTenantsFull, SealingExcludesSearch, TenantNotFound
+from services.processor.errors import (
+    ContentKeyUnavailable,
+    SealBroken,
+    SealedTenantsFull,
+    SealingExcludesSearch,
+    TenantNotFound,
+)
 from services.processor.stream.contents import CONTENTS, MAX_TENANTS
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.serialization import SEALED_KINDS
 from services.processor.stream.store import sealed_tenants, tenants
 from services.processor.stream.store.sealed_tenants import SETTLE, Sealing
 from services.processor.stream.store.stored_events import seal_events
+
+logger = structlog.get_logger(__name__)
 
 IsIndexed: TypeAlias = Callable[[db.Connection, str], Awaitable[bool]]
 """Returns whether a tenant's mail is indexed for search."""
@@ -117,19 +127,24 @@ class StoredSealing:
     async def round(self) -> int:
         """Seal content of some tenants for a while each; return how many transactions. Safe to call again: yes.
 
+        Tenants whose keys this process has not got wait, and hold up no other.
+
         Raises:
             StoreUnavailable: PostgreSQL cannot be reached.
-            ContentKeyUnavailable: This process has not got a tenant's key.
         """
         async with db.connection(self._pool) as connection:
-            due = await sealed_tenants.due(connection, self._settle, _TENANTS)
+            due = await sealed_tenants.due(connection, self._settle, CONTENTS.unusable(), _TENANTS)
             if not due or not await tenants.take_duty(connection, _DUTY, self._holder, _DUTY_LASTS):
                 return 0
         done: list[tuple[str, datetime]] = []
         moved = 0
         for tenant_id in due:
             if CONTENTS.is_sealing(tenant_id):
-                turns, chosen_at = await self._turn(tenant_id)
+                try:
+                    turns, chosen_at = await self._turn(tenant_id)
+                except (ContentKeyUnavailable, SealBroken) as exc:  # its key went while it had its turn
+                    logger.warning("stored content not sealed", tenant_id=tenant_id, error=exc.reason)
+                    continue
                 moved += turns
                 if chosen_at is not None:
                     done.append((tenant_id, chosen_at))

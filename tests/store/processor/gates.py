@@ -82,6 +82,8 @@ class ContentKeys(content_keys_grpc.ContentKeyServiceServicer):
 
     def __init__(self) -> None:
         self.made: dict[str, content_keys_pb2.ContentKey] = {}
+        self.reasons: dict[str, str] = {}
+        """By tenant: the reason why its key does not open at TokenVault."""
         self.is_away = False
 
     async def CreateContentKey(
@@ -96,7 +98,13 @@ class ContentKeys(content_keys_grpc.ContentKeyServiceServicer):
     ) -> content_keys_pb2.LendContentKeysResponse:
         if self.is_away:
             raise ServiceUnavailable
-        found = [self.made[one] for one in request.tenant_ids if one in self.made]
+        found = [
+            content_keys_pb2.ContentKey(tenant_id=one, reason=self.reasons[one])
+            if one in self.reasons
+            else self.made[one]
+            for one in request.tenant_ids
+            if one in self.made
+        ]
         return content_keys_pb2.LendContentKeysResponse(content_keys=found)
 
 

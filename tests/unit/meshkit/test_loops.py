@@ -51,6 +51,22 @@ async def test_a_failed_round_is_followed_by_another():
     assert 3 == failed._value.get() - before
 
 
+async def test_the_wait_after_failures_has_the_bound_that_is_given():
+    failures, done = 0, asyncio.Event()
+
+    async def work() -> int:
+        nonlocal failures
+        failures += 1
+        if failures == 15:  # without the bound the waits would add up to a minute
+            done.set()
+        raise StoreUnavailable
+
+    async with asyncio.timeout(5):
+        await rounds(PeriodicLoop("bounded", 0.002, work, longest_seconds=0.004), done)
+
+    assert 15 <= failures
+
+
 async def test_a_round_that_hangs_is_ended():
     tries, done = 0, asyncio.Event()
 

@@ -40,6 +40,8 @@ _LOCK = "SELECT * FROM processor.replays WHERE replay_id = $1 FOR UPDATE"
 _PROGRESS = """
     UPDATE processor.replays SET done_position = $2, appended = appended + $3 WHERE replay_id = $1 RETURNING *
 """
+# The pass that seals stored events waits for the copies of those that it is about to seal, and finds them behind them.
+_HOLD = "SELECT FROM processor.events WHERE position BETWEEN $2 AND $3 AND position = ANY ($1::bigint[]) FOR SHARE"
 _COPY = f"""
     WITH head AS MATERIALIZED (
         SELECT * FROM processor.take_positions(cardinality($1::bigint[]), ($2::uuid[])[cardinality($2::uuid[])])
@@ -163,6 +165,7 @@ async def copy_some(connection: db.Connection, replay: Replay, wanted: Range, mo
     if not positions:
         return Replay.of(await connection.fetchrow(_PROGRESS, held.replay_id, held.end_position, 0))
     ids = [new_id() for _ in positions]
+    await connection.execute(_HOLD, positions, positions[0], positions[-1])
     await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
     progress = await connection.fetchrow(_PROGRESS, held.replay_id, positions[-1], len(positions))
     await connection.fetchrow(_COPY, positions, ids, held.replay_id, positions[0], positions[-1])

@@ -11,7 +11,12 @@ LEAD = timedelta(seconds=5)
 """The time between the choice and the first sealed content: in it, each process gets the key."""
 SETTLE = timedelta(seconds=60)
 """The time between the choice and the pass that seals stored content, in which earlier publishers end."""
-_SUMMARY = "SELECT count(*), coalesce(sum(version), 0)::bigint FROM processor.sealed_tenants"
+# A tenant that is erased and another that makes its choice leave the number of tenants and the sum of versions as they
+# were; digests of both together differ.
+_SUMMARY = """
+    SELECT count(*), coalesce(sum(hashtextextended(tenant_id::text, version)), 0)::text
+    FROM processor.sealed_tenants
+"""
 _ALL = f"""
     SELECT tenant_id::text AS tenant_id, CASE WHEN is_enabled
         THEN greatest(0, extract(epoch FROM enabled_at + $1::interval - now()))::float8 END AS seals_in_seconds
@@ -20,7 +25,8 @@ _ALL = f"""
 _COLUMNS = "is_enabled, enabled_at, position, is_complete, sealed"
 _DUE = """
     SELECT tenant_id::text FROM processor.sealed_tenants
-    WHERE is_enabled AND NOT is_complete AND enabled_at + $1::interval <= now() ORDER BY enabled_at LIMIT $2
+    WHERE is_enabled AND NOT is_complete AND enabled_at + $1::interval <= now() AND tenant_id <> ALL ($2::uuid[])
+    ORDER BY enabled_at LIMIT $3
 """
 _ENABLE = """
     INSERT INTO processor.sealed_tenants AS s
@@ -58,8 +64,8 @@ class Sealing:
     sealed: int
 
 
-async def summary(connection: db.Connection) -> tuple[int, int]:
-    """Return values that differ after each change of the list."""
+async def summary(connection: db.Connection) -> tuple[int, str]:
+    """Return the number of tenants, and a digest that differs after each change of the list."""
     row = await connection.fetchrow(_SUMMARY)
     assert row is not None  # noqa: S101 - an aggregate has one row
     return row[0], row[1]
@@ -95,9 +101,9 @@ async def disable(connection: db.Connection, tenant_id: str) -> None:
     await connection.execute(_DISABLE, tenant_id)
 
 
-async def due(connection: db.Connection, settle: timedelta, limit: int) -> Sequence[str]:
-    """Read tenants whose stored content is to be sealed, the longest waiting first."""
-    return [row["tenant_id"] for row in await connection.fetch(_DUE, settle, limit)]
+async def due(connection: db.Connection, settle: timedelta, without: Sequence[str], limit: int) -> Sequence[str]:
+    """Read tenants whose stored content is to be sealed, but for some; the longest waiting first."""
+    return [row["tenant_id"] for row in await connection.fetch(_DUE, settle, list(without), limit)]
 
 
 async def advance(connection: db.Connection, tenant_id: str, position: int, sealed: int) -> None:

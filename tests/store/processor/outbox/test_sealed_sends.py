@@ -12,12 +12,14 @@ from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.exporting import TenantRows
 from services.meshkit.ids import new_id
+from services.processor.errors import SealBroken
 from services.processor.exporting import EXPORT
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends, uploads
 from services.processor.persons import PERSONS
 from services.processor.restored import settle_sends
+from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.publish import publish
 from services.processor.stream.sealing import StoredSealing
 from services.processor.stream.serialization import KIND_ERASED, KIND_MAIL, KIND_SEND
@@ -157,3 +159,88 @@ async def test_a_sealed_send_that_waited_in_a_backup_becomes_uncertain(ground: G
 
     assert (1, State.UNCERTAIN) == (settled, row.state)
     assert [] == await outgoing.received()
+
+
+async def broken_send(ground: Ground, outgoing: Outgoing, key: str = "one") -> str:
+    """Commit a send whose sealed content was altered in the table."""
+    row = await outgoing.accept(key)
+    await ground.processor.execute(
+        "UPDATE processor.sends SET content = set_byte(content, 20, 255 - get_byte(content, 20)) WHERE send_id = $1",
+        row.send_id,
+    )
+    return row.send_id
+
+
+async def state_of(ground: Ground, send_id: str) -> tuple[int, str]:
+    row = await ground.processor.fetchrow("SELECT state, reason FROM processor.sends WHERE send_id = $1", send_id)
+    assert row is not None
+    return row["state"], row["reason"]
+
+
+async def test_a_send_that_does_not_open_ends_and_stops_neither_its_mailbox_nor_a_list(
+    ground: Ground, sealed: Sealed
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    broken, whole = await broken_send(ground, outgoing), (await outgoing.accept("two")).send_id
+    with pytest.raises(SealBroken):
+        await outgoing.read(broken)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(whole)
+    listed, _ = await outgoing.sends().page(None, [], None, 10)
+
+    assert State.SENT == sent.state
+    assert (State.FAILED, "SEAL_BROKEN") == await state_of(ground, broken)
+    assert ["send.failed", "send.sent"] == sorted(event.event_type for event in await outgoing.events())
+    assert [(whole, False), (broken, True)] == [(row.send_id, row.is_broken) for row in listed]
+    assert 1 == len(await outgoing.received())
+
+
+async def test_a_tenant_without_its_key_or_with_a_broken_send_does_not_hold_up_the_retention_of_others(
+    ground: Ground, sealed: Sealed
+) -> None:
+    away, altered, plain = [await Outgoing.of(ground) for _ in range(3)]
+    await sealed.enable(away.tenant.tenant_id)
+    await sealed.enable(altered.tenant.tenant_id)
+    waits = (await away.accept()).send_id
+    broken = await broken_send(ground, altered)
+    overdue = (await plain.accept()).send_id
+    await ground.processor.execute(
+        "UPDATE processor.sends SET due_at = now() - interval '2 days', deadline_at = now() - interval '1 day'"
+    )
+    sealed.forget()
+    sealed.keys.reasons[away.tenant.tenant_id] = "KEY_UNAVAILABLE"
+    await KeyFollower(ground.processor, sealed.keys).start()  # type: ignore[arg-type] # a stub's calls
+    await SendRetention(ground.processor, SystemClock()).round()
+    states = [(await state_of(ground, one))[0] for one in (waits, broken, overdue)]
+
+    assert [State.QUEUED, State.FAILED, State.FAILED] == states
+
+
+async def test_a_file_that_does_not_open_ends_its_send_and_does_not_stop_the_mailbox(
+    ground: Ground, sealed: Sealed
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    broken = await accept(outgoing)
+    await ground.processor.execute(
+        "UPDATE processor.upload_parts SET content = set_byte(content, 20, 255 - get_byte(content, 20))"
+    )
+    whole = (await outgoing.accept("two")).send_id
+    async with running(ground.worker_settings(**HASTE)):
+        ended = [(await outgoing.ended(one)).state for one in (broken, whole)]
+
+    assert [State.FAILED, State.SENT] == ended
+    assert 1 == len(await outgoing.received())
+
+
+async def test_the_erasure_of_a_person_ends_although_a_send_does_not_open(ground: Ground, sealed: Sealed) -> None:
+    outgoing = await Outgoing.of(ground)
+    await sealed.enable(outgoing.tenant.tenant_id)
+    broken = await broken_send(ground, outgoing)
+    person = PersonToErase(erasure_id=new_id(), tenant_id=outgoing.tenant.tenant_id, address=outgoing.recipient)
+    pace = Pace(settle_seconds=0, slice_seconds=60, rest=0)
+    progress = await PersonErasing(ground.processor, "processor", PERSONS, pace).advance(person)
+    left = await ground.processor.fetchval("SELECT content FROM processor.sends WHERE send_id = $1", broken)
+
+    assert (True, b"") == (progress.mark.is_done, left)

@@ -1,5 +1,6 @@
 """Sealed events on a real PostgreSQL: canaries in no table, and every reader gets them as before."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -29,6 +30,7 @@ from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.replay import Replaying
 from services.processor.stream.sealing import StoredSealing
+from services.processor.stream.store.replays import Range, begin, copy_some
 from services.processor.stream.tail import Tail
 from tests.programs.postgres import TestDatabase
 from tests.store.planting import cells_with, statistics_with
@@ -176,6 +178,26 @@ async def test_a_replay_is_sealed_and_opens_as_its_original(pool: db.Pool, owner
 
     assert (False, True) == (first.mail.is_replay, again.mail.is_replay)
     assert (first.mail.message, first.mail.raw) == (again.mail.message, again.mail.raw)
+    assert set() == await cells_with(owner, "processor", CANARY)
+
+
+async def test_the_pass_seals_the_copies_of_a_replay_under_way(pool: db.Pool, owner: db.Pool, sealed: Sealed) -> None:
+    await put(pool, secret_draft())
+    await sealed.enable(TENANT)
+    last = await pool.fetchval("SELECT max(position) FROM processor.events")
+    wanted = Range(0, last, None, None, EVERYTHING)
+    async with db.transaction(pool) as connection:
+        replay = await begin(connection, new_id(), None, b"digest", wanted, (0, None), 1, 1)
+    assert replay is not None
+    async with db.transaction(pool) as connection:
+        await copy_some(connection, replay, wanted, 10, 2**20)
+        sealing = asyncio.create_task(StoredSealing(pool, ()).round())
+        await asyncio.sleep(0.5)
+    await sealing
+    while await StoredSealing(pool, ()).round():
+        pass
+
+    assert [f"Text {CANARY}"] * 2 == [event.mail.message.body.text for event in await read(pool)]
     assert set() == await cells_with(owner, "processor", CANARY)
 
 
