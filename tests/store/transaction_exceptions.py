@@ -16,6 +16,7 @@ _BY_REASON = {
         processor/stream/store/sealed_tenants:all_of""",
     "A page of the stream starts the runs for its events at once, and the position of the filter moves with them.": """
         workflows/starting:Starter.start_page""",
+    "A metric counts over all tenants, page by page.": "processor/calendar/store/calendars:followed_after",
     "A batch of the log of tenant changes is applied at once, and its position noted with it.": """
         processor/stream/tenant_events:TenantStates.apply""",
     "An endpoint is for the tenants that its operator names, and its queue is in one order for all of them.": """
