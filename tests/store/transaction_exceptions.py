@@ -7,7 +7,7 @@ _BY_REASON = {
         ingest/store/claims:end_and_claim ingest/store/dedicated_connection:DedicatedConnection.fetchrow
         processor/mailbox/store/mailboxes:take_due workflows/engine/runner:Runner.round""",
     "A loop finds the tenants that have work.": """
-        ingest/store/subscriptions:pushed_tenants processor/classification/store/settings:due
+        ingest/store/subscriptions:pushed_tenants
         processor/conversations/store/retention:tenants processor/mailbox/store/due_queues:due_tenants
         processor/search/store/mails:behind_floor processor/stream/store/sealed_tenants:due""",
     "A loop takes a batch of what is due for all tenants, and commits with it the events or items that follow.": """
@@ -24,8 +24,8 @@ _BY_REASON = {
         delivery/store/deliveries:following""",
     "Readers of the stream get the events of all tenants that they may see, from one page of it.": """
         processor/stream/store/event_reader:load processor/stream/store/event_reader:look""",
-    "Followers of the stream take turns by tenant: a batch of their turns is read and noted at once.": """
-        processor/stream/store/turns:due processor/stream/store/turns:note_turns""",
+    "Followers of the stream take turns by tenant: one statement reads the tenants of the next turns.": """
+        processor/stream/store/turns:due""",
 }
 TRANSACTIONS = {place: reason for reason, places in _BY_REASON.items() for place in places.split()}
 """The reason by the function that begins the transaction."""
