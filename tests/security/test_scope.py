@@ -31,7 +31,8 @@ from mailmesh.workflow.v1 import workflow_service_pb2_grpc as workflow_services
 from tests.contract.reading import methods
 from tests.programs.mesh import Mesh
 from tests.security.doors import rest
-from tests.security.sides import WITH_FILTERS, Side, followed, on_calendars, side, single, to_send
+from tests.security.requests_by_id import WITH_FILTERS, on_calendars, single
+from tests.security.sides import Side, followed, side, to_send
 
 pytestmark = pytest.mark.timeout(300)
 CALL_SECONDS = 60.0

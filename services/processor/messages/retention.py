@@ -1,6 +1,6 @@
 """End the modifications that no worker could end, and delete what is old."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -29,10 +29,17 @@ class ModificationRetention:
     async def round(self) -> int:
         """Run one round; return the number of rows ended or deleted. Safe to call again and concurrently."""
         now = self._clock.now()
-        async with db.transaction(self._pool) as connection:
-            overdue = await modifications.lock_overdue(connection, now - _GRACE, _BATCH)
-            for row in overdue:
-                await expire(connection, row, now, "SERVICE_UNAVAILABLE")
+        ended = 0
+        while ended < _BATCH and await self._end_one(now):
+            ended += 1
         async with db.connection(self._pool) as connection:
             deleted = await modifications.delete_finished(connection, now - READABLE, _BATCH)
-            return len(overdue) + deleted + await own_changes.delete_expired(connection, _BATCH)
+            return ended + deleted + await own_changes.delete_expired(connection, _BATCH)
+
+    async def _end_one(self, now: datetime) -> bool:
+        """End one modification in a transaction of its own: one that fails takes back the end of no other."""
+        async with db.transaction(self._pool) as connection:
+            rows = await modifications.lock_overdue(connection, now - _GRACE, 1)
+            for row in rows:
+                await expire(connection, row, now, "SERVICE_UNAVAILABLE")
+            return bool(rows)

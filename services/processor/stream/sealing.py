@@ -151,7 +151,7 @@ class StoredSealing:
         if done:
             # The statistics of the planner hold values of columns.
             await renew_statistics(self._pool, _SCHEMA)
-            async with db.transaction(self._pool) as connection:
+            async with db.connection(self._pool) as connection:
                 for tenant_id, chosen_at in done:
                     await sealed_tenants.complete(connection, tenant_id, chosen_at)
         return moved

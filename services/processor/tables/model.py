@@ -4,7 +4,7 @@ model_settings  whether texts of a tenant may be sent to the model, and off the 
 model_calls     an entry for each text that was sent, without the text
 """
 
-from sqlalchemy import BigInteger, Boolean, Date, Index, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Date, LargeBinary, SmallInteger, Table, Text
 
 from services.meshkit.columns import ID, TIME, required
 from services.processor.tables.schema import metadata
@@ -35,5 +35,4 @@ model_calls = Table(
     required("reason", Text()),
     required("label", Text()),
     required("tokens", BigInteger()),
-    Index("model_calls_age", "asked_at"),
 )

@@ -79,11 +79,18 @@ class Runner:
 
     async def end_overdue(self) -> int:
         """Fail runs that are past their deadline; return their number. For a periodic loop, in several processes."""
+        ended = 0
+        while ended < _OVERDUE and await self._end_one_overdue():
+            ended += 1
+        return ended
+
+    async def _end_one_overdue(self) -> bool:
+        """Fail one run in a transaction of its own: one that cannot be ended takes back the end of no other."""
         async with db.transaction(self._pool) as connection:
-            rows = await runs.overdue(connection, _OVERDUE)
+            rows = await runs.overdue(connection, 1)
             for row in rows:
                 await outcomes.finish(connection, row, State.FAILED, reason="DEADLINE_EXCEEDED")
-        return len(rows)
+            return bool(rows)
 
     async def aclose(self) -> None:
         """End the attempts of this process; other processes continue their runs at once. Safe to call again."""

@@ -44,6 +44,16 @@ async def test_one_event_has_one_run_of_a_workflow(pool: db.Pool, cipher: Cipher
     assert len({row.run_id for row in started}) == 1
 
 
+async def test_one_round_claims_the_runs_of_several_tenants(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        begun = [await made.starter.start("test", tenant, new_id()) for tenant in (tenant_id, new_id())]
+        claimed = await made.runner.round()
+        rows = [await made.until(row.run_id, State.SUCCEEDED) for row in begun]
+
+    assert claimed == 2
+    assert [row.tenant_id for row in rows] == [row.tenant_id for row in begun]
+
+
 async def test_steps_that_are_stored_are_not_repeated_after_a_failure(
     pool: db.Pool, cipher: Cipher, tenant_id: str
 ) -> None:
@@ -230,6 +240,20 @@ async def test_a_run_past_its_deadline_fails_whoever_holds_it(pool: db.Pool, cip
     assert row.reason == "DEADLINE_EXCEEDED"
 
 
+async def test_runs_of_several_tenants_past_their_deadline_fail_each_by_itself(
+    pool: db.Pool, cipher: Cipher, tenant_id: str
+) -> None:
+    async with ground(pool, cipher, tenant_id, one) as made:
+        begun = [await made.starter.start("test", tenant, new_id()) for tenant in (tenant_id, new_id())]
+        async with db.connection(pool) as connection:
+            await connection.execute("UPDATE workflows.runs SET deadline_at = now() - interval '1 second'")
+        ended = await made.runner.end_overdue()
+        rows = [await made.runs.get(row.run_id, None) for row in begun]
+
+    assert ended == 2
+    assert [(row.state, row.reason) for row in rows] == [(State.FAILED, "DEADLINE_EXCEEDED")] * 2
+
+
 async def test_a_hanging_step_ends_with_its_attempt(pool: db.Pool, cipher: Cipher, tenant_id: str) -> None:
     async def hang(_: Values) -> Values:
         await asyncio.sleep(SECONDS)
@@ -275,7 +299,7 @@ async def test_the_queue_is_bounded(pool: db.Pool, cipher: Cipher, tenant_id: st
 async def test_a_page_of_events_starts_runs_once_with_its_position(
     pool: db.Pool, cipher: Cipher, tenant_id: str
 ) -> None:
-    page = [(tenant_id, new_id()) for _ in range(3)]
+    page = [(tenant, new_id()) for tenant in (tenant_id, tenant_id, new_id())]
     async with ground(pool, cipher, tenant_id, one) as made:
         async with db.connection(pool) as connection:
             await connection.execute("INSERT INTO workflows.positions VALUES ('test', 'p1')")

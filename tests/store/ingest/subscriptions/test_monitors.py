@@ -37,6 +37,22 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
     ]
 
 
+async def test_one_round_compares_the_quiet_mailboxes_of_several_tenants(ground: Ground, clock: ManualClock) -> None:
+    both = {new_id(), new_id()}
+    for tenant_id in both:
+        await ground.make(await ground.add(tenant_id, at=clock.now()), at=clock.now())
+    woken: list[str] = []
+    watch = SilenceMonitor(ground.pool, QUIET, QUIET * 6, clock, woken.append)
+    async with db.connection(ground.pool) as connection:
+        await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", clock.now())
+    clock.advance(QUIET)
+    assert 2 == await watch.round()
+    async with db.connection(ground.pool) as connection:
+        items = await connection.fetch("SELECT tenant_id::text FROM ingest.items")
+
+    assert sorted(both) == sorted(woken) == sorted(item["tenant_id"] for item in items)
+
+
 async def test_what_pushes_to_an_older_address_is_due_once_for_each_new_one(ground: Ground, clock: ManualClock) -> None:
     at_graph = await ground.make(await ground.add(at=clock.now()), at=clock.now())
     await ground.make(await ground.add_watch(new_id(), "INBOX"), at=clock.now())

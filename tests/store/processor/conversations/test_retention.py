@@ -67,6 +67,17 @@ async def test_conversations_stay_by_default_and_go_after_the_tenants_days(pool:
     assert kept[1] == await rows(other)
 
 
+async def test_one_round_deletes_the_conversations_of_each_tenant_that_has_old_ones(served: Served) -> None:
+    other = Served(served.pool)
+    await other.begin()
+    for one in (served, other):
+        await begun(one)
+        await keep(one, 40)
+
+    assert 2 == await after(served, 40.1)
+    assert [[0, 0, 0]] * 2 == [await rows(one) for one in (served, other)]
+
+
 async def test_a_conversation_is_kept_as_long_as_the_events_of_its_mail(served: Served) -> None:
     await begun(served)
     await keep(served, 1)

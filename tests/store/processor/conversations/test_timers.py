@@ -64,6 +64,16 @@ async def test_a_timer_falls_due_once_at_its_time_and_leaves_the_version(served:
     assert [first] == await served.all()
 
 
+async def test_timers_of_several_tenants_fall_due_in_one_batch(served: Served) -> None:
+    other, timers = Served(served.pool), Timers(served.pool, Hand())
+    await other.begin()
+    for one in (served, other):
+        await timers.set((await begun(one)).conversation_id, "a", NOON, ACTOR)
+
+    assert 2 == await timers.round()
+    assert [["a"], ["a"]] == [await due(one) for one in (served, other)]
+
+
 async def test_a_timer_that_is_set_again_moves_and_one_without_a_time_goes(served: Served) -> None:
     first, clock = await begun(served), Hand()
     timers = Timers(served.pool, clock)

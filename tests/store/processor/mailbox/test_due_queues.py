@@ -5,13 +5,17 @@ from datetime import timedelta
 
 import pytest
 
+from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
+from services.meshkit.clock import SystemClock
 from services.processor.calendar.store import calendars
 from services.processor.mail.store import lookups
+from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.store.due_queues import due_tenants
 from services.processor.messages.store import modifications
 from services.processor.outbox.store import sends
+from services.processor.stream.store import tenants
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT
 
 QUEUES = (sends.DUE, modifications.DUE, lookups.DUE, mailboxes.HISTORY_DUE, calendars.DUE)
@@ -91,6 +95,20 @@ async def test_sends_that_are_held_back_wait(pool: db.Pool) -> None:
 
         assert [] == await _due(connection)
         assert not await _opened(connection, TENANT)
+
+
+async def test_due_reconciliations_of_several_tenants_are_taken_once(pool: db.Pool) -> None:
+    both = (TENANT, OTHER_TENANT)
+    intervals = Intervals(polled=LATER, active=LATER, idle=LATER)
+    async with db.connection(pool) as connection:
+        for tenant_id in both:
+            await _opened(connection, tenant_id)
+            tenant = tenant_pb2.Tenant(tenant_id=tenant_id, provider="ms365")
+            await tenants.save(connection, tenant, "active", SystemClock().now())
+        await connection.execute("UPDATE processor.mailboxes SET reconcile_due_at = now()")
+        taken = [sorted(await mailboxes.take_due(connection, intervals, 10)) for _ in range(2)]
+
+    assert [[(tenant_id, False) for tenant_id in sorted(both)], []] == taken
 
 
 async def test_the_queues_take_turns(pool: db.Pool) -> None:

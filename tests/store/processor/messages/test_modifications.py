@@ -126,6 +126,16 @@ async def test_a_modification_that_no_worker_makes_expires_by_its_deadline_and_i
     assert 0 == left
 
 
+async def test_modifications_of_several_tenants_expire_each_by_itself(ground: Ground) -> None:
+    both = [await Marking.of(ground) for _ in range(2)]
+    rows = [(await one.modifications().accept(one.request(["a"])))[0] for one in both]
+    clock = ManualClock(max(row.deadline_at for row in rows) + timedelta(minutes=11))
+    ended = await ModificationRetention(ground.processor, clock).round()
+    states = [(await both[0].modifications().get(row.modification_id, None)).state for row in rows]
+
+    assert (2, [State.FINISHED] * 2) == (ended, states)
+
+
 @pytest.mark.parametrize("has_stranger", [True, False])
 async def test_categories_are_our_own_only_where_no_other_change_awaits_its_event(
     ground: Ground, *, has_stranger: bool

@@ -159,6 +159,16 @@ async def test_stored_content_is_sealed_by_a_pass_that_goes_on_where_it_was(
     assert 0 == await StoredSealing(pool, (dies,)).round()
 
 
+async def test_one_pass_completes_several_tenants_each_by_itself(pool: db.Pool, sealed: Sealed) -> None:
+    await put(pool, secret_draft(), secret_draft(OTHER_TENANT))
+    for tenant in (TENANT, OTHER_TENANT):
+        await sealed.enable(tenant)
+    await StoredSealing(pool, ()).round()
+    states = [await sealed.choice.settings(tenant, None) for tenant in (TENANT, OTHER_TENANT)]
+
+    assert [(1, True), (1, True)] == [(state.sealed, state.is_complete) for state in states if state is not None]
+
+
 async def test_the_pass_waits_until_every_process_seals(pool: db.Pool, sealed: Sealed) -> None:
     await put(pool, secret_draft())
     await sealed.enable(TENANT)
