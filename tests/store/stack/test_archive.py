@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ import asyncpg
 import pytest
 
 from stack.backup.archive import SERIES, Bounds, prune, segments
+from stack.backup.archiver import Archiver
 from stack.backup.manifest import BackupError
 from stack.backup.program import archiver_program
 from stack.backup.recovery import Replay
@@ -22,6 +24,7 @@ from stack.backup.slots import bytes_behind, drop_unused
 from stack.backup.take import take_backup
 from stack.blocking import run_blocking
 from stack.data_directory import DataDirectory
+from stack.files import private_folder
 from stack.programs.postgres import PostgresServer
 from stack.programs.running import RunningProgram, running, wait_until
 from stack.ready import Ready
@@ -277,6 +280,74 @@ def test_a_full_disk_of_the_archive_ends_nothing_and_the_archive_catches_up(
             installation.lose_the_disk()
 
         assert ["archived", *["while the disk is full"] * 6, "afterwards"] == installation.restored_notes(backup)
+
+
+def test_a_smaller_bound_makes_room_on_a_full_disk(installation: Installation, folder: Path) -> None:
+    with small_disk(folder / "disk", mebibytes=256) as disk:
+        installation.archive = disk.folder / "wal"
+        with installation.archiving():
+            installation.archive_everything()
+            [series] = installation.archive.iterdir()
+        # Old segments of an archive whose bound is larger than its disk.
+        older = installation.archive / "mailmesh_20200101t000000"
+        older.mkdir()
+        for number in range(8):
+            (older / f"{number:024X}").write_bytes(bytes(SEGMENT_BYTES))
+        disk.fill()
+        for _ in range(2):
+            installation.note("while the disk is full")
+            installation.do("SELECT pg_switch_wal()")
+        bound = Bounds(4 * SEGMENT_BYTES, 3650)
+        archiver = Archiver(installation.server, installation.archive, bound, private_folder(folder / "archiver"))
+        stop = threading.Event()
+        thread = threading.Thread(target=archiver.run, args=(stop,))
+        thread.start()
+        try:
+            installation.archive_everything()
+        finally:
+            stop.set()
+            thread.join()
+
+        assert segments(series)
+        assert len(segments(older)) < 8
+
+
+def test_an_archive_whose_disk_is_missing_goes_on_without_a_gap_when_it_is_back(
+    installation: Installation, folder: Path
+) -> None:
+    with installation.archiving() as archiver:
+        backup = installation.back_up("backup")
+        installation.archive_everything()
+        archiver.stop()
+        shutil.move(installation.archive, folder / "unmounted")
+        archiver = RunningProgram(archiver.program, folder / "second.log")
+        installation.note("without the disk")
+        installation.do("SELECT pg_switch_wal()")
+        assert wait_until(lambda: "mount its disk" in archiver.log_tail(), WAIT_SECONDS), archiver.log_tail()
+        assert [] == list(installation.archive.iterdir())
+        installation.archive.rmdir()
+        shutil.move(folder / "unmounted", installation.archive)
+        installation.archive_everything()
+        archiver.stop()
+        installation.lose_the_disk()
+
+    assert ["without the disk"] == installation.restored_notes(backup)
+
+
+def test_two_installations_do_not_archive_into_one_folder(installation: Installation, folder: Path) -> None:
+    (folder / "o").mkdir()
+    other = Installation(folder / "o", installation.archive)
+    with installation.archiving():
+        second = RunningProgram(
+            archiver_program(other.server, other.archive, 1, 30, folder / "o" / "archiver"), folder / "o" / "w.log"
+        )
+        assert wait_until(lambda: "another installation archives into" in second.log_tail(), WAIT_SECONDS)
+        assert 0 == run_blocking(_slots(other.server.url()))
+        assert 1 == len(list(installation.archive.iterdir()))
+        second.stop()
+    with other.archiving():
+        other.archive_everything()
+    other.running.stop()
 
 
 def test_a_log_that_the_server_dropped_is_a_gap_that_is_named(installation: Installation) -> None:
