@@ -5,14 +5,19 @@ folder within its bound, and starts it again when it ends: a full or missing dis
 """
 
 import argparse
+import fcntl
+import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 
 from stack.backup.archive import Bounds, prune
+from stack.backup.manifest import BackupError
 from stack.backup.slots import continued_series
 from stack.blocking import run_blocking
 from stack.errors import describe
@@ -45,6 +50,8 @@ class Archiver:
         while not stop.is_set():
             try:
                 self._write(stop)
+            except BackupError as fault:
+                _say(str(fault))
             except OSError as fault:
                 _say(describe(fault))
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
@@ -54,8 +61,13 @@ class Archiver:
     def _write(self, stop: threading.Event) -> None:
         # The folder may be a disk of the operator's, whose mode is not ours to change.
         self._archive.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
-        series = run_blocking(continued_series(self._server.url(), self._archive))
-        folder = private_folder(self._archive / series)
+        with _alone_in(self._archive):
+            series = run_blocking(continued_series(self._server.url(), self._archive))
+            self._receive(private_folder(self._archive / series), series, stop)
+
+    def _receive(self, folder: Path, series: str, stop: threading.Event) -> None:
+        # On a full disk the receiver ends at once: room is made before it starts.
+        prune(self._archive, self._bounds)
         log = self._files / "wal-receiver.log"
         log.unlink(missing_ok=True)
         receiver = RunningProgram(self._receiver(folder, series), log)
@@ -74,6 +86,24 @@ class Archiver:
         password = {"PGPASSWORD": self._server.password_file.read_text(encoding="utf-8")}
         command = (str(BINARIES / "pg_receivewal"), *source, *form)
         return Program("wal-receiver", command, bool, password, stop_signal="INT", stop_seconds=STOP_SECONDS)
+
+
+@contextmanager
+def _alone_in(archive: Path) -> Iterator[None]:
+    """Keeps other archivers out of the folder: each would remove the segments of the others.
+
+    Raises:
+        BackupError: Another archiver writes there.
+    """
+    descriptor = os.open(archive, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(f"another installation archives into {archive}: name a folder of its own") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import asyncpg
 
 from stack.backup.archive import SERIES, new_series
+from stack.backup.manifest import BackupError
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
@@ -23,6 +24,7 @@ async def continued_series(url: str, archive: Path) -> str:
         archive: The folder of the archive.
 
     Raises:
+        BackupError: The folder lacks the series for which the server keeps the log, as without its disk.
         asyncpg.PostgresError: The server refuses, such as while an earlier receiver still holds the slot.
         OSError: The server cannot be reached.
 
@@ -31,9 +33,16 @@ async def continued_series(url: str, archive: Path) -> str:
     connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS)
     try:
         for slot in await _slots(connection):
-            if slot["wal_status"] != "lost" and (archive / slot["slot_name"]).is_dir():
-                return str(slot["slot_name"])
-            await connection.execute("SELECT pg_drop_replication_slot($1)", slot["slot_name"])
+            name = str(slot["slot_name"])
+            if slot["wal_status"] == "lost":
+                await connection.execute("SELECT pg_drop_replication_slot($1)", name)
+            elif (archive / name).is_dir():
+                return name
+            else:
+                # Without its slot the log up to the disk's return would be lost to the archive.
+                raise BackupError(
+                    f"{archive} lacks {name}: mount its disk; to begin a new archive, start once without --wal-archive"
+                )
         name = new_series()
         await connection.execute("SELECT pg_create_physical_replication_slot($1, true)", name)
         return name

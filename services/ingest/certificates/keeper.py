@@ -28,6 +28,9 @@ REDELIVERY: Final = timedelta(hours=4)
 """How long Graph repeats a notification, so how long one can arrive behind its subscription's end."""
 AFTERLIFE: Final = timedelta(days=2)
 """The least time that a superseded key is kept: a day for subscriptions with it, and time for late notifications."""
+ROLLOUT: Final = timedelta(hours=1)
+"""The least age of a certificate that is replaced because another key seals: processes that restart one by one with a
+new first key would otherwise replace each other's certificates, each of which then takes two days to be dropped."""
 _NAME: Final = "mailmesh notifications"
 _OPENED: Final = 16
 _OPENED_SECONDS: Final = 3600.0
@@ -114,7 +117,10 @@ class Certificates:
         return 0
 
     def _is_due(self, row: CertificateRow) -> bool:
-        return row.sealed_by != self._sealer.first or row.expires_at - self._clock.now() <= self._life / 2
+        now = self._clock.now()
+        if row.sealed_by != self._sealer.first and now - row.created_at >= ROLLOUT:
+            return True
+        return row.expires_at - now <= self._life / 2
 
     async def _replaced(self) -> CertificateRow:
         made = await asyncio.to_thread(_made, self._sealer, self._clock.now(), self._life)

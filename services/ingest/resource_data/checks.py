@@ -1,7 +1,7 @@
 """Checks the notifications of a POST that belong to subscriptions with resource data."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -33,12 +33,13 @@ class ResourceDataChecks:
         self._certificates = certificates
 
     async def check(
-        self, changes: Iterable[GraphChange], tokens: Sequence[Secret]
+        self, changes: Mapping[GraphChange, str], tokens: Sequence[Secret]
     ) -> Mapping[GraphChange, GraphChange | str]:
         """Check notifications whose `clientState` is proven.
 
         Args:
-            changes: Those of a POST whose subscriptions have resource data.
+            changes: Those of a POST whose subscriptions have resource data, with the directory of the subscription's
+                account. A token of another directory proves nothing about them, whatever they state themselves.
             tokens: The validation tokens of that POST.
 
         Returns:
@@ -50,8 +51,9 @@ class ResourceDataChecks:
         """
         organisations = await self._publisher.organisations(tokens)
         found: dict[GraphChange, GraphChange | str] = {}
-        for change in changes:
-            if change.external_tenant_id.lower() not in organisations:
+        for change, directory in changes.items():
+            stated = change.external_tenant_id.lower()
+            if stated not in organisations or stated != directory.lower():
                 found[change] = TOKEN_REFUSED
                 continue
             try:

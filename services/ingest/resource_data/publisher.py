@@ -4,12 +4,14 @@ Anyone who has our public certificate can encrypt for it, so the encryption prov
 page, "Change notifications with resource data", names the checks: signature, expiry, audience, issuer and publisher.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import httpx
 import jwt
+import orjson
 
 from services.ingest.errors import ProviderUnavailable
 from services.ingest.metrics import VALIDATION_TOKENS
@@ -20,6 +22,7 @@ from services.providers.names import MS365
 MAX_TOKENS: Final = 100
 """The most validation tokens of a POST. Graph sends one for each app and organisation."""
 _FETCH_SECONDS: Final = 2.0
+_MAX_DOCUMENT_BYTES: Final = 256 * 1024
 _SKEW_SECONDS: Final = 300
 _TENANT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PUBLISHER_CLAIMS: Final = {"1.0": "appid", "2.0": "azp"}
@@ -134,22 +137,32 @@ class Publisher:
 
 
 def fetch_json(client: httpx.AsyncClient) -> Callable[[str], Awaitable[dict[str, Any]]]:
-    """Return a function that fetches a JSON object by HTTPS, within two seconds.
+    """Return a function that fetches a JSON object of at most 256 KiB by HTTPS, within two seconds.
 
     Its failures are `ProviderUnavailable`: the POST is refused, and Graph repeats it.
     """
 
     async def fetch(url: str) -> dict[str, Any]:
         try:
-            answer = await client.get(url, timeout=_FETCH_SECONDS)
-            document = answer.raise_for_status().json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
+            # httpx bounds the pause between two bytes only: an answer in drops would take all POSTs with it.
+            async with asyncio.timeout(_FETCH_SECONDS), client.stream("GET", url, timeout=_FETCH_SECONDS) as answer:
+                document = orjson.loads(await _bounded(answer.raise_for_status()))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
             raise _unavailable("Microsoft's keys could not be fetched.") from exc
         if not isinstance(document, dict):
             raise _unavailable("Microsoft's keys could not be read.")
         return document
 
     return fetch
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    found = bytearray()
+    async for chunk in answer.aiter_bytes():
+        found += chunk
+        if len(found) > _MAX_DOCUMENT_BYTES:
+            raise _unavailable("Microsoft's keys are larger than 256 KiB.")
+    return bytes(found)
 
 
 def _unavailable(message: str) -> ProviderUnavailable:

@@ -24,13 +24,13 @@ _LIVING_STATES = (
 _FIND_SUBSCRIPTIONS = """
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
     s.previous_client_state_digest, s.state, t.status, s.calendar_id::text,
-    s.certificate_id IS NOT NULL AS has_resource_data
+    s.certificate_id IS NOT NULL AS has_resource_data, t.external_tenant_id
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.provider_subscription_id = ANY($1::text[])
 UNION ALL
 SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
     s.previous_client_state_digest, s.state, t.status, s.calendar_id::text,
-    s.certificate_id IS NOT NULL AS has_resource_data
+    s.certificate_id IS NOT NULL AS has_resource_data, t.external_tenant_id
 FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
 WHERE s.provider = 'ms365' AND s.subscription_id = ANY($2::uuid[])
 """
@@ -65,6 +65,7 @@ class KnownSubscription:
         is_wanted: Whether its notifications are kept, by its own state and the tenant's state.
         calendar_id: mailmesh's id of the calendar that it is about; empty when it is about mail.
         has_resource_data: Whether the provider was asked for notifications with resource data.
+        external_tenant_id: The owner's directory; empty when the owner is unknown.
     """
 
     subscription_id: str
@@ -74,6 +75,7 @@ class KnownSubscription:
     is_wanted: bool
     calendar_id: str = ""
     has_resource_data: bool = False
+    external_tenant_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ async def find_subscriptions(
             is_wanted=_is_wanted(row["state"], row["status"]),
             calendar_id=row["calendar_id"] or "",
             has_resource_data=row["has_resource_data"],
+            external_tenant_id=row["external_tenant_id"] or "",
         )
         for row in rows
     ]

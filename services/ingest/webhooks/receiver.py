@@ -37,7 +37,7 @@ class ProofOfData(Protocol):
     """Checks the notifications of subscriptions with resource data."""
 
     async def check(
-        self, changes: Iterable[GraphChange], tokens: Sequence[Secret]
+        self, changes: Mapping[GraphChange, str], tokens: Sequence[Secret]
     ) -> Mapping[GraphChange, GraphChange | str]:
         """Return by notification the one to keep, or the cause of its refusal."""
 
@@ -198,11 +198,11 @@ class Receiver:
         """Check the changes whose subscriptions have resource data. Unknown and forged ones cost no computing."""
         if self._data is None:
             return {}
-        with_data = [
-            one
+        with_data = {
+            one: known.external_tenant_id
             for one, origin in origins.items()
             if isinstance(one, GraphChange) and (known := found[origin]) and known.is_wanted and known.has_resource_data
-        ]
+        }
         return await self._data.check(with_data, tokens) if with_data else {}
 
     async def _keep_graph(self, arrivals: _Arrivals) -> None:

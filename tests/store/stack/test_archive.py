@@ -2,10 +2,10 @@
 
 import itertools
 import os
-import secrets
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,103 +14,20 @@ import asyncpg
 import pytest
 
 from stack.backup.archive import SERIES, Bounds, prune, segments
+from stack.backup.archiver import Archiver
 from stack.backup.manifest import BackupError
 from stack.backup.program import archiver_program
 from stack.backup.recovery import Replay
-from stack.backup.restore import Restored, restore_backup
-from stack.backup.slots import bytes_behind, drop_unused
-from stack.backup.take import take_backup
+from stack.backup.restore import restore_backup
+from stack.backup.slots import drop_unused
 from stack.blocking import run_blocking
-from stack.data_directory import DataDirectory
-from stack.programs.postgres import PostgresServer
-from stack.programs.running import RunningProgram, running, wait_until
-from stack.ready import Ready
+from stack.files import private_folder
+from stack.programs.running import RunningProgram, wait_until
 from tests.programs.small_disk import small_disk
-from tests.programs.standby import order
+from tests.store.stack.archived import KEY, WAIT_SECONDS, Installation
 
-WAIT_SECONDS = 90.0
-KEY = secrets.token_bytes(32)
 _numbers = itertools.count(1)
 SEGMENT_BYTES = 16 * 1024 * 1024
-
-
-class Installation:
-    """An embedded server in a data directory, with an archive beside it."""
-
-    def __init__(self, folder: Path, archive: Path) -> None:
-        self.folder, self.archive = folder, archive
-        self.data = DataDirectory(folder / "data")
-        self.data.prepare()
-        self.server = PostgresServer(self.data.postgres, folder, self.data.postgres_password)
-        self.server.initialize()
-        self.running = RunningProgram(self.server.program(), folder / "postgres.log")
-        self.running.wait_until_ready()
-        self.do("CREATE TABLE notes (said text, at timestamptz DEFAULT clock_timestamp())")
-
-    def do(self, *statements: str) -> None:
-        run_blocking(order(self.server.url(), *statements))
-
-    def note(self, text: str) -> datetime:
-        """Commit a note; return the time between it and the next one, by the server's clock."""
-        return run_blocking(_note(self.server.url(), text))
-
-    def back_up(self, name: str) -> Path:
-        addresses = {"http": "", "grpc": "", "public_url": "", "ca_file": self.folder, "admin_key_file": self.folder}
-        places = {"log_folder": self.folder, "supervisor": self.folder / "door", "processes": {"postgres": 1}}
-        folder = self.folder / name
-        take_backup(self.data, Ready.model_validate(addresses | places), folder, KEY, 60.0)
-        return folder
-
-    @contextmanager
-    def archiving(self, gigabytes: int = 1) -> Iterator[RunningProgram]:
-        program = archiver_program(self.server, self.archive, gigabytes, 30, self.folder / "archiver")
-        with running(program, self.folder) as archiver:
-            yield archiver
-
-    def archive_everything(self) -> None:
-        assert wait_until(lambda: run_blocking(bytes_behind(self.server.url())) == 0, WAIT_SECONDS)
-
-    def lose_the_disk(self) -> None:
-        self.running.kill()
-        shutil.rmtree(self.data.root)
-
-    def restore(self, backup: Path, until: datetime | None = None, archive: Path | None = None) -> Restored:
-        """Restore into a new data directory; it is that of this installation from now on."""
-        self.data = DataDirectory(self.folder / f"restored-{secrets.token_hex(3)}")
-        return restore_backup(self.data, backup, KEY, {}, Replay(archive or self.archive, until, 60.0))
-
-    def start(self) -> None:
-        self.server = PostgresServer(self.data.postgres, self.folder, self.data.postgres_password)
-        self.running = RunningProgram(self.server.program(), self.folder / "postgres.log")
-        self.running.wait_until_ready()
-
-    def notes(self) -> list[str]:
-        return run_blocking(_notes(self.server.url()))
-
-    def restored_notes(self, backup: Path, until: datetime | None = None) -> list[str]:
-        self.restore(backup, until)
-        self.start()
-        try:
-            return self.notes()
-        finally:
-            self.running.stop()
-
-
-async def _note(url: str, text: str) -> datetime:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("INSERT INTO notes (said) VALUES ($1)", text)
-        return datetime.fromisoformat(str(await connection.fetchval("SELECT clock_timestamp()")))
-    finally:
-        await connection.close()
-
-
-async def _notes(url: str) -> list[str]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [row["said"] for row in await connection.fetch("SELECT said FROM notes ORDER BY at")]
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
@@ -277,6 +194,74 @@ def test_a_full_disk_of_the_archive_ends_nothing_and_the_archive_catches_up(
             installation.lose_the_disk()
 
         assert ["archived", *["while the disk is full"] * 6, "afterwards"] == installation.restored_notes(backup)
+
+
+def test_a_smaller_bound_makes_room_on_a_full_disk(installation: Installation, folder: Path) -> None:
+    with small_disk(folder / "disk", mebibytes=256) as disk:
+        installation.archive = disk.folder / "wal"
+        with installation.archiving():
+            installation.archive_everything()
+            [series] = installation.archive.iterdir()
+        # Old segments of an archive whose bound is larger than its disk.
+        older = installation.archive / "mailmesh_20200101t000000"
+        older.mkdir()
+        for number in range(8):
+            (older / f"{number:024X}").write_bytes(bytes(SEGMENT_BYTES))
+        disk.fill()
+        for _ in range(2):
+            installation.note("while the disk is full")
+            installation.do("SELECT pg_switch_wal()")
+        bound = Bounds(4 * SEGMENT_BYTES, 3650)
+        archiver = Archiver(installation.server, installation.archive, bound, private_folder(folder / "archiver"))
+        stop = threading.Event()
+        thread = threading.Thread(target=archiver.run, args=(stop,))
+        thread.start()
+        try:
+            installation.archive_everything()
+        finally:
+            stop.set()
+            thread.join()
+
+        assert segments(series)
+        assert len(segments(older)) < 8
+
+
+def test_an_archive_whose_disk_is_missing_goes_on_without_a_gap_when_it_is_back(
+    installation: Installation, folder: Path
+) -> None:
+    with installation.archiving() as archiver:
+        backup = installation.back_up("backup")
+        installation.archive_everything()
+        archiver.stop()
+        shutil.move(installation.archive, folder / "unmounted")
+        second = RunningProgram(archiver.program, folder / "second.log")
+        installation.note("without the disk")
+        installation.do("SELECT pg_switch_wal()")
+        assert wait_until(lambda: "mount its disk" in second.log_tail(), WAIT_SECONDS), second.log_tail()
+        assert [] == list(installation.archive.iterdir())
+        installation.archive.rmdir()
+        shutil.move(folder / "unmounted", installation.archive)
+        installation.archive_everything()
+        second.stop()
+        installation.lose_the_disk()
+
+    assert ["without the disk"] == installation.restored_notes(backup)
+
+
+def test_two_installations_do_not_archive_into_one_folder(installation: Installation, folder: Path) -> None:
+    (folder / "o").mkdir()
+    other = Installation(folder / "o", installation.archive)
+    with installation.archiving():
+        second = RunningProgram(
+            archiver_program(other.server, other.archive, 1, 30, folder / "o" / "archiver"), folder / "o" / "w.log"
+        )
+        assert wait_until(lambda: "another installation archives into" in second.log_tail(), WAIT_SECONDS)
+        assert 0 == run_blocking(_slots(other.server.url()))
+        assert 1 == len(list(installation.archive.iterdir()))
+        second.stop()
+    with other.archiving():
+        other.archive_everything()
+    other.running.stop()
 
 
 def test_a_log_that_the_server_dropped_is_a_gap_that_is_named(installation: Installation) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.ingest.certificates.keeper import AFTERLIFE, REDELIVERY, Certificates
+from services.ingest.certificates.keeper import AFTERLIFE, REDELIVERY, ROLLOUT, Certificates
 from services.ingest.certificates.sealer import Sealer
 from services.ingest.errors import KeyUnavailable, SealBroken
 from services.ingest.metrics import CERTIFICATE_EXPIRY
@@ -125,6 +125,7 @@ async def test_a_round_replaces_it_too(pool: db.Pool, clock: ManualClock) -> Non
 async def test_another_sealing_key_makes_another_certificate(pool: db.Pool, clock: ManualClock) -> None:
     old = await keeper(pool, clock).current()
 
+    move(clock, ROLLOUT)
     rotated = keeper(pool, clock, TWO | ONE)
     new = await rotated.current()
 
@@ -132,6 +133,25 @@ async def test_another_sealing_key_makes_another_certificate(pool: db.Pool, cloc
     assert await rotated.private_key(old.certificate_id)
     with pytest.raises(KeyUnavailable):
         await keeper(pool, clock, TWO).private_key(old.certificate_id)
+
+
+async def test_processes_with_another_first_key_do_not_replace_each_others_certificates(
+    pool: db.Pool, clock: ManualClock
+) -> None:
+    """While the processes restart one by one with a new key, both kinds run for a while."""
+    earlier, later = keeper(pool, clock, ONE), keeper(pool, clock, TWO | ONE)
+    old = await earlier.current()
+    move(clock, ROLLOUT)
+
+    for _ in range(10):
+        await later.round()
+        await earlier.round()
+        move(clock, timedelta(seconds=30))
+
+    new = await later.current()
+    assert new == await earlier.current()
+    assert [old.certificate_id, new.certificate_id] == await kept(pool)
+    assert await later.private_key(new.certificate_id)
 
 
 async def test_a_key_in_another_row_does_not_open(pool: db.Pool, clock: ManualClock) -> None:

@@ -51,6 +51,19 @@ async def test_the_remedy_is_token_vaults() -> None:
     assert [TENANT] == [violation.subject for violation in found.violations]
 
 
+async def test_a_repeated_refusal_asks_once_for_each_ability() -> None:
+    """TokenVault writes an audit entry each time."""
+    refusal = FailedPrecondition(WORDS, subject=TENANT, reason="ABILITY_NOT_GRANTED", metadata=METADATA, is_remote=True)
+    vault = Vault(refusal)
+    explainer = GrantExplainer(vault)  # type: ignore[arg-type]
+    other = AbilityNotGranted(subject=TENANT, metadata={"ability": "mail.mark", "tenant_id": TENANT})
+
+    found = [await explainer.explain(error) for error in (ours(), ours(), other, ours())]
+
+    assert [(TENANT, "mail.send"), (TENANT, "mail.mark")] == vault.asked
+    assert {WORDS} == {error.message for error in found}
+
+
 @pytest.mark.parametrize("failure", [None, Unavailable(reason="UNAVAILABLE"), NotFound(reason="TENANT_NOT_FOUND")])
 async def test_without_one_the_failure_stays(failure: MeshError | None) -> None:
     error = ours()
