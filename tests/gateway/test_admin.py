@@ -18,6 +18,7 @@ from stack.programs.envoy import EnvoyServer
 from stack.programs.program import Program
 from tests.gateway.conftest import Edge, StartEdge
 
+TENANTS = "mailmesh.vault.v1.TenantService"
 ACTIONS = ("/logging?level=debug", "/quitquitquit", "/drain_listeners", "/healthcheck/fail")
 SIGHTS = ("/config_dump", "/clusters", "/server_info", "/stats", "/")
 
@@ -120,3 +121,22 @@ async def test_no_level_of_the_log_has_a_key_or_a_ticket(
 
     assert "[trace]" in log
     assert [secret for secret in ("unknown-key", "the-ticket", "the-cookie") if secret in log] == []
+
+
+async def test_no_line_of_the_log_is_as_long_as_a_stranger_likes(start_edge: StartEdge) -> None:
+    """The line of a refused request, too: it would wash out the log within the rate of one address."""
+    edge = await start_edge()
+    log = edge.server.configuration.parent.with_suffix(".log")
+    paths = [f"/{root}/" + "a" * 30_000 for root in ("v1", "api", "auth/oauth", "none", TENANTS)]
+    for path in paths:
+        await edge.client.get(path)
+        await edge.client.post(path, headers={"content-type": "application/grpc"})
+    async with httpx.AsyncClient(base_url=edge.client.base_url, http1=False, http2=True) as client:
+        await client.request("X" * 3000, "/v1/tenants")
+
+    async with asyncio.timeout(30):
+        while (text := log.read_text()).count('"edge_request"') < 2 * len(paths) + 1:
+            await asyncio.sleep(0.2)
+
+    assert [] == [line[:200] for line in text.splitlines() if len(line) > 3000]
+    assert '"/v1/aaa' in text
