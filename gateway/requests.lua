@@ -47,7 +47,8 @@ function envoy_on_request(handle)
     return
   end
   clear_unreadable(headers)
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  -- A CONNECT has no path.
+  local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$")
   -- The wait for a body ends the life of the headers: all that is read of them is read before.
   local method, root = headers:get(":method"), path:match("^/([^/]*)")
   if not conversations[root] then

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import h2.connection
+import h2.events
 import httpx
 import psutil
 import pytest
@@ -140,3 +142,23 @@ async def test_no_line_of_the_log_is_as_long_as_a_stranger_likes(start_edge: Sta
 
     assert [] == [line[:200] for line in text.splitlines() if len(line) > 3000]
     assert '"/v1/aaa' in text
+
+
+async def test_a_request_without_a_path_is_no_fault_of_the_script(start_edge: StartEdge) -> None:
+    """Envoy lets a request pass whose script fails, and logs each failure."""
+    edge = await start_edge()
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    client.send_headers(1, [(":method", "CONNECT"), (":authority", "edge:80")], end_stream=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(client.data_to_send())
+    statuses: list[str] = []
+    async with asyncio.timeout(10):
+        while not statuses:
+            for event in client.receive_data(await reader.read(65_536)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    statuses.append(dict(event.headers)[b":status"].decode())
+    writer.close()
+
+    assert statuses == ["404"]
+    assert "script log" not in edge.server.configuration.parent.with_suffix(".log").read_text()
