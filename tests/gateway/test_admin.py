@@ -155,9 +155,9 @@ async def test_a_request_without_a_path_is_no_fault_of_the_script(start_edge: St
     statuses: list[str] = []
     async with asyncio.timeout(10):
         while not statuses:
-            for event in client.receive_data(await reader.read(65_536)):
-                if isinstance(event, h2.events.ResponseReceived):
-                    statuses.append(dict(event.headers)[b":status"].decode())
+            events = client.receive_data(await reader.read(65_536))
+            answers = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+            statuses += [dict(event.headers)[b":status"].decode() for event in answers]
     writer.close()
 
     assert statuses == ["404"]
