@@ -54,7 +54,7 @@ end
 local function resolved(type_name, name)
   local path, repeated, left = {}, false, type_name
   for part in (name .. "."):gmatch("([^.]*)%.") do
-    -- Google's own types, such as a time, are read by the transcoder: their names are taken as they come.
+    -- Bytes and structures of Google's are read by the transcoder: their names are taken as they come. A time has none.
     local fields = left and types[left]
     local field = fields and fields[part]
     if fields and not field then return nil end

@@ -34,6 +34,8 @@ UNPACKED = ("gzip", "x-gzip", "deflate")
 PAGES = "/auth/oauth/"
 ROOTS = ("/v1/", "/api/", "/auth/", "/.well-known/")
 """The beginnings of all paths of the contract."""
+TEXTS = ("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask")
+"""Messages whose JSON is a text. The transcoder would take their own fields as well, beside the text."""
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _VARIABLE = re.compile(r"\\?\{([a-z_.]+)\\?\}")
 _VERBS = ("get", "put", "post", "delete", "patch")
@@ -130,7 +132,7 @@ def _pattern(path: str) -> str:
 def _types(files: FileDescriptorSet, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the fields of the wanted messages and of all messages in them, by each spelling of their name."""
     messages = dict(_messages(files))
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in TEXTS}
     left = [name.lstrip(".") for name in wanted]
     while left:
         name = left.pop()
@@ -146,8 +148,10 @@ def _types(files: FileDescriptorSet, wanted: Iterable[str]) -> dict[str, dict[st
 
 
 def _inner(field: FieldDescriptorProto, messages: dict[str, DescriptorProto]) -> dict[str, str]:
-    """Return the message type whose names the field's JSON has. Google's own types and maps have no fixed names."""
+    """Return the message type whose names the field's JSON has. Google's other types and maps have no fixed names."""
     name = field.type_name.lstrip(".")
+    if name in TEXTS:
+        return {"type": name}
     is_message = field.type == FieldDescriptorProto.TYPE_MESSAGE and not name.startswith("google.")
     return {"type": name} if is_message and not messages[name].options.map_entry else {}
 

@@ -11,6 +11,11 @@ local function are_bounded(headers)
   return size <= max_header_bytes and count <= max_headers
 end
 
+-- Return the cookies that are UTF-8: another program of the same domain may have set the others, and hides none of ours.
+local function readable_cookies(value)
+  return (value:gsub("[^;]+", function(cookie) return is_text(cookie) and cookie or "" end))
+end
+
 -- Take off headers that are no UTF-8: gRPC in Python writes a traceback for each, and reads no text in them. The edge's own
 -- checks of paths and queries see the headers of HTTP/2 that begin with a colon.
 local function clear_unreadable(headers)
@@ -18,7 +23,10 @@ local function clear_unreadable(headers)
   for name, value in pairs(headers) do
     if name:sub(1, 1) ~= ":" and not is_text(value) then unreadable[#unreadable + 1] = name end
   end
-  for _, name in ipairs(unreadable) do headers:remove(name) end
+  for _, name in ipairs(unreadable) do
+    local cookies = name == "cookie" and readable_cookies(headers:get(name))
+    if cookies then headers:replace(name, cookies) else headers:remove(name) end
+  end
 end
 
 -- Take off headers of gRPC for which a service would end its connection to us, and with it others' calls.
@@ -47,7 +55,8 @@ function envoy_on_request(handle)
     return
   end
   clear_unreadable(headers)
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  -- A CONNECT has no path.
+  local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$")
   -- The wait for a body ends the life of the headers: all that is read of them is read before.
   local method, root = headers:get(":method"), path:match("^/([^/]*)")
   if not conversations[root] then

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from gateway.console import PREFIX as CONSOLE
+from services.meshkit.text import visible
 from stack.ready import Ready
-from stack.terminal import Part, line, visible
+from stack.terminal import Part, line
 
 
 class Report:

@@ -9,17 +9,12 @@ import re
 from rich.console import Console
 from rich.text import Text
 
-from services.meshkit.text import ACTING, ACTING_ABOVE_C0
+from services.meshkit.text import ACTING_ABOVE_C0, visible
 
 _ACTING_IN_JSON = re.compile(f"[{ACTING_ABOVE_C0}]")
 
 Part = str | tuple[str, str]
 """Text as it is, or text with a style of rich."""
-
-
-def visible(text: str) -> str:
-    r"""Returns a text in which each character that acts is shown by its code, such as `\x1b` or `\u202e`."""
-    return ACTING.sub(lambda found: _code(found.group()), text)
 
 
 def visible_json(document: str) -> str:
@@ -44,13 +39,6 @@ def paragraph(text: str, style: str = "") -> Text:
 def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Returns a console that reads no markup and no names of emoji in strings."""
     return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
-
-
-def _code(character: str) -> str:
-    number = ord(character)
-    if number <= 0xFF:  # noqa: PLR2004 - two digits
-        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, f"\\x{number:02x}")
-    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004 - four digits
 
 
 def _json_escape(character: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from services.meshkit.text import visible
+
 MOST_CHARACTERS = 20_000
 MOST_CHARACTERS_OF_ALL = 200_000
 CUT = " [cut]"
@@ -61,6 +63,22 @@ def clean(text: str) -> str:
         for character in plain
         if character in _KEPT or unicodedata.category(character) not in _HIDDEN_CATEGORIES
     )
+
+
+def shown(arguments: Any) -> Any:
+    """Return arguments for a person to read, each character that acts by its code; the ends of lines stay.
+
+    A stranger's mail may have worded them, and the person would confirm another text than the one that is sent.
+    """
+    match arguments:
+        case str():
+            return "\n".join(map(visible, arguments.split("\n")))
+        case list():
+            return [shown(one) for one in arguments]
+        case dict():
+            return {name: shown(one) for name, one in arguments.items()}
+        case _:
+            return arguments
 
 
 class Answer:

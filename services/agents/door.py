@@ -12,7 +12,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
-from services.agents.answers import Answer, clean
+from services.agents.answers import Answer, clean, shown
 from services.agents.arguments import fault_of
 from services.agents.confirmation import ARGUMENT, Confirmations
 from services.agents.edge import CallFailed, Edge
@@ -114,7 +114,7 @@ class Door:
         return {
             ARGUMENT: self._confirmations.issue(caller, tool.name, values),
             "message": "Nothing is done yet. Show the arguments to the person, then call again with the confirmation.",
-            "arguments": values,
+            "arguments": shown(values),
         }
 
 

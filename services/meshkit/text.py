@@ -19,6 +19,11 @@ ACTING: Final = re.compile(f"[\x00-\x1f{ACTING_ABOVE_C0}]")
 """A character on which a reader's program acts instead of showing it."""
 
 
+def visible(text: str) -> str:
+    r"""Return a text in which each character that acts is shown by its code, such as `\x1b` or `\u202e`."""
+    return ACTING.sub(lambda found: _code(found.group()), text)
+
+
 def is_storable(text: str) -> bool:
     """Return whether a text has neither the character U+0000 nor a lone surrogate.
 
@@ -53,3 +58,10 @@ def check_name(field: str, name: str, most: int, *, least: int = 0) -> None:
 def plain_name(name: str, most: int) -> str:
     """Return a name that another system gave, without the characters that act, cut to a number of characters."""
     return " ".join(ACTING.sub(" ", name).split())[:most].rstrip()
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    if number <= 0xFF:  # noqa: PLR2004 - two digits
+        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, f"\\x{number:02x}")
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004 - four digits

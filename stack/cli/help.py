@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from stack.terminal import visible
+from services.meshkit.text import visible
 
 # Typer has its own copy of click, whose classes it does not export.
 Command = Any

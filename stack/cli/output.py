@@ -16,7 +16,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
-from stack.terminal import Part, line, paragraph, plain_console, visible, visible_json
+from services.meshkit.text import visible
+from stack.terminal import Part, line, paragraph, plain_console, visible_json
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, help="Show at most this many; 0 shows all.")]

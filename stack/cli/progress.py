@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stack.terminal import plain_console, visible
+from services.meshkit.text import visible
+from stack.terminal import plain_console
 
 
 @contextmanager

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from services.meshkit.text import visible
 from stack.cli.connection import target
 from stack.cli.exits import CommandError, Exit
 from stack.cli.output import YesOption, confirm, console, show, show_lines
 from stack.data_directory import DataDirectory
 from stack.files import write_private
 from stack.programs.tether import machine_environment
-from stack.terminal import visible
 from stack.vault_keys import new_vault_key
 
 app = typer.Typer(

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import h2.connection
+import h2.events
 import httpx
 import psutil
 import pytest
@@ -18,6 +20,7 @@ from stack.programs.envoy import EnvoyServer
 from stack.programs.program import Program
 from tests.gateway.conftest import Edge, StartEdge
 
+TENANTS = "mailmesh.vault.v1.TenantService"
 ACTIONS = ("/logging?level=debug", "/quitquitquit", "/drain_listeners", "/healthcheck/fail")
 SIGHTS = ("/config_dump", "/clusters", "/server_info", "/stats", "/")
 
@@ -120,3 +123,42 @@ async def test_no_level_of_the_log_has_a_key_or_a_ticket(
 
     assert "[trace]" in log
     assert [secret for secret in ("unknown-key", "the-ticket", "the-cookie") if secret in log] == []
+
+
+async def test_no_line_of_the_log_is_as_long_as_a_stranger_likes(start_edge: StartEdge) -> None:
+    """The line of a refused request, too: it would wash out the log within the rate of one address."""
+    edge = await start_edge()
+    log = edge.server.configuration.parent.with_suffix(".log")
+    paths = [f"/{root}/" + "a" * 30_000 for root in ("v1", "api", "auth/oauth", "none", TENANTS)]
+    for path in paths:
+        await edge.client.get(path)
+        await edge.client.post(path, headers={"content-type": "application/grpc"})
+    async with httpx.AsyncClient(base_url=edge.client.base_url, http1=False, http2=True) as client:
+        await client.request("X" * 3000, "/v1/tenants")
+
+    async with asyncio.timeout(30):
+        while (text := log.read_text()).count('"edge_request"') < 2 * len(paths) + 1:
+            await asyncio.sleep(0.2)
+
+    assert [] == [line[:200] for line in text.splitlines() if len(line) > 3000]
+    assert '"/v1/aaa' in text
+
+
+async def test_a_request_without_a_path_is_no_fault_of_the_script(start_edge: StartEdge) -> None:
+    """Envoy lets a request pass whose script fails, and logs each failure."""
+    edge = await start_edge()
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    client.send_headers(1, [(":method", "CONNECT"), (":authority", "edge:80")], end_stream=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(client.data_to_send())
+    statuses: list[str] = []
+    async with asyncio.timeout(10):
+        while not statuses:
+            events = client.receive_data(await reader.read(65_536))
+            answers = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+            statuses += [dict(event.headers)[b":status"].decode() for event in answers]
+    writer.close()
+
+    assert statuses == ["404"]
+    assert "script log" not in edge.server.configuration.parent.with_suffix(".log").read_text()

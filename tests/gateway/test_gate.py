@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from gateway.gate import UNPACKED
+from gateway.gate import TEXTS, UNPACKED
 from stack.certificates import MeshCertificates
 from tests.gateway.conftest import Edge, edges, error_of
 from tests.gateway.contract_routes import FREE, KEY, ROUTES, Route, leaves, names, nested, refused, spellings
@@ -89,6 +89,29 @@ async def test_no_body_sets_a_field_again(edge: Edge) -> None:
 def _shown(path: tuple[FieldDescriptor, ...], spelled: list[str]) -> str:
     """Return the name in a refusal of a body: the field as it was spelled, in messages by their canonical names."""
     return ".".join([*(field.name for field in path[:-1]), spelled[-1]])
+
+
+async def test_no_query_and_no_body_sets_a_part_of_a_time(edge: Edge) -> None:
+    """The transcoder would merge `since.seconds` into `since`: the request would mean another time than it says."""
+    checked = 0
+    for route in ROUTES:
+        for path in leaves(route.request):
+            message = path[-1].message_type
+            if message is None or message.full_name not in TEXTS:
+                continue
+            for name, part in product(names(path), (field.name for field in message.fields)):
+                await refused(edge, route, f"{name}.{part}", query=f"{name}.{part}=1")
+                if route.body == "*":
+                    whole = name.split(".")
+                    await refused(
+                        edge, route, f"{_canonical(path)}.{part}", body=json.dumps(nested([*whole, part], "1"))
+                    )
+                checked += 1
+    assert checked > 30
+
+
+def _canonical(path: tuple[FieldDescriptor, ...]) -> str:
+    return ".".join(field.name for field in path)
 
 
 async def test_a_webhooks_query_does_not_fill_its_body(edge: Edge) -> None:

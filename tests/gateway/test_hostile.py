@@ -146,6 +146,9 @@ async def test_a_header_that_is_no_utf8_reaches_no_service(
             answer = await client.request(verb, f"http://{edge.address}{path}", headers=headers, content=content)
             assert status == answer.status_code, path
             assert not {"x-odd", "user-agent"} & edge.seen.last[2].keys(), path
+        neighbours = {b"cookie": b"theirs=\x80\xff; __Host-ours=1"}
+        await client.get(f"http://{edge.address}{routes[1][0]}", headers=neighbours)
+        assert "__Host-ours=1" == edge.seen.last[2]["cookie"].strip("; ")
 
     assert "Invalid encoding" not in caplog.text
 

@@ -18,6 +18,7 @@ from services.agents.answers import (
     UNTRUSTED_FIELDS,
     Answer,
     clean,
+    shown,
 )
 from services.agents.tools import load_tools
 
@@ -159,3 +160,14 @@ def test_what_is_marked_as_untrusted_exists_in_answers() -> None:
         walk(tool.method.output_type)
 
     assert names >= UNTRUSTED | UNTRUSTED_FIELDS
+
+
+def test_a_person_sees_each_character_that_acts_in_the_arguments_of_a_confirmation() -> None:
+    """The arguments may be a stranger's words: what is shown must be what is sent."""
+    arguments = {"to": [{"address": "a\u202eb@example.com"}], "text": "Dear\nAda\x1b[2J\u200b", "is_draft": True}
+
+    assert shown(arguments) == {
+        "to": [{"address": "a\\u202eb@example.com"}],
+        "text": "Dear\nAda\\x1b[2J\\u200b",
+        "is_draft": True,
+    }

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from services.meshkit.text import visible
 from stack.cli import output
 from stack.cli.app import app
 from stack.cli.exits import Exit, run
 from stack.cli.help import command_line, walk
-from stack.terminal import visible, visible_json
+from stack.terminal import visible_json
 from tests.wire.stack.hostile import HOSTILE, hostile_mesh
 
 ROOT = command_line(app)
