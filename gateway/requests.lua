@@ -59,10 +59,11 @@ function envoy_on_request(handle)
   local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$")
   -- The wait for a body ends the life of the headers: all that is read of them is read before.
   local method, root = headers:get(":method"), path:match("^/([^/]*)")
+  -- Without it a service resets the stream, one of a conversation, too.
+  if is_grpc then headers:replace("te", "trailers") end
   if not conversations[root] then
     clear_timeout(headers)
     if is_grpc then
-      headers:replace("te", "trailers")
       if not is_one_message(handle, headers:get("grpc-encoding") or "identity") then handle:respond(refusals.framing.grpc) end
     else
       headers:remove("grpc-timeout")

@@ -210,6 +210,20 @@ async def test_reflection_and_health_need_no_key_and_show_the_edge_only(edge: Ed
     assert answers[2].HasField("error_response")
 
 
+async def test_a_question_to_reflection_without_the_header_of_trailers_is_answered(edge: Edge) -> None:
+    """The service would reset the stream, and the edge would report it as unavailable."""
+    question = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+    async with httpx.AsyncClient(http1=False, http2=True, timeout=30, trust_env=False) as client:
+        answer = await client.post(
+            f"http://127.0.0.1:{edge.port}/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            content=b"\0" + len(question).to_bytes(4, "big") + question,
+            headers={"content-type": "application/grpc"},
+        )
+
+    assert "grpc-status" not in answer.headers
+    assert b"mailmesh.vault.v1.TenantService" in answer.content
+
+
 async def test_the_audit_log_pages_and_says_who(edge: Edge) -> None:
     for _ in range(3):
         await edge.key(role="ROLE_READER")
