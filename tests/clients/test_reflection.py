@@ -51,7 +51,9 @@ MESH_FILES = [
     "mailmesh/ingest/v1/inbox_service.proto",
     "mailmesh/primitives/v1/arrival_service.proto",
     "mailmesh/primitives/v1/fetched_service.proto",
+    "mailmesh/primitives/v1/quote_service.proto",
     "mailmesh/processor/v1/event_feed_service.proto",
+    "mailmesh/vault/v1/content_key_service.proto",
     "mailmesh/vault/v1/tenant_rows_service.proto",
     "mailmesh/vault/v1/token_vault_service.proto",
 ]
