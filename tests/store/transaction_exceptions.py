@@ -16,6 +16,13 @@ _BY_REASON = {
         processor/stream/store/sealed_tenants:all_of""",
     "A page of the stream starts the runs for its events at once, and the position of the filter moves with them.": """
         workflows/starting:Starter.start_page""",
+    "A process asks for the keys of many tenants by one call, and each loan has its entry in the audit log.": """
+        token_vault/accounts/content_keys:ContentKeys.lend""",
+    "A rotation wraps a page of keys by the new key, whichever tenants they are of.": """
+        token_vault/keys/rotate:KeyRotator._rewrap_all""",
+    "A reader of the changes begins with all tenants, page by page.": "token_vault/store/tenants:tenants_after",
+    "The search for a send of one tenant names those whose content key is away, to pass over them.": """
+        processor/outbox/retention:SendRetention._end_one""",
     "A metric counts over all tenants, page by page.": "processor/calendar/store/calendars:followed_after",
     "A batch of the log of tenant changes is applied at once, and its position noted with it.": """
         processor/stream/tenant_events:TenantStates.apply""",

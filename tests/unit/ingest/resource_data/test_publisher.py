@@ -86,7 +86,7 @@ FORGED: dict[str, tuple[str, Any]] = {
     "no audience": ("format", {"aud": None}),
     "expired": ("time", {"exp": int(time.time()) - 600}),
     "no expiry": ("format", {"exp": None}),
-    "not valid yet": ("time", {"nbf": int(time.time()) + 600}),
+    "not valid yet": ("time", {"nbf": int(time.time()) + 86_400}),
     "other publisher": ("publisher", {"azp": "0bf30f3b-4a52-48df-9a82-234910c4a087"}),
     "no publisher": ("publisher", {"azp": None}),
     "publisher of version 1.0 in a token of version 2.0": ("publisher", {"azp": None, "appid": PUBLISHER}),
