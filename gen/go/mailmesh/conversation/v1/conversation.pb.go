@@ -705,8 +705,8 @@ type ConversationTimer struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// due_at is its time. One in the past is due at once.
 	DueAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
-	// reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
-	// an hour. Empty without a failure.
+	// reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times;
+	// failures of mailmesh itself do not count. Empty without a failure.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// is_given_up is true if it is not retried any more. Setting it again starts it again.
 	IsGivenUp     bool `protobuf:"varint,4,opt,name=is_given_up,json=isGivenUp,proto3" json:"is_given_up,omitempty"`

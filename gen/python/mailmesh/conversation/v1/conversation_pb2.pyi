@@ -380,8 +380,8 @@ class ConversationTimer(_message.Message):
     name: _builtins.str
     """name is the caller's name of the timer, 1 to 100 of the characters A-Z a-z 0-9 . _ : -. A conversation has one timer of a name."""
     reason: _builtins.str
-    """reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
-    an hour. Empty without a failure.
+    """reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times;
+    failures of mailmesh itself do not count. Empty without a failure.
     """
     is_given_up: _builtins.bool
     """is_given_up is true if it is not retried any more. Setting it again starts it again."""

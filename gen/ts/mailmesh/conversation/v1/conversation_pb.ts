@@ -252,8 +252,8 @@ export type ConversationTimer = Message<"mailmesh.conversation.v1.ConversationTi
   dueAt?: Timestamp | undefined;
 
   /**
-   * reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times within
-   * an hour. Empty without a failure.
+   * reason is the reason of ErrorReason, or "UNEXPECTED", why its event could not be published. It is retried, at most ten times;
+   * failures of mailmesh itself do not count. Empty without a failure.
    *
    * @generated from field: string reason = 3;
    */
