@@ -26,6 +26,49 @@ class SealError(Exception):
     """A sealed value was altered, or the key or the binding differs."""
 
 
+class KeyMissingError(Exception):
+    """The key that sealed a value is not loaded."""
+
+
+class KeySet:
+    """The keys of a service, by id; the first one seals. They live in memory only.
+
+    Args:
+        variable: The name of the setting, for messages.
+        keys: From `read_keys`.
+        need: The end of the message about a missing key.
+
+    Raises:
+        SettingsError: There is no key.
+    """
+
+    def __init__(self, variable: str, keys: dict[str, bytes], need: str = "one key is needed") -> None:
+        if not keys:
+            raise SettingsError([f"{variable} is not set, nor {variable}_FILE: {need}."])
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self.first = next(iter(keys))
+        """The id of the key that seals."""
+
+    def __repr__(self) -> str:
+        return f"KeySet(ids={tuple(self._ciphers)})"
+
+    def seal(self, value: bytes, bound: bytes) -> bytes:
+        """Seal a value by the first key, whose id should be part of `bound`."""
+        return seal(self._ciphers[self.first], value, bound)
+
+    def open(self, key_id: str, sealed: bytes, bound: bytes) -> bytes:
+        """Open a value that a key sealed.
+
+        Raises:
+            KeyMissingError: That key is not loaded.
+            SealError: The value was altered, or the key or the binding differs.
+        """
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise KeyMissingError(key_id)
+        return open_sealed(cipher, sealed, bound)
+
+
 def seal(cipher: AESGCM, value: bytes, bound: bytes) -> bytes:
     """Seal a value.
 

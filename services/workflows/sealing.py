@@ -3,11 +3,8 @@
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from services.meshkit import sealing
 from services.meshkit.secret import Secret
-from services.meshkit.settings import SettingsError
 from services.workflows.errors import KeyUnavailable, SealBroken
 
 _VARIABLE = "MAILMESH_WORKFLOWS_KEYS"
@@ -25,13 +22,7 @@ class Cipher:
     """
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise SettingsError([f"{_VARIABLE} is not set, nor {_VARIABLE}_FILE: one key is needed."])
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._first = next(iter(keys))
-
-    def __repr__(self) -> str:
-        return f"Cipher(ids={tuple(self._ciphers)})"
+        self._keys = sealing.KeySet(_VARIABLE, keys)
 
     def seal(self, value: bytes, *owner: str) -> bytes:
         """Seal a value.
@@ -40,8 +31,8 @@ class Cipher:
             value: The plain bytes.
             owner: The names of the row and the column that the value belongs to; it opens there only.
         """
-        bound = sealing.bound_to(_DOMAIN, self._first, *owner)
-        return self._first.encode() + b":" + sealing.seal(self._ciphers[self._first], value, bound)
+        first = self._keys.first
+        return first.encode() + b":" + self._keys.seal(value, sealing.bound_to(_DOMAIN, first, *owner))
 
     def open(self, sealed: bytes, *owner: str) -> bytes:
         """Open a value that `seal` sealed for the same owner.
@@ -52,11 +43,10 @@ class Cipher:
         """
         name, _, content = sealed.partition(b":")
         key_id = name.decode("ascii", "replace")
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
-            raise KeyUnavailable(metadata={"key_id": key_id[:64]})
         try:
-            return sealing.open_sealed(cipher, content, sealing.bound_to(_DOMAIN, key_id, *owner))
+            return self._keys.open(key_id, content, sealing.bound_to(_DOMAIN, key_id, *owner))
+        except sealing.KeyMissingError as exc:
+            raise KeyUnavailable(metadata={"key_id": key_id[:64]}) from exc
         except sealing.SealError as exc:
             raise SealBroken from exc
 

@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.endpoints.access import NO_ACCESS, Access, read, written
 from services.delivery.errors import KeyUnavailable, SealBroken
@@ -17,7 +15,6 @@ from services.delivery.store.rows import EndpointRow
 from services.meshkit import sealing
 from services.meshkit.cache import BoundedCache
 from services.meshkit.secret import Secret
-from services.meshkit.settings import SettingsError
 
 _VARIABLE = "MAILMESH_DELIVERY_KEYS"
 _DOMAIN = "mailmesh.delivery"
@@ -66,14 +63,8 @@ class Sealer:
     """
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise SettingsError([f"{_VARIABLE} is not set, nor {_VARIABLE}_FILE: one key is needed."])
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._first = next(iter(keys))
+        self._keys = sealing.KeySet(_VARIABLE, keys)
         self._opened: BoundedCache[tuple[str, str, str, bytes], Any] = BoundedCache(OPEN_ENTRIES, OPEN_SECONDS)
-
-    def __repr__(self) -> str:
-        return f"Sealer(ids={tuple(self._ciphers)})"
 
     def seal(
         self, endpoint_id: str, keys: list[KeptKey], headers: dict[str, Secret], access: Access = NO_ACCESS
@@ -84,7 +75,7 @@ class Sealer:
             self._seal(endpoint_id, _KEYS, shown),
             self._seal(endpoint_id, _HEADERS, {name: value.reveal() for name, value in headers.items()}),
             self._seal(endpoint_id, _ACCESS, written(access)) if access else b"",
-            self._first,
+            self._keys.first,
         )
 
     def signing_keys(self, row: EndpointRow, now: datetime) -> list[KeptKey]:
@@ -120,8 +111,8 @@ class Sealer:
         return self._open(row, _ACCESS, row.sealed_access, read) if row.sealed_access else NO_ACCESS
 
     def _seal(self, endpoint_id: str, field: str, value: object) -> bytes:
-        bound = sealing.bound_to(_DOMAIN, field, endpoint_id, self._first)
-        return sealing.seal(self._ciphers[self._first], json.dumps(value).encode(), bound)
+        bound = sealing.bound_to(_DOMAIN, field, endpoint_id, self._keys.first)
+        return self._keys.seal(json.dumps(value).encode(), bound)
 
     def _open(self, row: EndpointRow, field: str, sealed: bytes, read_as: Callable[[Any], Opened]) -> Opened:
         # A sealed form opens only for its endpoint, its field and its key, so they belong to the name of the entry.
@@ -134,12 +125,11 @@ class Sealer:
         return kept
 
     def _unsealed(self, row: EndpointRow, field: str, sealed: bytes) -> Any:
-        cipher = self._ciphers.get(row.sealed_by)
-        if cipher is None:
-            raise KeyUnavailable(metadata={"key_id": row.sealed_by})
         try:
             bound = sealing.bound_to(_DOMAIN, field, row.endpoint_id, row.sealed_by)
-            return json.loads(sealing.open_sealed(cipher, sealed, bound))
+            return json.loads(self._keys.open(row.sealed_by, sealed, bound))
+        except sealing.KeyMissingError as exc:
+            raise KeyUnavailable(metadata={"key_id": row.sealed_by}) from exc
         except sealing.SealError as exc:
             raise SealBroken(metadata={"endpoint_id": row.endpoint_id}) from exc
 

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from services.ingest.errors import KeyUnavailable, SealBroken
 from services.meshkit import sealing
 from services.meshkit.secret import Secret
-from services.meshkit.settings import SettingsError
 
 _VARIABLE = "MAILMESH_INGEST_KEYS"
 _DOMAIN = "mailmesh.ingest"
@@ -25,18 +22,13 @@ class Sealer:
     """
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise SettingsError([f"{_VARIABLE} is not set, nor {_VARIABLE}_FILE: resource data needs one key."])
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self.first = next(iter(keys))
+        self._keys = sealing.KeySet(_VARIABLE, keys, "resource data needs one key")
+        self.first = self._keys.first
         """The id of the key that seals."""
-
-    def __repr__(self) -> str:
-        return f"Sealer(ids={tuple(self._ciphers)})"
 
     def seal(self, certificate_id: str, private_key: bytes) -> bytes:
         """Seal the private key of a certificate by the first key."""
-        return sealing.seal(self._ciphers[self.first], private_key, self._bound(certificate_id, self.first))
+        return self._keys.seal(private_key, self._bound(certificate_id, self.first))
 
     def open(self, certificate_id: str, sealed: bytes, sealed_by: str) -> bytes:
         """Open the private key of a certificate.
@@ -45,11 +37,10 @@ class Sealer:
             KeyUnavailable: The key that sealed it is not loaded.
             SealBroken: It was altered, or belongs to another certificate.
         """
-        cipher = self._ciphers.get(sealed_by)
-        if cipher is None:
-            raise KeyUnavailable(metadata={"key_id": sealed_by})
         try:
-            return sealing.open_sealed(cipher, sealed, self._bound(certificate_id, sealed_by))
+            return self._keys.open(sealed_by, sealed, self._bound(certificate_id, sealed_by))
+        except sealing.KeyMissingError as exc:
+            raise KeyUnavailable(metadata={"key_id": sealed_by}) from exc
         except sealing.SealError as exc:
             raise SealBroken(metadata={"certificate_id": certificate_id}) from exc
 
