@@ -30,9 +30,9 @@ from services.message.headers import Headers, automation, importance
 from services.message.html import sanitize
 from services.message.html_text import to_text
 from services.message.words import decode_words
-from services.processor.errors import CursorInvalid
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.stream.cursor import read_cursor
+from services.processor.stream.errors import CursorInvalid
 
 Target = Callable[[bytes], None]
 WEBHOOK_KEY = HmacKey(bytes(32))

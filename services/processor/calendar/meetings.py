@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge
 from services.processor.calendar.mapping.zones import UTC_ZONE, zone_info
 from services.processor.calendar.pushes import MOST_CALENDARS
 from services.processor.calendar.reading import CalendarReader, EventsPage, Place, Window
 from services.processor.calendar.rows import IN_USE, CalendarRow
 from services.processor.calendar.store import calendars
-from services.processor.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.stream.store import tenants
 
 MAX_SECONDS = 8.0

@@ -14,19 +14,19 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.drafts import draft
-from services.processor.conversations.intake import CALLER, Change, change, conversation_id, stamp, token_link
-from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
-from services.processor.conversations.letter import TOKEN_CHARACTERS
-from services.processor.conversations.store import conversations as store
-from services.processor.conversations.store import settings as settings_store
-from services.processor.errors import (
+from services.processor.conversations.errors import (
     ConversationChanged,
     ConversationClaimed,
     ConversationFinal,
     ConversationNotFound,
     ConversationRequestersDiffer,
-    TenantNotFound,
 )
+from services.processor.conversations.intake import CALLER, Change, change, conversation_id, stamp, token_link
+from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
+from services.processor.conversations.letter import TOKEN_CHARACTERS
+from services.processor.conversations.store import conversations as store
+from services.processor.conversations.store import settings as settings_store
+from services.processor.errors import TenantNotFound
 from services.processor.stream.pages import LATEST, EventReader
 from services.processor.stream.publish import publish
 from services.processor.stream.store import tenants

@@ -6,8 +6,9 @@ from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.text import check_name
-from services.processor.errors import ProcessedMarkNotSet, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.messages.content import CATEGORY_CHARACTERS, check_provider
+from services.processor.messages.errors import ProcessedMarkNotSet
 from services.processor.messages.requests import Modifications, provider_of
 from services.processor.messages.rows import ModificationRow
 from services.processor.messages.store import modifications, processed_marks

@@ -9,15 +9,10 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
-from services.processor.errors import (
-    AbilityNotGranted,
-    IdempotencyKeyReused,
-    ModificationNotFound,
-    ModificationQueueFull,
-    TenantNotFound,
-)
+from services.processor.errors import AbilityNotGranted, IdempotencyKeyReused, TenantNotFound
 from services.processor.mailbox.kept import reserve
 from services.processor.messages.content import check_provider, checked
+from services.processor.messages.errors import ModificationNotFound, ModificationQueueFull
 from services.processor.messages.rows import ModificationRow, Outcome, State
 from services.processor.messages.store import modifications
 from services.processor.settings import ProcessorSettings

@@ -12,8 +12,9 @@ from services.meshkit.clock import Clock
 from services.meshkit.erasing import marked
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
-from services.processor.errors import ModelNotEnabled, ModelOutsideRefused, ModelTokensSpent, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.model.endpoint import ModelEndpoint, Spending
+from services.processor.model.errors import ModelNotEnabled, ModelOutsideRefused, ModelTokensSpent
 from services.processor.model.metrics import ASKED, TOKENS
 from services.processor.model.prompts import PROMPT_VERSION, Prompt
 from services.processor.model.store import calls

@@ -15,9 +15,10 @@ from services.meshkit.cache import BoundedCache
 from services.meshkit.clock import Clock
 from services.meshkit.erasing import marked
 from services.meshkit.shares import Shares
-from services.processor.errors import ModelNotConfigured, PrimitivesNotAvailable, TenantNotFound
+from services.processor.errors import PrimitivesNotAvailable, TenantNotFound
 from services.processor.model.asking import Asker, Asking, Question, check_tenant
 from services.processor.model.endpoint import ModelEndpoint
+from services.processor.model.errors import ModelNotConfigured
 from services.processor.model.prompts import (
     MAX_READ,
     PROMPT_VERSION,

@@ -8,7 +8,6 @@ import structlog
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
-from services.processor.errors import SealBroken
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
 from services.processor.outbox.content import FILE_BYTES
@@ -16,6 +15,7 @@ from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
 from services.processor.outbox.store import sends, uploads
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.metrics import SEALS_BROKEN
 
 logger = structlog.get_logger(__name__)

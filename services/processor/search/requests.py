@@ -12,7 +12,8 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.erasing import marked
-from services.processor.errors import SealingExcludesSearch, SearchNotEnabled, TenantNotFound
+from services.processor.errors import SealingExcludesSearch, TenantNotFound
+from services.processor.search.errors import SearchNotEnabled
 from services.processor.search.indexer import TYPES
 from services.processor.search.metrics import STEP_SECONDS
 from services.processor.search.query import Query

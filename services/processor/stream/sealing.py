@@ -13,14 +13,9 @@ from mailmesh.vault.v1.content_key_service_pb2_grpc import ContentKeyServiceAsyn
 from services.meshkit import db
 from services.meshkit.erasing import marked, renew_statistics
 from services.meshkit.ids import new_id
-from services.processor.errors import (
-    ContentKeyUnavailable,
-    SealBroken,
-    SealedTenantsFull,
-    SealingExcludesSearch,
-    TenantNotFound,
-)
+from services.processor.errors import SealingExcludesSearch, TenantNotFound
 from services.processor.stream.contents import CONTENTS, MAX_TENANTS
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken, SealedTenantsFull
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.serialization import SEALED_KINDS
 from services.processor.stream.store import sealed_tenants, tenants

@@ -9,7 +9,8 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import actor
-from services.token_vault.errors import KeyUnavailable, SealBroken, TenantNotFound
+from services.token_vault.errors import TenantNotFound
+from services.token_vault.keys.errors import KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import ContentKey, new_content_key, unwrap_content_key
 from services.token_vault.metrics import SEALS_BROKEN

@@ -10,8 +10,9 @@ from services.meshkit.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from services.processor.errors import AbilityNotGranted, MessageNotFound, TenantNotFound
+from services.processor.errors import AbilityNotGranted, TenantNotFound
 from services.processor.mailbox.failures import SourceError
+from services.processor.messages.errors import MessageNotFound
 from services.providers.abilities import MAIL_READ, connect_command
 
 _KINDS: Mapping[str, type[MeshError]] = {

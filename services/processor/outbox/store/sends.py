@@ -11,10 +11,10 @@ import structlog
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
 from services.processor.erased_requests import BY_KEY, IS_SAME
-from services.processor.errors import SealBroken
 from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State, head_and_body
 from services.processor.stream.contents import CONTENTS, is_sealed
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.metrics import SEALS_BROKEN
 
 logger = structlog.get_logger(__name__)

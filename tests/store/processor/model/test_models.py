@@ -12,13 +12,13 @@ from services.meshkit import db
 from services.meshkit.clock import ManualClock, SystemClock
 from services.meshkit.errors import MeshError, Overloaded
 from services.meshkit.shares import Shares
-from services.processor.errors import (
+from services.processor.errors import TenantNotFound
+from services.processor.model.errors import (
     ModelAnswerInvalid,
     ModelNotEnabled,
     ModelOutsideRefused,
     ModelTokensSpent,
     ModelUnavailable,
-    TenantNotFound,
 )
 from services.processor.model.prompts import MAX_READ
 from services.processor.model.requests import Models

@@ -7,10 +7,7 @@ import pytest
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import ManualClock
-from services.processor.errors import (
-    SendNotCancellable,
-    SendNotFound,
-)
+from services.processor.outbox.errors import SendNotCancellable, SendNotFound
 from services.processor.outbox.outcome import end
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State

@@ -13,9 +13,10 @@ from services.meshkit.clock import ManualClock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.processor.errors import KeyStorageFull, TenantStorageFull, UploadsFull
+from services.processor.mailbox.errors import KeyStorageFull, TenantStorageFull
 from services.processor.messages.requests import Modifications
 from services.processor.migrate import migrations
+from services.processor.outbox.errors import UploadsFull
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import SendRow, State
 from services.processor.outbox.store import sends
