@@ -17,7 +17,7 @@ from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import classification_service_pb2, message_service_pb2, send_service_pb2
 from services.meshkit import db
 from services.meshkit.erasing_marks import Mark, PersonToErase
-from services.meshkit.erasing_persons import Bound, Change, Rows, rewriting
+from services.meshkit.erasing_steps import Bound, Change, Rows, rewriting
 from services.meshkit.errors import Conflict
 from services.meshkit.persons import Person, answer, json_bytes, message, take_out, text
 from services.processor.calendar.store import writes

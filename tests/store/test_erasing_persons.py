@@ -13,7 +13,8 @@ from services.delivery import persons as delivery
 from services.ingest import persons as ingest
 from services.meshkit import db
 from services.meshkit.erasing_marks import PersonToErase
-from services.meshkit.erasing_persons import Pace, PersonErasing, Rows
+from services.meshkit.erasing_persons import Pace, PersonErasing
+from services.meshkit.erasing_steps import Rows
 from services.meshkit.errors import Conflict
 from services.meshkit.ids import new_id
 from services.meshkit.persons import Person
