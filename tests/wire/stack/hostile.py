@@ -140,3 +140,14 @@ def _scalar(field: FieldDescriptor) -> Any:
         # Of an attempt to connect, the state behind "pending": the command would wait for ever.
         return 2 if field.enum_type.name == "AuthorizationState" else 1
     return None
+
+
+def texts_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in (*value, *value.values()):
+            yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
