@@ -1,4 +1,4 @@
-"""The statements over sends that are due: a worker's turn at one account, and what is put off or past its deadline."""
+"""The statements over sends that are due: a worker's turn at one account, postponement, and missed deadlines."""
 
 from datetime import datetime, timedelta
 
