@@ -1,4 +1,4 @@
-"""What is fed with any bytes: each target raises nothing but what it says it raises, and keeps its own promises."""
+"""The targets that are fed with any bytes: each raises only what it says it raises, and keeps its own promises."""
 
 import contextlib
 import json

@@ -90,7 +90,7 @@ class Torture:
     """One run.
 
     Args:
-        mesh: What is tortured.
+        mesh: The mesh that is tortured.
         seed: Of everything random.
         accounts: The mailboxes.
         acts: The requests of callers.

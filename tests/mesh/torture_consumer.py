@@ -18,7 +18,7 @@ class Consumer:
     """Reads the stream while a mesh is tortured.
 
     Args:
-        mesh: What is tortured.
+        mesh: The mesh that is tortured.
         seed: Of everything random.
     """
 

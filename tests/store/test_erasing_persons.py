@@ -71,7 +71,7 @@ def schema_of(service: str) -> str:
 
 
 def unknown(found: Sequence[Any], tables: Sequence[Rows], free: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """Return the columns that an erasure neither looks at nor names as free of addresses."""
+    """Return the columns that an erasure neither checks nor names as free of addresses."""
     read = {(rows.table, column) for rows in tables for column in rows.columns}
     return {
         f"{table}.{column}"

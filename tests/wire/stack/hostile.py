@@ -69,7 +69,7 @@ def hostile_mesh(folder: Path, failing: str = "") -> Iterator[str]:
 
     Args:
         folder: For its unix socket.
-        failing: What every RPC fails with, instead of an answer.
+        failing: The message with which every RPC fails, instead of an answer.
     """
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     for method in key_methods():
