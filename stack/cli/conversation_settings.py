@@ -17,14 +17,25 @@ def enable(
     tenant: TenantArgument,
     *,
     address: Annotated[list[str], typer.Option("--address", help="Address of the mailbox; repeatable.")],
-    domain: Annotated[list[str] | None, typer.Option("--domain", help="Domain of agents; repeatable.")] = None,
-    carrier: Annotated[list[str] | None, typer.Option("--carrier", help="Address of a form; repeatable.")] = None,
-    reopen_days: Annotated[int, typer.Option(min=0, max=365, help="Days in which a reply reopens. 0 means 14.")] = 0,
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", help="Domain whose addresses are those of agents; repeatable.")
+    ] = None,
+    carrier: Annotated[
+        list[str] | None,
+        typer.Option("--carrier", help="Address of a form or robot that writes for customers; repeatable."),
+    ] = None,
+    reopen_days: Annotated[
+        int, typer.Option(min=0, max=365, help="Days in which a reply reopens a solved conversation; 0 means 14.")
+    ] = 0,
     accept_unproven: Annotated[
-        bool, typer.Option("--accept-unproven", help="Let senders join whom the provider did not judge.")
+        bool, typer.Option("--accept-unproven", help="Let senders join whom the provider neither proves nor refutes.")
     ] = False,
-    reopenings: Annotated[int, typer.Option(min=0, max=100, help="Reopenings an hour. 0 means 3.")] = 0,
-    automatic: Annotated[int, typer.Option(min=0, max=100, help="Messages of programs an hour. 0 means 5.")] = 0,
+    reopenings: Annotated[
+        int, typer.Option(min=0, max=100, help="Largest number of reopenings of a conversation in an hour; 0 means 3.")
+    ] = 0,
+    automatic: Annotated[
+        int, typer.Option(min=0, max=100, help="Largest number of messages of programs in an hour; 0 means 5.")
+    ] = 0,
     retention_days: Annotated[
         int, typer.Option(min=0, max=3650, help="Days after the last message; 0 keeps conversations.")
     ] = 0,
@@ -54,7 +65,7 @@ def enable(
 
 
 def disable(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
-    """End the putting of a tenant's mail into conversations; those that exist stay.
+    """Put no further mail of a tenant into conversations; those that exist stay.
 
     Examples:
       mailmesh conversations disable 019a9f0e-7c1e-7000-8000-000000000002

@@ -29,7 +29,7 @@ ConversationArgument = Annotated[
 ]
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the person who answers.")]
-VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `show` shows it.")]
+VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `get` shows it.")]
 
 
 @app.command("list")
@@ -64,11 +64,11 @@ def list_conversations(
 
 
 @app.command()
-def show(context: typer.Context, conversation: ConversationArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, conversation: ConversationArgument, *, json: JsonOption = False) -> None:
     """Show a conversation.
 
     Examples:
-      mailmesh conversations show 019a9f0e-7c1e-7000-8000-00000000000c
+      mailmesh conversations get 019a9f0e-7c1e-7000-8000-00000000000c
     """
     with channel(context) as opened:
         request = messages.GetConversationRequest(conversation_id=conversation)

@@ -25,6 +25,10 @@ OriginalOption = Annotated[
     str, typer.Option(metavar="MESSAGE", help="Answer this mail, to its author; `events list` shows its message id.")
 ]
 RecipientOption = Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="Recipient; repeatable.")]
+CopyOption = Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="Recipient of a copy; repeatable.")]
+BlindCopyOption = Annotated[
+    list[str] | None, typer.Option(metavar="ADDRESS", help="Recipient of a copy that no other one sees; repeatable.")
+]
 
 
 def send(
@@ -33,8 +37,8 @@ def send(
     tenant: Annotated[str, typer.Option(help="Id of the tenant whose account sends; `tenants list` shows it.")],
     to: RecipientOption = None,
     sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Verified address of the account.")] = "",
-    cc: RecipientOption = None,
-    bcc: RecipientOption = None,
+    cc: CopyOption = None,
+    bcc: BlindCopyOption = None,
     subject: Annotated[str, typer.Option(help="Subject of the mail.")] = "",
     text: Annotated[str, typer.Option(help="Body as plain text; - reads standard input.")] = "",
     reply: OriginalOption = "",
@@ -48,7 +52,7 @@ def send(
         ),
     ] = "",
     version: Annotated[
-        int, typer.Option(min=0, help="Version of the conversation that you have seen; `conversations show` shows it.")
+        int, typer.Option(min=0, help="Version of the conversation that you have seen; `conversations get` shows it.")
     ] = 0,
     forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,

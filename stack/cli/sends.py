@@ -69,12 +69,12 @@ def list_sends(
 @app.command()
 def identities(
     context: typer.Context,
-    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
-    """List the addresses from which an account may send, as `sends create --from` takes them.
+    """List the addresses from which an account may send, as `send --from` takes them.
 
     Examples:
       mailmesh sends identities 019a9f0e-7c1e-7000-8000-000000000001
