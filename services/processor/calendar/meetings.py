@@ -75,7 +75,7 @@ class MeetingCounter:
     async def _chosen(self, tenant_id: str, calendar_id: str, *, is_in_scope: bool) -> Sequence[CalendarRow]:
         async with db.connection(self._pool) as connection:
             if not is_in_scope or not await tenants.status(connection, tenant_id):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             if not calendar_id:
                 return await calendars.followed(connection, tenant_id, MOST_CALENDARS)
             row = await calendars.by_id(connection, calendar_id, [tenant_id])

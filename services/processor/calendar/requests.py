@@ -187,7 +187,7 @@ _FRESH_START = {
 async def _check_tenant(connection: db.Connection, tenant_id: str, *, is_in_scope: bool) -> None:
     found = await tenants.granted(connection, tenant_id) if is_in_scope else None
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if provider not in (MS365, GOOGLEWS):
         raise CalendarProviderUnsupported(subject=tenant_id, metadata={"provider": provider})

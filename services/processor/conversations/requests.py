@@ -304,7 +304,7 @@ async def locked(connection: db.Connection, identity: str, actor: Actor, version
 async def _check_tenant(connection: db.Connection, tenant_id: str, actor: Actor) -> None:
     is_in_scope = actor.scope is None or tenant_id in actor.scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
 
 
 def _check_version(conversation: pb2.Conversation, version: int) -> None:

@@ -58,7 +58,7 @@ class ProcessedMails:
         check_provider(change, provider)
         async with db.transaction(self._pool) as connection:
             if await tenants.granted(connection, tenant_id) is None:
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             await processed_marks.put(connection, tenant_id, mark, change)
         return change
 
@@ -71,7 +71,7 @@ class ProcessedMails:
         """
         async with db.connection(self._pool) as connection:
             if await tenants.granted(connection, tenant_id) is None:
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             found = await processed_marks.get(connection, tenant_id)
         if found is None:
             raise ProcessedMarkNotSet(subject=tenant_id, metadata={"tenant_id": tenant_id})

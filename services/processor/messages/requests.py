@@ -63,7 +63,7 @@ class Modifications:
         """
         content, digest = checked(request), digest_of(request)
         if not is_in_scope:
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+            raise TenantNotFound.of(request.tenant_id)
         async with db.transaction(self._pool) as connection:
             by_key = (connection, request.tenant_id, request.idempotency_key, digest)
             known = await modifications.by_key(*by_key)
@@ -132,7 +132,7 @@ async def provider_of(connection: db.Connection, tenant_id: str, ability: str) -
     """
     found = await tenants.granted(connection, tenant_id)
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if ability not in abilities:
         command = connect_command(provider, tenant_id, (ability,))

@@ -87,7 +87,7 @@ class Models:
         async with db.transaction(self._pool) as connection:
             await check_tenant(connection, asker)
             if asker.tenant_id in await marked(connection, _SCHEMA, [asker.tenant_id]):
-                raise TenantNotFound(resource=asker.tenant_id, metadata={"tenant_id": asker.tenant_id})
+                raise TenantNotFound.of(asker.tenant_id)
             if settings.is_enabled:
                 self._configured()
             await store.save(

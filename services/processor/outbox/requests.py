@@ -82,7 +82,7 @@ class Sends:
         now = self._clock.now()
         send_at = _send_at(content, now)
         if not is_in_scope:
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+            raise TenantNotFound.of(request.tenant_id)
         async with db.transaction(self._pool) as connection:
             by_key = (connection, request.tenant_id, request.idempotency_key, digest)
             known = await sends.by_key(*by_key)

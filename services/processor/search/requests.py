@@ -136,7 +136,7 @@ class Search:
         async with db.transaction(self._pool) as connection:
             await _check_tenant(connection, tenant_id, scope)
             if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             if settings.is_enabled:
                 await tenants.lock(connection, tenant_id)
                 if await sealed_tenants.is_enabled(connection, tenant_id):
@@ -234,4 +234,4 @@ class _Page:
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
     is_in_scope = scope is None or tenant_id in scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)

@@ -215,7 +215,7 @@ def _seen(tenant_id: str) -> Place:
     """
     place = mailbox_of(tenant_id)
     if not place.is_in_scope:
-        raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+        raise TenantNotFound.of(place.tenant_id)
     return place
 
 

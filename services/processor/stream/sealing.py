@@ -96,7 +96,7 @@ class SealingChoice:
 
     async def _check_free(self, connection: db.Connection, tenant_id: str) -> None:
         if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         if await self._is_indexed(connection, tenant_id):
             raise SealingExcludesSearch(subject=tenant_id, metadata={"tenant_id": tenant_id})
 
@@ -185,4 +185,4 @@ class StoredSealing:
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
     is_in_scope = scope is None or tenant_id in scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)

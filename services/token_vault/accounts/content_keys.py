@@ -60,7 +60,7 @@ class ContentKeys:
         async with db.transaction(self._pool) as connection:
             await get_tenant(connection, tenant_id, None, lock=True)
             if await erasures.find(connection, tenant_id, None) is not None:
-                raise TenantNotFound(resource=tenant_id)
+                raise TenantNotFound.of(tenant_id)
             key_id = await encryption_keys.writing_key_id(connection, lock=True)
             if await data_keys.insert_content_key(connection, new_content_key(self._ring, tenant_id, key_id)):
                 await audit.append(connection, self._entry("content_key.create", tenant_id, audit.OK))

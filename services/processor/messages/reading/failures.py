@@ -41,7 +41,7 @@ def told(error: SourceError, provider: str, tenant_id: str, message_id: str, abi
     if error.reason == "MESSAGE_NOT_FOUND":
         return MessageNotFound(resource=message_id, metadata={"message_id": message_id})
     if error.reason == "TENANT_NOT_FOUND":
-        return TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        return TenantNotFound.of(tenant_id)
     metadata = {"tenant_id": tenant_id, "detail": error.detail}
     if error.reason == "ABILITY_NOT_GRANTED":
         command = connect_command(provider, tenant_id, (ability,))

@@ -193,7 +193,7 @@ class Reads:
             async with db.connection(self._pool) as connection:
                 found = await tenants.granted(connection, place.tenant_id)
         if found is None:
-            raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+            raise TenantNotFound.of(place.tenant_id)
         # TokenVault checks the ability: tenants of an earlier release are stored without theirs.
         return found[0]
 
