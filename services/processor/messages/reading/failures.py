@@ -28,7 +28,7 @@ _KINDS: Mapping[str, type[MeshError]] = {
 """The kinds of failures by reason, as the catalogue has their gRPC codes; any other is a failed precondition."""
 
 
-def told(error: SourceError, provider: str, tenant_id: str, message_id: str, ability: str = MAIL_READ) -> MeshError:
+def reported(error: SourceError, provider: str, tenant_id: str, message_id: str, ability: str = MAIL_READ) -> MeshError:
     """Return the caller's failure, with the reason of the catalogue and its gRPC code.
 
     Args:
