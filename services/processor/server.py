@@ -10,7 +10,7 @@ import grpc
 
 from mailmesh.conversation.v1 import conversation_service_pb2
 from mailmesh.conversation.v1.conversation_service_pb2_grpc import add_ConversationServiceServicer_to_server
-from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
 from mailmesh.processor.v1 import (
     calendar_service_pb2,
     event_feed_service_pb2,
@@ -27,7 +27,7 @@ from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceSer
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
 from mailmesh.processor.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
-from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.erasures.rows import add_tenant_rows
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
@@ -197,7 +197,7 @@ async def serving(
     conversations, timers = Conversations(pool, at.reader, at.clock), Timers(pool, at.clock)
     calendars, retention = CalendarReader(pool), Retention(pool, settings.retention_days, at.clock)
     meetings = MeetingCounter(pool, calendars)
-    _add_stream(at, tail, InboxServiceStub(ingest), TokenVaultServiceStub(vault))
+    _add_stream(at, tail, InboxServiceAsyncStub(ingest), stub)
     _add_mail(at, reads, conversations)
     _add_calendars(at, reads, calendars, meetings)
     server.add(
@@ -221,7 +221,7 @@ async def serving(
             LONG_MAILS.end()
 
 
-def _add_stream(at: _Parts, tail: Tail, inbox: InboxServiceStub, tokens: TokenVaultServiceStub) -> None:
+def _add_stream(at: _Parts, tail: Tail, inbox: InboxServiceAsyncStub, tokens: TokenVaultServiceAsyncStub) -> None:
     """Add the services that read the stream, and the one that shows and repeats work."""
     limits = StreamLimits(
         at.settings.streams, at.settings.streams_per_key, write_seconds=at.settings.slow_reader_seconds
