@@ -131,8 +131,7 @@ def _has(phrase: Phrase, sequence: Sequence[str], known: set[str]) -> bool:
     if length == 1:
         return not phrase.is_open or any(word.startswith(phrase.words[0]) for word in known)
     return any(
-        place + length <= len(sequence)
-        and all(phrase.fits(sequence[place + step], step) for step in range(1, length))
+        place + length <= len(sequence) and all(phrase.fits(sequence[place + step], step) for step in range(1, length))
         for place in _places(phrase.words[0], sequence)
     )
 
