@@ -37,9 +37,10 @@ METHOD = f"""The hostile sets of the tests, each content in a process without ri
 ({MEMORY_MIB:,} MiB of address space, 10 seconds of processor time, {SECONDS:.0f} seconds by the clock). Documents:
 bombs, lies about sizes, nesting, entities, cut and noisy files; each must end in one named failure, and the next
 document must be read. Mails: {len(hostile_mails())} forms that cost other parsers seconds; each must be read. The
-largest memory is the kernel's mark of resident memory (VmHWM), read every two milliseconds. Texts: {len(ATTACKS)} attempts to
-steer a program (orders, formats of prompts, stuffing, odd characters, several languages) against the local model and
-the extraction of fields. An answer is changed when a plain mail gets another answer after the attacks than before."""
+largest memory is the kernel's mark of resident memory (VmHWM), read every two milliseconds. Texts: {len(ATTACKS)}
+attempts to steer a program (orders, formats of prompts, stuffing, odd characters, several languages) against the local
+model and the extraction of fields. An answer is changed when a plain mail gets another answer after the attacks than
+before."""
 
 
 async def program(options: Options) -> Sequence[Figure]:
