@@ -61,7 +61,7 @@ _LIST = f"""
         SELECT tenant_id, message_id, received_at, position, {{is_kept}} AS is_kept FROM (
             SELECT tenant_id, message_id, received_at, position, {_FETCHED}
             FROM processor.search_mails WHERE terms @> $2::integer[] LIMIT $9::bigint + 1
-        ) AS having
+        ) AS with_terms
     ) SELECT message_id, received_at, position, listed FROM (
         SELECT *, count(*) OVER () AS listed FROM listed
     ) AS counted WHERE listed > $9 OR (tenant_id = $1 AND is_kept AND {_IN_RANGE}) {_ORDER} LIMIT $8
