@@ -1,4 +1,4 @@
-"""What hostile mails, documents and texts get out of the processes that read them."""
+"""The time and memory of hostile mails and documents, and the results of texts that try to steer a program."""
 
 import asyncio
 import time

@@ -51,7 +51,7 @@ def test_rule_8_two_meshes_that_answer_each_other_stop_at_their_fuses() -> None:
     desks = [Desk("desk@a.example"), Desk("desk@b.example")]
     written = {"sender": desks[0].address, "to": (desks[1].address,)}
     number, mails = 0, 0
-    # The program of each mesh answers every mail that its desk takes in, at once.
+    # The program of each mesh answers every mail that its mailbox takes in, at once.
     desks[0].receive(mail("m0", **written, is_sent=True))  # type: ignore[arg-type]
     taken = desks[1].receive(mail("m0", **written))  # type: ignore[arg-type]
     while taken is not None:
@@ -66,7 +66,7 @@ def test_rule_8_two_meshes_that_answer_each_other_stop_at_their_fuses() -> None:
         author.receive(mail(**answer, is_sent=True))  # type: ignore[arg-type]
         taken = reader.receive(mail(**answer))  # type: ignore[arg-type]
 
-    # The first mail is a person's. Each desk counts its own answers as well, five automatic mails in an hour.
+    # The first mail is a person's. Each mailbox counts its own answers as well, five automatic mails in an hour.
     assert 6 == mails
     assert [{"desk@b.example"}, {"desk@a.example"}] == [
         {card.conversation.requester for card in desk.cards.values()} for desk in desks
