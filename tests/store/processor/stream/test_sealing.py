@@ -325,6 +325,33 @@ async def test_the_choice_is_refused_outside_of_the_scope_and_for_more_tenants_t
     await sealed.enable(TENANT)
 
 
+async def test_two_choices_at_once_pass_no_bound(
+    pool: db.Pool, sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_cases, "MAX_TENANTS", 1)
+    settings = sealing_service_pb2.SealingSettings(is_enabled=True)
+    both, make = asyncio.Barrier(2), sealed.keys.CreateContentKey
+
+    async def meet(*given: object, **named: object) -> object:
+        await both.wait()  # each has found room
+        return await make(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sealed.keys, "CreateContentKey", meet)
+    outcomes = await asyncio.gather(
+        *(sealed.choice.update(tenant_id, settings, None) for tenant_id in (TENANT, OTHER_TENANT)),
+        return_exceptions=True,
+    )
+
+    assert [SealedTenantsFull] == [type(one) for one in outcomes if isinstance(one, BaseException)]
+    assert 1 == await pool.fetchval("SELECT count(*) FROM processor.sealed_tenants")
+
+
+async def test_the_first_choice_notes_that_processes_must_know_sealing(pool: db.Pool, sealed: Sealed) -> None:
+    await sealed.enable(TENANT)
+
+    assert "sealed-content" in [row["name"] for row in await pool.fetch("SELECT name FROM processor.features")]
+
+
 async def test_the_key_of_an_erased_tenant_is_forgotten_and_none_is_made_for_it(
     pool: db.Pool, owner: db.Pool, sealed: Sealed
 ) -> None:
