@@ -29,7 +29,7 @@ def answer_of(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 
 async def issue(_request: pb2.IssueTokenRequest) -> pb2.IssueTokenResponse:
-    return pb2.IssueTokenResponse(access_token="token")  # noqa: S106 - no secret
+    return pb2.IssueTokenResponse(access_token="token")
 
 
 @asynccontextmanager
