@@ -1,6 +1,6 @@
 """Sealed cursors: positions for readers that must not learn when others' events were published.
 
-The cursor of a page or of a heartbeat is the last row that was examined, whoever it belongs to. In the clear it would
+The cursor of a page or of a heartbeat is the last row that was examined, of any tenant. In the clear it would
 tell a reader of some tenants when the newest event of the whole installation was published, and two equal cursors would
 tell that there was none in between. So each sealed cursor differs from all others, whatever it says.
 """
