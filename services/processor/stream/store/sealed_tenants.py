@@ -87,7 +87,7 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
 
 async def lock_list(connection: db.Connection) -> None:
     """Wait for other choices, so that the list does not grow until the transaction ends."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('processor.sealed_tenants', 0))")
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('processor.sealing', 0))")
 
 
 async def is_enabled(connection: db.Connection, tenant_id: str) -> bool:
