@@ -15,10 +15,11 @@ import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound, SealBroken
+from services.processor.errors import CursorEpochChanged, EventNotFound, SealBroken
 from services.processor.stream.contents import open_part
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.cursor_seal import CursorSeal, is_sealed, written
+from services.processor.stream.ends import check, newest, oldest, oldest_cursor
 from services.processor.stream.filter import Selection
 from services.processor.stream.metrics import SEALS_BROKEN
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
@@ -143,12 +144,12 @@ class EventReader:
         return written(cursor, self._seal, scope)
 
     async def _opened(self, connection: db.Connection, word: str, field: str) -> Cursor:
-        if self._seal is None or not self._seal.has_sealed(word):
-            state = await stream_state(connection, 0)
-            self._seal = state.seal
-            if state.seal is None or not state.seal.has_sealed(word):
-                raise CursorEpochChanged(metadata=_oldest_cursor(state))
-        return self._seal.read(word, field)
+        if self._seal is not None and self._seal.has_sealed(word):
+            return self._seal.read(word, field)
+        state = await stream_state(connection, 0)
+        if state.seal is None or not state.seal.has_sealed(word):
+            raise CursorEpochChanged(metadata=oldest_cursor(state))
+        return state.seal.read(word, field)
 
     async def before(self, moment: datetime) -> Cursor:
         """Return the cursor before the events that came into the stream at a time or later, or the oldest one."""
@@ -303,47 +304,6 @@ class _Found:
     def move(self, row: asyncpg.Record) -> None:
         """Note that everything up to a row was examined."""
         self.end = Cursor(self._epoch, row["position"], tag_of(row["event_id"]))
-
-
-def check(cursor: Cursor, state: StreamState) -> None:
-    """Make sure that a reader who resumes from a cursor skips nothing.
-
-    Args:
-        cursor: The reader's cursor.
-        state: The state of the stream, read for the cursor's position.
-
-    Raises:
-        CursorExpired: Retention has dropped events after it.
-        CursorEpochChanged: The cursor's event is not in this store: another store issued the cursor.
-    """
-    metadata = _oldest_cursor(state)
-    if cursor.epoch != state.epoch:
-        raise CursorEpochChanged(metadata=metadata)
-    if cursor.position < state.floor:
-        raise CursorExpired(metadata=metadata)
-    here = state.floor_event_id if cursor.position == state.floor else state.here
-    if tag_of(here) != cursor.tag or (here is None and cursor.position != 0):
-        raise CursorEpochChanged(metadata=metadata)
-
-
-def _oldest_cursor(state: StreamState) -> dict[str, str]:
-    """Return the metadata that names where a reader may begin, sealed for all: no caller is known here."""
-    return {"oldest_cursor": written(oldest(state), state.seal, ())}
-
-
-def oldest(state: StreamState) -> Cursor:
-    """Return the cursor before all events that are kept."""
-    return Cursor(state.epoch, state.floor, tag_of(state.floor_event_id))
-
-
-def newest(state: StreamState) -> Cursor:
-    """Return the cursor after all events."""
-    return oldest(state) if state.head <= state.floor else Cursor(state.epoch, state.head, tag_of(state.head_event_id))
-
-
-def at_event(state: StreamState, position: int, event_id: UUID) -> Cursor:
-    """Return the cursor after one event."""
-    return oldest(state) if position <= state.floor else Cursor(state.epoch, position, tag_of(event_id))
 
 
 def _size(row: asyncpg.Record, view: EventView) -> int:
