@@ -166,7 +166,9 @@ class Launcher:
         except StartError as fault:
             if program.is_needed:
                 raise
-            self._report.warn(f"{fault}\nThe mesh starts without it: `mailmesh doctor` says when it works again.")
+            for line in str(fault).splitlines():
+                self._report.warn(line)
+            self._report.warn("The mesh starts without it: `mailmesh doctor` says when it works again.")
 
     def _wait_for(self, supervisor: Supervisor, program: Program) -> None:
         deadline = time.monotonic() + program.ready_seconds
