@@ -13,8 +13,8 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.meshkit import opaque, sealing
-from services.processor.errors import CursorInvalid
 from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor
+from services.processor.stream.errors import CursorInvalid
 
 KEY_BYTES = sealing.KEY_BYTES
 _VERSION = b"\x02"

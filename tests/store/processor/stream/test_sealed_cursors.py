@@ -10,11 +10,11 @@ from services.meshkit import db
 from services.meshkit.process import background
 from services.meshkit.schema import SchemaError
 from services.meshkit.secret import Secret
-from services.processor.errors import CursorEpochChanged, CursorExpired, CursorInvalid
 from services.processor.features import FeatureWatch
 from services.processor.migrate import migrations
 from services.processor.stream.cursor import read_cursor
 from services.processor.stream.cursor_seal import is_sealed
+from services.processor.stream.errors import CursorEpochChanged, CursorExpired, CursorInvalid
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import publish
 from services.processor.stream.store import features

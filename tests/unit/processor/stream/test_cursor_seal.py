@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.meshkit import opaque
-from services.processor.errors import CursorInvalid
 from services.processor.stream.cursor import Cursor, read_cursor
 from services.processor.stream.cursor_seal import KEY_BYTES, CursorSeal, is_sealed, written
+from services.processor.stream.errors import CursorInvalid
 from tests.unit.processor.stream.test_cursor import CURSORS
 
 SEAL = CursorSeal(bytes(range(KEY_BYTES)))
