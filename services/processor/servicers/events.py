@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -45,7 +46,8 @@ class EventServicer(Base):
         count, selection = page_size(request.page_size), select(request.filter, current_caller())
         start = await self._events.start(request.cursor, EARLIEST)
         page = await self._events.page(start, selection, basic_by_default(request.view), count)
-        return pb2.ListEventsResponse(events=page.events, next_cursor=page.next.write(), has_more=page.has_more)
+        next_cursor = self._events.written(page.next, scope_of(current_caller()))
+        return pb2.ListEventsResponse(events=page.events, next_cursor=next_cursor, has_more=page.has_more)
 
     @override
     async def GetEvent(self, request: pb2.GetEventRequest, context: "Context") -> pb2.GetEventResponse:
@@ -63,7 +65,7 @@ class EventServicer(Base):
     ) -> None:
         """Send events until the stream has to end."""
         start = await self._events.start(request.cursor, LATEST)
-        await self._following.follow(start, _reader(request, context.write))
+        await self._following.follow(start, self._reader(request, context.write))
 
     @override
     async def TailEvents(self, request: pb2.TailEventsRequest, context: "Context") -> None:  # type: ignore[override]
@@ -74,7 +76,7 @@ class EventServicer(Base):
 
         cursor = _last_event_id(context) or request.cursor
         start = await self._events.start(cursor, LATEST)
-        reader = _reader(request, write)
+        reader = self._reader(request, write)
         await context.write(sse.opening())
         try:
             await self._following.follow(start, reader)
@@ -83,19 +85,19 @@ class EventServicer(Base):
                 async with asyncio.timeout(_ENDING_SECONDS):
                     await context.write(sse.ending(exc))
 
-
-def _reader(
-    request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
-) -> Reader:
-    caller = current_caller()
-    return Reader(
-        selection=select(request.filter, caller),
-        view=basic_by_default(request.view),
-        heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
-        key_id=caller.key_id,
-        session_id=caller.session_id,
-        write=write,
-    )
+    def _reader(
+        self, request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
+    ) -> Reader:
+        caller = current_caller()
+        return Reader(
+            selection=select(request.filter, caller),
+            view=basic_by_default(request.view),
+            heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
+            key_id=caller.key_id,
+            session_id=caller.session_id,
+            write=write,
+            written=partial(self._events.written, scope=caller.tenants),
+        )
 
 
 def _last_event_id(context: "Context") -> str:

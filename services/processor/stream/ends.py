@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from services.processor.stream.cursor import Cursor, tag_of
+from services.processor.stream.cursor_seal import written
 from services.processor.stream.errors import CursorEpochChanged, CursorExpired
 from services.processor.stream.store.event_reader import StreamState
 
@@ -18,14 +19,18 @@ def check(cursor: Cursor, state: StreamState) -> None:
         CursorExpired: Retention has dropped events after it.
         CursorEpochChanged: The cursor's event is not in this store: another store issued the cursor.
     """
-    metadata = {"oldest_cursor": oldest(state).write()}
     if cursor.epoch != state.epoch:
-        raise CursorEpochChanged(metadata=metadata)
+        raise CursorEpochChanged(metadata=oldest_cursor(state))
     if cursor.position < state.floor:
-        raise CursorExpired(metadata=metadata)
+        raise CursorExpired(metadata=oldest_cursor(state))
     here = state.floor_event_id if cursor.position == state.floor else state.here
     if tag_of(here) != cursor.tag or (here is None and cursor.position != 0):
-        raise CursorEpochChanged(metadata=metadata)
+        raise CursorEpochChanged(metadata=oldest_cursor(state))
+
+
+def oldest_cursor(state: StreamState) -> dict[str, str]:
+    """Return the metadata that names where a reader may begin, sealed for all: no caller is known here."""
+    return {"oldest_cursor": written(oldest(state), state.seal, ())}
 
 
 def oldest(state: StreamState) -> Cursor:
