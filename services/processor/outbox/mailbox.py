@@ -107,7 +107,8 @@ def is_unprocessed(error: SourceError) -> bool:
     """Return whether a request was surely not processed, so that it may be repeated whatever it does.
 
     401 and 429 are refusals before processing, and so are Gmail's 403 for its quota and Exchange's 400 and 403 for the
-    limit of a day; without a connection nothing was sent. 5xx, with or without `Retry-After`, a timeout and a lost connection say nothing: each came with mail sent.
+    limit of a day; without a connection nothing was sent. 5xx, with or without `Retry-After`, a timeout and a lost
+    connection say nothing: each came with mail sent.
     """
     if error.meaning is None:  # TokenVault lent no token: the provider was not asked
         return True

@@ -31,9 +31,7 @@ def test_a_limit_of_the_day_is_named_and_other_throttling_is_not(
     assert is_limit == bool(day_limit(provider, words, body))
 
 
-@pytest.mark.parametrize(
-    ("headers", "wait"), [({}, DAY_LIMIT_WAIT), ({"retry-after": "1800"}, timedelta(minutes=30))]
-)
+@pytest.mark.parametrize(("headers", "wait"), [({}, DAY_LIMIT_WAIT), ({"retry-after": "1800"}, timedelta(minutes=30))])
 def test_the_failure_has_the_limit_and_the_providers_time_or_ours(headers: dict[str, str], wait: timedelta) -> None:
     found = failure(GOOGLEWS, 429, headers, GMAIL)
 
