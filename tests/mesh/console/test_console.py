@@ -83,4 +83,4 @@ def test_hostile_content_runs_leaves_and_covers_nothing_on_any_page(mesh: Mesh) 
         quieten(mesh, prepared_account)
 
     assert {step["step"]: step["error"] for step in steps if step["error"]} == {}
-    assert len(steps) == len(prepared_account["pages"]) + 4
+    assert len(steps) == len(prepared_account["pages"]) + 5
