@@ -1,4 +1,4 @@
-"""Text as strangers write it into names, subjects and mails: markup, turned direction, invisible characters, controls."""
+"""Text as strangers write it: markup, turned direction, marks without width, controls."""
 
 ELEMENTS = (
     "<img src=https://attacker.example/p.png onerror=alert(1)><script>alert(1)</script><style>*{position:fixed}</style>"

@@ -16,6 +16,7 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.errors import EventNotFound
 from services.processor.stream import sse
+from services.processor.stream.cursor import Cursor, read_time
 from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
@@ -43,7 +44,7 @@ class EventServicer(Base):
     async def ListEvents(self, request: pb2.ListEventsRequest, context: "Context") -> pb2.ListEventsResponse:
         """Return a page of events."""
         count, selection = page_size(request.page_size), select(request.filter, current_caller())
-        start = await self._events.start(request.cursor, EARLIEST)
+        start = await self._start(request.cursor, EARLIEST)
         page = await self._events.page(start, selection, basic_by_default(request.view), count)
         return pb2.ListEventsResponse(events=page.events, next_cursor=page.next.write(), has_more=page.has_more)
 
@@ -62,7 +63,7 @@ class EventServicer(Base):
         self, request: pb2.StreamEventsRequest, context: "Context"
     ) -> None:
         """Send events until the stream has to end."""
-        start = await self._events.start(request.cursor, LATEST)
+        start = await self._start(request.cursor, LATEST)
         await self._following.follow(start, _reader(request, context.write))
 
     @override
@@ -73,7 +74,7 @@ class EventServicer(Base):
             await context.write(sse.frame(step))
 
         cursor = _last_event_id(context) or request.cursor
-        start = await self._events.start(cursor, LATEST)
+        start = await self._start(cursor, LATEST)
         reader = _reader(request, write)
         await context.write(sse.opening())
         try:
@@ -82,6 +83,11 @@ class EventServicer(Base):
             with suppress(TimeoutError):  # a reader that was too slow may be too slow for this step as well
                 async with asyncio.timeout(_ENDING_SECONDS):
                     await context.write(sse.ending(exc))
+
+    async def _start(self, cursor: str, default: str) -> Cursor:
+        """Resolve the start of a reader: as `EventReader.start`, or a time."""
+        moment = read_time(cursor)
+        return await (self._events.start(cursor, default) if moment is None else self._events.before(moment))
 
 
 def _reader(
