@@ -14,7 +14,7 @@ import { auditMoments, byTime, deadMoments, type Moment } from "../parts/timelin
 import { go, href, useRoute } from "../route.js";
 import { several } from "../several.js";
 import { useMayAdminister, useMayOperate } from "../session.js";
-import { cursorOf, MOST_ROWS, pageFrom, partOf, placeBefore, searchedFrom, type Place } from "../stream.js";
+import { EARLIEST, MOST_ROWS, pageFrom, partOf, placeBefore, searchedFrom, type Place } from "../stream.js";
 import { absolute, enumWord, madeAt } from "../text.js";
 
 const MOST_ENDPOINTS = 50;
@@ -86,17 +86,19 @@ function useEvents(id: string, tenantId: string, eventId: string) {
       },
     })),
   });
-  const read = parts.flatMap((part) => part.data ?? []);
-  const open = read.findIndex((part, index) => part.rest !== null && places[index + 1]?.cursor !== part.rest.cursor);
+  const read = parts.map((part) => part.data);
+  // A part that was too long, and whose rest was not asked for yet.
+  const long = read.findIndex((part, index) => part?.rest && places[index + 1]?.cursor !== part.rest.cursor);
+  const rest = read[long]?.rest ?? null;
   const earlier = read[0]?.earlier ?? null;
-  const from = read[0] && searchedFrom(read[0]);
-  const [first] = places;
   return {
-    rows: [...new Map(read.flatMap((part) => part.rows).map((row) => [row.position, row])).values()],
-    error: parts.find((part) => part.isError), isRead: parts.every((part) => part.isSuccess), from, cursor: first ? cursorOf(first) : "",
-    isWhole: earlier === null && open < 0,
-    later: open < 0 ? null : () => setPlaces(places.flatMap((place, index) => [place, ...(index === open ? [read[index]?.rest ?? []].flat() : [])])),
+    rows: [...new Map(read.flatMap((part) => part?.rows ?? []).map((row) => [row.position, row])).values()],
+    failed: parts.find((part) => part.isError),
+    isRead: parts.every((part) => part.isSuccess),
+    isWhole: !earlier && !rest,
+    from: read[0] && searchedFrom(read[0]),
     earlier: earlier && (() => setPlaces([earlier, ...places])),
+    later: rest && (() => setPlaces([...places.slice(0, long + 1), rest, ...places.slice(long + 1)])),
   };
 }
 
@@ -143,14 +145,14 @@ function Steps({ id, tenantId, eventId }: { id: string; tenantId: string; eventI
     queryKey: ["change", id, tenantId, positions, may], queryFn: ({ signal }) => found(id, tenantId, events.rows, may, signal),
     enabled: events.isRead, placeholderData: keepPreviousData,
   });
-  const failed = events.error ?? (query.isError ? query : undefined);
+  const failed = events.failed ?? (query.isError ? query : undefined);
   if (failed) return <Failed error={failed.error} retry={() => void failed.refetch()} />;
   if (!query.data) return <p role="status">Reading…</p>;
   const { moments, cuts } = query.data;
   const first = moments.find((one) => one.at)?.at;
   return (
     <>
-      <div className="title"><p>Correlation id <Id value={id} /></p><AsCall method={EventService.method.listEvents} request={pageFrom(tenantId, events.cursor)} /></div>
+      <div className="title"><p>Correlation id <Id value={id} /></p><AsCall method={EventService.method.listEvents} request={pageFrom(tenantId, events.from?.toISOString() ?? EARLIEST)} /></div>
       {moments.length === 0 ? (
         <Empty>{events.isWhole
           ? <p>No stored event, dead letter or entry of the audit log has this id. A change without an event is in the logs alone: <code>grep {id.replace(/[^\w-]/g, "")}</code> them.</p>
