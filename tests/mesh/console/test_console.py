@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.timeout(1000),
     pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="no Chromium is installed"),
 ]
-STEPS = {"newcomer.mjs": 10, "walk.mjs": 21, "lookups.mjs": 9, "looks.mjs": 12, "connect.mjs": 7}
+STEPS = {"newcomer.mjs": 10, "walk.mjs": 21, "lookups.mjs": 9, "looks.mjs": 13, "connect.mjs": 7}
 
 
 @pytest.fixture(autouse=True)
