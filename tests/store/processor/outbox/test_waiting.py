@@ -103,7 +103,7 @@ async def test_sends_share_the_quota_of_their_gmail_mailbox(ground: Ground) -> N
 
 
 DAY_FAULT = {"endpoint": "graph.messages.send", "status": 400, "code": "ErrorSubmissionQuotaExceeded"}
-RELEASED = "UPDATE processor.mailboxes SET sends_held_until = now(), next_due_at = now() WHERE tenant_id = $1"
+RELEASED = "UPDATE processor.mailboxes SET sends_held_until = NULL WHERE tenant_id = $1"
 
 
 @pytest.mark.parametrize("provider", ["ms365", "googlews"])
