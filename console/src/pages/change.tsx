@@ -113,7 +113,7 @@ function accepted(rows: Row[]): Moment[] {
 function eventStep({ position, head, about, content, reason, detail }: Row): Moment {
   return {
     key: position, at: madeAt(head.eventId) ?? head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
-    about: <><Outside text={about} /> {content === "fetched" && "content fetched"} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
+    about: <><Outside text={about} /> {content === "fetched" && <span className="faint">content fetched</span>} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
   };
 }
 
