@@ -1,4 +1,4 @@
-"""An answer that says that an account has reached its limit of mails in a day is told from other throttling."""
+"""An answer that says that an account has reached its limit of mails in a day differs from other throttling."""
 
 from datetime import timedelta
 from typing import Any
