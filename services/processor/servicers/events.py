@@ -16,6 +16,7 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.stream import sse
+from services.processor.stream.cursor import Cursor, read_time
 from services.processor.stream.errors import EventNotFound
 from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
@@ -44,7 +45,7 @@ class EventServicer(Base):
     async def ListEvents(self, request: pb2.ListEventsRequest, context: "Context") -> pb2.ListEventsResponse:
         """Return a page of events."""
         count, selection = page_size(request.page_size), select(request.filter, current_caller())
-        start = await self._events.start(request.cursor, EARLIEST)
+        start = await self._start(request.cursor, EARLIEST)
         page = await self._events.page(start, selection, basic_by_default(request.view), count)
         next_cursor = self._events.written(page.next, scope_of(current_caller()))
         return pb2.ListEventsResponse(events=page.events, next_cursor=next_cursor, has_more=page.has_more)
@@ -64,7 +65,7 @@ class EventServicer(Base):
         self, request: pb2.StreamEventsRequest, context: "Context"
     ) -> None:
         """Send events until the stream has to end."""
-        start = await self._events.start(request.cursor, LATEST)
+        start = await self._start(request.cursor, LATEST)
         await self._following.follow(start, self._reader(request, context.write))
 
     @override
@@ -75,7 +76,7 @@ class EventServicer(Base):
             await context.write(sse.frame(step))
 
         cursor = _last_event_id(context) or request.cursor
-        start = await self._events.start(cursor, LATEST)
+        start = await self._start(cursor, LATEST)
         reader = self._reader(request, write)
         await context.write(sse.opening())
         try:
@@ -84,6 +85,11 @@ class EventServicer(Base):
             with suppress(TimeoutError):  # a reader that was too slow may be too slow for this step as well
                 async with asyncio.timeout(_ENDING_SECONDS):
                     await context.write(sse.ending(exc))
+
+    async def _start(self, cursor: str, default: str) -> Cursor:
+        """Resolve the start of a reader: as `EventReader.start`, or a time."""
+        moment = read_time(cursor)
+        return await (self._events.start(cursor, default) if moment is None else self._events.before(moment))
 
     def _reader(
         self, request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
