@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import asyncpg
 import structlog
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -25,7 +27,7 @@ from sqlalchemy.pool import NullPool
 
 from services.meshkit.db import DatabaseLimits
 from services.meshkit.db_errors import store_errors
-from services.meshkit.schema import VERSION_TABLE, Schema
+from services.meshkit.schema import VERSION_TABLE, Schema, SchemaError
 from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
@@ -80,11 +82,17 @@ class Migrations:
             target: A revision, "-1", or "base".
 
         Raises:
-            SchemaError: A later release has migrated the database.
+            SchemaError: A later release has migrated the database, the revision is none of this history before the
+                database's, or a step refuses because it would lose data that cannot be made again. The steps before it
+                stay made.
             StoreUnavailable: The database is away.
             Conflict: A lock was not free in time.
         """
-        await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
+        try:
+            await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
+        except (CommandError, asyncpg.RaiseError) as exc:
+            msg = f"schema {self._schema} does not go back to {target}, it is at {await self.current()}: {exc}"
+            raise SchemaError(msg) from exc
 
     async def current(self) -> str:
         """The revision of the database; empty before the first."""
