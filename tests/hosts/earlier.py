@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_GENERATED = ("gen/python", "gen/mailmesh.binpb")
 _SECONDS = 60.0
 
 
@@ -33,7 +34,7 @@ def unpack_earlier_release(service: str, folder: Path) -> str:
     if not added:
         raise NoEarlierReleaseError(f"{path} is not committed")
     commit = _git("rev-parse", f"{added[-1]}^").decode().strip()
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, "services", "gen/python"))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, "services", *_GENERATED))) as archive:
         archive.extractall(folder, filter="data")
     if (folder / path).exists():
         raise NoEarlierReleaseError(f"{commit[:12]} has {path} already")

@@ -179,7 +179,7 @@ class Trial:
         host.is_cut = False
 
     def _cut_off_standby(self, seconds: float) -> None:
-        """No commit is confirmed meanwhile; a caller whose deadline passes does not know whether its commit was made."""
+        """No commit is confirmed meanwhile; a caller whose deadline passes does not know whether it was made."""
         self._databases.second.is_cut = True
         time.sleep(seconds)
         self._databases.second.is_cut = False
