@@ -208,9 +208,41 @@ async def test_a_lock_that_another_process_holds_is_a_conflict_in_time(migration
         "services.meshkit.migrations._LIMITS",
         DatabaseLimits(lock_seconds=0.2),
     )
+    monkeypatch.setattr("services.meshkit.migrations._LONGEST_PAUSE_SECONDS", 0.0)
     async with migrations._connection() as connection, migrations._alone(connection):
         with pytest.raises(Conflict):
             await migrations.upgrade()
+
+
+DEADLOCK = """
+op.execute("LOCK TABLE things.one, things.other")
+"""
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'things.other'::regclass)"
+
+
+async def test_a_step_that_meets_a_deadlock_with_a_running_service_is_repeated(url, tmp_path):
+    migrations = Migrations(url, Schema(SCHEMA, history(tmp_path, more=DEADLOCK.strip())))
+    await migrations.upgrade("0001")
+    service, watch = await asyncpg.connect(url.reveal()), await asyncpg.connect(url.reveal())
+    # PostgreSQL ends the one that finds the deadlock: the migration, which looks after some seconds.
+    name = await watch.fetchval("SELECT quote_ident(current_database())")
+    await watch.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '3s'")
+    await service.execute("SET deadlock_timeout = '60s'")
+    await watch.execute("CREATE TABLE things.other (id int PRIMARY KEY)")
+    transaction = service.transaction()
+    await transaction.start()
+    await service.execute("INSERT INTO things.other VALUES (1)")
+    moving = asyncio.create_task(migrations.upgrade())
+    while not await watch.fetchval(WAITS):
+        await asyncio.sleep(0.02)
+    await service.execute("INSERT INTO things.one VALUES (1)")
+    await transaction.commit()
+    await moving
+
+    assert "0002" == await migrations.current()
+    assert 1 == await watch.fetchval("SELECT count(*) FROM things.one")
+    for connection in (service, watch):
+        await connection.close()
 
 
 async def test_a_database_that_is_away_is_unavailable(tmp_path):
