@@ -40,7 +40,7 @@ _LIMITS = DatabaseLimits(
 )
 
 _ATTEMPTS = 5
-"""The attempts at a move when a lock is not free in time, or after a deadlock. What a step has committed stays."""
+"""The attempts at a move when a lock is not free in time, or after a deadlock. Committed steps stay."""
 _LONGEST_PAUSE_SECONDS = 8.0
 
 _Steps = Callable[[Any, MigrationContext], Any]
