@@ -22,7 +22,7 @@ def unpack_earlier_release(service: str, folder: Path) -> str:
         folder: A new folder, which becomes a tree that Python can run modules from.
 
     Returns:
-        What it is, for people: the first characters of the commit, and the newest migration, which it has not.
+        Its name for people: the first characters of the commit, and the newest migration, which it has not.
 
     Raises:
         NoEarlierReleaseError: The sources are no clone with the history of that time, or the newest migration of the
