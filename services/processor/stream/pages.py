@@ -12,13 +12,14 @@ import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.stream.bounds import check, newest, oldest, settled
 from services.processor.stream.contents import open_part
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
+from services.processor.stream.ends import check, newest, oldest
 from services.processor.stream.errors import EventNotFound, SealBroken
 from services.processor.stream.filter import Selection
 from services.processor.stream.metrics import SEALS_BROKEN
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
+from services.processor.stream.settled import settled
 from services.processor.stream.store.event_reader import (
     StreamState,
     find,
