@@ -20,6 +20,7 @@ from stack.cli.exits import code_of
 from stack.ready import Ready
 from stack.simulated import SimulatorControl
 from tests.programs.collector import Collector
+from tests.programs.waiting import pause_seconds
 from tools.suite.sandbox import tethered
 
 Result = TypeVar("Result")
@@ -146,10 +147,11 @@ def eventually(ask: Callable[[], Result], timeout_seconds: float = 120.0, *, wha
     Raises:
         AssertionError: It did not come true in time.
     """
-    deadline = time.monotonic() + timeout_seconds
+    began = time.monotonic()
     while not (answer := _asked(ask)):
-        assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s: {what or ask}; last answer {answer!r}"
-        time.sleep(POLL_SECONDS)
+        waited = time.monotonic() - began
+        assert waited < timeout_seconds, f"not in {timeout_seconds:g} s: {what or ask}; last answer {answer!r}"
+        time.sleep(pause_seconds(waited, POLL_SECONDS))
     return answer
 
 
