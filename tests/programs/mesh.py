@@ -120,7 +120,8 @@ def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | Non
     """
     data.parent.mkdir(parents=True, exist_ok=True)
     log = data.parent / f"{data.name}-up.log"
-    command = (sys.executable, "-m", "stack", "up", "--data", str(data), *options)
+    # The programs that `mailmesh up` starts itself, such as the migrations, are forks of it.
+    command = (sys.executable, "-m", "tests.programs.forked", "stack", "up", "--data", str(data), *options)
     if "--http-port" not in options:
         command = (*command, "--http-port", "0")
     with log.open("ab") as output:
