@@ -165,7 +165,7 @@ async def test_a_metadata_server_that_hangs_is_waited_for_a_bounded_time(
     server = await asyncio.start_server(lambda _reader, writer: held.append(writer), "127.0.0.1", 0)
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", "127.0.0.1:{}".format(*server.sockets[0].getsockname()[1:]))
     # The library asks five times, and pauses for a quarter of a minute in between.
-    quick = partial(_metadata.ExponentialBackoff, initial_wait_seconds=0.2)
+    quick = partial(_metadata.ExponentialBackoff, initial_wait_seconds=0.02)
     monkeypatch.setattr(_metadata, "ExponentialBackoff", quick)
     pool, http = (
         BlockingPool("googlews", 1, 1.5),
