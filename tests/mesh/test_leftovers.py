@@ -36,7 +36,7 @@ class Family:
             self.seen |= set(psutil.Process(self.process.pid).children(recursive=True))
         return len(self.seen)
 
-    def listen(self) -> None:
+    def look(self) -> None:
         """Remembers who runs and listens now."""
         self.see()
         for one in self.seen:
@@ -100,7 +100,7 @@ def test_nothing_is_left(place: Path, command: str, moment: str, number: signal.
     else:
         # PostgreSQL, Redis and Envoy's configuration are on their way.
         eventually(lambda: family.see() >= 4, READY_SECONDS, what="four processes")
-    family.listen()
+    family.look()
     family.process.send_signal(number)
     family.process.wait(GONE_SECONDS)
 
