@@ -78,7 +78,7 @@ def test_words_of_a_sealed_tenant_are_in_no_file_and_reach_its_readers(
 
     # Once the stored mail is sealed, so is everything since: the pass begins a minute after the choice.
     eventually(lambda: is_sealed(mesh, tenant), 200, what="the stored mail is sealed")
-    state = sealing(mesh, "show", tenant)["state"]
+    state = sealing(mesh, "get", tenant)["state"]
     mesh.simulator.deliver(address, subject=f"Subject {after}", text=f"Text {after}")
     words = ("--to", f"{sent}@example.test", "--subject", f"Sent {sent}", "--text", f"Mail {sent}")
     done = mesh.run("send", "--tenant", tenant, *words, "--at", "2026-12-20T08:00:00Z")
