@@ -45,7 +45,7 @@ async def test_a_send_is_one_mail_one_event_and_no_draft(ground: Ground) -> None
 
 
 async def test_a_wake_up_makes_a_worker_send_at_once(woken_ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A wake-up that cannot be sent in half a second is lost. Here none may be: nobody sweeps after it in time.
+    # A wake-up that cannot be sent in half a second is lost. Here none may be: no sweep follows in time.
     monkeypatch.setattr("services.meshkit.queue._SEND_SECONDS", 30.0)
     outgoing = await Outgoing.of(woken_ground)
     async with running(woken_ground.worker_settings(**HASTE, sweep_seconds=60.0)), asyncio.timeout(45):
