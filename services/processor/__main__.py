@@ -1,6 +1,7 @@
-"""Start Processor: `python -m services.processor serve|work|migrate|add-lanes|new-epoch|restored`."""
+"""Start Processor: `python -m services.processor serve|work|migrate|add-lanes|seal-cursors|new-epoch|restored`."""
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -12,8 +13,9 @@ from services.meshkit.process import run
 from services.meshkit.secret import Secret
 from services.meshkit.settings import EnvironmentSettings, env, load
 from services.processor.migrate import migrations
+from services.processor.stream.cursor_seal import KEY_BYTES
 from services.processor.stream.epoch import begin_epoch
-from services.processor.stream.store import event_log
+from services.processor.stream.store import event_log, features
 
 
 class MigrateSettings(EnvironmentSettings):
@@ -47,6 +49,15 @@ async def add_lanes(_stop: asyncio.Event) -> None:
         await event_log.add_lanes(one)
 
 
+async def seal_cursors(_stop: asyncio.Event) -> None:
+    """Seal the cursors of readers of some tenants, once no process of a release that cannot read these runs."""
+    key = secrets.token_bytes(KEY_BYTES)
+    url = load(MigrateSettings).database_url
+    async with open_pool(url, "processor seal-cursors") as pool, db.transaction(pool) as one:
+        await event_log.begin_sealing(one, key)
+        await features.note(one, features.SEALED_CURSORS)
+
+
 async def new_epoch(_stop: asyncio.Event) -> None:
     """Refuse every cursor issued so far, so that every consumer starts over."""
     async with open_pool(load(MigrateSettings).database_url, "processor new-epoch") as pool:
@@ -67,6 +78,7 @@ COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
     "work": work,
     "migrate": migrate,
     "add-lanes": add_lanes,
+    "seal-cursors": seal_cursors,
     "new-epoch": new_epoch,
     "restored": restored,
 }

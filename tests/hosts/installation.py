@@ -136,6 +136,8 @@ class Installation:
             yield f"processes on {host.name} are replaced"
         self.run("processor", "add-lanes")
         yield "the lanes are added"
+        self.run("processor", "seal-cursors")
+        yield "the cursors of limited keys are sealed"
 
     def _replace(self, program: Program) -> None:
         running = self.running[program.name]
