@@ -36,6 +36,7 @@ DELIVERED_PER_SECOND = 1500
 """Events that all consumers get in a second."""
 MOST_PER_SECOND = 50
 SECONDS, REST_SECONDS = 20, 10.0
+QUICK_SECONDS, QUICK_REST_SECONDS = 2, 1.0
 OF_KEY, OF_CHANNEL = 500, 100
 PARSED = 100
 PATIENCE_SECONDS = 120.0
@@ -84,8 +85,9 @@ async def program(options: Options) -> Sequence[Figure]:
             address = new_address(mesh, "ms365")
             tenant = await asyncio.to_thread(connect, mesh, "ms365", address)
             await asyncio.to_thread(subscribe, mesh, tenant)
+            times = (QUICK_SECONDS, QUICK_REST_SECONDS) if options.is_quick else (SECONDS, REST_SECONDS)
             for count in (1, 20) if options.is_quick else CONSUMERS:
-                costs[count], figures = await _measured(mesh, address, count, 2 if options.is_quick else SECONDS)
+                costs[count], figures = await _measured(mesh, address, count, *times)
                 found += figures
     first, *others = costs
     return [
@@ -98,13 +100,15 @@ async def program(options: Options) -> Sequence[Figure]:
     ]  # fmt: skip
 
 
-async def _measured(mesh: Mesh, address: str, count: int, seconds: int) -> tuple[float, list[Figure]]:
+async def _measured(
+    mesh: Mesh, address: str, count: int, seconds: int, rest_seconds: float
+) -> tuple[float, list[Figure]]:
     """Return the CPU of a consumer and event in µs, and the figures of a number of consumers."""
     per_second = max(1, min(MOST_PER_SECOND, DELIVERED_PER_SECOND // count))
     async with _consumers(mesh, count) as consumers:
         await _begin(mesh, address, consumers, count)
         begun = await _counts(mesh)
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(rest_seconds)
         rest = Span(begun, await _counts(mesh))
         consumers.milliseconds.clear()
         before = consumers.received

@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.programs.envoy",
     "tests.programs.simulator",
     "tests.programs.collector",
+    "tests.programs.clusters",
     "tests.programs.mesh",
     "tests.programs.providers",
     "tests.programs.kept",

@@ -29,6 +29,8 @@ from stack.programs.running import RunningProgram
 PRUNE_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 STOP_SECONDS = 10.0
+REPORT_SECONDS = 1
+"""How often the server learns how far the archive is; by default ten seconds, for which the archive seems behind."""
 BYTES_PER_GIGABYTE = 1_000_000_000
 
 
@@ -82,7 +84,7 @@ class Archiver:
     def _receiver(self, folder: Path, series: str) -> Program:
         source = ("-h", str(self._server.sockets.resolve()), "-p", str(SOCKET_PORT), "-U", SUPERUSER, "--no-password")
         # It ends at the first failure: then the next start checks whether the series goes on.
-        form = ("-D", str(folder), "--slot", series, "--no-loop")
+        form = ("-D", str(folder), "--slot", series, "--no-loop", "--status-interval", str(REPORT_SECONDS))
         password = {"PGPASSWORD": self._server.password_file.read_text(encoding="utf-8")}
         command = (str(BINARIES / "pg_receivewal"), *source, *form)
         return Program("wal-receiver", command, bool, password, stop_signal="INT", stop_seconds=STOP_SECONDS)

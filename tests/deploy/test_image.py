@@ -55,10 +55,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = (*pip, "install", "--target", str(target), "--no-deps", "--no-compile")
     _run((*install, "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)))
     _run((*install, "--no-index", str(wheel)))
+    _compiled(target).mkdir()
+    _compiled(target).chmod(0o1777)
     for path in (folder, *folder.parents):
         if path.owner() == pwd.getpwuid(os.geteuid()).pw_name and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
     return target
+
+
+def _compiled(installed: Path) -> Path:
+    """The folder for compiled modules, outside of the package: each of the runs would compile all of them again."""
+    return installed.with_name("compiled")
 
 
 def _run(command: tuple[str, ...]) -> None:
@@ -67,7 +74,7 @@ def _run(command: tuple[str, ...]) -> None:
 
 
 def run(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python as the image does: no other packages, no home, no right to write, and never as root."""
+    """Run Python as the image does: no other packages, no home, no right to write to the package, never as root."""
     base = getattr(sys, "_base_executable", sys.executable)
     command = (base, "-s", *arguments)
     if os.geteuid() == 0:
@@ -79,7 +86,8 @@ def run(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         )
         user = ("--reuid=65532", "--regid=65532", "--clear-groups", *passage)
         command = (shutil.which("setpriv") or "setpriv", *user, *command)
-    environment = {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
+    compiled = str(_compiled(installed))
+    environment = {"PYTHONPATH": str(installed), "PYTHONPYCACHEPREFIX": compiled, "PATH": os.defpath}
     return subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 

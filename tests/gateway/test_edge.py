@@ -1,27 +1,44 @@
-"""The edge with the real Envoy: routes, doors, statuses, limits."""
+"""The edge with the real Envoy: routes, doors, statuses."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
 import httpx
 import pytest
+import pytest_asyncio
 
 from gateway.contract import descriptor_path, services
 from mailmesh.access.v1 import access_pb2
 from mailmesh.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
-from tests.gateway.conftest import ADMIN_KEY, READER_KEY, Edge, StartEdge, error_of
+from stack.certificates import MeshCertificates
+from tests.gateway.conftest import ADMIN_KEY, READER_KEY, Edge, edges, error_of
+from tests.programs.envoy import envoys
 
-MIB = 1024 * 1024
+# All tests here share an edge, whose services live in one event loop.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
-KEYED_SERVICES = [service.name for service in services(descriptor_path()) if service.door == access_pb2.DOOR_KEY]
 MESH_METHODS = [
     f"/{service.name}/{method}"
     for service in services(descriptor_path())
     if service.door == access_pb2.DOOR_MESH
     for method in service.methods
 ]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(certificates: MeshCertificates, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """An edge with the default limits."""
+    with envoys(tmp_path_factory.mktemp("edge")) as start_envoy:
+        async with edges(certificates, start_envoy) as start:
+            yield await start()
+
+
+@pytest.fixture
+def edge(shared: Edge) -> Edge:
+    """The edge of all tests here, which change nothing of it."""
+    shared.seen.calls.clear()
+    return shared
 
 
 async def test_validation_token_is_answered_decoded_as_plain_text_by_get_and_post(edge: Edge) -> None:
@@ -65,16 +82,6 @@ async def test_push_without_settings_for_pushes_reaches_the_service_without_clai
     assert 204 == answer.status_code
     assert "content-length" not in answer.headers
     assert "x-mailmesh-push-claims" not in edge.seen.last[2]
-
-
-async def test_push_is_refused_when_it_has_no_token(start_edge: StartEdge) -> None:
-    edge = await start_edge(public_url="https://mesh.example", push_certs_url="https://127.0.0.1:1/certs")
-
-    answer = await edge.client.post("/api/googlews/webhook", content=b"{}")
-
-    assert 401 == answer.status_code
-    assert (16, "PUSH_TOKEN_INVALID") == error_of(answer)
-    assert [] == edge.seen.calls
 
 
 async def test_redirect_carries_location_and_cookie(edge: Edge) -> None:
@@ -185,110 +192,11 @@ async def test_json_that_is_no_json_is_400_as_status(edge: Edge) -> None:
     assert (3, "FIELD_INVALID") == error_of(answer)
 
 
-async def test_body_over_the_limit_is_413_and_one_at_the_limit_is_taken(start_edge: StartEdge) -> None:
-    edge = await start_edge(webhook_body_bytes=100_000)
-
-    taken = await edge.client.post("/api/ms365/webhook", content=b"x" * 99_000)
-    refused = await edge.client.post("/api/ms365/webhook", content=b"x" * 200_000)
-
-    assert (202, 413) == (taken.status_code, refused.status_code)
-    assert (8, "BODY_TOO_LARGE") == error_of(refused)
-
-
 async def test_four_mebibytes_of_webhook_are_taken(edge: Edge) -> None:
     answer = await edge.client.post("/api/ms365/webhook", content=b"x" * (4 * 1024 * 1024 - 1024))
 
     assert 202 == answer.status_code
     assert 4 * 1024 * 1024 - 1024 == len(edge.seen.last[1].payload.data)
-
-
-async def test_webhooks_over_the_rate_get_503_and_the_api_429(start_edge: StartEdge) -> None:
-    edge = await start_edge(webhooks_per_second=1, webhooks_burst=2, api_per_second=1, api_burst=2)
-
-    webhooks = [await edge.client.post("/api/ms365/webhook", content=b"{}") for _ in range(30)]
-    calls = [await edge.client.get("/v1/tenants", headers=KEY) for _ in range(30)]
-
-    assert 503 in {answer.status_code for answer in webhooks}
-    assert 429 in {answer.status_code for answer in calls}
-    refused = next(answer for answer in webhooks if answer.status_code == 503)
-    assert (14, "SERVICE_UNAVAILABLE") == error_of(refused)
-    assert "1s" == refused.json()["details"][1]["retryDelay"]
-    assert (8, "RATE_LIMITED") == error_of(next(answer for answer in calls if answer.status_code == 429))
-
-
-async def test_an_address_has_one_bucket_for_all_routes_of_the_api(start_edge: StartEdge) -> None:
-    edge = await start_edge(api_per_second=1, api_burst=15)
-    paths = ["/v1/tenants", "/auth/tenants", "/api/ms365/subscriptions", "/api/googlews/gmail/watch", "/v1/none"] * 3
-    frame, web = b"\x00\x00\x00\x00\x00", KEY | {"content-type": "application/grpc-web+proto"}
-
-    rest = [await edge.client.get(path, headers=KEY) for path in paths]
-    rpcs = [await edge.client.post(f"/{service}/Any", headers=web, content=frame) for service in KEYED_SERVICES]
-    odd = [await edge.client.post(f"/{service}/Any", headers=KEY, content=b"{}") for service in KEYED_SERVICES]
-    webhook = await edge.client.post("/api/ms365/webhook", content=b"{}")
-
-    taken = [answer for answer in (*rest, *rpcs, *odd) if not is_limited(answer)]
-    # A second or two may pass, in which the bucket gets a token each.
-    assert 15 <= len(taken) <= 25 < len(rest) + len(rpcs) + len(odd)
-    assert 202 == webhook.status_code
-
-
-def is_limited(answer: httpx.Response) -> bool:
-    """Whether the rate refused a request, by REST or by gRPC-Web."""
-    return answer.status_code == 429 or answer.headers.get("grpc-status") == "8"
-
-
-async def test_mails_and_documents_have_a_small_bucket_for_all_doors(start_edge: StartEdge) -> None:
-    edge = await start_edge(content_per_second=1, content_burst=4)
-    frame, web = b"\x00\x00\x00\x00\x00", {"content-type": "application/grpc-web+proto"}
-    rpc = "/mailmesh.primitives.v1.PrimitiveService/ParseMail"
-
-    rest = [await edge.client.post("/v1/primitives:parseMail", json={}) for _ in range(15)]
-    rpcs = [await edge.client.post(rpc, headers=web, content=frame) for _ in range(15)]
-    others = [await edge.client.get("/v1/tenants", headers=KEY) for _ in range(15)]
-
-    taken = [answer for answer in (*rest, *rpcs) if not is_limited(answer)]
-    assert 4 <= len(taken) <= 14  # a second or two may pass, in which the bucket gets a token each
-    assert {401} == {answer.status_code for answer in taken if answer in rest}
-    assert {200} == {answer.status_code for answer in others}
-
-
-async def test_an_edge_whose_memory_is_used_up_refuses_requests(start_edge: StartEdge) -> None:
-    edge = await start_edge(
-        content_burst=1000, content_per_second=1000, content_body_bytes=64 * MIB, heap_bytes=128 * MIB
-    )
-    body = b"x" * (48 * MIB)
-
-    async def held() -> AsyncIterator[bytes]:
-        yield body
-        await asyncio.sleep(60)
-
-    holding = [asyncio.create_task(edge.client.post("/v1/primitives:parseMail", content=held())) for _ in range(4)]
-    try:
-        while (answer := await edge.client.get("/v1/tenants", headers=KEY)).status_code == 200:
-            await asyncio.sleep(0.2)
-        assert (503, (14, "SERVICE_UNAVAILABLE")) == (answer.status_code, error_of(answer))
-    finally:
-        for task in holding:
-            task.cancel()
-        await asyncio.gather(*holding, return_exceptions=True)
-
-    while (await edge.client.get("/v1/tenants", headers=KEY)).status_code != 200:
-        await asyncio.sleep(0.2)
-
-
-@pytest.mark.parametrize("path", ["/api/ms365/subscriptions", "/api/googlews/gmail/watch"])
-async def test_a_path_of_the_api_beside_the_webhooks_has_the_limits_of_the_api(
-    start_edge: StartEdge, path: str
-) -> None:
-    edge = await start_edge(api_per_second=1, api_burst=2)
-    large = b'{"tenantId": "' + b"x" * 1024 * 1024 + b'"}'
-
-    refused = await edge.client.post(path, headers=KEY, content=large)
-    calls = [await edge.client.post(path, headers=KEY, content=b"{}") for _ in range(30)]
-
-    assert 413 == refused.status_code
-    assert 429 in {answer.status_code for answer in calls}
-    assert len([call for call in edge.seen.calls if call[0] == "Check"]) < len(calls)
 
 
 async def test_stream_arrives_as_server_sent_events(edge: Edge) -> None:
@@ -319,12 +227,3 @@ async def test_old_paths_of_earlier_plans_are_answered(edge: Edge) -> None:
 
     assert (200, 200) == (listed.status_code, deleted.status_code)
     assert ("DisconnectTenant", "019a") == (edge.seen.last[0], edge.seen.last[1].tenant_id)
-
-
-async def test_tls_listener_serves_both_http_versions(start_edge: StartEdge, certificates) -> None:
-    identity = certificates.identity("simulator")
-    edge = await start_edge(tls_certificate=identity.certificate, tls_key=identity.key)
-
-    answer = await edge.client.get("/v1/tenants", headers=KEY)
-
-    assert 200 == answer.status_code

@@ -30,21 +30,25 @@ class Family:
     seen: set[psutil.Process] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
 
-    def look(self) -> int:
-        """Remembers who runs and listens now; returns how many programs there are."""
+    def see(self) -> int:
+        """Remembers who runs now; returns how many programs there are."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.seen |= set(psutil.Process(self.process.pid).children(recursive=True))
+        return len(self.seen)
+
+    def look(self) -> None:
+        """Remembers who runs and listens now."""
+        self.see()
         for one in self.seen:
             with contextlib.suppress(psutil.NoSuchProcess):
                 listening = [at for at in one.net_connections("tcp") if at.status == psutil.CONN_LISTEN]
                 self.ports |= {at.laddr.port for at in listening}
-        return len(self.seen)
 
     def alive(self) -> list[psutil.Process]:
         return [one for one in self.seen if _is_alive(one)]
 
     def is_ready(self) -> bool:
-        self.look()
+        self.see()
         return any(self.temporary.parent.glob("**/ready.json"))
 
 
@@ -95,7 +99,7 @@ def test_nothing_is_left(place: Path, command: str, moment: str, number: signal.
         eventually(family.is_ready, READY_SECONDS, what="ready")
     else:
         # PostgreSQL, Redis and Envoy's configuration are on their way.
-        eventually(lambda: family.look() >= 4, READY_SECONDS, what="four processes")
+        eventually(lambda: family.see() >= 4, READY_SECONDS, what="four processes")
     family.look()
     family.process.send_signal(number)
     family.process.wait(GONE_SECONDS)

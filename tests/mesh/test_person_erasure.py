@@ -11,6 +11,9 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.vault.v1 import erasure_pb2
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from tests.mesh.accounts import created_events, in_a_week
 from tests.mesh.delivery.receiver import receiving
 from tests.mesh.test_erasure import Account, cursor_at, expect_forgotten, files_with, operate, verified
@@ -128,14 +131,17 @@ def erased(mesh: Mesh, office: Office) -> dict[str, Any]:
     digest = hmac.digest(bytes.fromhex(begun["digestKey"]), office.person.encode(), "sha256").hex()
     assert begun["addressDigest"] == digest
 
-    def finished() -> dict[str, Any] | None:
-        shown = mesh.run("tenants", "person-erasure", office.tenant, begun["erasureId"], "--json").stdout
-        found: dict[str, Any] = json.loads(shown)
-        seen.update((one["service"], one.get("table", "")) for one in found.get("progress", []))
-        return found if found["state"] == "ERASURE_STATE_ERASED" else None
+    def finished() -> bool:
+        asked = tenants.GetPersonErasureRequest(tenant_id=office.tenant, erasure_id=begun["erasureId"])
+        found = tenant_services.TenantServiceStub(mesh.channel).GetPersonErasure(asked).erasure
+        seen.update((one.service, one.table) for one in found.progress)
+        return found.state == erasure_pb2.ERASURE_STATE_ERASED
 
     seen: set[tuple[str, str]] = set()
-    done = eventually(finished, 300, what="the person is erased") or {}
+    eventually(finished, 300, what="the person is erased")
+    shown = mesh.run("tenants", "person-erasure", office.tenant, begun["erasureId"], "--json").stdout
+    done: dict[str, Any] = json.loads(shown)
+    assert "ERASURE_STATE_ERASED" == done["state"]
     assert {"delivery", "ingest", "processor", "token-vault"} == {service for service, _ in seen}
     assert ("ingest", "items") in seen
     assert all(one["isDone"] for one in done["progress"])

@@ -115,7 +115,7 @@ def _has_struck(mesh: Mesh, fault: int) -> bool:
 
 def _is_found_lost(mesh: Mesh, tenant: str) -> bool:
     """Has the connection tested; a token issued just now is not exchanged for another, so this takes seconds."""
-    mesh.run("tenants", "test", tenant)
+    services.TenantServiceStub(mesh.channel).TestConnection(messages.TestConnectionRequest(tenant_id=tenant))
     return tenant_of(mesh, tenant).status == tenant_pb2.TENANT_STATUS_NEEDS_REAUTHORIZATION
 
 

@@ -45,7 +45,7 @@ def test_a_second_one_on_the_same_directory_is_refused_by_name(many: Mesh) -> No
 
 def test_a_second_one_beside_it_stops_cleanly_and_finds_its_data_even_moved(many: Mesh, short_folder: Path) -> None:
     data = short_folder / "again"
-    with running_mesh(data) as first:
+    with running_mesh(data, is_first=True) as first:
         pids = list(first.ready.processes.values())
         address = first.ready.http
         made = first.run("keys", "create", "kept", "--json")

@@ -54,7 +54,9 @@ def forkable(command: object) -> Namespace | None:
     if nursery.CAN_FORK and tuple(command[:3]) in COMMAND_LINE:
         return Namespace(program=list(command), environment=None, user=None, signal="TERM")
     options = nursery.forkable(command)
-    is_ours = options is not None and options.program[2].partition(".")[0] in OURS
+    if options is None:
+        return None
+    is_ours = tuple(options.program[:3]) in COMMAND_LINE or options.program[2].partition(".")[0] in OURS
     return options if is_ours else None
 
 

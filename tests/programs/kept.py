@@ -31,9 +31,11 @@ from tests.programs.kept_programs import edge_program, mesh_service, mesh_variab
 from tests.programs.postgres import PostgresProgram
 from tests.programs.simulator import running_simulator
 from tests.programs.vault import new_keys
+from tests.programs.waiting import pause_seconds
 
 Result = TypeVar("Result")
 WAIT_SECONDS = 90.0
+POLL_SECONDS = 0.05
 HEALTHY_SECONDS = 60.0
 DOMAINS = {"ms365": "contoso.test", "googlews": "fabrikam.test"}
 _numbers = itertools.count(1)
@@ -41,10 +43,11 @@ _numbers = itertools.count(1)
 
 def until(ask: Callable[[], Result], timeout_seconds: float = WAIT_SECONDS) -> Result:
     """Asks again and again until the answer is true, and returns it."""
-    deadline = time.monotonic() + timeout_seconds
+    began = time.monotonic()
     while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s; last answer {answer!r}"
-        time.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < timeout_seconds, f"not in {timeout_seconds:g} s; last answer {answer!r}"
+        time.sleep(pause_seconds(waited, POLL_SECONDS))
     return answer
 
 

@@ -19,7 +19,9 @@ from stack.cli.connection import CHANNEL_OPTIONS, with_key
 from stack.cli.exits import code_of
 from stack.ready import Ready
 from stack.simulated import SimulatorControl
+from tests.programs.clusters import lay_cluster
 from tests.programs.collector import Collector
+from tests.programs.waiting import pause_seconds
 from tools.suite.sandbox import tethered
 
 Result = TypeVar("Result")
@@ -110,17 +112,23 @@ class Mesh:
 
 
 @contextmanager
-def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Mesh]:
+def running_mesh(
+    data: Path, *options: str, environment: Mapping[str, str] | None = None, is_first: bool = False
+) -> Iterator[Mesh]:
     """Runs a mesh for the length of a block.
 
     Args:
         data: Data directory; its path should be short.
         options: More options of `mailmesh up`.
         environment: More variables.
+        is_first: Whether the start makes the database, too; otherwise a new data directory begins with a copy of one.
     """
     data.parent.mkdir(parents=True, exist_ok=True)
+    if not is_first and "DATABASE_URL" not in (environment or {}):
+        lay_cluster(data)
     log = data.parent / f"{data.name}-up.log"
-    command = (sys.executable, "-m", "stack", "up", "--data", str(data), *options)
+    # The programs that `mailmesh up` starts itself, such as the migrations, are forks of it.
+    command = (sys.executable, "-m", "tests.programs.forked", "stack", "up", "--data", str(data), *options)
     if "--http-port" not in options:
         command = (*command, "--http-port", "0")
     with log.open("ab") as output:
@@ -147,10 +155,11 @@ def eventually(ask: Callable[[], Result], timeout_seconds: float = 120.0, *, wha
     Raises:
         AssertionError: It did not come true in time.
     """
-    deadline = time.monotonic() + timeout_seconds
+    began = time.monotonic()
     while not (answer := _asked(ask)):
-        assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s: {what or ask}; last answer {answer!r}"
-        time.sleep(POLL_SECONDS)
+        waited = time.monotonic() - began
+        assert waited < timeout_seconds, f"not in {timeout_seconds:g} s: {what or ask}; last answer {answer!r}"
+        time.sleep(pause_seconds(waited, POLL_SECONDS))
     return answer
 
 

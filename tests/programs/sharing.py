@@ -1,7 +1,7 @@
 """The order in which several processes share the tests: one process runs a file, and all files of a shared fixture.
 
 A session fixture such as a whole mesh takes seconds to start and uses the machine as long as it runs. So one process
-runs all files that ask for it, before any other file; the files of a mesh are shared by two.
+runs all files that ask for it, before any other file; the files of a mesh are shared by three.
 """
 
 import re
@@ -15,10 +15,11 @@ from xdist.scheduler import LoadFileScheduling
 
 GROUNDS = {"mesh": "Mesh", "kept": "Kept"}
 """Session fixtures that start programs, with the types that they return."""
-SECOND_MESH = ("tests/mesh/console/", "tests/mesh/workflows/", "tests/security/")
-"""Folders whose files share a mesh of their own, in another process: one after the other, all files of the mesh would
-take twice as long as everything else."""
+FURTHER_MESHES = (("tests/mesh/console/", "tests/security/"), ("tests/mesh/processor/",))
+"""Folders whose files share a mesh of their own, each group in another process: one after the other, all files of the
+mesh would take longer than everything else together."""
 LONG_FILES = frozenset({
+    *("test_archive.py", "test_mapping_pool.py", "test_triage.py", "test_agents_sign_in.py", "test_pulling.py"),
     *("test_backup.py", "test_broken_mails.py", "test_doubt.py", "test_reconcile.py", "test_killing.py"),
     *("test_outages.py", "test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py"),
     *("test_rotation.py", "test_strangers.py", "test_terminal.py", "test_torture.py", "test_truth.py", "test_up.py"),
@@ -38,7 +39,8 @@ def ground_of(file: Path) -> str:
 def _asks_for(text: str, name: str, given: str) -> bool:
     """Tell whether a test or fixture asks for it and the file does not define its own."""
     has_own = f"\ndef {name}(" in text
-    return not has_own and bool(re.search(rf"^(?:async )?def [a-z][^)]*\b{name}: {given}\b", text, re.MULTILINE))
+    asking = rf"^(?:@pytest\.fixture.*\n(?:async )?def \w+|(?:async )?def test_)[^)]*\b{name}: {given}\b"
+    return not has_own and bool(re.search(asking, text, re.MULTILINE))
 
 
 class ByGround(LoadFileScheduling):
@@ -48,7 +50,8 @@ class ByGround(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         ground = ground_of(self.config.rootpath / file)
-        return f"{ground} 2" if ground == "mesh" and file.startswith(SECOND_MESH) else ground or file
+        groups = enumerate(FURTHER_MESHES, 2) if ground == "mesh" else ()
+        return next((f"{ground} {number}" for number, folders in groups if file.startswith(folders)), ground or file)
 
 
 @pytest.hookimpl(optionalhook=True)

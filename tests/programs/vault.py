@@ -26,10 +26,12 @@ from stack.ports import free_ports
 from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault_clients import ADMIN, PUBLIC_URL, Stubs, Walk
+from tests.programs.waiting import pause_seconds
 from tools.suite.sandbox import tethered
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
+POLL_SECONDS = 0.05
 Result = TypeVar("Result")
 
 
@@ -40,10 +42,11 @@ def new_keys(*key_ids: str) -> str:
 
 async def eventually(ask: Callable[[], Awaitable[Result]], timeout_seconds: float = 90.0) -> Result:
     """Asks again and again until the answer is true, and returns it."""
-    deadline = time.monotonic() + timeout_seconds
+    began = time.monotonic()
     while not (answer := await ask()):
-        assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s; last answer {answer!r}"
-        await asyncio.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < timeout_seconds, f"not in {timeout_seconds:g} s; last answer {answer!r}"
+        await asyncio.sleep(pause_seconds(waited, POLL_SECONDS))
     return answer
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from tools.suite.outcome import INTERRUPTED_CODE, NONE_RUN, SOME_FAILED, Outcome
 from tools.suite.sandbox import Sandbox
 
-# The tests wait more than they compute: three processes keep two cores busy.
-WORKERS = 3
+# The tests wait more than they compute: four processes keep two cores busy.
+WORKERS = 4
 PARTS = {
     "tests that run alone": ("-m", "serial", "--only-marking=serial", "--durations=20"),
     # A crash fails the run whatever comes after it, so no worker is replaced.

@@ -33,9 +33,11 @@ from simulator.control_client import SimulatorControl
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
+from tests.programs.waiting import pause_seconds
 from tests.store.processor.gates import GatedInbox, Gates, Vault
 
 PATIENCE = 90.0
+POLL_SECONDS = 0.03
 FAST: Mapping[str, Any] = {
     "missing_seconds": 1.0,
     "retry_base_seconds": 0.2,
@@ -247,12 +249,13 @@ class Ground:
 
     async def until(self, ask: Any, seconds: float = PATIENCE, what: str = "") -> Any:
         """Repeat a question until the answer is true."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        began = asyncio.get_running_loop().time()
         while not (answer := await ask()):
-            assert asyncio.get_running_loop().time() < deadline, (
+            waited = asyncio.get_running_loop().time() - began
+            assert waited < seconds, (
                 f"not in {seconds} s: {what}; items {await self.pending()}, lookups {await self.waiting()}"
             )
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(pause_seconds(waited, POLL_SECONDS))
         return answer
 
     async def events(self, tenant: tenant_pb2.Tenant | None = None) -> list[Told]:

@@ -22,6 +22,8 @@ from stack.ready import Ready
 from tests.programs.standby import order
 
 WAIT_SECONDS = 90.0
+# Each question is a new connection, whose password takes milliseconds to check.
+POLL_SECONDS = 0.2
 KEY = secrets.token_bytes(32)
 
 
@@ -59,7 +61,7 @@ class Installation:
             yield archiver
 
     def archive_everything(self) -> None:
-        assert wait_until(lambda: run_blocking(bytes_behind(self.server.url())) == 0, WAIT_SECONDS)
+        assert wait_until(lambda: run_blocking(bytes_behind(self.server.url())) == 0, WAIT_SECONDS, POLL_SECONDS)
 
     def lose_the_disk(self) -> None:
         self.running.kill()
