@@ -130,9 +130,9 @@ class Launcher:
 
     def _start(self, prepared: Prepared, supervisor: Supervisor) -> Ready:
         started = time.monotonic()
-        supervisor.start()
         plan, planner = prepared.plan, prepared.planner
         with contextlib.closing(EdgeRendering(planner.edge_environment(), self._data.edge)) as rendering:
+            supervisor.start()
             self._start_stage(supervisor, plan.servers, "Starting servers")
             with self._report.step("Bringing databases up to date", "databases are up to date"):
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)

@@ -1,11 +1,12 @@
-"""Programs in Python as forks of the supervisor: their libraries are imported once, and the memory is shared.
+"""Programs in Python as forks of the supervisor: their modules are imported once, and the memory is shared.
 
-A process that starts by itself imports some 1,000 modules, which takes longer than everything else that it does at its
+A process that starts by itself imports some 1,200 modules, which takes longer than everything else that it does at its
 start, and holds them alone. A fork starts with the modules that this process has imported.
 
-Only libraries and the contract are imported, never a service: importing a service registers its metrics, and every
-other process would show them. The process that forks has one thread, no event loop, no channel and no connection;
-gRPC, libuv and OpenSSL can be forked then. Settings, certificates and ports are read by the fork.
+The services are imported as well as the libraries. Importing one registers its metrics, so a fork takes those of the
+others out of the registry. No module of a service may make at its import what belongs to one process: a thread, a
+connection, a random id. The process that forks has one thread, no event loop, no channel and no connection; gRPC, libuv
+and OpenSSL can be forked then. Settings, certificates and ports are read by the fork.
 """
 
 import ctypes
@@ -20,6 +21,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 from stack.programs import tether
 from stack.programs.program import TETHER
@@ -42,6 +46,16 @@ LIBRARIES = (
     *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
 )
 """The libraries of the services and of the simulated providers. A name that is missing costs time and memory only."""
+SERVICES = (
+    *(
+        "services.token_vault.server",
+        "services.ingest.server",
+        "services.processor.server",
+        "services.processor.worker",
+    ),
+    *("services.delivery.server", "services.primitives.server", "services.workflows.server"),
+)
+"""The modules that the commands of the services import, and with them all others of each service."""
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
@@ -53,14 +67,14 @@ EXIT_FAILED = 1
 
 
 def warm() -> None:
-    """Imports the libraries, and puts what they have made out of the reach of the search for garbage.
+    """Imports libraries and services, and puts what they have made out of the reach of the search for garbage.
 
     The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
     again: yes.
     """
-    if not CAN_FORK:
+    if not CAN_FORK or _IMPORTED:
         return
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *SERVICES):
         importlib.import_module(name)
     files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
     _IMPORTED.update((file, _mark(file)) for file in files if file)
@@ -109,6 +123,7 @@ def become(name: str, options: Namespace) -> NoReturn:
         _name(name)
         _forget_handlers()
         tether.prepare(options)
+        _forget_metrics(options.program[2])
         code = _run(options.program[2], options.program[3:])
     except BaseException:  # noqa: BLE001 - the fork must not return into the program that it was
         traceback.print_exc()
@@ -127,6 +142,25 @@ def _forget_handlers() -> None:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _forget_metrics(module: str) -> None:
+    """Takes the metrics of the other services out of the registry, so that a service shows its own."""
+    if not module.startswith("services."):
+        return
+    others = {".".join(name.split(".")[:2]) for name in SERVICES} - {module}
+    kept: set[int] = set()
+    found: dict[int, MetricWrapperBase] = {}
+    for name, loaded in list(sys.modules.items()):
+        is_others = ".".join(name.split(".")[:2]) in others
+        for value in list(vars(loaded).values()) if name.startswith("services.") else ():
+            if isinstance(value, MetricWrapperBase):
+                found[id(value)] = value
+                if not is_others:
+                    kept.add(id(value))
+    for number, metric in found.items():
+        if number not in kept:
+            REGISTRY.unregister(metric)
 
 
 def _run(module: str, arguments: list[str]) -> int:
