@@ -1,17 +1,13 @@
 """Transactions that only the holder of a mailbox can commit: the fence, and nothing of what a wing writes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import TypeAlias
 
 from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import FENCED
 
 _WAIT_SECONDS = 5.0
-
-AlsoCommitted: TypeAlias = Callable[[db.Connection], Awaitable[None]]
-"""A write that is committed in the same transaction as others: as a rule, a cursor."""
 
 
 class Transactions:
