@@ -18,8 +18,7 @@ import signal
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from prometheus_client import REGISTRY
@@ -47,20 +46,22 @@ LIBRARIES = (
 )
 """The libraries of the services and of the simulated providers. A name that is missing costs time and memory only."""
 SERVICES = (
-    *(
-        "services.token_vault.server",
-        "services.ingest.server",
-        "services.processor.server",
-        "services.processor.worker",
-    ),
-    *("services.delivery.server", "services.primitives.server", "services.workflows.server"),
+    *("services.token_vault.server", "services.ingest.server", "services.processor.server"),
+    *("services.processor.worker", "services.delivery.server", "services.primitives.server"),
+    "services.workflows.server",
 )
 """The modules that the commands of the services import, and with them all others of each service."""
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
-_IMPORTED: dict[str, tuple[int, int]] = {}
-"""Time and size of the file of each module that forks share, as they were when it was imported."""
+_SHARED = {"files": ""}
+"""The file of each module that forks share, with its time and size when it was imported, as lines of one text.
+
+A fork that walked over shared objects would write into each of them, as a reference is counted in the object, and would
+no longer share their pages.
+"""
+_FOREIGN: dict[str, list[MetricWrapperBase]] = {}
+"""By the package of a service: the metrics of the other services. Those of all of them for one without a name here."""
 # Elsewhere the system's own libraries may not survive a fork without exec.
 CAN_FORK = sys.platform.startswith("linux")
 EXIT_FAILED = 1
@@ -72,22 +73,41 @@ def warm() -> None:
     The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
     again: yes.
     """
-    if not CAN_FORK or _IMPORTED:
+    if not CAN_FORK or _SHARED["files"]:
         return
     for name in (*LIBRARIES, *SERVICES):
         importlib.import_module(name)
     files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    _IMPORTED.update((file, _mark(file)) for file in files if file)
+    _SHARED["files"] = "\n".join(f"{_mark(file)} {file}" for file in files if file)
+    _FOREIGN.update((package, _foreign_metrics(package)) for package in ("", *_packages(SERVICES)))
     gc.collect()
     gc.freeze()
 
 
-def _mark(file: str) -> tuple[int, int]:
+def _mark(file: str) -> str:
     try:
-        found = Path(file).stat()
+        found = os.stat(file)  # noqa: PTH116 - a path's parts are shared objects too
     except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+        return "gone"
+    return f"{found.st_mtime_ns}/{found.st_size}"
+
+
+def _packages(modules: Iterable[str]) -> set[str]:
+    return {".".join(module.split(".")[:2]) for module in modules}
+
+
+def _foreign_metrics(package: str) -> list[MetricWrapperBase]:
+    """Return the metrics that the modules of other services have, and no other module."""
+    others = _packages(SERVICES) - {package}
+    own: set[int] = set()
+    foreign: dict[int, MetricWrapperBase] = {}
+    for name, module in list(sys.modules.items()):
+        metrics = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)] if module else []
+        if _packages([name]) <= others:
+            foreign.update((id(metric), metric) for metric in metrics)
+        else:
+            own.update(map(id, metrics))
+    return [metric for number, metric in foreign.items() if number not in own]
 
 
 def is_current() -> bool:
@@ -95,7 +115,8 @@ def is_current() -> bool:
 
     A fork reads the other modules from disk. After an update there it would run the modules of two releases together.
     """
-    return all(_mark(file) == mark for file, mark in _IMPORTED.items())
+    lines = (line.partition(" ") for line in _SHARED["files"].splitlines())
+    return all(_mark(file) == mark for mark, _, file in lines)
 
 
 def forkable(arguments: Sequence[str]) -> Namespace | None:
@@ -146,20 +167,8 @@ def _forget_handlers() -> None:
 
 def _forget_metrics(module: str) -> None:
     """Takes the metrics of the other services out of the registry, so that a service shows its own."""
-    if not module.startswith("services."):
-        return
-    others = {".".join(name.split(".")[:2]) for name in SERVICES} - {module}
-    kept: set[int] = set()
-    found: dict[int, MetricWrapperBase] = {}
-    for name, loaded in list(sys.modules.items()):
-        is_others = ".".join(name.split(".")[:2]) in others
-        for value in list(vars(loaded).values()) if name.startswith("services.") else ():
-            if isinstance(value, MetricWrapperBase):
-                found[id(value)] = value
-                if not is_others:
-                    kept.add(id(value))
-    for number, metric in found.items():
-        if number not in kept:
+    if module.startswith("services.") and _FOREIGN:
+        for metric in _FOREIGN.get(module, _FOREIGN[""]):
             REGISTRY.unregister(metric)
 
 
