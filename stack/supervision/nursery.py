@@ -19,6 +19,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from prometheus_client import REGISTRY
@@ -102,7 +103,8 @@ def _foreign_metrics(package: str) -> list[MetricWrapperBase]:
     own: set[int] = set()
     foreign: dict[int, MetricWrapperBase] = {}
     for name, module in list(sys.modules.items()):
-        metrics = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)] if module else []
+        has = vars(module).values() if isinstance(module, ModuleType) else ()  # some are marked as absent
+        metrics = [value for value in has if isinstance(value, MetricWrapperBase)]
         if _packages([name]) <= others:
             foreign.update((id(metric), metric) for metric in metrics)
         else:
