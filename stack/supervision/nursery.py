@@ -19,7 +19,6 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 from typing import NoReturn
 
 from prometheus_client import REGISTRY
@@ -103,7 +102,7 @@ def _foreign_metrics(package: str) -> list[MetricWrapperBase]:
     own: set[int] = set()
     foreign: dict[int, MetricWrapperBase] = {}
     for name, module in list(sys.modules.items()):
-        has = vars(module).values() if isinstance(module, ModuleType) else ()  # some are marked as absent
+        has = getattr(module, "__dict__", {}).values()  # None is in place of absent packages
         metrics = [value for value in has if isinstance(value, MetricWrapperBase)]
         if _packages([name]) <= others:
             foreign.update((id(metric), metric) for metric in metrics)

@@ -21,7 +21,7 @@ from services.processor.mailbox.lease import Lease
 from services.processor.mailbox.store import row_changes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
 from services.processor.mailbox.store.row_changes import RowChange
-from services.processor.mailbox.transaction import Transactions
+from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class MailboxContext:
         """The id of the mailbox's tenant."""
         return self.tenant.tenant_id
 
-    async def commit(self, observations: Sequence[Observation], also: RowChange | None = None) -> int:
+    async def commit(self, observations: Sequence[Observation], also: AlsoCommitted | None = None) -> int:
         """Commit observations; see `MailCommitter.commit`.
 
         When our own code fails on a message, each is committed alone, and the one that fails is announced without its
@@ -84,7 +84,7 @@ class MailboxContext:
         published = [await self._committed_alone(observation) for observation in observations]
         return sum(published) + await self._committed((), also)
 
-    async def _committed(self, observations: Sequence[Observation], also: RowChange | None) -> int:
+    async def _committed(self, observations: Sequence[Observation], also: AlsoCommitted | None) -> int:
         return await self.committer.commit(self.tenant, self.lease.fence, observations, self.coverage, also)
 
     async def _committed_alone(self, observation: Observation) -> int:

@@ -1,13 +1,18 @@
 """Transactions that only the holder of a mailbox can commit: the fence, and nothing of what a wing writes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.metrics import FENCED
 
 _WAIT_SECONDS = 5.0
+
+AlsoCommitted: TypeAlias = RowChange | Callable[[db.Connection], Awaitable[None]]
+"""A write that is committed with others: a change of the mailbox's row, as a rule a cursor, or one of other tables."""
 
 
 class Transactions:
