@@ -176,15 +176,20 @@ function Reader:members(open, close, depth, member)
   until character == close
 end
 
--- Read a value. `type_name` is its message type, nil where any name is allowed; `path` is its place in the request.
-function Reader:value(type_name, path, depth)
+-- Read a value. `type_name` is its message type, nil where any name is allowed; `path` is its place in the request. The transcoder
+-- leaves a null out of a list of the contract, and the request would mean something else than it says.
+function Reader:value(type_name, path, depth, is_list)
   self.values = self.values + 1
   if self.values > MAX_VALUES then refuse("body", "has too many values") end
   local character = self:next()
   if character == "{" then
     self:object(type_name, path, depth)
   elseif character == "[" then
-    self:members("[", "]", depth, function(index) self:value(type_name, path .. "[" .. index .. "]", depth + 1) end)
+    self:members("[", "]", depth, function(index)
+      local here = path .. "[" .. index .. "]"
+      if is_list and self:next() == "n" then refuse(here, "must not be null") end
+      self:value(type_name, here, depth + 1)
+    end)
   elseif character == '"' then
     self:string()
   else
@@ -209,7 +214,7 @@ function Reader:object(type_name, path, depth)
     -- The places around this one were looked up on the way in.
     if self.vars[full] then refuse(here, "is set by the path") end
     if self.bound[full] then refuse(here, "is set by the query") end
-    self:value(field and field.type, full, depth + 1)
+    self:value(field and field.type, full, depth + 1, field and field.list)
   end)
 end
 

@@ -296,6 +296,18 @@ async def test_a_parameter_without_a_value_is_refused(edge: Edge) -> None:
     assert (400, (3, "FIELD_INVALID")) == (answer.status_code, error_of(answer))
 
 
+async def test_a_null_in_a_list_of_the_contract_is_refused(edge: Edge) -> None:
+    """The transcoder leaves it out: of two ids one would be acted on, silently."""
+    checked = 0
+    for route in ROUTES:
+        for field in route.request.fields if route.body == "*" else ():
+            is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+            if field.is_repeated and not is_map and field.name not in route.variables:
+                await refused(edge, route, f"{field.name}[0]", body=json.dumps({field.json_name: [None]}))
+                checked += 1
+    assert checked > 10
+
+
 @pytest.mark.parametrize("body", ['{"pageSize": 3}', '{"typo": 1}'])
 async def test_a_body_of_a_route_without_one_is_checked_like_any_other(edge: Edge, body: str) -> None:
     answer = await edge.client.request("GET", "/v1/events?pageSize=2", content=body, headers=KEY)

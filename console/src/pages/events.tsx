@@ -39,12 +39,13 @@ function useTail(tenant: string, provider: string, type: string, from: string, i
     const stop = new AbortController();
     let waiting: Row[] = [];
     // A burst is drawn a few times a second, whatever its rate.
-    const drawing = setInterval(() => {
+    const draw = () => {
       if (waiting.length === 0) return;
       const newest = waiting.reverse();
       waiting = [];
       setTail((last) => ({ ...last, rows: [...newest, ...last.rows].slice(0, KEPT) }));
-    }, 200);
+    };
+    const drawing = setInterval(draw, 200);
     const read = async () => {
       const request = {
         cursor: cursor.current, view: EventView.BASIC, heartbeatSeconds: 5,
@@ -72,7 +73,11 @@ function useTail(tenant: string, provider: string, type: string, from: string, i
       }
     };
     void follow();
-    return () => { stop.abort(); clearInterval(drawing); };
+    return () => {
+      stop.abort();
+      clearInterval(drawing);
+      draw(); // The cursor is behind these rows: a pause would lose them.
+    };
   }, [filter, isPaused]);
   return tail;
 }

@@ -24,6 +24,8 @@ _MAX_LINE = 1000
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]?(.*)", re.DOTALL)
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
+_PADDED_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
+"""A soft line break behind which a relay put white space, which a reader deletes (RFC 2045 6.7, rule 3)."""
 _DIGITS = (string.ascii_letters + string.digits + "+/").encode()
 _NO_DIGITS = bytes(sorted(set(range(256)) - set(_DIGITS)))
 _BETWEEN_DIGITS = b"= \t\n\r\f\v"
@@ -80,7 +82,7 @@ class MimeSource:
             # Without parts the text is still there to be read.
             part["mimeType"] = "text/plain"
             del part["parts"]
-        encoding = values.get("content-transfer-encoding", "").strip().lower()
+        encoding = parse_value(values.get("content-transfer-encoding", "")).main
         if encoding == "base64" and not self._keeps_files and not part["mimeType"].startswith("text/"):
             part["body"] = {"size": self._base64_size(self._data[body:end])[1]}
             return part
@@ -167,7 +169,7 @@ class MimeSource:
         if encoding == "base64":
             return self._base64(encoded)
         if encoding == _QUOTED:
-            return binascii.a2b_qp(encoded)
+            return binascii.a2b_qp(_PADDED_BREAK.sub(b"=", encoded))
         if encoding not in _PLAIN_ENCODINGS:
             self.faults.add("encoding_unknown")
         return encoded

@@ -64,6 +64,25 @@ def test_attachments_are_described_with_the_size_of_the_file_and_a_name_without_
 
 
 @pytest.mark.parametrize(
+    ("field", "encoded", "text"),
+    [
+        (b"(as usual) base64", b"aMOkbGxv", "hällo"),
+        (b"Quoted-Printable (folded)", b"h=c3=A4llo", "hällo"),
+        (b"quoted-printable", b"hel= \t\r\nlo =3D", "hello ="),
+        (b"quoted-printable", b"hel=\t\nlo", "hello"),
+    ],
+)
+def test_an_encoding_may_have_comments_and_white_space_behind_soft_breaks(
+    field: bytes, encoded: bytes, text: str
+) -> None:
+    parsed = parse_mail(
+        b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: " + field + b"\n\n" + encoded
+    )
+
+    assert (parsed.message.body.text, list(parsed.faults)) == (text, [])
+
+
+@pytest.mark.parametrize(
     ("content", "fault"),
     [
         (b"no header at all", "header_missing"),
@@ -121,6 +140,10 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "folded lines": (b"a: b\n" + b" c\n" * 1_000_000, "header_too_long"),
         "base64 with junk": (b"Content-Transfer-Encoding: base64\n\n" + b"!A" * 2_000_000, "encoding_malformed"),
         "quoted-printable of signs": (b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=" * 4_000_000, ""),
+        "soft breaks of white space": (
+            b"Content-Transfer-Encoding: quoted-printable\n\n" + (b"=" + b" \t" * 1000) * 2000,
+            "",
+        ),
         "carriage returns alone": (b"Subject: x\r\rbody\r" * 100_000, ""),
     }
 
