@@ -158,6 +158,6 @@ if __name__ == "__main__":
         "The whole mesh runs on one machine with the simulated providers. Each provider in turn delivers 50 mails a"
         " second for 20 seconds to five mailboxes. The growth of each table and index, and the records of the"
         " write-ahead log about them (by pg_walinspect), are divided by the events. A table includes its partitions and"
-        " its long values. What the mesh writes at rest in the same time is included.",
+        " its long values. The bytes of the same mesh at rest are included.",
         program,
     )

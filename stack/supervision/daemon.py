@@ -113,7 +113,7 @@ class TolerantLog(loggers.RotatingFileHandler):  # type: ignore[misc] # supervis
 class ForkingOptions(options.ServerOptions):  # type: ignore[misc] # supervisor has no types
     """supervisord's dealings with the system; a program in Python is a fork that goes on, without exec.
 
-    What the forks share is imported before the first of them: PostgreSQL and Redis start meanwhile.
+    The shared modules are imported before the first fork: PostgreSQL and Redis start meanwhile.
     """
 
     @override
