@@ -11,8 +11,9 @@ import uvloop
 import yaml
 from pydantic import ValidationError
 
-from simulator.app import Options, run
 from simulator.knobs import Knobs
+from simulator.options import Options
+from simulator.program import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,16 +1,11 @@
-"""The composition of the simulator, and its three servers in one event loop."""
+"""The composition of the simulator."""
 
-import asyncio
-import json
 import os
-import signal
 import ssl
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simulator.accounts import Client, Provider
+from simulator.accounts import Client
 from simulator.control.actions import Actions
 from simulator.control.app import control_app
 from simulator.control.calendars import CalendarControl
@@ -18,11 +13,10 @@ from simulator.control.channels import ChannelControl
 from simulator.control.mail import MailControl
 from simulator.control.pulling import PullControl
 from simulator.control.registrations import RegistrationControl
-from simulator.control.scenario import Scenarios, read_file
+from simulator.control.scenario import Scenarios
 from simulator.control.world import WorldControl
 from simulator.directory import Directory
 from simulator.edge import Edge
-from simulator.files import write_private
 from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
 from simulator.google.calendar_writes import CalendarWritesApi as GoogleCalendarWritesApi
@@ -47,7 +41,6 @@ from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
 from simulator.google.uploads import Uploads
 from simulator.google.watch import Watches
-from simulator.guard import Guard
 from simulator.http import JSON, Operations
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
@@ -76,49 +69,10 @@ from simulator.microsoft.upload_sessions import UploadSessions
 from simulator.model import NAME as MODEL_NAME
 from simulator.model import PATH as MODEL_PATH
 from simulator.model import SimulatedModel
+from simulator.options import Options
 from simulator.postman import Postman
 from simulator.postoffice import PostOffice
-from simulator.serving import HOST, Server, listen, make_server
 from simulator.state import World
-
-_SAVE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command line."""
-
-    cert: Path
-    key: Path
-    ca: Path | None = None
-    microsoft_port: int = 0
-    google_port: int = 0
-    control_port: int = 0
-    ready_file: Path | None = None
-    push_endpoint: str = ""
-    seed: int = 1
-    scenario: Path | None = None
-    state: Path | None = None
-    accounts: tuple[tuple[str, str], ...] = (("ms365", "anna@contoso.test"), ("googlews", "carla@fabrikam.test"))
-    mail: Path | None = None
-    old_mails: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
-    microsoft_client_id: str = "6731de76-14a6-49ae-97bc-6eba6914391e"
-    microsoft_public_client_id: str = "0f8a9c1e-4a53-4d62-9a0b-7c1d2e3f4a5b"
-    google_client_id: str = "418590-simulated.apps.googleusercontent.com"
-    microsoft_secret: str = field(default="simulated-ms365-secret", repr=False)
-    google_secret: str = field(default="GOCSPX-simulated-googlews-secret", repr=False)
-    topic: str = "projects/mailmesh-simulator/topics/gmail"
-    audience: str = "mailmesh-simulator"
-    service_account: str = "mailmesh-push@mailmesh-simulator.iam.gserviceaccount.com"
-    consumer_account: str = "mailmesh-pull@mailmesh-simulator.iam.gserviceaccount.com"
-
-    def clients(self) -> dict[Provider, Client]:
-        """Return the application that is registered at each provider."""
-        return {
-            "ms365": Client(self.microsoft_client_id, self.microsoft_secret),
-            "googlews": Client(self.google_client_id, self.google_secret),
-        }
 
 
 class Simulator:
@@ -286,78 +240,3 @@ class Simulator:
             },
         }
         return self.info
-
-
-async def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    simulator = Simulator(options)
-    sockets = [listen(port) for port in (options.microsoft_port, options.google_port, options.control_port)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    simulator.world.microsoft_url = f"https://{HOST}:{ports[0]}"
-    simulator.world.google_url = f"https://{HOST}:{ports[1]}"
-    memory = simulator.memory(options.state) if options.state else None
-    if memory:
-        memory.recall()
-    simulator.populate()
-    if options.scenario:
-        await simulator.scenarios.run_now(read_file(options.scenario))
-    servers = [
-        make_server(Guard(simulator.microsoft), (options.cert, options.key)),
-        make_server(Guard(simulator.google), (options.cert, options.key)),
-        make_server(Guard(simulator.control), None),
-    ]
-    serving = [asyncio.create_task(server.serve([listener])) for server, listener in zip(servers, sockets, strict=True)]
-    stop = _stop_event(serving)
-    await _started(servers, serving)
-    ready = simulator.describe(f"http://{HOST}:{ports[2]}")
-    if options.ready_file:
-        write_private(options.ready_file, json.dumps(ready, indent=2))
-    print(  # noqa: T201 - says where it is
-        f"simulator: microsoft {ready['microsoftUrl']} google {ready['googleUrl']} control {ready['controlUrl']}",
-        flush=True,
-    )
-    await _remember(memory, stop)
-    await _stop(simulator, servers, serving)
-    simulator.world.later.finish()
-    if memory:
-        memory.save()
-
-
-async def _remember(memory: Memory | None, stop: asyncio.Event) -> None:
-    """Save periodically until the stop event; the longer a save takes, the longer the pause after it."""
-    pause = _SAVE_SECONDS
-    while not stop.is_set():
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            began = time.monotonic()
-            if memory:
-                memory.save()
-            pause = max(_SAVE_SECONDS, 100 * (time.monotonic() - began))
-
-
-def _stop_event(serving: "list[asyncio.Task[None]]") -> asyncio.Event:
-    """Return an event that a signal sets, or a server that ends by itself."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    for task in serving:
-        task.add_done_callback(lambda _task: stop.set())
-    return stop
-
-
-async def _started(servers: list[Server], serving: "list[asyncio.Task[None]]") -> None:
-    while not all(server.started for server in servers):
-        if any(task.done() for task in serving):
-            msg = "a server did not start"
-            raise RuntimeError(msg)
-        await asyncio.sleep(0.01)
-
-
-async def _stop(simulator: Simulator, servers: list[Server], serving: "list[asyncio.Task[None]]") -> None:
-    await simulator.scenarios.close()
-    await simulator.world.pushes.close()
-    for server in servers:
-        server.should_exit = True
-    await asyncio.gather(*serving, return_exceptions=True)

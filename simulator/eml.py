@@ -138,7 +138,7 @@ def parse(raw: bytes) -> Part:
 
 
 _MAX_DEPTH = 100
-# What mail programs read a label as: the larger set that senders write under the smaller one's name.
+# The set that mail programs read for a label: the larger one that senders write under the smaller one's name.
 _LARGER = {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949",
     "big5": "big5hkscs", "iso-8859-1": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254", "tis-620": "cp874",
@@ -211,7 +211,7 @@ def date_ms(part: Part) -> int | None:
         return None
 
 
-# Newer Pythons refuse a whole header for one odd address, unless they are told not to.
+# Newer Pythons refuse a whole header for one odd address, unless a parameter forbids it.
 _IS_STRICT = "strict" in inspect.signature(email.utils.getaddresses).parameters
 
 

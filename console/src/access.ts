@@ -1,4 +1,4 @@
-// What an endpoint shows to its receiver beside the signature: a client certificate, and client credentials for access tokens.
+// The proofs that an endpoint shows to its receiver beside the signature: a client certificate, and client credentials for access tokens.
 // The rules are those of the command line: the parts of each belong together, and the secret's surrounding space is none of it.
 
 export interface Access {

@@ -7,10 +7,10 @@ from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.edge_channel import check_edge
 from services.meshkit.secret import Secret
-from services.meshkit.settings import EnvironmentSettings, env
+from services.meshkit.settings import ProcessSettings
 
 
-class AgentsSettings(EnvironmentSettings):
+class AgentsSettings(ProcessSettings):
     """Settings of the door of agents."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_AGENTS_")
@@ -42,21 +42,6 @@ class AgentsSettings(EnvironmentSettings):
     )
     calls_per_key: int = Field(
         16, ge=1, le=1000, description="Concurrent calls of tools by one API key in one process."
-    )
-    health_listen: str = env(
-        "MAILMESH_HEALTH_LISTEN",
-        "",
-        description="Where an orchestrator probes by plain HTTP, GET /live and GET /ready: host:port. Empty: nowhere.",
-        pattern=r"^(|.+:\d{1,5})$",
-    )
-    tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
-    tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
-    tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
-    log_level: str = env(
-        "MAILMESH_LOG_LEVEL",
-        "info",
-        description="debug, info, warning or error.",
-        pattern=r"^(debug|info|warning|error)$",
     )
 
     @field_validator("edge")

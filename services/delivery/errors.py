@@ -16,6 +16,11 @@ class TenantNotFound(NotFound):
     reason = "TENANT_NOT_FOUND"
     resource_type = "tenant"
 
+    @classmethod
+    def of(cls, tenant_id: str) -> "TenantNotFound":
+        """Make the error for a tenant that does not exist, or that the caller may not see."""
+        return cls(resource=tenant_id, metadata={"tenant_id": tenant_id})
+
 
 class AttemptNotFound(NotFound):
     """There is no such attempt."""

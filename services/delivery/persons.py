@@ -4,7 +4,7 @@ The bodies that are stored have ids alone, and the receiver of a whole event tha
 answer with any text.
 """
 
-from services.meshkit.erasing_persons import Bound, rewriting
+from services.meshkit.erasing_steps import Bound, rewriting
 from services.meshkit.persons import answer, json_bytes
 
 PERSONS = (

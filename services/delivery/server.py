@@ -109,7 +109,7 @@ async def serving(
     holding = PeriodicLoop(
         "endpoints", _HOLD_SECONDS, holder.round, idle_factor=_IDLE_FACTOR, may_idle=lambda: not holder.is_holding
     )
-    endpoints = Endpoints(pool, sealer, feed, settings.endpoints, holding.nudge, clock)
+    endpoints = Endpoints(pool, sealer, feed, settings.endpoints, holding.wake, clock)
     server.add(
         add_EndpointServiceServicer_to_server,
         EndpointServicer(endpoints, attempts, rules),

@@ -4,7 +4,7 @@ import asyncpg
 
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxChanged, MailboxWatched, Reconcile
 from services.ingest.store.items import Kind
-from services.meshkit.erasing_persons import Bound, Change, Rows, rewriting
+from services.meshkit.erasing_steps import Bound, Change, Rows, rewriting
 from services.meshkit.persons import Codec, Person, json_bytes, json_text, message, text
 
 _KINDS: dict[int, Codec] = {

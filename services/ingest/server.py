@@ -233,7 +233,7 @@ def _ingest(
         for provider in PROVIDERS
     }
     # Only Microsoft sends lifecycle notifications, and pushes to URLs of our own.
-    lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].nudge)
+    lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].wake)
     lifecycle = PeriodicLoop(
         "lifecycle", settings.subscription_seconds, lifecycle_worker.round, idle_factor=_IDLE_FACTOR
     )
@@ -247,7 +247,7 @@ def _ingest(
         activity,
         clock,
         gmail=gmail,
-        on_lifecycle=lifecycle.nudge,
+        on_lifecycle=lifecycle.wake,
         seconds=settings.commit_seconds,
         data=data.checks if data else None,
     )
@@ -269,11 +269,11 @@ def _ingest(
         lifecycle,
         *([PeriodicLoop("pulls", _PULL_PAUSE_SECONDS, puller.round)] if puller else []),
         *([PeriodicLoop("certificates", _MONITOR_SECONDS, data.certificates.round)] if data else []),
-        *_monitors(settings, clock, links, partial(_nudge, tuple(steps.values()))),
+        *_monitors(settings, clock, links, partial(_wake_all, tuple(steps.values()))),
     )
     borrower, pushing = TokenBorrower(vault.IssueToken), _pushing(settings)
     use_cases = SubscriptionUseCases(pool, reconciler, borrower, clock, pushing, accepts_resource_data=data is not None)
-    on_followed = partial(_nudge, tuple(steps.values()))
+    on_followed = partial(_wake_all, tuple(steps.values()))
     return Ingest(pool, links.wakes, receiver, use_cases, on_followed, tuple(loop.run for loop in loops), puller)
 
 
@@ -323,12 +323,12 @@ def _monitors(
 def _tenants_changed(matcher: Matcher, loops: Sequence[PeriodicLoop]) -> None:
     """Apply a change of tenants at once: to the matching of webhooks, and to the steps of subscriptions."""
     matcher.forget_all()
-    _nudge(loops)
+    _wake_all(loops)
 
 
-def _nudge(loops: Sequence[PeriodicLoop]) -> None:
+def _wake_all(loops: Sequence[PeriodicLoop]) -> None:
     for loop in loops:
-        loop.nudge()
+        loop.wake()
 
 
 def _pushing(settings: IngestSettings) -> frozenset[str]:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from services.meshkit import db
+from services.meshkit import catalogue, db
 from services.meshkit.errors import Conflict
 
 logger = structlog.get_logger(__name__)
@@ -28,12 +28,6 @@ T = TypeVar("T")
 MARKS = "erased_tenants"
 _BATCH = 500
 _PASSES = 20
-_TABLES = """
-    SELECT c.relname FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.relname
-"""
 _DELETE = """
     DELETE FROM {table} WHERE tenant_id = $1 AND (tableoid, ctid) IN (
         SELECT tableoid, ctid FROM {table} WHERE tenant_id = $1 LIMIT {batch}) RETURNING 1
@@ -102,9 +96,9 @@ async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int
     """
     await _mark(pool, plan.schema, tenant_id)
     async with db.connection(pool) as connection:
-        found = [row["relname"] for row in await connection.fetch(_TABLES, plan.schema)]
-    named = [table for table in found if table not in plan.kept and table != MARKS]
-    tables = sorted(named, key=lambda table: (table not in plan.first, table))
+        listed = await catalogue.tables(connection, plan.schema)
+    owned = [name for name, table in listed.items() if table.has_tenant and name not in plan.kept and name != MARKS]
+    tables = sorted(owned, key=lambda table: (table not in plan.first, table))
     for _ in range(_PASSES):
         await _pass(pool, plan, tables, tenant_id)
         removed = await _removed(pool, plan.schema, tables, tenant_id)

@@ -1,8 +1,7 @@
 """The rows that a schema holds about one tenant, written as JSON, page by page.
 
-The tables are read from the database's catalogue, as for an erasure (`services.meshkit.erasing`): an erased row is an
-exported row, and a table that is added later is not forgotten. Tables without a tenant whose rows go with a row of a
-tenant are found by their reference to it.
+The tables are those of the database's catalogue, as for an erasure (`services.meshkit.erasing`). Tables without a
+tenant whose rows go with a row of a tenant are found by their reference to it.
 
 Each page is one snapshot, and begins behind the last row of the page before. So a row that exists during the whole
 export is in it once, also if it changes; a row that comes or goes meanwhile may be in it or not.
@@ -16,7 +15,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 
-from services.meshkit import db
+from services.meshkit import catalogue, db
+from services.meshkit.catalogue import TENANT
 from services.meshkit.erasing import MARKS
 from services.meshkit.persons import Person
 
@@ -26,16 +26,6 @@ UNDECIDED = "bytes in a form that this release does not know"
 _PAGE_BYTES = 1024 * 1024
 _PAGE_ROWS = 1000
 _READ_ROWS = 16
-_COLUMNS = """
-    SELECT c.relname AS of_table, a.attname AS name, format_type(a.atttypid, NULL) AS type,
-        coalesce((SELECT k.place FROM unnest(i.indkey) WITH ORDINALITY k (number, place) WHERE k.number = a.attnum), 0)
-            AS place
-    FROM pg_class c
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-    WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    ORDER BY c.relname, a.attnum
-"""
 _PARENTS = """
     SELECT child.relname AS of_table, a.attname AS name, parent.relname AS parent, b.attname AS parent_name
     FROM pg_constraint f
@@ -218,28 +208,23 @@ async def owned_tables(connection: db.Connection, export: Export) -> list[Table]
         connection: As the role that owns the schema.
         export: The schema's particulars.
     """
-    columns: dict[str, dict[str, str]] = {}
-    keys: dict[str, dict[int, str]] = {}
-    for row in await connection.fetch(_COLUMNS, export.schema):
-        columns.setdefault(row["of_table"], {})[row["name"]] = row["type"]
-        if row["place"]:
-            keys.setdefault(row["of_table"], {})[row["place"]] = row["name"]
+    listed = await catalogue.tables(connection, export.schema)
     parents = {row["of_table"]: row for row in await connection.fetch(_PARENTS, export.schema)}
     found = []
-    for name, types in columns.items():
-        key = list(export.keys.get(name) or [column for _, column in sorted(keys.get(name, {}).items())])
+    for name, table in listed.items():
+        key = list(export.keys.get(name) or table.key)
         parent = parents.get(name)
         if name in export.kept or name == MARKS:
             continue
-        if "tenant_id" in types:
-            found.append(Table(name, types, [one for one in key if one != "tenant_id"], "tenant_id = $1"))
-        elif parent is not None and "tenant_id" in columns[parent["parent"]]:
+        if table.has_tenant:
+            found.append(Table(name, table.columns, [one for one in key if one != TENANT], "tenant_id = $1"))
+        elif parent is not None and listed[parent["parent"]].has_tenant:
             owned = (
                 f'"{parent["name"]}" IN (SELECT "{parent["parent_name"]}"'  # noqa: S608 - from the catalogue
                 f' FROM "{export.schema}"."{parent["parent"]}" WHERE tenant_id = $1)'
             )
             rest = [one for one in key if one != parent["name"]]
-            found.append(Table(name, types, [parent["name"], *rest], owned))
+            found.append(Table(name, table.columns, [parent["name"], *rest], owned))
     return found
 
 

@@ -56,12 +56,12 @@ class PeriodicLoop:
         self._work = work
         self._round_seconds = round_seconds
         self._guard = Guard(name, interval_seconds, longest_seconds, jitter=jitter)
-        self._nudged = asyncio.Event()
+        self._woken = asyncio.Event()
         self._is_roused = False
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """Start the next round at once. Safe to call again: calls before the round starts count as one."""
-        self._nudged.set()
+        self._woken.set()
 
     def rouse(self) -> None:
         """End the longer waits of an idle loop, because work may fall due soon. Safe to call again.
@@ -70,12 +70,12 @@ class PeriodicLoop:
         """
         self._is_roused = True
         if self._idle_rounds >= IDLE_ROUNDS:
-            self.nudge()
+            self.wake()
 
     async def run(self) -> None:
         """Goes on until it is cancelled. The round that runs then is cancelled with it."""
         while True:
-            self._nudged.clear()
+            self._woken.clear()
             with correlated():
                 done = await self._guard.attempt(self._round)
             if done:
@@ -96,7 +96,7 @@ class PeriodicLoop:
             seconds *= self._idle_factor
         try:
             async with asyncio.timeout(seconds):
-                await self._nudged.wait()
+                await self._woken.wait()
                 self._idle_rounds = 0
         except TimeoutError:
             return
@@ -127,13 +127,13 @@ class Lanes:
     Args:
         name: For logs and metrics.
         at_once: How many lanes there are.
-        patience_seconds: How long a round waits for the items that it has started.
+        wait_seconds: How long a round waits for the items that it has started.
     """
 
-    def __init__(self, name: str, at_once: int, patience_seconds: float = 1.0) -> None:
+    def __init__(self, name: str, at_once: int, wait_seconds: float = 1.0) -> None:
         self._name = name
         self._at_once = at_once
-        self._patience_seconds = patience_seconds
+        self._wait_seconds = wait_seconds
         self._running: set[asyncio.Task[None]] = set()
 
     async def free(self) -> int:
@@ -154,7 +154,7 @@ class Lanes:
         for task in started:
             task.add_done_callback(self._running.discard)
         if started:
-            await asyncio.wait(started, timeout=self._patience_seconds)
+            await asyncio.wait(started, timeout=self._wait_seconds)
 
     async def aclose(self) -> None:
         """Cancel the running work, and wait for its end. Safe to call again."""

@@ -88,30 +88,43 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list in one variable: `a, b,c`."""
 
 
-class StoreSettings(EnvironmentSettings):
+class LogSettings(EnvironmentSettings):
+    """Settings of every process."""
+
+    log_level: str = env(
+        "MAILMESH_LOG_LEVEL",
+        "info",
+        description="debug, info, warning or error.",
+        pattern=r"^(debug|info|warning|error)$",
+    )
+
+
+class ProcessSettings(LogSettings):
+    """Settings of every process that serves or is called in the mesh."""
+
+    health_listen: str = env(
+        "MAILMESH_HEALTH_LISTEN",
+        "",
+        description="Where an orchestrator probes by plain HTTP, GET /live and GET /ready: host:port. Empty: nowhere.",
+        pattern=r"^(|.+:\d{1,5})$",
+    )
+    tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
+    tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
+    tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
+
+
+class StoreSettings(LogSettings):
     """Settings of a command that only touches the database, such as a migration."""
 
     database_url: Secret = env(
         "MAILMESH_DATABASE_URL",
         description="PostgreSQL: postgresql://user:password@host:port/name, ?host=/folder for a unix socket.",
     )
-    log_level: str = env(
-        "MAILMESH_LOG_LEVEL",
-        "info",
-        description="debug, info, warning or error.",
-        pattern=r"^(debug|info|warning|error)$",
-    )
 
 
-class ServerSettings(EnvironmentSettings):
+class ServerSettings(ProcessSettings):
     """Settings of every serving process of the mesh, one without a database too."""
 
-    log_level: str = env(
-        "MAILMESH_LOG_LEVEL",
-        "info",
-        description="debug, info, warning or error.",
-        pattern=r"^(debug|info|warning|error)$",
-    )
     listen: str = env(
         "MAILMESH_LISTEN",
         "127.0.0.1:0",
@@ -124,15 +137,6 @@ class ServerSettings(EnvironmentSettings):
         description="Where Prometheus reads: host:port. Empty: nowhere.",
         pattern=r"^(|.+:\d{1,5})$",
     )
-    health_listen: str = env(
-        "MAILMESH_HEALTH_LISTEN",
-        "",
-        description="Where an orchestrator probes by plain HTTP, GET /live and GET /ready: host:port. Empty: nowhere.",
-        pattern=r"^(|.+:\d{1,5})$",
-    )
-    tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
-    tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
-    tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
     otlp_endpoint: str = env(
         "MAILMESH_OTLP_ENDPOINT",
         "",

@@ -17,16 +17,16 @@ from services.message.syntax import comment_end, unescape, without_comments
 from services.message.words import decode_words
 
 MAX_LIST_CHARACTERS = 256 * 1024
-"""What is read of the recipients of a mail, over all their headers; the rest is left out."""
+"""The length that is read of the recipients of a mail, over all their headers; the rest is left out."""
 _MAX_NAME_CHARACTERS = 512
 _MAX_ADDRESS_CHARACTERS = 512
 _MAX_LOOSE_CHARACTERS = 2048
-"""What is searched for addresses where nothing marks them."""
+"""The length of a text that is searched for addresses where nothing marks them."""
 
 _SPECIAL = re.compile(r'"(?:[^"\\]|\\.)*+"|\\.|\[[^\]]{0,255}+\]|[(),;:<]', re.DOTALL)
-# What stands within angle brackets: a quoted string with a bracket is one only where a local part goes on behind it.
+# The text within angle brackets: a quoted string with a bracket is one only where a local part goes on behind it.
 _WITHIN = re.compile(r'"(?:[^"\\<]|\\.)*+"|"(?:[^"\\]|\\.)*+"(?=\s*+[@.(])|\\.|\(|>{1,8}+', re.DOTALL)
-# A pair is matched beside the quotes, so that a quote that is not closed costs one look at the rest and not many.
+# A pair is matched beside the quotes, so that a quote that is not closed costs one search of the rest and not many.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"|\\.', re.DOTALL)
 _SEPARATORS = re.compile(r"[\s,]*+")
 # No mailbox has control characters, nor the sign of a character that was lost.
@@ -42,7 +42,7 @@ _MAILTO = "mailto:"
 
 @dataclass
 class _Element:
-    """What stands between two separators."""
+    """The text between two separators."""
 
     words: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ def _is_address(text: str) -> bool:
 
 
 class _List:
-    """What a list gives while it is read from left to right. An opening mark that is not closed is plain text."""
+    """The elements of a list, which is read from left to right. An opening mark that is not closed is plain text."""
 
     def __init__(self, value: str) -> None:
         self._value = value

@@ -47,7 +47,7 @@ def make_body(parts: Sequence[Part], cuts: Cuts) -> message_pb2.Body:
 
     Args:
         parts: In the order of the mail.
-        cuts: Is told what was left out.
+        cuts: Notes what was left out.
     """
     shown = [part for part in parts[:MAX_PARTS] if part.text is not None or part.html is not None]
     has_html = any(part.html is not None for part in shown)

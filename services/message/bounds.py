@@ -1,7 +1,7 @@
-"""The bounds of a mail and of an event, and what is left out to keep them.
+"""The bounds of a mail and of an event, and the parts that are left out to keep them.
 
 Each part of a mail has a bound of its own, so that no part can crowd out another; `raw` gets what they leave of the
-event's. An event that is too large all the same, by a way that nobody thought of, is cut again by `fit`.
+event's. An event that is too large all the same, by an unexpected way, is cut again by `fit`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ATTACHMENTS_BYTES = 48 * 1024
 SHORT_BYTES = 4 * 1024
 """Of a subject, a preview, a web link; of all categories, of all labels."""
 SHORT_CHARACTERS = 32 * 1024
-"""What is read of a subject or a preview: enough for four kilobytes in any encoding that senders use."""
+"""The length that is read of a subject or a preview: enough for four kilobytes in any encoding that senders use."""
 MAX_RECIPIENTS = 10_000
 """Recipients that are read of one mail. Ten thousand of the shortest addresses fill their bound of bytes."""
 MAX_ATTACHMENTS = 5000
@@ -33,7 +33,7 @@ _REFERENCES_BYTES = 32 * 1024
 
 @dataclass
 class Cuts:
-    """What has been left out so far."""
+    """The parts that have been left out so far."""
 
     is_text_cut: bool = False
     is_html_cut: bool = False
@@ -47,7 +47,7 @@ class Cuts:
         """Makes the contract's message of it; None when nothing was left out.
 
         Args:
-            event_bytes: What is left.
+            event_bytes: The rest of the event's bytes.
         """
         flags = {name: value for name, value in vars(self).items() if isinstance(value, bool) and value}
         if not flags:
@@ -111,7 +111,7 @@ def _bound_recipients(message: message_pb2.MailMessage, cuts: Cuts) -> None:
 
 
 def raw_budget(message: message_pb2.MailMessage) -> int:
-    """What an event with this mail has left for `raw`, in bytes."""
+    """Return the bytes that an event with this mail has left for `raw`."""
     return max(0, EVENT_BYTES - _ENVELOPE_BYTES - message.ByteSize())
 
 

@@ -23,11 +23,11 @@ _PAGE = "ffffff"
 
 
 _SEEN_CONTRAST = 1.05
-"""Below it, text cannot be told from its ground."""
+"""Below it, text cannot be distinguished from its ground."""
 
 
 def can_be_seen(ink: str, ground: str) -> bool:
-    """Tell whether text can be told from its ground; colours that are not known count as different."""
+    """Return whether text can be distinguished from its ground; colours that are not known count as different."""
     contrast = _contrast(ink, ground) if ink and ground else 0.0
     return not 0 < contrast < _SEEN_CONTRAST
 

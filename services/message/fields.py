@@ -34,7 +34,7 @@ def items(owner: Any, key: str) -> list[Any]:
 
 
 def texts(owner: Any, key: str) -> Iterator[str]:
-    """The strings of a list, clean, in order; what is no string is passed over."""
+    """The strings of a list, clean, in order; other values are skipped."""
     for value in items(owner, key):
         if isinstance(value, str):
             yield clean(value)

@@ -29,7 +29,7 @@ class Headers:
     """The header fields of a mail, in order.
 
     Args:
-        fields: Objects with `name` and `value`, as both providers give them; what is no such object is passed over.
+        fields: Objects with `name` and `value`, as both providers give them; other values are skipped.
         max_fields: Fields that are read.
     """
 

@@ -12,12 +12,12 @@ from services.message.outline import MAX_TAGS, outline
 from services.message.styles import STYLES, still
 
 MAX_SOURCE_CHARACTERS = 512 * 1024
-"""What is read of an HTML body; what is behind it counts as cut."""
+"""The length that is read of an HTML body; the rest counts as cut."""
 
 _TAGS = nh3.ALLOWED_TAGS | {"big", "font", "main", "section", "tfoot"}
 _LAYOUT = {"align", "bgcolor", "dir", "height", "lang", "style", "title", "valign", "width"}
 _ATTRIBUTES = {
-    # Nobody follows `cite`, and its addresses are not looked at like those of links.
+    # No reader follows `cite`, and its addresses are not checked like those of links.
     **{tag: names - {"cite"} for tag, names in nh3.ALLOWED_ATTRIBUTES.items()},
     "*": _LAYOUT,
     "font": {"color", "face", "size"},
@@ -35,7 +35,7 @@ _MAX_ROUNDS = 4
 
 
 def _still(_tag: str, name: str, value: str) -> str:
-    """Takes declarations that act out of a style; what is left is judged by its properties."""
+    """Takes declarations that act out of a style; the rest is judged by its properties."""
     return still(value) if name == "style" else value
 
 
@@ -45,7 +45,7 @@ def _cleaner(attribute_filter: Callable[[str, str, str], str | None] | None) -> 
         attributes=_ATTRIBUTES,
         attribute_filter=attribute_filter,
         url_schemes=_SCHEMES,
-        # A mail has no address that another could be relative to: it would be one of whoever shows the mail.
+        # A mail has no address that another could be relative to: it would be one of the program that shows the mail.
         url_relative="deny",
         filter_style_properties=STYLES,
         strip_comments=True,
@@ -53,7 +53,7 @@ def _cleaner(attribute_filter: Callable[[str, str, str], str | None] | None) -> 
     )
 
 
-# The styles of an outline are filtered already. Whatever is read again is filtered again.
+# The styles of an outline are filtered already. A style that is read again is filtered again.
 _first_cleaner, _next_cleaner = _cleaner(None), _cleaner(_still)
 _STYLE = re.compile(r' style="([^"]*+)"')
 _CUT_TAG = re.compile(r"<[^<>]*$|&[#\w]{0,32}$")

@@ -115,7 +115,7 @@ def to_text(fragment: str, marks: list[tuple[str, int]] | None = None) -> str:
     """Makes text of a sanitized fragment. Time grows with its length.
 
     Args:
-        fragment: What `sanitize` returned: well nested, in lower case, attributes in quotes.
+        fragment: The result of `sanitize`: well nested, in lower case, attributes in quotes.
         marks: Gets, for each `wbr` element, its attributes and the number of characters before it that are not blank.
     """
     writer = _Writer(lengths(fragment))

@@ -16,7 +16,7 @@ def map_tree(tree: MimeTree, cuts: Cuts, **more: Any) -> message_pb2.MailMessage
 
     Args:
         tree: The parts.
-        cuts: Is told what was left out.
+        cuts: Notes what was left out.
         more: Further fields of the mail, which no header has.
     """
     headers = tree.headers

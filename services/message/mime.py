@@ -23,7 +23,7 @@ from services.message.words import base64url, decode_words
 MAX_DEPTH = 60
 """Nesting of parts that is looked into."""
 _MAX_TREE_PARTS = 5000
-# What is decoded of all bodies of a form together; no form keeps more.
+# The size that is decoded of all bodies of a form together; no form keeps more.
 _MAX_HTML_BYTES = 2 * MAX_SOURCE_CHARACTERS
 _MAX_TEXT_BYTES = 2 * TEXT_BYTES
 _ATTACHED_MAIL = frozenset(("message/rfc822", "message/global"))
@@ -45,7 +45,7 @@ _CONTENT_ID = re.compile(
 
 @dataclass
 class _Budget:
-    """What may still be decoded of a mail's bodies, in bytes."""
+    """The size that may still be decoded of a mail's bodies, in bytes."""
 
     html: int = _MAX_HTML_BYTES
     text: int = _MAX_TEXT_BYTES
@@ -149,7 +149,7 @@ class MimeTree:
 
         Args:
             parts: Those that are shown: a part that their HTML refers to by content id is inline.
-            cuts: Is told when the mail has more parts than are read.
+            cuts: Notes whether the mail has more parts than are read.
         """
         cuts.are_attachments_cut = cuts.are_attachments_cut or self._visited > _MAX_TREE_PARTS
         hidden = [leaf for leaf in self._leaves if not leaf.is_shown]

@@ -4,7 +4,7 @@ Text that no reader sees is left out here too, because only here the styles of a
 
 Parsers that follow the standard take time and memory that grow with the square of their input when thousands of
 elements are nested or left open (64 KiB of `<font>` and `<p>` took ours 6 s, another 20 s). Here each character is
-looked at once and elements are opened and closed by a simpler rule, so that what the sanitizer gets is harmless to it.
+read once and elements are opened and closed by a simpler rule, so that what the sanitizer gets is harmless to it.
 Nothing here decides what is safe to show: the sanitizer does, on what comes out.
 """
 
@@ -29,7 +29,7 @@ _MAX_OPEN_FORMATTING = 32
 MAX_TAGS = 40_000
 """Tags that are read; the source behind them counts as cut. Long newsletters have 10,000."""
 MAX_MADE_CHARACTERS = 640 * 1024
-"""What is made of a source; twice as much as an event keeps. Escaped characters make it longer than the source."""
+"""The length that is made of a source, twice that of an event. Escaped characters make it longer than the source."""
 
 _VOID = frozenset([
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
@@ -55,7 +55,7 @@ _IMPLIED: dict[str, dict[str, tuple[str, ...]]] = {
     "tr": {"table": ("tbody",)},
     **{cell: {"table": ("tbody", "tr"), "tbody": ("tr",), "thead": ("tr",), "tfoot": ("tr",)} for cell in ("td", "th")},
 }
-# What an opening tag closes, when it is the innermost element but for formatting.
+# The elements that an opening tag closes, when each is the innermost element but for formatting.
 _PARAGRAPH = (frozenset(("p",)),)
 _CLOSES: dict[str, tuple[frozenset[str], ...]] = {
     **dict.fromkeys(_INLINE | _VOID, ()),

@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import NullValue, Struct, Value
 
 from services.message.fields import clean
 
-# Parsers of protobuf stop at a depth of 100 messages unless told otherwise. An object costs three of them, a list two,
+# Parsers of protobuf stop at a depth of 100 messages unless set otherwise. An object costs three of them, a list two,
 # and the answer around `raw` takes the rest.
 MAX_MESSAGE_DEPTH = 84
 MAX_MEMBERS = 20_000
@@ -106,7 +106,7 @@ def bounded_struct(given: Mapping[Any, Any], max_bytes: int) -> tuple[Struct, in
 def _whole(given: Mapping[Any, Any], max_bytes: int) -> Struct | None:
     """The Struct of an object that is small and in order, as nearly all are; None when that is not certain.
 
-    What is known of the object as a whole need not be asked of each of its members: the time is a quarter.
+    A check of the object as a whole need not be repeated for each of its members: the time is a quarter.
     """
     try:
         shown = orjson.dumps(given)

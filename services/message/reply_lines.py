@@ -1,4 +1,4 @@
-"""What a single line of a mail can be: a separator, the introduction of a quote, a label, the start of a signature."""
+"""The kinds of a single line of a mail: a separator, the introduction of a quote, a label, the start of a signature."""
 
 import re
 

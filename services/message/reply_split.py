@@ -1,6 +1,6 @@
 """Split the text of a mail into its reply, quoted mail, forwarded mail and signature. Nothing is deleted.
 
-Only lines are looked at, each once, and each in bounded time: patterns that span lines are what makes other splitters
+Only lines are read, each once, and each in bounded time: patterns that span lines are what makes other splitters
 take seconds for four kilobytes. The rules, in their order:
 
 1. Places that the HTML marks as quoted (`reply_marks`).
@@ -29,7 +29,7 @@ _LABELS_WITHOUT_ADDRESS = 4
 _BLOCK_LINES = 14
 _MAX_LINES = 5000
 _MAX_TRIES = 100
-"""Blocks of labels, and introductions, that are looked at closely in one text."""
+"""Blocks of labels, and introductions, that are examined closely in one text."""
 
 _REPLY = message_pb2.TEXT_SPAN_KIND_REPLY
 _QUOTED = message_pb2.TEXT_SPAN_KIND_QUOTED
@@ -73,7 +73,7 @@ class Split:
 
 
 def split(text: str, marks: Sequence[Mark] = ()) -> Split:
-    """Split a text. Time grows with its length; behind `MAX_CHARACTERS` nothing is looked at.
+    """Split a text. Time grows with its length; behind `MAX_CHARACTERS` nothing is read.
 
     Args:
         text: The whole text of a mail, lines end with a line feed.

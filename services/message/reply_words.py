@@ -17,8 +17,8 @@ class Language:
         date: Labels of its date.
         to: Labels of its recipients.
         subject: Labels of its subject.
-        original: What separates a quoted mail, between dashes.
-        forwarded: What separates a forwarded mail, between dashes or before a colon.
+        original: The words that separate a quoted mail, between dashes.
+        forwarded: The words that separate a forwarded mail, between dashes or before a colon.
         device: The beginnings of the line that a telephone adds.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.message.headers import Headers
 
 MAX_REPORT_BYTES = 256 * 1024
-"""What is read of a report: its text and its status stand before the returned mail, which may be cut."""
+"""The size that is read of a report: its text and its status stand before the returned mail, which may be cut."""
 _MAX_PARTS = 20
 _MAX_LINES = 200
 _MAX_DEPTH = 2
@@ -42,7 +42,7 @@ class Report:
 
 
 def split(raw: bytes) -> Report:
-    """Split a mail into its parts. Whatever the bytes are, it ends in one pass and raises nothing.
+    """Split a mail into its parts. It ends in one pass and raises nothing, for any bytes.
 
     Args:
         raw: The mail in MIME; only its first 256 KiB are read.
@@ -59,7 +59,7 @@ def read_head(text: str) -> tuple[Headers, str]:
 
 
 def fields_of(head: str) -> list[dict[str, str]]:
-    """Read lines of header fields, at most 200; a line without a name is passed over."""
+    """Read lines of header fields, at most 200; a line without a name is skipped."""
     found: list[dict[str, str]] = []
     for line in head.split("\n", _MAX_LINES)[:_MAX_LINES]:
         if line[:1] in (" ", "\t") and found:

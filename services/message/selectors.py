@@ -37,7 +37,7 @@ _FREE_OF_CASE = frozenset(("align", "dir", "lang", "type", "valign"))
 
 
 class Element(Protocol):
-    """What a selector is compared with."""
+    """The facts that a selector is compared with."""
 
     name: str
     attributes: dict[str, str]
@@ -69,7 +69,7 @@ class _Attribute(NamedTuple):
 
 @dataclass(frozen=True)
 class Compound:
-    """What a selector says of one element."""
+    """The conditions of a selector on one element."""
 
     name: str = ""
     classes: frozenset[str] = frozenset()

@@ -37,7 +37,7 @@ _RANGE = re.compile(r"(?:([\w.+-]{1,20})\s*([<>]=?)\s*)?(?:width|height)(?:\s*([
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ANY = float("inf")
 _LOWEST = 200
-# Marks of comments of HTML in a sheet are blanks (CSS Syntax 3, 4.3.1); what is quoted ends no block.
+# Marks of comments of HTML in a sheet are blanks (CSS Syntax 3, 4.3.1); quoted text ends no block.
 _MARK = re.compile(r"<!--|-->")
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*+'?|" + r'"(?:[^"\\\n]|\\.)*+"?')
 _PLAIN = str.maketrans("{};", "___")
@@ -178,7 +178,7 @@ class Sheet:
         return sorted(found, key=lambda rule: (rule.selector.weight, rule.order)) if len(found) > 1 else found
 
     def _cascade(self, rules: Sequence[_Rule], style: Style) -> dict[str, str]:
-        """What counts: the rules, the element's own style, what a rule insists on, what the own style insists on."""
+        """Return the values that count: the rules and the style, then what the rules and the style insist on."""
         made: dict[str, str] = {}
         for rule in rules:
             made.update(rule.given.normal)
@@ -252,7 +252,7 @@ def holds_always(media: str) -> bool:
     """Tells whether a list of media queries (Media Queries 4) holds on screens of any width at which mails are shown.
 
     Args:
-        media: What stands behind `@media`, or an attribute `media`.
+        media: The text behind `@media`, or an attribute `media`.
     """
     return any(_query_holds(query.strip().lower()) for query in media[:1000].split(",")[:_MAX_SELECTORS])
 

@@ -58,7 +58,7 @@ _VARIABLE = re.compile(r"var\(\s*(--[\w-]{1,80})\s*(?:,([^()]{0,200}))?\)")
 
 @dataclass(frozen=True)
 class Declarations:
-    """What a style says, by property: the last valid value of each, in lower case, comments and escapes resolved."""
+    """The values of a style by property: the last valid value of each, in lower case, comments and escapes resolved."""
 
     normal: Mapping[str, str] = field(default_factory=dict)
     important: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Style:
         is_gone: The element and all in it are not shown.
         is_shut: The same, if it is a box that clips.
         is_turned_away: The same, if it is no part of a line.
-        is_seen: What `visibility` says; None when it says nothing.
+        is_seen: The meaning of `visibility`; None when the style has none.
         is_tiny: The text has no size that can be read; None when the size is that of the element around it.
         ink: The colour of the text, `inherit` when the style gives none, empty when it cannot be compared.
         ground: The colour behind it, in the same way; `OF_THE_INK` when it is that of the ink around it.

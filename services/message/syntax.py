@@ -1,4 +1,4 @@
-"""What structured header fields share: comments, quoted strings, parameters (RFC 5322 3.2, RFC 2045 5.1, RFC 2231)."""
+"""The common parts of structured fields: comments, quotes, parameters (RFC 5322 3.2, RFC 2045 5.1, RFC 2231)."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Value:
     """A field with parameters, such as Content-Type.
 
     Args:
-        main: What stands before the parameters, in lower case, without comments and white space.
+        main: The text before the parameters, in lower case, without comments and white space.
         parameters: By name in lower case; decoded (RFC 2231), with the case of the value kept.
     """
 

@@ -1,4 +1,4 @@
-"""Opening tags of a mail's HTML, as they are read, looked at and written."""
+"""Opening tags of a mail's HTML, as they are read, checked and written."""
 
 from collections.abc import Sequence
 

@@ -125,7 +125,7 @@ def _is_boxed_away(name: str, style: Style) -> bool:
 
 
 def _is_button(name: str, attributes: dict[str, str]) -> bool:
-    """A link that only Outlook is told to hide, because it is given the same link in its own drawing language."""
+    """A link that only Outlook has to hide, because it is given the same link in its own drawing language."""
     return name == "a" and "mso-hide" in attributes["style"].lower() and "none" not in attributes["style"].lower()
 
 

@@ -60,7 +60,7 @@ def _content(word: re.Match[str]) -> bytes | str:
 
 
 def _raw_q(content: str, charset: str) -> bytes | str:
-    """Reads a Q word with raw 8-bit characters: bytes shown as Latin-1, or characters that somebody has decoded."""
+    """Reads a Q word with raw 8-bit characters: bytes shown as Latin-1, or characters that a program has decoded."""
     codec = codec_of(charset) or "utf-8"
     if as_bytes := _valid(content, "latin-1", codec):
         return as_bytes

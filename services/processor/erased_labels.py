@@ -8,8 +8,8 @@ import asyncpg
 from mailmesh.mail.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.persons import Person
-from services.processor.errors import SealBroken
 from services.processor.stream.contents import open_part
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.publish import MAIL_CLASSIFIED, EventDraft
 from services.processor.stream.serialization import KIND_ERASED, KIND_MAIL, plain
 from services.processor.stream.store.tombstones import BURIED

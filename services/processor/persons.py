@@ -17,7 +17,7 @@ from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import classification_service_pb2, message_service_pb2, send_service_pb2
 from services.meshkit import db
 from services.meshkit.erasing_marks import Mark, PersonToErase
-from services.meshkit.erasing_persons import Bound, Change, Rows, rewriting
+from services.meshkit.erasing_steps import Bound, Change, Rows, rewriting
 from services.meshkit.errors import Conflict
 from services.meshkit.persons import Person, answer, json_bytes, message, take_out, text
 from services.processor.calendar.store import writes
@@ -26,12 +26,12 @@ from services.processor.calendar.write_rows import State as WriteState
 from services.processor.calendar.writing.outcome import finish as finish_write
 from services.processor.erased_labels import IS_ORIGINAL_ERASED, REPLAYED, bury_label, replayed_label
 from services.processor.erased_requests import DETAIL, REASON, protect
-from services.processor.errors import SealBroken
 from services.processor.messages.rows import State as ModificationState
 from services.processor.outbox.outcome import finish as finish_send
 from services.processor.outbox.rows import UNSUBMITTED, State
 from services.processor.outbox.store import sends
 from services.processor.stream.contents import EVENT_PARTS, open_part
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.serialization import KIND_MAIL, content_of_parts, is_known, plain
 from services.processor.stream.store.tombstones import BURIED
 

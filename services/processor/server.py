@@ -1,15 +1,16 @@
 """Composition of the server process: `python -m services.processor serve`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import grpc
 
 from mailmesh.conversation.v1 import conversation_service_pb2
 from mailmesh.conversation.v1.conversation_service_pb2_grpc import add_ConversationServiceServicer_to_server
-from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
 from mailmesh.processor.v1 import (
     calendar_service_pb2,
     event_feed_service_pb2,
@@ -26,11 +27,11 @@ from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceSer
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
 from mailmesh.processor.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
-from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.erasures.rows import add_tenant_rows
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
-from services.meshkit.clock import SystemClock
+from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
@@ -99,8 +100,8 @@ from services.processor.stream.tenant_events import tenant_follower
 
 NAME = "processor"
 _WORKERS = "processor"
-_LISTENERS = 2  # to the head of the stream, and to changed tenants
 """The queue through which workers are woken."""
+_LISTENERS = 2  # to the head of the stream, and to changed tenants
 _INGEST_RETRY_SAFE = (
     "/mailmesh.ingest.v1.InboxService/EnqueueReconcile",
     "/mailmesh.ingest.v1.InboxService/GetInboxStatus",
@@ -121,6 +122,19 @@ _FOLLOW_IDLE_FACTOR = 15.0  # a new event ends the longer waits
 _RETENTION_SECONDS = 60.0
 _ERASE_SECONDS = 5.0
 _ERASE_IDLE_FACTOR = 3.0
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts that most services and loops share."""
+
+    server: MeshServer
+    settings: ProcessorSettings
+    pool: db.Pool
+    wakes: WakeQueue
+    reader: EventReader
+    head: HeadWatch
+    clock: Clock
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -175,112 +189,139 @@ async def serving(
         wakes: Wakes workers.
         http: Connections to the providers, for the calls that read mail.
     """
-    inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
-    reader, head = EventReader(pool), HeadWatch(pool)
-    replays = Shares("replays", settings.replays, settings.replays_per_key)
-    replaying = Replaying(pool, reader, replays, settings.replay_bytes_per_day)
-    limits = StreamLimits(settings.streams, settings.streams_per_key, write_seconds=settings.slow_reader_seconds)
-    tail = Tail(reader, head)
-    following = Following(reader, tail, KeyChecks(tokens), server.stopping, limits)
-    retention = Retention(pool, settings.retention_days, SystemClock())
-    server.add(
-        add_EventServiceServicer_to_server,
-        EventServicer(reader, following),
-        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
-    )
-    server.add(
-        add_EventFeedServiceServicer_to_server,
-        EventFeedServicer(reader, tail, server.stopping, pool),
-        event_feed_service_pb2.DESCRIPTOR.services_by_name["EventFeedService"],
-    )
-    server.add(
-        add_ProcessorServiceServicer_to_server,
-        ProcessorServicer(
-            replaying, Pipeline(pool, inbox, tokens), inbox, Backfills(pool, wakes, settings, SystemClock())
-        ),
-        processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
-    )
-    clock = SystemClock()
-    conversations, timers = Conversations(pool, reader, clock), Timers(pool, clock)
+    at = _Parts(server, settings, pool, wakes, EventReader(pool), HeadWatch(pool), SystemClock())
+    tail = Tail(at.reader, at.head)
     stub = TokenVaultServiceAsyncStub(vault)
-    tenant_eraser, person_eraser = erasers(stub, pool)
-    lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
-    quotas = Quotas(settings.read_units_per_minute)
+    lent, quotas = TokenCache(stub, settings.token_seconds), Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
-    server.add(
-        add_SendServiceServicer_to_server,
-        SendServicer(Sends(pool, wakes, settings, clock, conversations.answer), Uploads(pool, settings, clock), reads),
-        send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
-    )
-    modifying = Modifications(pool, wakes, settings, clock)
-    server.add(
-        add_MessageServiceServicer_to_server,
-        MessageServicer(modifying, reads, settings.slow_reader_seconds, ProcessedMails(pool, modifying), reader),
-        message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
-    )
-    calendar_reader = CalendarReader(pool)
-    meetings = MeetingCounter(pool, calendar_reader)
-    server.add(
-        add_CalendarServiceServicer_to_server,
-        CalendarServicer(
-            Calendars(pool, wakes, clock),
-            calendar_reader,
-            CalendarWrites(pool, wakes, settings, clock),
-            reads,
-            FreeBusy(settings),
-            EventVersions(pool, reader),
-            meetings,
-        ),
-        calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
-    )
+    conversations, timers = Conversations(pool, at.reader, at.clock), Timers(pool, at.clock)
+    calendars, retention = CalendarReader(pool), Retention(pool, settings.retention_days, at.clock)
+    meetings = MeetingCounter(pool, calendars)
+    _add_stream(at, tail, InboxServiceAsyncStub(ingest), stub)
+    _add_mail(at, reads, conversations)
+    _add_calendars(at, reads, calendars, meetings)
     server.add(
         add_ConversationServiceServicer_to_server,
         ConversationServicer(conversations, timers),
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
-    server.add(
-        add_SearchServiceServicer_to_server,
-        SearchServicer(Search(pool, reader), Shares("searches", settings.searches, settings.searches_per_key)),
-        search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],
-    )
     await retention.prepare()
-    followed = PeriodicLoop(
-        "conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round, idle_factor=_FOLLOW_IDLE_FACTOR
-    )
-    head.call(followed.rouse)
-    timed = PeriodicLoop("timers", _FOLLOW_SECONDS, timers.round)
-    indexed = PeriodicLoop("search", _FOLLOW_SECONDS, Indexer(pool, reader).round, idle_factor=_FOLLOW_IDLE_FACTOR)
-    head.call(indexed.rouse)
-    unindexed = PeriodicLoop("search-retention", _RETENTION_SECONDS, SearchRetention(pool).round)
-    loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
-    sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
-    modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
-    upkeep_rounds = {
-        "conversation-retention": ConversationRetention(pool, clock, settings.retention_days).round,
-        "calendars": CalendarClearing(pool).round,
-        "calendar-writes": WriteRetention(pool, clock).round,
-        "invitations": InvitationRetention(pool, clock).round,
-        "meetings-today": MeetingsToday(pool, meetings, clock).round,
-    }
-    long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenant_eraser.round, idle_factor=_ERASE_IDLE_FACTOR)
-    head.call(erasing.rouse)  # the end of a disconnect is an event
-    persons = PeriodicLoop("erasing-persons", _ERASE_SECONDS, person_eraser.round)
-    loops = (
-        *(loop.run(), erasing.run(), persons.run(), sends.run(), modifications.run(), timed.run()),
-        *(indexed.run(), unindexed.run(), long_mails.run(), followed.run()),
-        *(PeriodicLoop(name, _RETENTION_SECONDS, one).run() for name, one in upkeep_rounds.items()),
-        *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
-    )
+    loops = (*_followers(at, timers), *_erasers(at, stub), *_upkeep(at, retention, meetings))
     async with (
         with_sealing(server, pool, vault),
-        with_primitives(server, settings, pool, reader, head, reads),
-        background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)),
+        with_primitives(server, settings, pool, at.reader, at.head, reads),
+        background(
+            *(at.head.run(), tail.run(), _wake_at_the_end(server.stopping, tail), *(loop.run() for loop in loops)),
+            *token_loops(pool, CHANGED, lent, settings.sweep_seconds),
+        ),
     ):
         try:
             yield
         finally:
             LONG_MAILS.end()
+
+
+def _add_stream(at: _Parts, tail: Tail, inbox: InboxServiceAsyncStub, tokens: TokenVaultServiceAsyncStub) -> None:
+    """Add the services that read the stream, and the one that shows and repeats work."""
+    limits = StreamLimits(
+        at.settings.streams, at.settings.streams_per_key, write_seconds=at.settings.slow_reader_seconds
+    )
+    at.server.add(
+        add_EventServiceServicer_to_server,
+        EventServicer(at.reader, Following(at.reader, tail, KeyChecks(tokens), at.server.stopping, limits)),
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    )
+    at.server.add(
+        add_EventFeedServiceServicer_to_server,
+        EventFeedServicer(at.reader, tail, at.server.stopping, at.pool),
+        event_feed_service_pb2.DESCRIPTOR.services_by_name["EventFeedService"],
+    )
+    replays = Shares("replays", at.settings.replays, at.settings.replays_per_key)
+    replaying = Replaying(at.pool, at.reader, replays, at.settings.replay_bytes_per_day)
+    backfills = Backfills(at.pool, at.wakes, at.settings, at.clock)
+    at.server.add(
+        add_ProcessorServiceServicer_to_server,
+        ProcessorServicer(replaying, Pipeline(at.pool, inbox, tokens), inbox, backfills),
+        processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
+    )
+
+
+def _add_mail(at: _Parts, reads: Reads, conversations: Conversations) -> None:
+    """Add the services that send, read, change and find mail."""
+    sends = Sends(at.pool, at.wakes, at.settings, at.clock, conversations.answer)
+    at.server.add(
+        add_SendServiceServicer_to_server,
+        SendServicer(sends, Uploads(at.pool, at.settings, at.clock), reads),
+        send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
+    )
+    modifying = Modifications(at.pool, at.wakes, at.settings, at.clock)
+    processed = ProcessedMails(at.pool, modifying)
+    at.server.add(
+        add_MessageServiceServicer_to_server,
+        MessageServicer(modifying, reads, at.settings.slow_reader_seconds, processed, at.reader),
+        message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+    )
+    searches = Shares("searches", at.settings.searches, at.settings.searches_per_key)
+    at.server.add(
+        add_SearchServiceServicer_to_server,
+        SearchServicer(Search(at.pool, at.reader), searches),
+        search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],
+    )
+
+
+def _add_calendars(at: _Parts, reads: Reads, calendars: CalendarReader, meetings: MeetingCounter) -> None:
+    at.server.add(
+        add_CalendarServiceServicer_to_server,
+        CalendarServicer(
+            Calendars(at.pool, at.wakes, at.clock),
+            calendars,
+            CalendarWrites(at.pool, at.wakes, at.settings, at.clock),
+            reads,
+            FreeBusy(at.settings),
+            EventVersions(at.pool, at.reader),
+            meetings,
+        ),
+        calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
+    )
+
+
+def _followers(at: _Parts, timers: Timers) -> Iterator[PeriodicLoop]:
+    """Yield the loops that follow the stream; a new event ends their longer waits."""
+    rounds = {
+        "conversations": Follower(at.pool, at.reader, at.clock).round,
+        "search": Indexer(at.pool, at.reader).round,
+    }
+    for name, one in rounds.items():
+        loop = PeriodicLoop(name, _FOLLOW_SECONDS, one, idle_factor=_FOLLOW_IDLE_FACTOR)
+        at.head.call(loop.rouse)
+        yield loop
+    yield PeriodicLoop("timers", _FOLLOW_SECONDS, timers.round)
+
+
+def _erasers(at: _Parts, vault: TokenVaultServiceAsyncStub) -> Iterator[PeriodicLoop]:
+    tenants, persons = erasers(vault, at.pool)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, tenants.round, idle_factor=_ERASE_IDLE_FACTOR)
+    at.head.call(erasing.rouse)  # the end of a disconnect is an event
+    yield erasing
+    yield PeriodicLoop("erasing-persons", _ERASE_SECONDS, persons.round)
+
+
+def _upkeep(at: _Parts, retention: Retention, meetings: MeetingCounter) -> Iterator[PeriodicLoop]:
+    """Yield the loops that end, delete and count old rows."""
+    rounds = {
+        "retention": retention.round,
+        "sends": SendRetention(at.pool, at.clock).round,
+        "modifications": ModificationRetention(at.pool, at.clock).round,
+        "search-retention": SearchRetention(at.pool).round,
+        "conversation-retention": ConversationRetention(at.pool, at.clock, at.settings.retention_days).round,
+        "calendars": CalendarClearing(at.pool).round,
+        "calendar-writes": WriteRetention(at.pool, at.clock).round,
+        "invitations": InvitationRetention(at.pool, at.clock).round,
+        "meetings-today": MeetingsToday(at.pool, meetings, at.clock).round,
+    }
+    for name, one in rounds.items():
+        yield PeriodicLoop(name, _RETENTION_SECONDS, one)
+    yield PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
 
 
 async def _wake_at_the_end(stopping: asyncio.Event, tail: Tail) -> None:

@@ -169,7 +169,7 @@ async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> Non
     Without a key wake-ups may be lost: both are checked. Work on the inbox may leave lookups that fall due soon.
     """
     if not key or key.startswith(_OWN_QUEUES):
-        lookups.nudge()
+        lookups.wake()
     if not key.startswith(_OWN_QUEUES):
         lookups.rouse()
         await dispatcher.wake(key)

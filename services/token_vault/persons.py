@@ -4,7 +4,7 @@ The address of an attempt to connect is that of an account; it may be another on
 """
 
 from mailmesh.vault.v1 import tenant_pb2
-from services.meshkit.erasing_persons import Bound, rewriting
+from services.meshkit.erasing_steps import Bound, rewriting
 from services.meshkit.persons import Person, message, text
 
 

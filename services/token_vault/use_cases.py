@@ -146,7 +146,7 @@ def make_vault(at: Resources, registration: KeyRegistration) -> Vault:
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     disconnects = PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round, idle_factor=_IDLE_FACTOR)
     erasures = PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round, idle_factor=_IDLE_FACTOR)
-    changes_head.call(disconnects.nudge)
+    changes_head.call(disconnects.wake)
     return Vault(
         clock=at.clock,
         pool=at.pool,

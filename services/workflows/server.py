@@ -112,13 +112,13 @@ async def serving(
     asyncio.get_running_loop().set_default_executor(threads)
     runner = Runner(pool, attempts, limits, threads)
     running = PeriodicLoop("runs", _RUN_SECONDS, runner.round, may_idle=lambda: not graphs, idle_factor=_IDLE_FACTOR)
-    starter = Starter(pool, settings.queued, limits.run, running.nudge)
+    starter = Starter(pool, settings.queued, limits.run, running.wake)
     followers = [
         Follower(name, event_types, pool, feed, starter) for name, event_types in starts_of(settings, graphs).items()
     ]
     server.add(
         add_WorkflowServiceServicer_to_server,
-        WorkflowServicer(Runs(pool, attempts, starter, feed, limits.run, running.nudge)),
+        WorkflowServicer(Runs(pool, attempts, starter, feed, limits.run, running.wake)),
         workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     )
     loops = (

@@ -13,6 +13,7 @@ from stack.cli import (
     calendar_writes,
     calendars,
     classification,
+    conversation_settings,
     conversation_timers,
     directories,
     erasures,
@@ -27,6 +28,7 @@ from stack.cli import (
     primitives,
     sealing,
     search,
+    send,
     sends,
     sessions,
     subscriptions,
@@ -95,7 +97,7 @@ app.add_typer(directories.app, name="directories", rich_help_panel=USE)
 app.add_typer(app_credentials.app, name="app-credentials", rich_help_panel=USE)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
-app.command(rich_help_panel=USE)(sends.send)
+app.command(rich_help_panel=USE)(send.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
 app.add_typer(message_contents.app, name="messages", rich_help_panel=USE)
 app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
@@ -109,6 +111,8 @@ calendars.app.command()(meetings.meetings)
 calendars.app.command()(meetings.versions)
 app.add_typer(calendar_writes.app, name="calendar-writes", rich_help_panel=USE)
 app.add_typer(conversation_timers.app, name="conversations", rich_help_panel=USE)
+conversation_timers.app.command()(conversation_settings.enable)
+conversation_timers.app.command()(conversation_settings.disable)
 app.command(rich_help_panel=USE)(search.search)
 app.add_typer(search.settings_app, name="search-settings", rich_help_panel=USE)
 app.add_typer(sealing.app, name="sealing", rich_help_panel=USE)

@@ -22,7 +22,7 @@ def backfill(
     context: typer.Context,
     tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
-    since: Annotated[str, typer.Option(help=f"Publish mail from this time on: {TIME_FORMS}.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help=f"Publish mail from this time on: {TIME_FORMS}.")] = "",
     cancel: Annotated[bool, typer.Option("--cancel", help="End the running backfill instead.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the backfill to its end, which may take hours.")] = True,
     json: JsonOption = False,

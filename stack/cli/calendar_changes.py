@@ -107,7 +107,7 @@ def update(
         list[str] | None, typer.Option("--remove-attendee", metavar="ADDRESS", help="Address to uninvite; repeatable.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="Other rule of a series, such as FREQ=WEEKLY;COUNT=5.")] = None,
-    version: Annotated[str, typer.Option(help="Version of the event that alone is changed.")] = "",
+    version: Annotated[str, typer.Option(help="Change the event only if it still has this version.")] = "",
     original_start: StartOption = "",
     key: KeyOption = "",
     wait: WaitOption = 0.0,

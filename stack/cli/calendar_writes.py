@@ -43,6 +43,9 @@ KeyOption = Annotated[
 ]
 WaitOption = Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the outcome.")]
 PeopleOption = Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="Person to invite; repeatable.")]
+OptionalOption = Annotated[
+    list[str] | None, typer.Option(metavar="ADDRESS", help="Person to invite, who need not attend; repeatable.")
+]
 
 
 def create(
@@ -59,7 +62,7 @@ def create(
     notify: NotifyOption,
     zone: Annotated[str, typer.Option(help="IANA time zone, such as Europe/Berlin; none for an all-day event.")] = "",
     attendee: PeopleOption = None,
-    optional: PeopleOption = None,
+    optional: OptionalOption = None,
     rule: Annotated[str, typer.Option(help="Rule of a series by RFC 5545, such as FREQ=WEEKLY;COUNT=5.")] = "",
     online_meeting: Annotated[
         str, typer.Option(metavar="PROVIDER", help="Online meeting: teamsForBusiness, hangoutsMeet, ...")

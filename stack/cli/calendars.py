@@ -218,14 +218,14 @@ def instances(
 
 
 @app.command()
-def show(
+def get(
     context: typer.Context, event_id: EventArgument, *, original_start: StartOption = "", json: JsonOption = False
 ) -> None:
     """Show an event, a series, or one occurrence of a series.
 
     Examples:
-      mailmesh calendars show 019a9f0e-7c1e-7000-8000-00000000000d
-      mailmesh calendars show 019a9f0e-7c1e-7000-8000-00000000000d --original-start 2026-12-07T09:00:00
+      mailmesh calendars get 019a9f0e-7c1e-7000-8000-00000000000d
+      mailmesh calendars get 019a9f0e-7c1e-7000-8000-00000000000d --original-start 2026-12-07T09:00:00
     """
     request = messages.GetCalendarEventRequest(calendar_event_id=event_id, original_start=original_start)
     with channel(context) as opened:

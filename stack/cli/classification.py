@@ -15,11 +15,11 @@ TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the
 
 
 @app.command()
-def show(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
     """Show a tenant's labels, and whether its mail waits for them.
 
     Examples:
-      mailmesh classification show 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh classification get 019a9f0e-7c1e-7000-8000-000000000002
     """
     with channel(context) as opened:
         request = messages.GetClassificationSettingsRequest(tenant_id=tenant)
@@ -36,7 +36,7 @@ def enable(
     ],
     *,
     margin: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lead below which a label is unknown; 0.01 by default.")
+        float | None, typer.Option(min=0, max=1, help="Lead below which a label is unknown. [default: 0.01]")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`mailmesh conversations`: conversations with customers, and the settings that begin them."""
+"""`mailmesh conversations`: conversations with customers."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ ConversationArgument = Annotated[
 ]
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the person who answers.")]
-VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `show` shows it.")]
+VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `get` shows it.")]
 
 
 @app.command("list")
@@ -64,11 +64,11 @@ def list_conversations(
 
 
 @app.command()
-def show(context: typer.Context, conversation: ConversationArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, conversation: ConversationArgument, *, json: JsonOption = False) -> None:
     """Show a conversation.
 
     Examples:
-      mailmesh conversations show 019a9f0e-7c1e-7000-8000-00000000000c
+      mailmesh conversations get 019a9f0e-7c1e-7000-8000-00000000000c
     """
     with channel(context) as opened:
         request = messages.GetConversationRequest(conversation_id=conversation)
@@ -229,81 +229,6 @@ def original_sender(
         )
         found = services.ConversationServiceStub(opened).SetOriginalSender(request).conversation
     show_conversation(found, json=json)
-
-
-@app.command()
-def enable(
-    context: typer.Context,
-    tenant: TenantArgument,
-    *,
-    address: Annotated[list[str], typer.Option("--address", help="Address of the mailbox; repeatable.")],
-    domain: Annotated[list[str] | None, typer.Option("--domain", help="Domain of agents; repeatable.")] = None,
-    carrier: Annotated[list[str] | None, typer.Option("--carrier", help="Address of a form; repeatable.")] = None,
-    reopen_days: Annotated[int, typer.Option(min=0, max=365, help="Days in which a reply reopens. 0 means 14.")] = 0,
-    accept_unproven: Annotated[
-        bool, typer.Option("--accept-unproven", help="Let senders join whom the provider did not judge.")
-    ] = False,
-    reopenings: Annotated[int, typer.Option(min=0, max=100, help="Reopenings an hour. 0 means 3.")] = 0,
-    automatic: Annotated[int, typer.Option(min=0, max=100, help="Messages of programs an hour. 0 means 5.")] = 0,
-    retention_days: Annotated[
-        int, typer.Option(min=0, max=3650, help="Days after the last message; 0 keeps conversations.")
-    ] = 0,
-    quarantine_days: Annotated[
-        int, typer.Option(min=0, max=3650, help="The same for quarantined ones; 0 means --retention-days.")
-    ] = 0,
-    json: JsonOption = False,
-) -> None:
-    """Put a tenant's mail into conversations from now on, with these settings.
-
-    Examples:
-      mailmesh conversations enable 019a9f0e-7c1e-7000-8000-000000000002 --address support@example.com
-    """
-    settings = conversation_pb2.ConversationSettings(
-        is_enabled=True,
-        own_addresses=address,
-        own_domains=domain or (),
-        carriers=carrier or (),
-        reopen_days=reopen_days,
-        accepts_unproven=accept_unproven,
-        reopenings_an_hour=reopenings,
-        automatic_an_hour=automatic,
-        retention_days=retention_days,
-        quarantine_retention_days=quarantine_days,
-    )
-    _update(context, tenant, settings, json=json)
-
-
-@app.command()
-def disable(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
-    """End the putting of a tenant's mail into conversations; those that exist stay.
-
-    Examples:
-      mailmesh conversations disable 019a9f0e-7c1e-7000-8000-000000000002
-    """
-    with channel(context) as opened:
-        request = messages.GetConversationSettingsRequest(tenant_id=tenant)
-        settings = services.ConversationServiceStub(opened).GetConversationSettings(request).settings
-    settings.is_enabled = False
-    _update(context, tenant, settings, json=json)
-
-
-def _update(
-    context: typer.Context, tenant: str, settings: conversation_pb2.ConversationSettings, *, json: bool
-) -> None:
-    with channel(context) as opened:
-        request = messages.UpdateConversationSettingsRequest(tenant_id=tenant, settings=settings)
-        stored = services.ConversationServiceStub(opened).UpdateConversationSettings(request).settings
-    if json:
-        print_json(stored)
-        return
-    print_record(
-        [
-            ("Enabled", "yes" if stored.is_enabled else "no"),
-            ("Own addresses", ", ".join(stored.own_addresses)),
-            ("Own domains", ", ".join(stored.own_domains)),
-            ("Carriers", ", ".join(stored.carriers)),
-        ]
-    )
 
 
 def show_conversation(one: conversation_pb2.Conversation, *, json: bool) -> None:

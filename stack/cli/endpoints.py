@@ -148,11 +148,11 @@ def list_endpoints(
 
 
 @app.command()
-def show(context: typer.Context, endpoint_id: EndpointArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, endpoint_id: EndpointArgument, *, json: JsonOption = False) -> None:
     """Show an endpoint and its state.
 
     Examples:
-      mailmesh endpoints show 019a9f0e-7c1e-7000-8000-00000000000b
+      mailmesh endpoints get 019a9f0e-7c1e-7000-8000-00000000000b
     """
     with channel(context) as opened:
         request = messages.GetEndpointRequest(endpoint_id=endpoint_id)

@@ -1,7 +1,7 @@
 """Makes the commands' help and refusals readable: what Typer would show literally, and what acts on a terminal."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import wraps
 from typing import Any
 
@@ -21,7 +21,9 @@ def command_line(app: typer.Typer) -> Command:
         command.help = _help(command.help or "")
         for parameter in _parameters(command):
             _prepare(parameter)
-    root.make_context, root.invoke = _refusing_visibly(root.make_context), _refusing_visibly(root.invoke)
+    general = {option for parameter in _parameters(root) for option in parameter.opts}
+    root.make_context = _refusing_visibly(root.make_context, general)
+    root.invoke = _refusing_visibly(root.invoke, general)
     return root
 
 
@@ -32,8 +34,13 @@ def walk(command: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         yield from walk(child, (*path, name))
 
 
-def _refusing_visibly(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes refusals of wrong usage show the arguments that they repeat, which may come from a stranger's text."""
+def _refusing_visibly(step: Callable[..., Any], general: Container[str]) -> Callable[..., Any]:
+    """Makes refusals of wrong usage show the arguments that they repeat, which may come from a stranger's text.
+
+    Args:
+        step: The step of the command line that refuses.
+        general: The options that belong before the command.
+    """
 
     @wraps(step)
     def visibly(*arguments: Any, **options: Any) -> Any:
@@ -43,6 +50,8 @@ def _refusing_visibly(step: Callable[..., Any]) -> Callable[..., Any]:
             # The classes of such refusals are not exported; they have their text in this attribute.
             if hasattr(fault, "format_message") and hasattr(fault, "message"):
                 fault.message = visible(fault.message)
+                if getattr(fault, "option_name", None) in general:
+                    fault.message += "; it belongs before the command"
             raise
 
     return visibly
@@ -56,12 +65,30 @@ def _parameters(command: Command) -> list[Any]:
 
 
 def _prepare(parameter: Any) -> None:
-    if getattr(parameter, "is_flag", False):
+    if parameter.param_type_name == "argument":
+        # Its name stands before its sentence already.
+        parameter.display_type_rich = _no_type
+    elif getattr(parameter, "is_flag", False):
         # A flag takes no value, so it has no type to show.
         parameter.metavar = ""
+    elif parameter.metavar is None:
+        # The name says more than "<str>"; the range follows behind it.
+        parameter.metavar = _value_name(parameter)
     if getattr(parameter, "help", None):
         # Help is read as markup of rich, which would swallow "[default: ...]".
         parameter.help = escape(parameter.help)
+
+
+def _value_name(parameter: Any) -> str:
+    kind = parameter.type_descriptor
+    if kind.is_ranged:
+        return "NUMBER"
+    return "FILE" if kind.is_path else str(parameter.opts[0]).lstrip("-").upper()
+
+
+def _no_type(ctx: typer.Context) -> None:
+    """Shows no type, in place of Typer's words for types of Python."""
+    del ctx
 
 
 def _help(text: str) -> str:

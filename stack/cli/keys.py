@@ -43,7 +43,8 @@ def create(
         typer.Option(help="Limit the key to this ability; repeatable. [default: mail.read; for role admin all]"),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(help="Time when the key ends, such as 2027-01-01T00:00:00Z. [default: never]")
+        str | None,
+        typer.Option(metavar="TIME", help="Time when the key ends, such as 2027-01-01T00:00:00Z. [default: never]"),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -133,8 +134,8 @@ def audit(
     *,
     tenant: Annotated[str, typer.Option(help="Show only entries of this tenant.")] = "",
     action: Annotated[str, typer.Option(help="Show only this action, such as token.issue or tenant.connect.")] = "",
-    since: Annotated[str | None, typer.Option(help=f"Show entries at or after: {TIME_FORMS}.")] = None,
-    before: Annotated[str | None, typer.Option(help=f"Show entries before: {TIME_FORMS}.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Show entries at or after: {TIME_FORMS}.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help=f"Show entries before: {TIME_FORMS}.")] = None,
     limit: LimitOption = 50,
     json: JsonOption = False,
 ) -> None:

@@ -41,7 +41,7 @@ LabelsOption = Annotated[
 def mark(
     context: typer.Context,
     message_ids: Annotated[
-        list[str], typer.Argument(metavar="MESSAGE...", help="Ids of 1 to 1,000 mails; - reads them.")
+        list[str], typer.Argument(metavar="MESSAGE...", help="Ids of 1 to 1,000 mails; - reads standard input.")
     ],
     *,
     tenant: TenantOption,
@@ -110,7 +110,7 @@ def modification(
 @app.command("processed-mark")
 def processed_mark(
     context: typer.Context,
-    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
     read: Annotated[bool, typer.Option("--read", help="Mark as read.")] = False,
     category: Annotated[str, typer.Option(help="Category to add, Microsoft only.")] = "",

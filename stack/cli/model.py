@@ -16,11 +16,11 @@ TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the
 
 
 @app.command()
-def show(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
     """Show whether a tenant's texts may be sent to the model, and the tokens of today.
 
     Examples:
-      mailmesh model show 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh model get 019a9f0e-7c1e-7000-8000-000000000002
     """
     with channel(context) as opened:
         found = services.ModelServiceStub(opened).GetModelSettings(messages.GetModelSettingsRequest(tenant_id=tenant))

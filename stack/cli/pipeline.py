@@ -43,8 +43,10 @@ def list_dead_letters(
     tenant: Annotated[str, typer.Option(help="List only dead letters of this tenant.")] = "",
     reason: Annotated[str, typer.Option(help="List only dead letters with this reason.")] = "",
     retried: Annotated[bool, typer.Option("--retried", help="Also list dead letters that were retried.")] = False,
-    since: Annotated[str | None, typer.Option(help=f"List those buried at or after: {TIME_FORMS}.")] = None,
-    before: Annotated[str | None, typer.Option(help=f"List those buried before: {TIME_FORMS}.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"List those buried at or after: {TIME_FORMS}.")
+    ] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help=f"List those buried before: {TIME_FORMS}.")] = None,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
@@ -88,8 +90,12 @@ def count_dead_letters(
     context: typer.Context,
     *,
     tenant: Annotated[str, typer.Option(help="Count only dead letters of this tenant.")] = "",
-    since: Annotated[str | None, typer.Option(help=f"Count those buried at or after: {TIME_FORMS}.")] = None,
-    before: Annotated[str | None, typer.Option(help=f"Count those buried before: {TIME_FORMS}.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Count those buried at or after: {TIME_FORMS}.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Count those buried before: {TIME_FORMS}.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Count the items that could not be processed, by reason.
@@ -157,12 +163,18 @@ def retry(
 def replay(
     context: typer.Context,
     *,
-    from_cursor: Annotated[str, typer.Option("--from", help="Position of the first event, or earliest.")] = "",
-    to_cursor: Annotated[
-        str, typer.Option("--to", help="Position of the last event. [default: the newest event]")
+    from_cursor: Annotated[
+        str, typer.Option("--from", metavar="POSITION", help="Position of the first event, or earliest.")
     ] = "",
-    since: Annotated[str | None, typer.Option(help=f"Replay events received at or after: {TIME_FORMS}.")] = None,
-    before: Annotated[str | None, typer.Option(help=f"Replay events received before: {TIME_FORMS}.")] = None,
+    to_cursor: Annotated[
+        str, typer.Option("--to", metavar="POSITION", help="Position of the last event. [default: the newest event]")
+    ] = "",
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Replay events received at or after: {TIME_FORMS}.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Replay events received before: {TIME_FORMS}.")
+    ] = None,
     tenant: TenantOption = None,
     kind: TypeOption = None,
     provider: ProviderOption = None,
@@ -201,7 +213,9 @@ def reconcile(
     context: typer.Context,
     tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
-    since: Annotated[str | None, typer.Option(help=f"Compare mail from this time on: {TIME_FORMS}.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Compare mail from this time on: {TIME_FORMS}.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Compare a mailbox with the provider and make one event of each missed change.

@@ -14,11 +14,11 @@ TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the
 
 
 @app.command()
-def show(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
     """Show whether a tenant's stored mail is sealed, and how far.
 
     Examples:
-      mailmesh sealing show 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh sealing get 019a9f0e-7c1e-7000-8000-000000000002
     """
     with channel(context) as opened:
         request = messages.GetSealingSettingsRequest(tenant_id=tenant)

@@ -32,8 +32,8 @@ def search(
     ] = "",
     *,
     tenant: TenantOption,
-    sender: Annotated[str, typer.Option("--from", help="Address or domain of the author.")] = "",
-    to: Annotated[str, typer.Option(help="Address or domain of a recipient.")] = "",
+    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Address or domain of the author.")] = "",
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Address or domain of a recipient.")] = "",
     since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Received then or later: {TIME_FORMS}.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help=f"Received before: {TIME_FORMS}.")] = None,
     attachment: Annotated[
@@ -88,11 +88,11 @@ def search(
 
 
 @settings_app.command()
-def show(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
+def get(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
     """Show whether a tenant's mail is indexed, and how far.
 
     Examples:
-      mailmesh search-settings show 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh search-settings get 019a9f0e-7c1e-7000-8000-000000000002
     """
     with channel(context) as opened:
         request = messages.GetSearchSettingsRequest(tenant_id=tenant)

@@ -4,7 +4,7 @@
     python -m tests.fuzz html -max_total_time=600
     python -m tests.fuzz html crash-...          # one input again
 
-Behind the name of the target stand libFuzzer's own options. What is found becomes a case of the unit tests.
+Behind the name of the target stand libFuzzer's own options. Each finding becomes a case of the unit tests.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What is fed with any bytes: each target raises nothing but what it says it raises, and keeps its own promises."""
+"""The targets that are fed with any bytes: each raises only what it says it raises, and keeps its own promises."""
 
 import contextlib
 import json
@@ -30,9 +30,9 @@ from services.message.headers import Headers, automation, importance
 from services.message.html import sanitize
 from services.message.html_text import to_text
 from services.message.words import decode_words
-from services.processor.errors import CursorInvalid
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.stream.cursor import read_cursor
+from services.processor.stream.errors import CursorInvalid
 
 Target = Callable[[bytes], None]
 WEBHOOK_KEY = HmacKey(bytes(32))

@@ -50,7 +50,7 @@ ENVIRONMENT = {
 
 @dataclass
 class Installation:
-    """What runs where.
+    """The programs of each host.
 
     Attributes:
         folder: A private folder with a short path: files of processes, logs.
@@ -121,7 +121,7 @@ class Installation:
         """Replace the earlier Processor by today's: first the schema, then process by process.
 
         Yields:
-            A name for each step, once it is done; the caller looks at the mesh then.
+            A name for each step, once it is done; the caller checks the mesh then.
 
         Raises:
             ProgramError: A migration fails, or a process does not start.

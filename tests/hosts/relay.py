@@ -1,7 +1,7 @@
 """`python -m tests.hosts.relay HOST:PORT=HOST:PORT[,HOST:PORT...] ...`: carries TCP connections from a listener on.
 
 Of several targets each connection takes the next one in turn, and another when that one does not answer, as a load
-balancer does. A peer that is gone without a word is noticed within seconds.
+balancer does. A peer that is gone silently is noticed within seconds.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ SETTLE_SECONDS = 180.0
 
 
 def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
-    """Waits until everything is worked: compares each mailbox once, and asks until nothing is open.
+    """Waits until everything is processed: compares each mailbox once, and asks until nothing is open.
 
     Raises:
         AssertionError: Something stays stuck.
@@ -24,7 +24,7 @@ def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
     processor = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel)
     for account in accounts:
         request = processor_service_pb2.ReconcileMailboxRequest(tenant_id=account.tenant_id)
-        # What was killed last may not be back yet.
+        # The process that was killed last may not be back yet.
         eventually(partial(processor.ReconcileMailbox, request, timeout=60), SETTLE_SECONDS, what="it is compared")
     found = eventually(lambda: _worked(processor), SETTLE_SECONDS, what="everything is worked")
     letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(mesh.channel)

@@ -44,7 +44,7 @@ def test_adding_an_ability_keeps_the_tenant_its_subscription_and_its_place_in_th
     assert ["mail.read", "mail.send"] == list(after.granted_abilities)
     assert "mail.read mail.send" in shown
     assert subscription.subscription_id == subscription_of(mesh, subscription.subscription_id).subscription_id
-    assert sorted(mail["id"] for mail in mails) == told  # each once: nothing was told again
+    assert sorted(mail["id"] for mail in mails) == told  # each once: nothing was reported again
     assert {"authorization.start": "mail.read mail.send", "tenant.reconnect": "mail.read mail.send"} == _recorded(
         mesh, tenant, "authorization.start", "tenant.reconnect"
     )

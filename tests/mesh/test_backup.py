@@ -31,7 +31,7 @@ UNCERTAIN, SENT = sends.SEND_STATE_UNCERTAIN, sends.SEND_STATE_SENT
 
 @dataclass
 class Drill:
-    """What the test knows of the accounts, whatever the mesh knows.
+    """The test's own knowledge of the accounts, beside that of the mesh.
 
     Attributes:
         addresses: The mailbox of each tenant that receives mail.

@@ -1,4 +1,4 @@
-"""Sizes that grow with an installation pass the whole mesh; what is too large is refused with a reason."""
+"""Sizes that grow with an installation pass the whole mesh; a size that is too large is refused with a reason."""
 
 import uuid
 

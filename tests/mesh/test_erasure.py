@@ -43,7 +43,7 @@ class Account:
         mesh: The running mesh.
         provider: Its provider.
         word: The word that is in each of its texts.
-        abilities: What it grants.
+        abilities: Those that it grants.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Account:
 
     @property
     def canaries(self) -> list[bytes]:
-        """What no file may have after the erasure, as patterns."""
+        """The patterns that no file may have after the erasure."""
         return [re.escape(self.word.encode()), re.escape(self.address.encode())]
 
     def fill(self, mesh: Mesh) -> None:

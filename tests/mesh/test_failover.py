@@ -72,7 +72,7 @@ class Accounts:
             self.mails[provider] += [mail["id"] for mail in sent]
 
     def expect_all(self, mesh: Mesh) -> None:
-        """Waits until every mail was told, and checks that each was told once."""
+        """Waits until every mail was reported, and checks that each was reported once."""
         for provider, tenant in self.tenants.items():
             wanted = sorted(self.mails[provider])
             told = eventually(partial(told_when_all_are, mesh, tenant, len(wanted)), HEAL_SECONDS, what=provider)

@@ -28,7 +28,7 @@ def cramped(disk: SmallDisk) -> Iterator[Mesh]:
 def test_a_mesh_whose_disk_was_full_comes_back_by_itself(cramped: Mesh, disk: SmallDisk) -> None:
     before = cramped.ready
     disk.fill()
-    # The worst of it: everything has to start anew, and nothing can be written.
+    # The worst of it: everything has to start again, and nothing can be written.
     os.kill(before.processes["supervisor"], signal.SIGKILL)
     eventually(lambda: "trying again in" in cramped.log.read_text(), what="a first try that fails")
     assert cramped.process.poll() is None

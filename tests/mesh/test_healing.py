@@ -1,4 +1,4 @@
-"""Any one process is killed; the mesh heals by itself, and no mail is lost or told twice."""
+"""Any one process is killed; the mesh heals by itself, and no mail is lost or reported twice."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Subscriptions are renewed, made anew and reconciled, whatever the providers do with them."""
+"""Subscriptions are renewed, recreated and reconciled, whatever the providers do with them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever ends `mailmesh up` or `mailmesh demo`, and when: no process, no port and no file stays, the data aside."""
+"""No process, no port and no file but the data stays, however `mailmesh up` or `mailmesh demo` ends, and when."""
 
 import contextlib
 import os

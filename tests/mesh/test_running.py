@@ -20,7 +20,7 @@ def test_a_second_one_is_told_who_has_the_directory(mesh: Mesh) -> None:
 @pytest.mark.serial
 def test_it_is_small_when_idle(mesh: Mesh) -> None:
     pids = list(mesh.ready.processes.values())
-    # What processes share counts once.
+    # Memory that processes share counts once.
     used = sum(psutil.Process(pid).memory_full_info().pss for pid in _with_children(pids)) / MEBIBYTE
 
     assert used < 1024, f"{used:.0f} MiB"

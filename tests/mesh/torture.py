@@ -30,13 +30,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import httpx
 import redis
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
-from mailmesh.processor.v1 import event_pb2, event_service_pb2, event_service_pb2_grpc
 from tests.mesh.accounts import PROVIDERS, connect, new_address
 from tests.mesh.acts_verdict import act_faults, figures, unseen_sends
 from tests.mesh.calendars_verdict import calendar_faults, run_faults, unseen_calendar_events
@@ -46,6 +44,7 @@ from tests.mesh.torture_acts import HABITS, Acts, recorded
 from tests.mesh.torture_calendars import ABILITIES as CALENDAR_ABILITIES
 from tests.mesh.torture_calendars import ENVIRONMENT as CALENDARS_ENVIRONMENT
 from tests.mesh.torture_calendars import CalendarLoad
+from tests.mesh.torture_consumer import Consumer
 from tests.mesh.torture_delivery import ENVIRONMENT as DELIVERY_ENVIRONMENT
 from tests.mesh.torture_delivery import Deliveries
 from tests.mesh.verdict import Account, all_faults, consumer_faults
@@ -58,7 +57,6 @@ VICTIMS = (
     *("envoy", "redis", "postgres"),
 )
 AGREE_SECONDS = 60.0
-_CUT_OFF_SECONDS = 0.2
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
 ENVIRONMENT = {
     "MAILMESH_PROCESSOR_MISSING_SECONDS": "5",
@@ -92,12 +90,13 @@ class Torture:
     """One run.
 
     Args:
-        mesh: What is tortured.
+        mesh: The mesh that is tortured.
         seed: Of everything random.
         accounts: The mailboxes.
         acts: The requests of callers.
         deliveries: The endpoints and their receivers.
         calendars: The changes of calendars.
+        consumer: The reader of the stream.
     """
 
     mesh: Mesh
@@ -106,12 +105,10 @@ class Torture:
     acts: Acts
     deliveries: Deliveries
     calendars: CalendarLoad
+    consumer: Consumer
     done: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
     frozen: set[int] = field(default_factory=set)
-    seen: list[event_pb2.Event] = field(default_factory=list)
-    cut_off: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float) -> None:
         """Loads and torments for a time, then lets the mesh heal."""
@@ -241,39 +238,6 @@ class Torture:
         )
         return f"redis://:{settings['requirepass']}@127.0.0.1:{settings['port']}/0"
 
-    @contextmanager
-    def consuming(self) -> Iterator[None]:
-        """Reads the stream beside the block."""
-        consumer = threading.Thread(target=self._consume, daemon=True)
-        consumer.start()
-        try:
-            yield
-        finally:
-            self.over.set()
-            consumer.join(30.0)
-
-    def _consume(self) -> None:
-        """Reads the stream like a consumer with a bad line: cut off at random, it goes on from its last position."""
-        chance = random.Random(f"consume:{self.seed}")
-        cursor = "earliest"
-        while not self.over.is_set():
-            request = event_service_pb2.StreamEventsRequest(cursor=cursor, heartbeat_seconds=1)
-            stub = event_service_pb2_grpc.EventServiceStub(self.mesh.channel)
-            stream = stub.StreamEvents(request, timeout=chance.uniform(2.0, 10.0))
-            try:
-                for answer in stream:
-                    if answer.HasField("event"):
-                        self.seen.append(answer.event)
-                        cursor = answer.event.position
-                    else:
-                        cursor = answer.heartbeat.position
-                    if self.over.is_set():
-                        break
-            except grpc.RpcError as exc:
-                self.cut_off[f"{exc.code().name}: {exc.details()}"] += 1
-                # Without a pause it would use up the edge's rate for the key that the callers have as well.
-                self.over.wait(_CUT_OFF_SECONDS)
-
 
 @contextmanager
 def tortured(folder: Path, seed: int) -> Iterator[Torture]:
@@ -291,13 +255,13 @@ def tortured(folder: Path, seed: int) -> Iterator[Torture]:
         calendars = CalendarLoad(mesh, seed, accounts)
         calendars.follow()
         with deliveries.receiving():
-            yield Torture(mesh, seed, accounts, acts, deliveries, calendars)
+            yield Torture(mesh, seed, accounts, acts, deliveries, calendars, Consumer(mesh, seed))
 
 
 def run(folder: Path, seed: int, seconds: float) -> list[str]:
     """Tortures a mesh and returns what was found wrong: sentences, none when all is well."""
     print(f"  seed {seed}, {seconds:.0f} s", flush=True)
-    with tortured(folder, seed) as torture, torture.consuming():
+    with tortured(folder, seed) as torture, torture.consumer.consuming():
         torture.run(seconds)
         began = time.monotonic()
         torture.acts.finish()
@@ -308,16 +272,17 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
         with suppress(AssertionError):
             eventually(lambda: not _disagreements(torture), AGREE_SECONDS)
         found = _disagreements(torture) + run_faults(torture.calendars, seconds)
-        found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
+        found += consumer_faults(torture.mesh, torture.accounts, torture.consumer.seen)
         found += act_faults(torture.acts, torture.accounts, seconds)
-        found += unseen_sends(torture.acts, torture.accounts, torture.seen)
+        found += unseen_sends(torture.acts, torture.accounts, torture.consumer.seen)
         found += torture.deliveries.faults()
-        found += unseen_calendar_events(torture.calendars, torture.seen)
+        found += unseen_calendar_events(torture.calendars, torture.consumer.seen)
         if found:
-            print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
+            print(f"  the consumer was cut off by {dict(torture.consumer.cut_off)}", flush=True)
         print(f"  seed {seed}: {figures(torture.acts, torture.accounts)}", flush=True)
         print(f"  seed {seed}: webhooks {torture.deliveries.figures()}", flush=True)
-        print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
+        seen = f"{len(torture.consumer.seen)} events seen"
+        print(f"  seed {seed}: {dict(torture.done)}, {seen}, {len(found)} faults", flush=True)
         print(f"  seed {seed}: calendars {dict(torture.calendars.done)}", flush=True)
         return found
 

@@ -211,7 +211,7 @@ def webhook_faults(taken: Sequence[str], places: Mapping[str, tuple[str, int]]) 
 
     Args:
         taken: The ids in the order of their arrival.
-        places: What the order holds for and the place in the stream, by event.
+        places: The key of the order and the place in the stream, by event.
     """
     found = [f"the event {one} never arrived" for one in places.keys() - {*taken}]
     newest: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a PostgreSQL distributed by tenant refuses of the schemas, each with what it would take."""
+"""The parts of the schemas that a PostgreSQL distributed by tenant refuses, each with what it would take."""
 
 UNIQUE_KEYS = {
     "An id that mailmesh draws at random: the tenant goes in front of the key, and callers name it beside the id.": """

@@ -14,7 +14,7 @@ from tests.programs.postgres import TestDatabase
 async def differences(
     database: TestDatabase, metadata: MetaData, *, partitions: Sequence[str] = (), with_indexes: bool = True
 ) -> list[object]:
-    """What differs between the schema and the tables; nothing when they say the same.
+    """Return the differences between the schema and the tables; none when they agree.
 
     Args:
         database: Migrated to the head.

@@ -44,8 +44,9 @@ STATEMENTS = {
         processor/conversations/store/conversations:depth processor/conversations/store/conversations:messages
         processor/messages/store/modifications:is_pending processor/messages/store/modifications:change
         processor/outbox/store/reports:of_send
-        processor/outbox/store/sends:change processor/outbox/store/sends:put_off processor/outbox/store/uploads:append
-        processor/outbox/store/uploads:bytes_of processor/outbox/store/uploads:read
+        processor/outbox/store/sends:change processor/outbox/store/due_sends:put_off
+        processor/outbox/store/uploads:append processor/outbox/store/uploads:bytes_of
+        processor/outbox/store/uploads:read
         token_vault/store/authorization_flows:_SELECT token_vault/store/authorization_flows:_OPEN
         token_vault/store/authorization_flows:_BEGIN_EXCHANGE workflows/store/notices:_DELETE
         processor/erased_labels:IS_ORIGINAL_ERASED
@@ -90,7 +91,8 @@ STATEMENTS = {
         processor/search/store/mails:behind_floor
         processor/mailbox/store/mailboxes:take_due processor/messages/store/modifications:_OVERDUE
         processor/stream/store/sealed_tenants:_ALL processor/stream/store/sealed_tenants:_DUE
-        processor/outbox/store/sends:DUE processor/outbox/store/sends:_OVERDUE ingest/store/subscription_leases:_DUE
+        processor/outbox/store/due_sends:DUE processor/outbox/store/due_sends:_OVERDUE
+        ingest/store/subscription_leases:_DUE
         ingest/store/upkeep:_MAKE_STRAYS_DUE token_vault/store/credentials:_CLAIM_DUE
         token_vault/store/due_tenants:_DISCONNECTING token_vault/store/tokens:_OLDEST_DUE
         workflows/store/notices:_OLDEST workflows/store/runs:_CLAIM workflows/store/runs:_OVERDUE""",

@@ -1,4 +1,4 @@
-"""What a PostgreSQL that is distributed by tenant would ask of the schemas, as far as SQL can tell.
+"""The demands of a PostgreSQL that is distributed by tenant on the schemas, as far as SQL can tell.
 
 The rules are those of Citus for tables distributed by a column (docs.citusdata.com, "Limitations" and "Creating and
 Modifying Distributed Objects"): each unique key and each foreign key between distributed tables has the column, no

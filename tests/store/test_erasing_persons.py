@@ -13,7 +13,8 @@ from services.delivery import persons as delivery
 from services.ingest import persons as ingest
 from services.meshkit import db
 from services.meshkit.erasing_marks import PersonToErase
-from services.meshkit.erasing_persons import Pace, PersonErasing, Rows
+from services.meshkit.erasing_persons import Pace, PersonErasing
+from services.meshkit.erasing_steps import Rows
 from services.meshkit.errors import Conflict
 from services.meshkit.ids import new_id
 from services.meshkit.persons import Person
@@ -70,7 +71,7 @@ def schema_of(service: str) -> str:
 
 
 def unknown(found: Sequence[Any], tables: Sequence[Rows], free: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """Return the columns that an erasure neither looks at nor names as free of addresses."""
+    """Return the columns that an erasure neither checks nor names as free of addresses."""
     read = {(rows.table, column) for rows in tables for column in rows.columns}
     return {
         f"{table}.{column}"

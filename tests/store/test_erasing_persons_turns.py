@@ -10,7 +10,8 @@ import pytest
 from mailmesh.processor.v1 import send_service_pb2
 from services.meshkit import db
 from services.meshkit.erasing_marks import PersonToErase
-from services.meshkit.erasing_persons import PersonErasing, Progress, Rows
+from services.meshkit.erasing_persons import PersonErasing, Progress
+from services.meshkit.erasing_steps import Rows
 from services.meshkit.errors import Conflict
 from services.meshkit.ids import new_id
 from services.meshkit.person_eraser import Pending, PersonEraser

@@ -35,7 +35,7 @@ _NAMES_TENANT = re.compile(
 
 @dataclass(frozen=True)
 class Keys:
-    """What the migrated schemas say.
+    """The keys of the migrated schemas.
 
     Args:
         tables: For each table, whether it has a tenant.

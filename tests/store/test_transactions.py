@@ -1,4 +1,4 @@
-"""One transaction names one tenant, save those that are listed with a reason; `conftest.py` looks at each test."""
+"""One transaction names one tenant, save those that are listed with a reason; `conftest.py` checks each test."""
 
 import ast
 import itertools

@@ -8,7 +8,20 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import alerts, console, contract, deployment, documents, drift, edge, locks, openapi, prose, site
+from tools.check import (
+    alerts,
+    console,
+    contract,
+    deployment,
+    documents,
+    drift,
+    edge,
+    lengths,
+    locks,
+    openapi,
+    prose,
+    site,
+)
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -23,6 +36,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "paths in pages exist": documents.paths,
     "pages name their readers": documents.openings,
     "prose keeps the rules": prose.prose,
+    "files of code are short": lengths.lengths,
     "the site builds": site.site,
     "Envoy accepts its configuration": edge.valid,
     "the console has its types": console.types,

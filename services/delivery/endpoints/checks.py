@@ -65,7 +65,7 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
                 "filter.tenant_ids", "must name a tenant: the key is limited to tenants, and has none"
             )
         if unseen := tenants - caller.tenants:
-            raise TenantNotFound(resource=min(unseen), metadata={"tenant_id": min(unseen)})
+            raise TenantNotFound.of(min(unseen))
     return Selection(
         sorted(tenants),
         _values("filter.providers", asked.providers),

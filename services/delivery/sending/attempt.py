@@ -98,7 +98,7 @@ class Attempts:
             MeshError: The event cannot be read now. Nothing was sent.
         """
         if not row.covers(delivery.tenant_id):
-            raise TenantNotFound(resource=delivery.tenant_id, metadata={"tenant_id": delivery.tenant_id})
+            raise TenantNotFound.of(delivery.tenant_id)
         started_at, began = self._clock.now(), time.monotonic()
         try:
             body = await self._body(row, delivery)

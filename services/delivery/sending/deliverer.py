@@ -88,7 +88,7 @@ class Deliverer:
         self._under_way = 0
         self._ahead: deque[tuple[EndpointRow, Delivery]] = deque()
         self._unrecorded: list[Tried] = []
-        self._nudged = asyncio.Event()
+        self._woken = asyncio.Event()
         self._soon: asyncio.TimerHandle | None = None
         self._pace = Pace()
         self._next_look = 0.0
@@ -96,7 +96,7 @@ class Deliverer:
         self._is_stopping = False
         self._is_over = False
 
-    def nudge(self, *, has_news: bool = False) -> None:
+    def wake(self, *, has_news: bool = False) -> None:
         """Check again at once. Safe to call again.
 
         Args:
@@ -104,12 +104,12 @@ class Deliverer:
         """
         if has_news:
             self._next_look = 0.0
-        self._nudged.set()
+        self._woken.set()
 
     def stop(self) -> None:
         """Send nothing more, and end after the answers to what is under way. Safe to call again."""
         self._is_stopping = True
-        self.nudge()
+        self.wake()
 
     async def run(self) -> None:
         """Deliver until the endpoint pauses or ends, the lease is lost, or `stop` was called."""
@@ -125,7 +125,7 @@ class Deliverer:
             self._gather_no_more()
 
     async def _round(self) -> None:
-        self._nudged.clear()
+        self._woken.clear()
         self._gather_no_more()
         row = await self._settled()
         is_delivering = row is not None and row.state in DELIVERING and not self._is_stopping
@@ -227,7 +227,7 @@ class Deliverer:
                 changed = await endpoints.note(connection, self._endpoint_id, ended)
                 await note_change(connection, row, changed, self._means.clock.now())
         logger.warning("endpoint lost its position", endpoint_id=self._endpoint_id, reason=reason)
-        self._nudged.set()
+        self._woken.set()
 
     async def _start(self, row: EndpointRow) -> float:
         """Start the due deliveries; return the seconds until the next check."""
@@ -280,9 +280,9 @@ class Deliverer:
             self._ahead.clear()  # another process may hold the lease by now: the next round checks it
         is_followed = bool(self._ahead) and not self._is_stopping and self._launch(*self._ahead.popleft())
         if not is_followed:
-            self._nudged.set()
+            self._woken.set()
         elif self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(_RECORD_SECONDS, self._nudged.set)
+            self._soon = asyncio.get_running_loop().call_later(_RECORD_SECONDS, self._woken.set)
 
     def _gather_no_more(self) -> None:
         """End the time for which ended attempts gather."""
@@ -293,7 +293,7 @@ class Deliverer:
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._nudged.wait()
+                await self._woken.wait()
         except TimeoutError:
             return
 

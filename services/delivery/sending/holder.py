@@ -74,7 +74,7 @@ class Holder:
     def wake_all(self) -> None:
         """Let all deliverers look for events: some may have been missed."""
         for one in self._held.values():
-            one.deliverer.nudge(has_news=True)
+            one.deliverer.wake(has_news=True)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let the requests under way end, then give all leases back, so that other processes go on at once."""
@@ -117,7 +117,7 @@ class Holder:
             async with db.connection(self._means.pool) as connection:
                 row = await leases.held(connection, self._lease_id, endpoint_id)
             known.row = row or known.row
-            known.deliverer.nudge(has_news=True)
+            known.deliverer.wake(has_news=True)
 
     async def _claim(self) -> int:
         room = min(self._most - len(self._held), _CLAIMED_AT_ONCE)

@@ -52,5 +52,5 @@ class News:
         page = await self._feed.news(self._cursor, KINDS, _PAGE, _WAIT_SECONDS)
         for event in page.events:
             for deliverer in self._holder.concerned(event):
-                deliverer.nudge(has_news=True)
+                deliverer.wake(has_news=True)
         self._cursor = page.next_cursor

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import httpx
 
-from services.ingest.certificates.keeper import Certificates
 from services.ingest.certificates.sealer import sealer_of
+from services.ingest.certificates.upkeep import Certificates
 from services.ingest.resource_data.checks import ResourceDataChecks
 from services.ingest.resource_data.publisher import Publisher, fetch_json
 from services.ingest.settings import IngestSettings

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from services.ingest.certificates.keeper import Certificates
+from services.ingest.certificates.upkeep import Certificates
 from services.ingest.errors import KeyUnavailable, SealBroken
 from services.ingest.resource_data.decryption import ContentRefusedError, decrypt
 from services.ingest.resource_data.publisher import Publisher

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from services.ingest.certificates.keeper import Certificate
+from services.ingest.certificates.upkeep import Certificate
 from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls

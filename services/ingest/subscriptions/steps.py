@@ -7,7 +7,7 @@ import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
-from services.ingest.certificates.keeper import Certificate, Certificates
+from services.ingest.certificates.upkeep import Certificate, Certificates
 from services.ingest.errors import CalendarNotPushed, PublicUrlUnset, TokenRejected
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow

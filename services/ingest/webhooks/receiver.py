@@ -42,7 +42,7 @@ class ProofOfData(Protocol):
         """Return by notification the one to keep, or the cause of its refusal."""
 
 
-Verdicts = Mapping[GraphChange, GraphChange | str]
+Decisions = Mapping[GraphChange, GraphChange | str]
 
 
 @dataclass(slots=True)
@@ -186,15 +186,15 @@ class Receiver:
         ours = our_subscription_id.lower() if is_id(our_subscription_id) else ""
         with self._counting_refusals(1):
             found = await self._matcher.subscriptions(origins.values(), ours) if origins else {}
-            verdicts = await self._verdicts(origins, found, post.validation_tokens)
-        return self._sort(parsed, {one: found[origin] for one, origin in origins.items()}, verdicts)
+            decisions = await self._decisions(origins, found, post.validation_tokens)
+        return self._sort(parsed, {one: found[origin] for one, origin in origins.items()}, decisions)
 
-    async def _verdicts(
+    async def _decisions(
         self,
         origins: Mapping[GraphChange | GraphLifecycle, GraphOrigin],
         found: Mapping[GraphOrigin, KnownSubscription | None],
         tokens: Sequence[Secret],
-    ) -> Verdicts:
+    ) -> Decisions:
         """Check the changes whose subscriptions have resource data. Unknown and forged ones cost no computing."""
         if self._data is None:
             return {}
@@ -233,7 +233,7 @@ class Receiver:
         self,
         parsed: Iterable[GraphChange | GraphLifecycle | UnreadableError],
         found: Mapping[GraphChange | GraphLifecycle, KnownSubscription | None],
-        verdicts: Verdicts,
+        decisions: Decisions,
     ) -> _Arrivals:
         arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
         for stated in parsed:
@@ -247,7 +247,7 @@ class Receiver:
             if isinstance(stated, GraphChange) and stated.is_of_calendar != bool(known.calendar_id):
                 count(MS365, "other_resource")
                 continue
-            notification = verdicts.get(stated, stated) if isinstance(stated, GraphChange) else stated
+            notification = decisions.get(stated, stated) if isinstance(stated, GraphChange) else stated
             if isinstance(notification, str):
                 count(MS365, notification)
                 arrivals.unreadable.update([known.tenant_id] if notification == DATA_REFUSED else [])

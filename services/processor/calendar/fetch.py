@@ -20,7 +20,7 @@ from services.providers.failures import Meaning
 
 logger = structlog.get_logger(__name__)
 
-PATIENCE = 5
+FAILED_READINGS = 5
 EXCEPTIONS = "exceptionOccurrences"
 _WHOLE = frozenset({"subject", "start", "end", "isAllDay", "attendees", "changeKey"})
 """The members that a stub of an event lacks."""
@@ -47,8 +47,8 @@ class EventFetcher:
         source: The account's calendars at the provider.
         provider_calendar_id: The provider's id of the calendar.
         calendar: The facts that its events carry.
-        failures: The failed readings of the calendar in a row. From `PATIENCE` on, an event that cannot be read is left
-            out, so that it does not stop the others; the next complete round tries it again.
+        failures: The failed readings of the calendar in a row. From `FAILED_READINGS` on, an event that cannot
+            be read is left out, so that it does not stop the others; the next complete round tries it again.
     """
 
     source: EventSource
@@ -164,7 +164,7 @@ async def check_left_out(source: CalendarProof, calendar_id: str, failures: int,
         raise error
     if error.meaning is Meaning.FORBIDDEN:
         await source.has_calendar(calendar_id)
-    elif failures < PATIENCE:
+    elif failures < FAILED_READINGS:
         raise error
     logger.warning("calendar event left out", detail=error.detail)
 

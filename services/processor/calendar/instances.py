@@ -10,9 +10,9 @@ from datetime import datetime
 import structlog
 
 from services.meshkit.metrics import UNEXPECTED
+from services.processor.calendar.errors import CalendarWindowTooLarge
 from services.processor.calendar.mapping.series import Series, Slot, slot_key
 from services.processor.calendar.rows import StoredEvent
-from services.processor.errors import CalendarWindowTooLarge
 
 logger = structlog.get_logger(__name__)
 

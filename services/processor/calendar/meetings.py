@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge
 from services.processor.calendar.mapping.zones import UTC_ZONE, zone_info
 from services.processor.calendar.pushes import MOST_CALENDARS
 from services.processor.calendar.reading import CalendarReader, EventsPage, Place, Window
 from services.processor.calendar.rows import IN_USE, CalendarRow
 from services.processor.calendar.store import calendars
-from services.processor.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.stream.store import tenants
 
 MAX_SECONDS = 8.0
@@ -74,7 +75,7 @@ class MeetingCounter:
     async def _chosen(self, tenant_id: str, calendar_id: str, *, is_in_scope: bool) -> Sequence[CalendarRow]:
         async with db.connection(self._pool) as connection:
             if not is_in_scope or not await tenants.status(connection, tenant_id):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             if not calendar_id:
                 return await calendars.followed(connection, tenant_id, MOST_CALENDARS)
             row = await calendars.by_id(connection, calendar_id, [tenant_id])

@@ -8,11 +8,11 @@ import structlog
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
+from services.processor.calendar.errors import CalendarWindowTooLarge
 from services.processor.calendar.mapping.zones import UTC_ZONE, zone_info
 from services.processor.calendar.meetings import MeetingCounter
 from services.processor.calendar.reading import Window
 from services.processor.calendar.store import calendars
-from services.processor.errors import CalendarWindowTooLarge
 from services.processor.metrics import MEETINGS_TODAY
 from services.processor.stream.store import tenants
 

@@ -9,13 +9,13 @@ from typing import Any
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.errors import CalendarEventNotFound, CalendarOccurrenceNotFound
 from services.processor.calendar.instances import Budget
 from services.processor.calendar.mapping.expansion import expand
 from services.processor.calendar.mapping.series import Series
 from services.processor.calendar.mapping.times import start_text
 from services.processor.calendar.rows import StoredEvent
 from services.processor.calendar.store import events
-from services.processor.errors import CalendarEventNotFound, CalendarOccurrenceNotFound
 
 _FORM = re.compile(r"(\d{4}-\d\d-\d\d)(T\d\d:\d\d:\d\d)?")
 

@@ -15,12 +15,12 @@ from services.meshkit.errors import FieldInvalid
 from services.processor.calendar import occurrence
 from services.processor.calendar.choice import Choice
 from services.processor.calendar.conversations import add_conversations
+from services.processor.calendar.errors import CalendarEventNotFound, CalendarNotFollowed, CalendarNotFound
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
 from services.processor.calendar.mapping.series import Slot, slot_key
 from services.processor.calendar.mapping.times import sort_instant
 from services.processor.calendar.rows import IN_USE, Phase
 from services.processor.calendar.store import calendars, events
-from services.processor.errors import CalendarEventNotFound, CalendarNotFollowed, CalendarNotFound
 
 LONGEST_WINDOW = timedelta(days=400)
 PAGE_BYTES = 2 * 1024 * 1024

@@ -9,18 +9,13 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.queue import WakeQueue
 from services.processor.calendar.conversations import add_conversations
+from services.processor.calendar.errors import CalendarNotFound, CalendarProviderUnsupported, CalendarsNotRead
 from services.processor.calendar.ledger import WITHDRAWN, about_calendar, event_of
 from services.processor.calendar.rows import CalendarRow, Phase, State
 from services.processor.calendar.store import calendars
 from services.processor.calendar.store import events as stored_events
 from services.processor.calendar.store.calendars import ListRow
-from services.processor.errors import (
-    AbilityNotGranted,
-    CalendarNotFound,
-    CalendarProviderUnsupported,
-    CalendarsNotRead,
-    TenantNotFound,
-)
+from services.processor.errors import AbilityNotGranted, TenantNotFound
 from services.processor.stream.publish import publish
 from services.processor.stream.store import tenants
 from services.providers.abilities import CALENDAR_READ, connect_command
@@ -192,7 +187,7 @@ _FRESH_START = {
 async def _check_tenant(connection: db.Connection, tenant_id: str, *, is_in_scope: bool) -> None:
     found = await tenants.granted(connection, tenant_id) if is_in_scope else None
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if provider not in (MS365, GOOGLEWS):
         raise CalendarProviderUnsupported(subject=tenant_id, metadata={"provider": provider})

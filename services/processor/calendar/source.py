@@ -87,7 +87,7 @@ class CalendarSource(Protocol):
         Args:
             provider_calendar_id: The provider's id of the calendar.
             calendar: The facts that its events carry.
-            failures: The failed readings of the calendar in a row. From `fetch.PATIENCE` on, an event that cannot be
-                read is left out, so that it does not stop the others; the next complete round tries it again.
+            failures: The failed readings of the calendar in a row. From `fetch.FAILED_READINGS` on, an event that
+                cannot be read is left out, so that it does not stop the others; the next complete round tries it again.
             known: Reads stored events.
         """

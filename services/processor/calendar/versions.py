@@ -77,7 +77,7 @@ class EventVersions:
         """
         async with db.connection(self._pool) as connection:
             if not is_in_scope or not await tenants.status(connection, tenant_id):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             digests = await invitations.of_thread(connection, tenant_id, conversation_id, _MAX_UIDS)
         if not digests:
             return VersionsPage([], "")

@@ -55,7 +55,7 @@ class Classification:
         async with db.transaction(self._pool) as connection:
             await _check_tenant(connection, tenant_id, scope)
             if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             if settings.is_enabled and not self._is_available:
                 raise PrimitivesNotAvailable(subject=tenant_id)
             await store.save(connection, tenant_id, settings, start.write(), start.position)
@@ -75,4 +75,4 @@ def checked_settings(settings: pb2.ClassificationSettings) -> pb2.Classification
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
     is_in_scope = scope is None or tenant_id in scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)

@@ -14,19 +14,19 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.drafts import draft
-from services.processor.conversations.intake import CALLER, Change, change, conversation_id, stamp, token_link
-from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
-from services.processor.conversations.letter import TOKEN_CHARACTERS
-from services.processor.conversations.store import conversations as store
-from services.processor.conversations.store import settings as settings_store
-from services.processor.errors import (
+from services.processor.conversations.errors import (
     ConversationChanged,
     ConversationClaimed,
     ConversationFinal,
     ConversationNotFound,
     ConversationRequestersDiffer,
-    TenantNotFound,
 )
+from services.processor.conversations.intake import CALLER, Change, change, conversation_id, stamp, token_link
+from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
+from services.processor.conversations.letter import TOKEN_CHARACTERS
+from services.processor.conversations.store import conversations as store
+from services.processor.conversations.store import settings as settings_store
+from services.processor.errors import TenantNotFound
 from services.processor.stream.pages import LATEST, EventReader
 from services.processor.stream.publish import publish
 from services.processor.stream.store import tenants
@@ -304,7 +304,7 @@ async def locked(connection: db.Connection, identity: str, actor: Actor, version
 async def _check_tenant(connection: db.Connection, tenant_id: str, actor: Actor) -> None:
     is_in_scope = actor.scope is None or tenant_id in actor.scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
 
 
 def _check_version(conversation: pb2.Conversation, version: int) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit import db
+from services.meshkit.addresses import plain
 from services.meshkit.ids import new_id
 from services.processor.mail.store import threads as store
 from services.processor.mail.store.facts import MessageFacts
@@ -38,13 +39,13 @@ class _Links:
 
     def __init__(self, message: message_pb2.MailMessage) -> None:
         self.conversation = message.thread.provider_thread_id
-        self.sender = message.from_address.address.lower()
+        self.sender = _compared(message.from_address.address)
         self.in_reply_to = message.in_reply_to
         self.own = _digest(message.internet_message_id) if message.internet_message_id else None
         nearest = [message.in_reply_to, *reversed(message.references[-MAX_REFERENCES:])]
         named = (name for name in dict.fromkeys(nearest) if name and name != message.internet_message_id)
         self.parents = {name: _digest(name) for name in named}
-        self.writers = {self.sender, message.sender.address.lower()} - {""}
+        self.writers = {self.sender, _compared(message.sender.address)} - {""}
         self.people = set(_people(message))
 
     @property
@@ -190,9 +191,13 @@ def _question(links: Iterable[_Links]) -> ThreadQuestion:
 
 
 def _people(message: message_pb2.MailMessage) -> Iterator[str]:
-    for recipients in (message.to, message.cc, message.bcc, message.reply_to):
-        yield from (address.address.lower() for address in recipients if address.address)
-    yield from (address.lower() for address in (message.from_address.address, message.sender.address) if address)
+    for recipients in (message.to, message.cc, message.bcc, message.reply_to, [message.from_address, message.sender]):
+        yield from (_compared(one.address) for one in recipients if one.address)
+
+
+def _compared(address: str) -> str:
+    """Return the form in which addresses are compared; a name of Exchange, which is no address, has its own."""
+    return plain(address) or address.lower()
 
 
 def _digest(message_id: str) -> bytes:

@@ -1,7 +1,7 @@
 """The bound of the bytes that requests keep in the store: sends, uploads and modifications, waiting and ended."""
 
 from services.meshkit import db
-from services.processor.errors import KeyStorageFull, TenantStorageFull
+from services.processor.mailbox.errors import KeyStorageFull, TenantStorageFull
 from services.processor.mailbox.store import kept_bytes
 from services.processor.mailbox.store.kept_bytes import ROW_BYTES, Kept
 from services.processor.settings import ProcessorSettings

@@ -57,5 +57,5 @@ def token_loops(
         "tokens", seconds, TokenDropper(pool, tokens).round, idle_factor=max(1.0, _IDLE_SECONDS / seconds)
     )
     head = HeadWatch(pool, channel, tenant_changes.newest_change)
-    head.call(loop.nudge)
+    head.call(loop.wake)
     return head.run(), loop.run()

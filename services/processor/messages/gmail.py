@@ -16,7 +16,7 @@ from services.providers.failures import Meaning
 BATCH_UNITS, ONE_UNITS = 50, 5
 _ONE_BY_ONE = 10
 """The number of mails whose own calls cost as much of the quota as one call of all."""
-_PATIENCE_SECONDS = 2.0
+_MAX_WAIT_SECONDS = 2.0
 _FIELDS = ("is_read", "label_ids")
 
 
@@ -94,7 +94,7 @@ class GmailMessages:
 
     async def _call(self, operation: str, url: str, units: int, body: dict[str, object]) -> None:
         seconds = self._take_quota(self._access.tenant_id, units)
-        if seconds > _PATIENCE_SECONDS:
+        if seconds > _MAX_WAIT_SECONDS:
             rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
             raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
         if seconds:

@@ -6,8 +6,9 @@ from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.text import check_name
-from services.processor.errors import ProcessedMarkNotSet, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.messages.content import CATEGORY_CHARACTERS, check_provider
+from services.processor.messages.errors import ProcessedMarkNotSet
 from services.processor.messages.requests import Modifications, provider_of
 from services.processor.messages.rows import ModificationRow
 from services.processor.messages.store import modifications, processed_marks
@@ -57,7 +58,7 @@ class ProcessedMails:
         check_provider(change, provider)
         async with db.transaction(self._pool) as connection:
             if await tenants.granted(connection, tenant_id) is None:
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             await processed_marks.put(connection, tenant_id, mark, change)
         return change
 
@@ -70,7 +71,7 @@ class ProcessedMails:
         """
         async with db.connection(self._pool) as connection:
             if await tenants.granted(connection, tenant_id) is None:
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             found = await processed_marks.get(connection, tenant_id)
         if found is None:
             raise ProcessedMarkNotSet(subject=tenant_id, metadata={"tenant_id": tenant_id})

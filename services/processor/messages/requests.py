@@ -9,15 +9,10 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
-from services.processor.errors import (
-    AbilityNotGranted,
-    IdempotencyKeyReused,
-    ModificationNotFound,
-    ModificationQueueFull,
-    TenantNotFound,
-)
+from services.processor.errors import AbilityNotGranted, IdempotencyKeyReused, TenantNotFound
 from services.processor.mailbox.kept import reserve
 from services.processor.messages.content import check_provider, checked
+from services.processor.messages.errors import ModificationNotFound, ModificationQueueFull
 from services.processor.messages.rows import ModificationRow, Outcome, State
 from services.processor.messages.store import modifications
 from services.processor.settings import ProcessorSettings
@@ -68,7 +63,7 @@ class Modifications:
         """
         content, digest = checked(request), digest_of(request)
         if not is_in_scope:
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+            raise TenantNotFound.of(request.tenant_id)
         async with db.transaction(self._pool) as connection:
             by_key = (connection, request.tenant_id, request.idempotency_key, digest)
             known = await modifications.by_key(*by_key)
@@ -137,7 +132,7 @@ async def provider_of(connection: db.Connection, tenant_id: str, ability: str) -
     """
     found = await tenants.granted(connection, tenant_id)
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if ability not in abilities:
         command = connect_command(provider, tenant_id, (ability,))

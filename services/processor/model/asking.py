@@ -12,8 +12,9 @@ from services.meshkit.clock import Clock
 from services.meshkit.erasing import marked
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
-from services.processor.errors import ModelNotEnabled, ModelOutsideRefused, ModelTokensSpent, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.model.endpoint import ModelEndpoint, Spending
+from services.processor.model.errors import ModelNotEnabled, ModelOutsideRefused, ModelTokensSpent
 from services.processor.model.metrics import ASKED, TOKENS
 from services.processor.model.prompts import PROMPT_VERSION, Prompt
 from services.processor.model.store import calls
@@ -129,7 +130,7 @@ class Asking:
         day = call.asked_at.date()
         async with db.transaction(self._pool) as connection:
             if call.tenant_id in await marked(connection, _SCHEMA, [call.tenant_id]):
-                raise TenantNotFound(resource=call.tenant_id, metadata={"tenant_id": call.tenant_id})
+                raise TenantNotFound.of(call.tenant_id)
             is_reserved = await store.reserve(
                 connection, call.tenant_id, day, call.tokens, self._tokens_per_day, is_outside=call.is_outside
             )
@@ -176,4 +177,4 @@ async def check_tenant(connection: db.Connection, asker: Asker) -> None:
     """Check that there is the tenant, and that the caller may see it. Raises `TenantNotFound`."""
     is_in_scope = asker.scope is None or asker.tenant_id in asker.scope
     if not is_in_scope or await tenants.granted(connection, asker.tenant_id) is None:
-        raise TenantNotFound(resource=asker.tenant_id, metadata={"tenant_id": asker.tenant_id})
+        raise TenantNotFound.of(asker.tenant_id)

@@ -21,7 +21,7 @@ from services.egress.exchange import READ_BYTES, Answer
 from services.egress.faults import EgressError, Fault
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
-from services.processor.errors import ModelAnswerInvalid, ModelUnavailable
+from services.processor.model.errors import ModelAnswerInvalid, ModelUnavailable
 from services.processor.model.prompts import AnswerInvalid, Prompt
 from services.providers.retry_after import retry_after
 

@@ -15,9 +15,10 @@ from services.meshkit.cache import BoundedCache
 from services.meshkit.clock import Clock
 from services.meshkit.erasing import marked
 from services.meshkit.shares import Shares
-from services.processor.errors import ModelNotConfigured, PrimitivesNotAvailable, TenantNotFound
+from services.processor.errors import PrimitivesNotAvailable, TenantNotFound
 from services.processor.model.asking import Asker, Asking, Question, check_tenant
 from services.processor.model.endpoint import ModelEndpoint
+from services.processor.model.errors import ModelNotConfigured
 from services.processor.model.prompts import (
     MAX_READ,
     PROMPT_VERSION,
@@ -86,7 +87,7 @@ class Models:
         async with db.transaction(self._pool) as connection:
             await check_tenant(connection, asker)
             if asker.tenant_id in await marked(connection, _SCHEMA, [asker.tenant_id]):
-                raise TenantNotFound(resource=asker.tenant_id, metadata={"tenant_id": asker.tenant_id})
+                raise TenantNotFound.of(asker.tenant_id)
             if settings.is_enabled:
                 self._configured()
             await store.save(

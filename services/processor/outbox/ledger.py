@@ -8,14 +8,14 @@ import structlog
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
-from services.processor.errors import SealBroken
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
 from services.processor.outbox.content import FILE_BYTES
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
-from services.processor.outbox.store import sends, uploads
+from services.processor.outbox.store import due_sends, sends, uploads
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.metrics import SEALS_BROKEN
 
 logger = structlog.get_logger(__name__)
@@ -145,13 +145,13 @@ class Ledger:
     async def hold_back(self, until: datetime) -> None:
         """Commit that no unsubmitted send of the account is acted on before a time."""
         async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
-            await sends.hold_back(connection, self._tenant_id, until)
+            await due_sends.hold_back(connection, self._tenant_id, until)
 
     async def put_off(self, row: SendRow, until: datetime, attempts: int) -> None:
         """Commit when the send is acted on next, whatever its state is now; after so many attempts it ends."""
         ended = None
         async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
-            current = await sends.put_off(connection, row.send_id, until)
+            current = await due_sends.put_off(connection, row.send_id, until)
             if current is not None and current.attempts >= attempts:
                 ended = await end(connection, current, self._clock.now(), "UNEXPECTED")
         if ended is not None:
@@ -183,7 +183,7 @@ class Ledger:
         minute = timedelta(minutes=1)
         async with self._transactions.reading() as connection:
             since = self._clock.now() - minute
-            submitted, first = await sends.submitted_since(connection, self._tenant_id, since)
+            submitted, first = await due_sends.submitted_since(connection, self._tenant_id, since)
         return first + minute if first is not None and submitted >= per_minute else None
 
     async def _change(self, row: SendRow, values: Mapping[str, Any]) -> SendRow:

@@ -12,24 +12,17 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
 from services.processor.erased_requests import REASON as ERASED
-from services.processor.errors import (
-    IdempotencyKeyReused,
-    PersonErased,
-    SealBroken,
-    SendNotCancellable,
-    SendNotFound,
-    SendNotUncertain,
-    SendQueueFull,
-    TenantNotFound,
-)
+from services.processor.errors import IdempotencyKeyReused, PersonErased, TenantNotFound
 from services.processor.mailbox.kept import reserve
 from services.processor.outbox.content import checked
+from services.processor.outbox.errors import SendNotCancellable, SendNotFound, SendNotUncertain, SendQueueFull
 from services.processor.outbox.outcome import finish
 from services.processor.outbox.rows import UNSUBMITTED, ReportRow, SendRow, State
 from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import reports, sends, uploads
 from services.processor.outbox.uploads import check_files
 from services.processor.settings import ProcessorSettings
+from services.processor.stream.errors import SealBroken
 
 WAKE_PREFIX = "send:"
 """The beginning of the keys by which workers are woken for Processor's own queue."""
@@ -89,7 +82,7 @@ class Sends:
         now = self._clock.now()
         send_at = _send_at(content, now)
         if not is_in_scope:
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+            raise TenantNotFound.of(request.tenant_id)
         async with db.transaction(self._pool) as connection:
             by_key = (connection, request.tenant_id, request.idempotency_key, digest)
             known = await sends.by_key(*by_key)

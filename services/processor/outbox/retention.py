@@ -6,7 +6,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mailbox.store import kept_bytes
 from services.processor.outbox.outcome import end
-from services.processor.outbox.store import sends, uploads, waiting_reports
+from services.processor.outbox.store import due_sends, sends, uploads, waiting_reports
 
 READABLE = timedelta(days=30)
 """The time for which a send, and with it its idempotency key, is kept after its outcome."""
@@ -52,7 +52,7 @@ class SendRetention:
     async def _end_one(self) -> bool:
         """End one send in a transaction of its own: publishing must be its last step."""
         async with db.transaction(self._pool) as connection:
-            rows = await sends.lock_overdue(connection, self._grace, 1)
+            rows = await due_sends.lock_overdue(connection, self._grace, 1)
             for row in rows:
                 await end(connection, row, self._clock.now(), row.reason or "no worker could act on it")
             return bool(rows)

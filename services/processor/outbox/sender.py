@@ -15,7 +15,7 @@ async def provider_of_sender(connection: db.Connection, tenant_id: str) -> str:
     """
     found = await tenants.granted(connection, tenant_id)
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if MAIL_SEND not in abilities:
         command = connect_command(provider, tenant_id, (MAIL_SEND,))

@@ -10,9 +10,9 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.text import check_name
-from services.processor.errors import UploadIncomplete, UploadNotFound, UploadsFull
 from services.processor.mailbox.kept import reserve
 from services.processor.outbox.content import FILE_BYTES
+from services.processor.outbox.errors import UploadIncomplete, UploadNotFound, UploadsFull
 from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import uploads
 from services.processor.outbox.store.uploads import UploadRow

@@ -25,7 +25,7 @@ from services.processor.outbox.ledger import Ledger, SendChangedError
 from services.processor.outbox.mailbox import SendingMailbox
 from services.processor.outbox.room import Room
 from services.processor.outbox.rows import SendRow
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import due_sends
 from services.processor.outbox.submission import Submission
 from services.processor.settings import ProcessorSettings
 from services.providers.names import GOOGLEWS
@@ -51,7 +51,7 @@ class Outbox:
         take_units: Takes quota units of a Gmail mailbox.
     """
 
-    queues = (sends.DUE,)
+    queues = (due_sends.DUE,)
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Outbox:
     async def read_due(self, connection: db.Connection, tenant_id: str, due: Collection[str]) -> Sequence[SendRow]:
         """See `MailboxWork.read_due`."""
         del due  # of one queue
-        return await sends.due(connection, tenant_id, _SENDS_AT_ONCE)
+        return await due_sends.due(connection, tenant_id, _SENDS_AT_ONCE)
 
     async def process(self, held: HeldMailbox, due: Sequence[SendRow]) -> None:
         """See `MailboxWork.process`. Failures concern the send alone: mail goes on whatever becomes of it."""
@@ -102,7 +102,7 @@ class Outbox:
             return
         until = self._clock.now() + _NO_TOKEN_WAIT
         async with self._transactions.fenced(held.lease.tenant_id, held.lease.fence) as connection:
-            await sends.postpone(connection, held.lease.tenant_id, until, error.reason, error.detail)
+            await due_sends.postpone(connection, held.lease.tenant_id, until, error.reason, error.detail)
 
     async def _advance(self, submission: Submission, ledger: Ledger, row: SendRow) -> None:
         try:

@@ -16,7 +16,7 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.processor.pipeline.counts import OwnCounts, newest_event, own_counts, tenant_rows
-from services.processor.stream.pages import at_event, newest, oldest, settled
+from services.processor.stream.bounds import at_event, newest, oldest, settled
 
 MAX_TENANTS = 1000
 _DEFAULT_TENANTS = 20

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailmesh.mail.v1 import message_pb2
-from services.processor.errors import SearchQueryInvalid
+from services.processor.search.errors import SearchQueryInvalid
 from services.processor.search.terms import BEGINNINGS, WORD, beginning, texts
 from services.processor.search.words import is_unspaced, words
 

@@ -12,7 +12,8 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import search_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.erasing import marked
-from services.processor.errors import SealingExcludesSearch, SearchNotEnabled, TenantNotFound
+from services.processor.errors import SealingExcludesSearch, TenantNotFound
+from services.processor.search.errors import SearchNotEnabled
 from services.processor.search.indexer import TYPES
 from services.processor.search.metrics import STEP_SECONDS
 from services.processor.search.query import Query
@@ -135,7 +136,7 @@ class Search:
         async with db.transaction(self._pool) as connection:
             await _check_tenant(connection, tenant_id, scope)
             if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
-                raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+                raise TenantNotFound.of(tenant_id)
             if settings.is_enabled:
                 await tenants.lock(connection, tenant_id)
                 if await sealed_tenants.is_enabled(connection, tenant_id):
@@ -233,4 +234,4 @@ class _Page:
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
     is_in_scope = scope is None or tenant_id in scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)

@@ -13,6 +13,7 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
 from services.processor.calendar.choice import choice_of
+from services.processor.calendar.errors import CalendarEventNotFound
 from services.processor.calendar.free_busy.asking import FreeBusy
 from services.processor.calendar.free_busy.query import query_of
 from services.processor.calendar.meetings import MeetingCounter, days_zone
@@ -21,7 +22,6 @@ from services.processor.calendar.reading import Place as ListPlace
 from services.processor.calendar.requests import Calendars
 from services.processor.calendar.versions import EventVersions
 from services.processor.calendar.writing.requests import CalendarWrites
-from services.processor.errors import CalendarEventNotFound
 from services.processor.messages.reading.reads import Place, Reads
 from services.processor.servicers.places import scope_within
 from services.processor.stream.cursor import is_cursor

@@ -14,8 +14,8 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
-from services.processor.errors import EventNotFound
 from services.processor.stream import sse
+from services.processor.stream.errors import EventNotFound
 from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader

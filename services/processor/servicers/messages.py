@@ -15,7 +15,7 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, page_size
 from services.message.reply_text import set_reply_text
-from services.processor.errors import EventNotFound, ReaderTooSlow, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.messages.content import ATTACHMENT_CHARACTERS, ID_CHARACTERS, check_text
 from services.processor.messages.processed import ProcessedMails
 from services.processor.messages.reading.download import Download
@@ -25,6 +25,7 @@ from services.processor.messages.reading.reads import Place, Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.rows import ModificationRow
 from services.processor.servicers.places import is_place, mailbox_of
+from services.processor.stream.errors import EventNotFound, ReaderTooSlow
 from services.processor.stream.filter import is_hidden, scope_of
 from services.processor.stream.pages import EventReader
 
@@ -214,7 +215,7 @@ def _seen(tenant_id: str) -> Place:
     """
     place = mailbox_of(tenant_id)
     if not place.is_in_scope:
-        raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+        raise TenantNotFound.of(place.tenant_id)
     return place
 
 

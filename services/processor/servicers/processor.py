@@ -53,7 +53,7 @@ class ProcessorServicer(Base):
         """Put a reconciliation into the inbox."""
         tenant_id = check_id("tenant_id", request.tenant_id)
         if not current_caller().may_see(tenant_id):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         asked = inbox_service_pb2.EnqueueReconcileRequest(
             tenant_id=tenant_id, reason=inbox_item_pb2.RECONCILE_REASON_MANUAL
         )
@@ -70,7 +70,7 @@ class ProcessorServicer(Base):
         tenant_id = check_id("tenant_id", request.tenant_id)
         since = self._backfills.checked(request.since)
         if not current_caller().may_see(tenant_id):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         row, was_running = await self._backfills.begin(tenant_id, since)
         return pb2.BackfillMailboxResponse(backfill=message_of(row), was_running=was_running)
 
@@ -79,7 +79,7 @@ class ProcessorServicer(Base):
         """Return the progress of a backfill."""
         tenant_id = check_id("tenant_id", request.tenant_id)
         if not current_caller().may_see(tenant_id):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         row = await self._backfills.get(tenant_id)
         return pb2.GetBackfillResponse(backfill=None if row is None else message_of(row))
 
@@ -90,7 +90,7 @@ class ProcessorServicer(Base):
         """End the running backfill."""
         tenant_id = check_id("tenant_id", request.tenant_id)
         if not current_caller().may_see(tenant_id):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         row = await self._backfills.cancel(tenant_id)
         return pb2.CancelBackfillResponse(backfill=None if row is None else message_of(row))
 

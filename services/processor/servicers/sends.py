@@ -66,7 +66,7 @@ class SendServicer(Base):
         if request.upload_id:
             request.upload_id = check_id("upload_id", request.upload_id)
         if not current_caller().may_see(request.tenant_id):
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+            raise TenantNotFound.of(request.tenant_id)
         row = await self._uploads.take(request, current_caller().key_id or None)
         upload = pb2.Upload(**{name: value for name, value in vars(row).items() if name != "expires_at"})
         upload.expires_at.FromDatetime(row.expires_at)

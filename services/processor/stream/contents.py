@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.meshkit import sealing
-from services.processor.errors import ContentKeyUnavailable, SealBroken
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken
 
 MAX_TENANTS = 20_000
 """The most tenants whose keys a process keeps: about 10 MB."""

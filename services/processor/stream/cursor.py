@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.meshkit import opaque
-from services.processor.errors import CursorInvalid
+from services.processor.stream.errors import CursorInvalid
 
 EPOCH_BYTES = 6
 TAG_BYTES = 6

@@ -10,7 +10,7 @@ from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError, ServiceUnavailable
-from services.processor.errors import KeyRevoked
+from services.processor.stream.errors import KeyRevoked
 
 CHECK_SECONDS = 20.0
 """The largest age of an answer, in seconds."""

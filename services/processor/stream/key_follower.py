@@ -9,8 +9,8 @@ from mailmesh.vault.v1 import content_key_service_pb2 as vault_pb2
 from mailmesh.vault.v1.content_key_service_pb2_grpc import ContentKeyServiceAsyncStub
 from services.meshkit import db
 from services.meshkit.errors import MeshError
-from services.processor.errors import SealBroken
 from services.processor.stream.contents import CONTENTS, Contents
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.store import sealed_tenants
 
 logger = structlog.get_logger(__name__)

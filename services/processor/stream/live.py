@@ -11,8 +11,8 @@ import grpc
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from services.meshkit.errors import FieldInvalid, MeshError, ShuttingDown
 from services.meshkit.shares import Shares
-from services.processor.errors import ReaderTooSlow
 from services.processor.stream.cursor import Cursor
+from services.processor.stream.errors import ReaderTooSlow
 from services.processor.stream.filter import Selection
 from services.processor.stream.key_checks import KeyChecks
 from services.processor.stream.metrics import STREAM_ENDS, STREAMS

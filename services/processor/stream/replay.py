@@ -12,11 +12,12 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.meshkit.shares import Shares
-from services.processor.errors import ReplayQuotaReached, RequestIdReused
+from services.processor.stream.bounds import settled
 from services.processor.stream.cursor import Cursor, tag_of
+from services.processor.stream.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream.filter import select
 from services.processor.stream.metrics import REPLAYED
-from services.processor.stream.pages import EARLIEST, LATEST, EventReader, settled
+from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.store import replays
 from services.processor.stream.store.replays import Range, Replay
 

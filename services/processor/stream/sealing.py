@@ -13,14 +13,9 @@ from mailmesh.vault.v1.content_key_service_pb2_grpc import ContentKeyServiceAsyn
 from services.meshkit import db
 from services.meshkit.erasing import marked, renew_statistics
 from services.meshkit.ids import new_id
-from services.processor.errors import (
-    ContentKeyUnavailable,
-    SealBroken,
-    SealedTenantsFull,
-    SealingExcludesSearch,
-    TenantNotFound,
-)
+from services.processor.errors import SealingExcludesSearch, TenantNotFound
 from services.processor.stream.contents import CONTENTS, MAX_TENANTS
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken, SealedTenantsFull
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.serialization import SEALED_KINDS
 from services.processor.stream.store import sealed_tenants, tenants
@@ -101,7 +96,7 @@ class SealingChoice:
 
     async def _check_free(self, connection: db.Connection, tenant_id: str) -> None:
         if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):
-            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+            raise TenantNotFound.of(tenant_id)
         if await self._is_indexed(connection, tenant_id):
             raise SealingExcludesSearch(subject=tenant_id, metadata={"tenant_id": tenant_id})
 
@@ -190,4 +185,4 @@ class StoredSealing:
 async def _check_tenant(connection: db.Connection, tenant_id: str, scope: list[str] | None) -> None:
     is_in_scope = scope is None or tenant_id in scope
     if not is_in_scope or await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)

@@ -9,8 +9,8 @@ import structlog
 from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.meshkit.metrics import UNEXPECTED
-from services.processor.errors import CursorEpochChanged, CursorExpired
 from services.processor.stream.cursor import Cursor
+from services.processor.stream.errors import CursorEpochChanged, CursorExpired
 from services.processor.stream.metrics import FOLLOWER_LAG_SECONDS, FOLLOWER_TURNS
 from services.processor.stream.pages import EARLIEST, EventReader
 from services.processor.stream.store import turns as store

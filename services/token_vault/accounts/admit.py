@@ -10,15 +10,10 @@ from services.meshkit.ids import new_id
 from services.meshkit.text import plain_name
 from services.providers.abilities import connect_command, granted_abilities
 from services.token_vault.abilities import abilities_to_request, granted_before
-from services.token_vault.errors import (
-    AbilitiesWouldBeLost,
-    AccountMismatch,
-    MailboxConnectedOtherwise,
-    RefreshTokenMissing,
-    SealBroken,
-    TenantDisconnected,
-)
+from services.token_vault.accounts.errors import AbilitiesWouldBeLost, AccountMismatch, MailboxConnectedOtherwise
+from services.token_vault.errors import RefreshTokenMissing, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Grant
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.keys.sealing import DataKey, new_data_key, unwrap
 from services.token_vault.store import audit, authorization_flows, data_keys, encryption_keys, tokens
 from services.token_vault.store.authorization_flows import FlowRow

@@ -11,8 +11,9 @@ from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.providers.names import GOOGLEWS
 from services.token_vault.accounts.app_credential_files import ReadCredential
+from services.token_vault.accounts.errors import AppCredentialLimitReached, AppCredentialNotFound
 from services.token_vault.audit import actor
-from services.token_vault.errors import AppCredentialLimitReached, AppCredentialNotFound, ScopeTooWide
+from services.token_vault.errors import ScopeTooWide
 from services.token_vault.issuers.app_keys import AppKey
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import new_data_key, unwrap

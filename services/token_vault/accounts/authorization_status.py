@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.token_vault.errors import AbilitiesWouldBeLost, AuthorizationNotFound, FlowStateInvalid, ScopeNotGranted
+from services.token_vault.accounts.errors import AbilitiesWouldBeLost, AuthorizationNotFound, FlowStateInvalid
+from services.token_vault.errors import ScopeNotGranted
 from services.token_vault.store import authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import Scope

@@ -25,6 +25,7 @@ from services.providers.abilities import asked_scopes
 from services.token_vault.abilities import abilities_to_request, checked_abilities, grant_command, granted_before
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.consent import Consents
+from services.token_vault.accounts.errors import AccountMismatch, AdminConsentNeeded, MailboxConnectedOtherwise
 from services.token_vault.accounts.flow_secrets import (
     cookie_name,
     digest,
@@ -35,15 +36,7 @@ from services.token_vault.accounts.flow_secrets import (
 )
 from services.token_vault.accounts.flow_start import FlowStart, FlowStarter, require_enough
 from services.token_vault.accounts.flow_steps import Offered, Opened, Returned, Started, Wanted
-from services.token_vault.errors import (
-    AccountMismatch,
-    AdminConsentNeeded,
-    IdentityUnproven,
-    MailboxConnectedOtherwise,
-    ProviderUnknown,
-    ScopeTooWide,
-    TenantDisconnected,
-)
+from services.token_vault.errors import IdentityUnproven, ProviderUnknown, ScopeTooWide, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Begun, Grant, Issuer, TokenRefused
 from services.token_vault.issuers.refusals import ADMIN_CONSENT
 from services.token_vault.keys.sealing import bound_to, open_with, seal_with

@@ -12,9 +12,10 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
+from services.token_vault.accounts.errors import AdminConsentNeeded, DelegationNotGranted
 from services.token_vault.accounts.flow_secrets import invalid
 from services.token_vault.accounts.flow_steps import Returned
-from services.token_vault.errors import AdminConsentNeeded, DelegationNotGranted, ProviderUnknown
+from services.token_vault.errors import ProviderUnknown
 from services.token_vault.issuers.issuer import (
     AppIssuer,
     Begun,

@@ -9,7 +9,8 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import actor
-from services.token_vault.errors import KeyUnavailable, SealBroken, TenantNotFound
+from services.token_vault.errors import TenantNotFound
+from services.token_vault.keys.errors import KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import ContentKey, new_content_key, unwrap_content_key
 from services.token_vault.metrics import SEALS_BROKEN
@@ -59,7 +60,7 @@ class ContentKeys:
         async with db.transaction(self._pool) as connection:
             await get_tenant(connection, tenant_id, None, lock=True)
             if await erasures.find(connection, tenant_id, None) is not None:
-                raise TenantNotFound(resource=tenant_id)
+                raise TenantNotFound.of(tenant_id)
             key_id = await encryption_keys.writing_key_id(connection, lock=True)
             if await data_keys.insert_content_key(connection, new_content_key(self._ring, tenant_id, key_id)):
                 await audit.append(connection, self._entry("content_key.create", tenant_id, audit.OK))

@@ -31,16 +31,11 @@ from services.token_vault.accounts.admit import (
     require_token_type,
 )
 from services.token_vault.accounts.consent import Consents, refused
+from services.token_vault.accounts.errors import DirectoryNotFound, MailboxConnectedOtherwise, MailboxNotAllowed
 from services.token_vault.accounts.flow_start import FlowStart, FlowStarter
 from services.token_vault.accounts.flow_steps import Started
 from services.token_vault.audit import actor
-from services.token_vault.errors import (
-    DirectoryNotFound,
-    MailboxConnectedOtherwise,
-    MailboxNotAllowed,
-    ScopeNotGranted,
-    ScopeTooWide,
-)
+from services.token_vault.errors import ScopeNotGranted, ScopeTooWide
 from services.token_vault.issuers.issuer import Account, DirectoryUser, TokenRefused, TokenResponse
 from services.token_vault.store import audit, directories, tokens
 from services.token_vault.store.directories import DirectoryRow

@@ -10,8 +10,8 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import for_each
 from services.token_vault.audit import ITSELF, actor
-from services.token_vault.errors import KeyUnavailable, SealBroken
 from services.token_vault.issuers.issuer import Issuer
+from services.token_vault.keys.errors import KeyUnavailable, SealBroken
 from services.token_vault.metrics import DISCONNECTS
 from services.token_vault.store import audit, erasures, tokens
 from services.token_vault.store.credentials import Credential

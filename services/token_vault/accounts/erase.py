@@ -112,7 +112,7 @@ class Eraser:
         async with db.connection(self._pool) as connection:
             found = await erasures.find(connection, tenant_id, scope)
         if found is None:
-            raise TenantNotFound(resource=tenant_id)
+            raise TenantNotFound.of(tenant_id)
         return found
 
     async def pending(self, service: str) -> list[str]:

@@ -16,8 +16,8 @@ from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import PersonErasing, Progress
 from services.meshkit.errors import FieldInvalid
 from services.token_vault.accounts.erase import NAME, ReportSigner
+from services.token_vault.accounts.errors import PersonErasureNotFound
 from services.token_vault.audit import ITSELF, actor
-from services.token_vault.errors import PersonErasureNotFound
 from services.token_vault.persons import PERSONS
 from services.token_vault.store import audit, person_erasures
 from services.token_vault.store.person_erasures import PersonErasureRow

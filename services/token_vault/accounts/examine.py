@@ -11,15 +11,11 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.providers.abilities import OF_MAIL, lacking_scopes
-from services.token_vault.errors import (
-    MailboxMismatch,
-    MailboxUnavailable,
-    ProviderUnknown,
-    ScopeNotGranted,
-    TenantNeedsReauthorization,
-)
+from services.token_vault.accounts.errors import MailboxMismatch
+from services.token_vault.errors import MailboxUnavailable, ProviderUnknown, ScopeNotGranted
 from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, AppIssuer, GrantError, Issuer
 from services.token_vault.store.tenants import ACTIVE, ERROR, NEEDS_REAUTHORIZATION, TenantRow
+from services.token_vault.tokens.errors import TenantNeedsReauthorization
 from services.token_vault.tokens.grant_state import sentence
 from services.token_vault.tokens.issue import Lender
 

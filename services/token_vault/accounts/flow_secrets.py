@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.meshkit.secret import Secret
-from services.token_vault.errors import FlowStateInvalid
+from services.token_vault.accounts.errors import FlowStateInvalid
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 """The form of a browser's secret: `secrets.token_urlsafe` of 32 bytes."""

@@ -10,9 +10,10 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.providers.abilities import granted_abilities, lacking_scopes_of_all
+from services.token_vault.accounts.errors import PublicUrlUnset
 from services.token_vault.accounts.flow_secrets import digest
 from services.token_vault.accounts.flow_steps import Started
-from services.token_vault.errors import PublicUrlUnset, ScopeNotGranted
+from services.token_vault.errors import ScopeNotGranted
 from services.token_vault.issuers.issuer import Grant, Issuer
 from services.token_vault.store import audit, authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow

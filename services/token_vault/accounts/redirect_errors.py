@@ -5,13 +5,9 @@ import re
 import structlog
 
 from services.meshkit.errors import MeshError
+from services.token_vault.accounts.errors import AdminConsentNeeded, ConsentDenied
 from services.token_vault.accounts.flow_secrets import invalid
-from services.token_vault.errors import (
-    AdminConsentNeeded,
-    ConsentDenied,
-    InstallationMisconfigured,
-    ProviderUnavailable,
-)
+from services.token_vault.errors import InstallationMisconfigured, ProviderUnavailable
 
 logger = structlog.get_logger(__name__)
 

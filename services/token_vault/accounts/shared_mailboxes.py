@@ -31,14 +31,9 @@ from services.token_vault.accounts.admit import (
     renewed_values,
     require_token_type,
 )
+from services.token_vault.accounts.errors import MailboxConnectedOtherwise, SharedMailboxNotOffered
 from services.token_vault.audit import actor
-from services.token_vault.errors import (
-    MailboxConnectedOtherwise,
-    ScopeNotGranted,
-    ScopeTooWide,
-    SharedMailboxNotOffered,
-    TenantNeedsReauthorization,
-)
+from services.token_vault.errors import ScopeNotGranted, ScopeTooWide
 from services.token_vault.issuers.issuer import Account, ConsentingApp, TokenRefused, TokenResponse
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.tenants import (
@@ -53,6 +48,7 @@ from services.token_vault.store.tenants import (
     insert_tenant,
 )
 from services.token_vault.tokens.eligibility import require_eligible
+from services.token_vault.tokens.errors import TenantNeedsReauthorization
 from services.token_vault.tokens.grant_state import sentence
 from services.token_vault.tokens.issue import Lender
 

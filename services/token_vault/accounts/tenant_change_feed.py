@@ -9,7 +9,7 @@ from services.meshkit import db, opaque
 from services.meshkit.clock import Clock
 from services.meshkit.head_watch import HeadWatch
 from services.meshkit.ids import is_id
-from services.token_vault.errors import CursorInvalid
+from services.token_vault.accounts.errors import CursorInvalid
 from services.token_vault.store import tenant_changes
 from services.token_vault.store.tenant_changes import ChangeRow
 from services.token_vault.store.tenants import TenantRow, status_number, tenant_message, tenants_after

@@ -17,14 +17,8 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.meshkit.text import name_fault
 from services.token_vault.abilities import checked_abilities
-from services.token_vault.errors import (
-    ApiKeyNotFound,
-    KeyRevoked,
-    LastAdminKey,
-    RequestIdReused,
-    ScopeTooWide,
-    TenantNotFound,
-)
+from services.token_vault.api_access.errors import ApiKeyNotFound, KeyRevoked, LastAdminKey, RequestIdReused
+from services.token_vault.errors import ScopeTooWide, TenantNotFound
 from services.token_vault.store import api_keys, audit
 from services.token_vault.store.api_keys import ApiKeyRow
 from services.token_vault.store.tenants import Scope

@@ -12,9 +12,9 @@ from services.meshkit.identity.caller import ALL_TENANTS, Caller, Role
 from services.meshkit.secret import Secret
 from services.token_vault.api_access.authenticate import ApiKeyAuthenticator
 from services.token_vault.api_access.edge_contract import AGENTS_PATH, Needs
+from services.token_vault.api_access.errors import OriginNotProven, RouteNotFound
 from services.token_vault.api_access.passes import Passes
 from services.token_vault.api_access.sessions import Sessions
-from services.token_vault.errors import OriginNotProven, RouteNotFound
 from services.token_vault.metrics import API_KEY_CHECKS
 from services.token_vault.store.api_keys import ApiKeyRow
 

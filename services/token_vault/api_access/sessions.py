@@ -13,7 +13,13 @@ from services.meshkit.errors import ApiKeyInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.errors import KeyRequired, KeyRevoked, SessionInvalid, SessionLimitReached, SessionNotFound
+from services.token_vault.api_access.errors import (
+    KeyRequired,
+    KeyRevoked,
+    SessionInvalid,
+    SessionLimitReached,
+    SessionNotFound,
+)
 from services.token_vault.store import api_keys, audit, sessions
 from services.token_vault.store.api_keys import ApiKeyRow
 from services.token_vault.store.sessions import SessionFilter, SessionRow

@@ -139,7 +139,7 @@ MICROSOFT_NUMBERS: Mapping[int, Refusal] = _numbers(*GROUPS)
 """Microsoft's numbers (`AADSTS...`)."""
 
 _REGISTRATION = Refusal(Kind.APP, "app_registration")
-_TROUBLE = Refusal(Kind.OUTAGE, "provider_trouble")
+_PROVIDER_FAILURE = Refusal(Kind.OUTAGE, "provider_trouble")
 _OURS = (
     "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type",
     "unsupported_response_type", "redirect_uri_mismatch",
@@ -160,7 +160,7 @@ WORDS: Mapping[str, Mapping[str, Refusal]] = {
         "interaction_required": Refusal(Kind.GRANT, "reauthentication_required"),
         "login_required": Refusal(Kind.GRANT, "reauthentication_required"),
         **dict.fromkeys((*_OURS, "invalid_resource"), _REGISTRATION),
-        **dict.fromkeys(("temporarily_unavailable", "server_error"), _TROUBLE),
+        **dict.fromkeys(("temporarily_unavailable", "server_error"), _PROVIDER_FAILURE),
     },
     GOOGLEWS: {
         # Finer words (`error_subtype`).
@@ -179,7 +179,7 @@ WORDS: Mapping[str, Mapping[str, Refusal]] = {
         **dict.fromkeys(
             ("temporarily_unavailable", "server_error", "internal_failure", "internal_error", "backend_error",
              "rate_limit_exceeded"),
-            _TROUBLE,
+            _PROVIDER_FAILURE,
         ),
     },
 }  # fmt: skip

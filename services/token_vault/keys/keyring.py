@@ -11,7 +11,7 @@ from pathlib import Path
 from services.meshkit import sealing
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
-from services.token_vault.errors import KeyUnavailable
+from services.token_vault.keys.errors import KeyUnavailable
 
 
 class KeyRing:

@@ -11,7 +11,7 @@ import structlog
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.settings import SettingsError
-from services.token_vault.errors import SealBroken
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.store import data_keys, encryption_keys

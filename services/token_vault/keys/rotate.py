@@ -12,7 +12,7 @@ import structlog
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.token_vault.audit import COMMAND
-from services.token_vault.errors import KeyRetiring, KeyUnavailable, SealBroken
+from services.token_vault.keys.errors import KeyRetiring, KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.registration import LIVE, check_keys
 from services.token_vault.keys.sealing import rewrap

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from services.meshkit import sealing
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.errors import SealBroken
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.store.data_keys import CONTENT, TOKENS, WrappedKey
 

@@ -31,8 +31,8 @@ from services.meshkit.status import to_status
 from services.token_vault.api_access.authorize import Allowed, Authorizer, Presented
 from services.token_vault.api_access.edge_contract import AGENTS_PATH
 from services.token_vault.api_access.origin import Origins
-from services.token_vault.errors import AccessTokenInvalid
 from services.token_vault.servicers.cookies import SESSION_COOKIE, read_cookies
+from services.token_vault.sign_in.errors import AccessTokenInvalid
 
 _Context = grpc.aio.ServicerContext
 _REST_MARK = "x-envoy-original-path"

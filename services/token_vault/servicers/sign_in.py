@@ -13,12 +13,13 @@ from mailmesh.vault.v1.sign_in_service_pb2_grpc import SignInServiceServicer
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.accounts import result_pages
-from services.token_vault.errors import AgentSignInNotOffered, ConsentDenied, FlowStateInvalid, SignInNotOffered
+from services.token_vault.accounts.errors import ConsentDenied, FlowStateInvalid
 from services.token_vault.servicers.cookies import SESSION_COOKIE, presented_cookies
 from services.token_vault.servicers.sessions import session_cookie
 from services.token_vault.sign_in import pages
 from services.token_vault.sign_in.browser_secrets import COOKIE, COOKIE_SECONDS, BrowserSecrets
 from services.token_vault.sign_in.configured import SignIn
+from services.token_vault.sign_in.errors import AgentSignInNotOffered, SignInNotOffered
 from services.token_vault.sign_in.provider import NAME
 from services.token_vault.store.sessions import SessionRow
 

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from services.meshkit.cache import BoundedCache
 from services.meshkit.clock import Clock
-from services.token_vault.errors import AccessTokenInvalid, IdentityUnproven, ProviderUnavailable
+from services.token_vault.errors import IdentityUnproven, ProviderUnavailable
+from services.token_vault.sign_in.errors import AccessTokenInvalid
 from services.token_vault.sign_in.people import People
 from services.token_vault.sign_in.provider import NAME, IdentityProvider, Person
 from services.token_vault.store.api_keys import ApiKeyRow

@@ -16,8 +16,8 @@ from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 from services.token_vault.api_access.api_keys import NewKey, made_key
 from services.token_vault.api_access.sessions import Sessions
-from services.token_vault.errors import AccessTokenInvalid, SignInNotAllowed
 from services.token_vault.issuers.id_tokens import SKEW_SECONDS
+from services.token_vault.sign_in.errors import AccessTokenInvalid, SignInNotAllowed
 from services.token_vault.sign_in.provider import Person
 from services.token_vault.sign_in.rights import GroupRights, Rights
 from services.token_vault.store import api_keys, audit, people, sessions

@@ -11,7 +11,8 @@ from oauthlib.oauth2 import WebApplicationClient
 
 from services.meshkit.secret import Secret
 from services.meshkit.text import plain_name
-from services.token_vault.errors import FlowStateInvalid, InstallationMisconfigured, ProviderUnavailable
+from services.token_vault.accounts.errors import FlowStateInvalid
+from services.token_vault.errors import InstallationMisconfigured, ProviderUnavailable
 from services.token_vault.issuers.http import ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, published_keys, unproven, verified_claims
 from services.token_vault.sign_in.browser_secrets import BrowserSecrets

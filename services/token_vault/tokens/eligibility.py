@@ -1,13 +1,8 @@
 """The eligibility of tenants for tokens, by their status, and the failures of the others."""
 
 from services.meshkit.errors import MeshError
-from services.token_vault.errors import (
-    SealBroken,
-    TenantDisabled,
-    TenantDisconnected,
-    TenantInError,
-    TenantNeedsReauthorization,
-)
+from services.token_vault.errors import TenantDisconnected
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.store.tenants import (
     ACTIVE,
     DISABLED,
@@ -17,6 +12,7 @@ from services.token_vault.store.tenants import (
     NEEDS_REAUTHORIZATION,
     TenantRow,
 )
+from services.token_vault.tokens.errors import TenantDisabled, TenantInError, TenantNeedsReauthorization
 
 SEAL_BROKEN = "seal_broken"
 

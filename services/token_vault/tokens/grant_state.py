@@ -7,7 +7,6 @@ import structlog
 from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
-from services.token_vault.errors import TenantInError, TenantNeedsReauthorization
 from services.token_vault.issuers.issuer import GrantError, PassingRefusal
 from services.token_vault.issuers.refusals import ADMIN_CONSENT, OWNER_UNAVAILABLE, PASSING_CAUSES
 from services.token_vault.store import audit, tokens
@@ -20,6 +19,7 @@ from services.token_vault.store.tenants import (
     change_tenant,
     get_tenant,
 )
+from services.token_vault.tokens.errors import TenantInError, TenantNeedsReauthorization
 
 logger = structlog.get_logger(__name__)
 

@@ -11,13 +11,9 @@ from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.abilities import require_granted
 from services.token_vault.audit import AuditLog
-from services.token_vault.errors import (
-    MinimumSecondsTooLarge,
-    ProviderUnknown,
-    ScopeNotGranted,
-    SealBroken,
-)
+from services.token_vault.errors import ProviderUnknown, ScopeNotGranted
 from services.token_vault.issuers.issuer import Issuer
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.metrics import TOKENS_ISSUED
 from services.token_vault.store import audit
 from services.token_vault.store.audit import Entry
@@ -26,6 +22,7 @@ from services.token_vault.store.tenants import ACTIVE, DISCONNECTING, TenantRow
 from services.token_vault.tokens.broken_seals import report_broken_seal
 from services.token_vault.tokens.credential_reader import CredentialReader
 from services.token_vault.tokens.eligibility import require_eligible
+from services.token_vault.tokens.errors import MinimumSecondsTooLarge
 from services.token_vault.tokens.refresh import Refresher, is_newest
 from services.token_vault.tokens.token_cipher import TokenCipher
 

@@ -10,14 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
-from services.providers.abilities import granted_abilities, scopes_in_shared, scopes_to_keep
-from services.token_vault.audit import ITSELF
+from services.providers.abilities import scopes_in_shared, scopes_to_keep
 from services.token_vault.errors import (
     AppCredentialMissing,
     InstallationMisconfigured,
@@ -29,12 +26,11 @@ from services.token_vault.issuers.refusals import OWNER_UNAVAILABLE, PASSING_CAU
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential, SealedTokens
-from services.token_vault.store.tenants import TenantRow, get_tenant
+from services.token_vault.store.tenants import get_tenant
 from services.token_vault.tokens import grant_state
 from services.token_vault.tokens.eligibility import require_eligible
+from services.token_vault.tokens.refresh_outcomes import RefreshOutcomes
 from services.token_vault.tokens.token_cipher import TokenCipher
-
-logger = structlog.get_logger(__name__)
 
 Read = Callable[[str], Awaitable[Credential]]
 Check = Callable[[Credential], None]
@@ -48,8 +44,6 @@ _OWNERS_LEAST = timedelta(minutes=5)
 _OF_OWNER = {"FAILED_PRECONDITION", "NOT_FOUND", "DATA_LOSS"}
 """Codes of failures that concern the owner and not the moment."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.3
-_MAX_BACKOFF_SECONDS = 60.0
-_MAX_DOUBLINGS = 10
 _REMEMBERED: Mapping[str, type[MeshError]] = {
     error.reason: error
     for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured, AppCredentialMissing)
@@ -100,6 +94,7 @@ class Refresher:
         self._clock = clock
         self._process_id = process_id
         self._bounds = bounds
+        self._outcomes = RefreshOutcomes(pool, cipher, clock, process_id)
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def fresh(self, tenant_id: str, check: Check, is_good: IsGood) -> Credential:
@@ -228,17 +223,17 @@ class Refresher:
         tenant = credential.tenant
         try:
             response = await self._asked(credential)
-            await self._store(credential, response)
+            await self._outcomes.store(credential, response)
             REFRESHES.labels(tenant.provider, audit.OK).inc()
         except GrantError as exc:
             REFRESHES.labels(tenant.provider, "grant_broken").inc()
-            await self._broken(credential, exc)
+            await self._outcomes.broken(credential, exc)
         except PassingRefusal as exc:
             REFRESHES.labels(tenant.provider, "refused").inc()
-            await self._refused(credential, exc)
+            await self._outcomes.refused(credential, exc)
         except MeshError as exc:
             REFRESHES.labels(tenant.provider, exc.reason.lower()).inc()
-            await self._failed(credential, exc)
+            await self._outcomes.failed(credential, exc)
             raise
 
     async def _asked(self, credential: Credential) -> TokenResponse:
@@ -287,75 +282,11 @@ class Refresher:
         scopes = scopes_in_shared(owner.tenant.provider, owner.tenant.scopes or ())
         return TokenResponse(self._cipher.access_token(owner), None, scopes, owner.tenant.expires_at)
 
-    async def _store(self, credential: Credential, response: TokenResponse) -> None:
-        tenant_id, version = credential.tenant.tenant_id, _version(credential)
-        now = self._clock.now()
-        new = self._cipher.resealed(credential, response, now)
-        async with db.transaction(self._pool) as connection:
-            # In the order of every other writer: the tenant, then its tokens.
-            before, is_other = credential.tenant, _has_other_abilities(credential.tenant, new.scopes)
-            is_told = is_other or grant_state.is_refused(before)
-            tenant = await get_tenant(connection, tenant_id, None, lock=True) if is_told else None
-            if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
-                logger.info("refreshed token discarded", tenant_id=tenant_id)
-                return
-            facts = {"rotated": str(response.refresh_token is not None).lower()}
-            await audit.append(connection, audit.Entry(ITSELF, "token.refresh", now, tenant_id=tenant_id, detail=facts))
-            if tenant is not None:
-                await grant_state.mark_honoured(connection, tenant, now, has_other_abilities=is_other)
-
-    async def _broken(self, credential: Credential, error: GrantError) -> None:
-        """Mark the grant as broken, but only if the stored tokens are still those that the provider refused."""
-        tenant_id, version = credential.tenant.tenant_id, _version(credential)
-        now = self._clock.now()
-        async with db.transaction(self._pool) as connection:
-            await grant_state.mark_grant_broken(connection, tenant_id, version, self._process_id, error, now)
-
-    async def _refused(self, credential: Credential, error: PassingRefusal) -> None:
-        async with db.transaction(self._pool) as connection:
-            await grant_state.mark_refused(connection, credential, self._process_id, error, self._clock.now())
-
-    async def _failed(self, credential: Credential, error: MeshError) -> None:
-        tenant_id, sealed = credential.tenant.tenant_id, credential.tokens
-        failures = (sealed.refresh_failures if sealed else 0) + 1
-        now = self._clock.now()
-        backoff = min(2.0 ** min(failures - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
-        pause = max(error.retry_after or timedelta(), timedelta(seconds=backoff))
-        facts = {"detail": error.metadata["detail"]} if error.metadata.get("detail") else {}
-        logger.warning(
-            "refresh failed",
-            tenant_id=tenant_id,
-            reason=error.reason,
-            failures=failures,
-            detail=facts.get("detail", ""),
-        )
-        async with db.transaction(self._pool) as connection:
-            ended = await tokens.end_claim(
-                connection,
-                tenant_id,
-                _version(credential),
-                self._process_id,
-                error=error.reason,
-                not_before=now + pause,
-                failures=failures,
-            )
-            if ended:
-                entry = audit.Entry(ITSELF, "token.refresh", now, error.reason, tenant_id, facts)
-                await audit.append(connection, entry)
-
 
 def is_newest(credential: Credential, now: datetime) -> bool:
     """Tell whether a token is from a moment ago, so that another one would be no better."""
     refreshed_at = credential.tenant.last_refreshed_at
     return refreshed_at is not None and timedelta() <= now - refreshed_at < _REST
-
-
-def _has_other_abilities(tenant: TenantRow, scopes: tuple[str, ...]) -> bool:
-    return granted_abilities(tenant.provider, tenant.requested_abilities, scopes) != tenant.granted_abilities
-
-
-def _version(credential: Credential) -> int:
-    return credential.tokens.version if credential.tokens else 0
 
 
 def _is_claimed(sealed: SealedTokens, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import for_each
-from services.token_vault.errors import SealBroken
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.store.credentials import Credential, claim_due
 from services.token_vault.tokens.broken_seals import report_broken_seal
 from services.token_vault.tokens.refresh import Refresher

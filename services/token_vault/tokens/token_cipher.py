@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.meshkit.secret import Secret
-from services.token_vault.errors import SealBroken
 from services.token_vault.issuers.issuer import TokenResponse
+from services.token_vault.keys.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import DataKey, unwrap
 from services.token_vault.store.credentials import Credential, SealedTokens

@@ -18,7 +18,7 @@ from services.workflows.metrics import THREADS_LOST
 logger = structlog.get_logger(__name__)
 RUN: ContextVar[str] = ContextVar("run")
 """The run whose steps the context runs."""
-_PATIENCE_SECONDS = 5.0
+_MAX_WAIT_SECONDS = 5.0
 
 
 class StepThreads(ThreadPoolExecutor):
@@ -32,12 +32,12 @@ class StepThreads(ThreadPoolExecutor):
 
     Args:
         most: The largest number of steps that run at once, and of threads that are lost.
-        patience_seconds: The time that all lost threads have to return before the process ends.
+        wait_seconds: The time that all lost threads have to return before the process ends.
     """
 
-    def __init__(self, most: int, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, most: int, wait_seconds: float = _MAX_WAIT_SECONDS) -> None:
         super().__init__(thread_name_prefix="workflows")
-        self._most, self._patience_seconds = most, patience_seconds
+        self._most, self._wait_seconds = most, wait_seconds
         self._guard = threading.Lock()
         self._waiting: deque[tuple[_Call, Callable[[], Any]]] = deque()
         self._busy: set[_Call] = set()
@@ -69,7 +69,7 @@ class StepThreads(ThreadPoolExecutor):
         """
         while True:
             await self._all_lost.wait()
-            await asyncio.sleep(self._patience_seconds)  # steps of runs that were cancelled together return
+            await asyncio.sleep(self._wait_seconds)  # steps of runs that were cancelled together return
             if self.is_exhausted:
                 logger.error("plain steps that do not return hold all threads: the process ends", lost=len(self._lost))
                 raise Overloaded(metadata={"bound": "step_threads"})

@@ -23,7 +23,7 @@ MARKUP = f"{ELEMENTS}\u202egpj.exe\u2066\u200b\x07"
 MIB = MARKUP + "A" * 1_048_576
 LINK = "javascript:alert(1)"
 WORD = "parcel"
-# What the services themselves would refuse or cut stands in the database, as if a fault had let it in.
+# Text that the services themselves would refuse or cut stands in the database, as if a fault had let it in.
 _TENANT = "UPDATE vault.tenants SET display_name = $2, address = $3, status_detail = $3 WHERE tenant_id = $1"
 _KEY = "UPDATE vault.api_keys SET display_name = $2 WHERE display_name = $1"
 _AUDIT = """

@@ -180,7 +180,7 @@ async def _bury(mesh: Mesh, tenant: str, reason: str, count: int = 1) -> None:
 
 def newcomer(mesh: Mesh, receiver: str) -> dict[str, Any]:
     """Prepare a mesh for a person who sees it for the first time: two accounts, a receiver, and a dead letter of an
-    account that somebody else has connected.
+    account that another person has connected.
     """
     tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
     asyncio.run(_bury(mesh, tenant, DEAD))

@@ -141,7 +141,7 @@ def test_the_command_line_pauses_tests_updates_and_deletes(mesh: Mesh) -> None:
         listed = json.loads(mesh.run("endpoints", "list", "--url", receiver.url, "--json").stdout)
         assert [endpoint_id] == [one["endpointId"] for one in listed]
         assert mesh.run("endpoints", "delete", endpoint_id, "--yes").returncode == 0
-        assert "ENDPOINT_NOT_FOUND" in mesh.run("endpoints", "show", endpoint_id).stderr
+        assert "ENDPOINT_NOT_FOUND" in mesh.run("endpoints", "get", endpoint_id).stderr
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_an_occurrence_is_read_by_rest_and_cancelled_by_command(mesh: Mesh, prov
     options = ("--original-start", second["originalStart"], "--notify", "none", "--key", "off-1", "--yes")
     done = json.loads(mesh.run("calendars", "cancel", series, *options, "--wait", "120", "--json").stdout)
     updated = eventually(lambda: _of_event(mesh, tenant, 2), 200, what="the cancellation is announced")[1]
-    gone = mesh.run("calendars", "show", series, *options[:2])
+    gone = mesh.run("calendars", "get", series, *options[:2])
     (kept,) = mesh.simulator.call("GET", f"accounts/{address}/calendars")
 
     assert ("EVENT_KIND_OCCURRENCE", series, "2026-12-07T09:00:00") == (

@@ -58,7 +58,7 @@ def test_an_event_arrives_once_edited_and_cancelled(mesh: Mesh) -> None:
     asked = mesh.run("calendars", "free-busy", tenant, address, "nobody@elsewhere.example", *week)
     control.call("PATCH", f"{path}/{made['id']}", subject="Second review")
     eventually(lambda: len(told(mesh, tenant)) == 3, 200, what="the event is updated")
-    detail = mesh.run("calendars", "show", shown[0]["calendarEventId"])
+    detail = mesh.run("calendars", "get", shown[0]["calendarEventId"])
     control.call("DELETE", f"{path}/{made['id']}")
     eventually(lambda: len(told(mesh, tenant)) == 4, 200, what="the event is deleted")
 

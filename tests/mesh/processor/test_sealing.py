@@ -38,7 +38,7 @@ def test_words_of_a_sealed_tenant_are_in_no_file_and_reach_its_readers(mesh: Mes
 
     # Once the stored mail is sealed, so is everything since: the pass begins a minute after the choice.
     state = eventually(
-        lambda: (found := sealing(mesh, "show", tenant)["state"]) and not found.get("isSealingStored") and found,
+        lambda: (found := sealing(mesh, "get", tenant)["state"]) and not found.get("isSealingStored") and found,
         200,
         what="the stored mail is sealed",
     )

@@ -1,4 +1,4 @@
-"""Whatever happens to notifications, the events tell in the end what the mailboxes lease.
+"""In the end the events report what the mailboxes hold, for any fate of the notifications.
 
 Mailboxes live through random deliveries, flags, moves, trash, restores, deletions and drafts, while notifications are
 lost, doubled, late and in reverse, and fetches fail now and then. MAILMESH_TEST_SEEDS sets how many seeds are tried,
@@ -176,7 +176,7 @@ def _state(mail: dict[str, Any], last: Any, *, is_google: bool) -> Iterator[str]
 
 def _gone(mail: dict[str, Any], mails: Sequence[Any], *, is_inbox: bool) -> Iterator[str]:
     was_there = "INBOX" in mail["labelIds"] if "labelIds" in mail else mail["wellKnownFolder"] == "inbox"
-    # A message that nobody could fetch before its deletion may have been a draft.
+    # A message that no worker could fetch before its deletion may have been a draft.
     if mail["isDraft"] and ("labelIds" in mail or any(told.is_enriched for told in mails)) and mails:
         yield f"{mail['id']}: a draft was told"
     elif mails and (was_there or not is_inbox) and mails[-1].event_type != "mail.deleted":

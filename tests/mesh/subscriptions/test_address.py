@@ -1,4 +1,4 @@
-"""The public address changes, as when a tunnel is opened again: what pushes to the old one is made anew."""
+"""The public address changes, as when a tunnel is opened again: subscriptions to the old one are recreated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -187,7 +187,7 @@ def test_a_missing_permission_is_named_and_told_about_the_tenant(kept: Kept, acc
     tenant = kept.tenant(account)
     assert tenant["status"] == "TENANT_STATUS_ERROR"
     assert "Mail.Read" in tenant["statusDetail"]
-    # Who was told no need not delete it, and it is not tried on behind his back.
+    # A caller that was refused need not delete it, and it is not retried without the caller.
     assert kept.get(f"/v1/subscriptions?tenantId={account.tenant_id}")["subscriptions"] == []
 
 
@@ -239,7 +239,7 @@ def test_a_hanging_account_holds_up_nobody_else(kept: Kept, account: Connected) 
 
     for other in others:
         until(lambda other=other: _renewed_since(kept, other))
-    # It is still at it: nobody has waited until it was given up.
+    # It is still at it: no test has waited until it was given up.
     assert kept.row(hanging["subscriptionId"])["lease_until"] is not None
     assert kept.row(hanging["subscriptionId"])["failures"] == 0
     kept.simulator.call("DELETE", f"faults/{fault}")
@@ -263,7 +263,7 @@ def test_a_deletion_that_the_provider_cannot_take_is_tried_on(kept: Kept, accoun
 
     assert (answer["state"], answer["failureReason"]) == ("SUBSCRIPTION_STATE_DELETING", "PROVIDER_UNAVAILABLE")
     assert kept.api.post(f"/v1/subscriptions/{made['subscriptionId']}:renew", json={}).status_code == 404
-    # Who wants it again gets a new one, behind the end of the old one.
+    # A caller that wants it again gets a new one, behind the end of the old one.
     again = kept.subscribe(account)
     assert again["subscriptionId"] != made["subscriptionId"]
     assert kept.state(made["subscriptionId"]) == "DELETED"

@@ -126,7 +126,7 @@ def test_each_fault_is_refused_and_answered_as_a_good_one(rich: Kept, account: C
     (push,) = until(lambda: pushed(rich, account))
     assert 202 == push["status"]
     assert [] == mails(rich, account)
-    # What was proven and could not be read is not lost; a stranger's has no effect.
+    # A proven notification that could not be read is not lost; a stranger's has no effect.
     expected = {inbox.RECONCILE_REASON_MISSED} if REFUSED[fault] == "data_refused" else set()
     assert expected == rich.reconciles(account)
     deliver(rich, account)

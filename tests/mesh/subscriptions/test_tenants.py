@@ -1,4 +1,4 @@
-"""What becomes of subscriptions with their tenants: states, keys' scopes, many at once, two processes."""
+"""Subscriptions follow their tenants: states, keys' scopes, many at once, two processes."""
 
 from typing import Any
 
@@ -168,7 +168,7 @@ def test_a_dead_process_is_passed_over(kept: Kept) -> None:
         kept.ingests[0].restart()
         kept.until_healthy()
 
-    # What finds nobody listening is sent to the other at once, before anybody's health is known to be bad.
+    # A request that finds no listener goes to the other process at once, before any health is known to be bad.
     assert [] == [(answer.status_code, answer.text) for answer in (*answers, *after) if answer.status_code != 202]
 
 

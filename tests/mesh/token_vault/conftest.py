@@ -44,7 +44,7 @@ def shared(
 
     async def start() -> VaultProcess:
         async with vault_ground(database, simulator, certificates, folder, keys) as ground:
-            # What a test makes due is refreshed by who asks for it, and not by the process before that.
+            # A token that a test makes due is refreshed for the caller, and not by the process before that.
             await ground.start(MAILMESH_VAULT_REFRESH_INTERVAL_SECONDS="3600")
             return ground.lend()
 

@@ -38,7 +38,7 @@ async def new_account(served: VaultGround, provider: str) -> str:
 async def walked(
     served: VaultGround, edge: Stubs, provider: str, account: str, untick: Sequence[str] = (), **fields: Any
 ) -> tuple[Any, set[str]]:
-    """Connects an account; returns what the key is told at the end, and the scopes that the provider was asked for."""
+    """Connects an account; returns what the key reads at the end, and the scopes that the provider was asked for."""
     request = pb.StartAuthorizationRequest(provider=provider, **fields)
     started = await edge.tenants.StartAuthorization(request, metadata=EVERYTHING)
     walk = Walk(edge, served.simulator)

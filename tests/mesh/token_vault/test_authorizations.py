@@ -1,4 +1,4 @@
-"""How an attempt to connect an account goes, as the key that began it is told."""
+"""How an attempt to connect an account goes, as the key that began it reads it."""
 
 import asyncio
 from typing import Any

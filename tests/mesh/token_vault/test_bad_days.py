@@ -204,6 +204,6 @@ def _dump(url: str) -> str:
 
 
 def _as_text(dump: str) -> Iterable[str]:
-    """What bytea columns hold, read as text: a secret that is only encoded is found too."""
+    """The content of bytea columns, read as text: a secret that is only encoded is found too."""
     for column in re.findall(r"\\\\x([0-9a-f]+)", dump):
         yield bytes.fromhex(column).decode("latin-1")

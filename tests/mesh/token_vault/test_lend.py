@@ -1,4 +1,4 @@
-"""Lending tokens: to whom, which, and what happens when the provider is in trouble or says no."""
+"""Lending tokens: to whom, which, and what happens when the provider fails or refuses."""
 
 import asyncio
 import hashlib

@@ -25,7 +25,7 @@ async def connected(ground: VaultGround, provider: str) -> str:
 
 @asynccontextmanager
 async def row_locked(ground: VaultGround, tenant_id: str) -> AsyncIterator[None]:
-    """Holds the row of a tenant's tokens, so that whoever wants to write it waits."""
+    """Holds the row of a tenant's tokens, so that each writer waits."""
     connection = await asyncpg.connect(ground.database.admin_url)
     try:
         async with connection.transaction():
@@ -37,7 +37,7 @@ async def row_locked(ground: VaultGround, tenant_id: str) -> AsyncIterator[None]
 
 @pytest.mark.parametrize("provider", list(ENDPOINTS))
 async def test_fifty_callers_in_five_processes_cause_one_refresh(ground: VaultGround, provider: str) -> None:
-    quiet = {"MAILMESH_VAULT_REFRESH_INTERVAL_SECONDS": "3600"}  # nobody refreshes but for those who ask
+    quiet = {"MAILMESH_VAULT_REFRESH_INTERVAL_SECONDS": "3600"}  # refreshed for callers alone
     processes = [await ground.start(**quiet) for _ in range(5)]
     tenant_id = await connected(ground, provider)
     callers = [await ground.stubs(process, "ingest") for process in processes]

@@ -31,7 +31,7 @@ async def served(
 
 @pytest.fixture
 async def people(served: VaultGround) -> AsyncIterator[dict[str, Any]]:
-    """A person, a mailbox that the person may open, and one that nobody opened to the person."""
+    """A person, a mailbox that the person may open, and one that is not opened to the person."""
     addresses = ("ada@shared.test", BOX, "closed@shared.test")
     for address in addresses:
         delegates = ["ada@shared.test"] if address == BOX else []

@@ -16,7 +16,7 @@ from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram
 
 LIMITS = DatabaseLimits(connections=2, wait_seconds=10, statement_seconds=20, lock_seconds=15)
-# What is waited for in vain here shows that there is a bound; what has to succeed is not held to it.
+# A wait in vain shows here that there is a bound; a wait that has to succeed is not held to it.
 SHORT = DatabaseLimits(connections=2, wait_seconds=0.3, statement_seconds=0.3, lock_seconds=0.2)
 
 

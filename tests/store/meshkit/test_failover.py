@@ -177,7 +177,7 @@ async def test_a_frozen_server_costs_one_wait_and_not_one_for_each_connection(
     for backend in frozen:
         os.kill(backend, signal.SIGSTOP)
     try:
-        # Its first check waits in vain; then all connections of before are replaced without a wait.
+        # Its first check waits in vain; then all earlier connections are replaced without a wait.
         monkeypatch.setattr(db_lending, "_CHECK_SECONDS", 3.0)
         async with db.connection(pool, 9) as connection:
             assert connection.get_server_pid() not in frozen

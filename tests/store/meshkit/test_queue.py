@@ -185,7 +185,7 @@ async def test_failed_work_is_counted_and_the_worker_goes_on(redis_url, woken):
         for key in ("known", "unknown", "good"):
             queue.wake(key)
         await woken.count(1)
-        # Wake-ups of the same millisecond are worked in any order.
+        # Wake-ups of the same millisecond are processed in any order.
         await eventually(lambda: unexpected._value.get() > before[1] and failed._value.get() > before[0])
 
     assert (1, 1) == (failed._value.get() - before[0], unexpected._value.get() - before[1])

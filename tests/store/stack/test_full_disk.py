@@ -50,7 +50,7 @@ def test_programs_outlive_a_full_disk_and_their_logs_continue(supervisor: Superv
     talker, daemon = supervisor.states()["talker"].pid, supervisor.pid
     disk.fill()
     full = size_of(log)
-    # Enough for a hundred lines that have nowhere to go; a pipe that nobody reads would stop the talker.
+    # Enough for a hundred lines that have nowhere to go; a pipe without a reader would stop the talker.
     written = psutil.Process(talker).io_counters().write_chars
     assert wait_until(lambda: psutil.Process(talker).io_counters().write_chars > written + 200_000, WAIT_SECONDS)
     assert size_of(log) <= full + 4096

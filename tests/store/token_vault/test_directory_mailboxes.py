@@ -15,7 +15,7 @@ from services.meshkit.secret import Secret
 from services.providers.abilities import least_scopes
 from services.token_vault.accounts.admit import Admission
 from services.token_vault.accounts.directory_mailboxes import Chosen, DirectoryMailboxes
-from services.token_vault.errors import DirectoryNotFound, MailboxConnectedOtherwise
+from services.token_vault.accounts.errors import DirectoryNotFound, MailboxConnectedOtherwise
 from services.token_vault.issuers.issuer import Account, Grant, Identity, TokenResponse
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.registration import KeyRegistration

@@ -16,7 +16,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.accounts.erase import ReportSigner
 from services.token_vault.accounts.erase_person import PersonEraser, noted_progress
-from services.token_vault.errors import PersonErasureNotFound
+from services.token_vault.accounts.errors import PersonErasureNotFound
 from services.token_vault.store import tenants
 from services.token_vault.store.tenants import ACTIVE
 from tests.programs.postgres import TestDatabase

@@ -1,4 +1,4 @@
-"""The steps of an export through TokenVault: all services in order, one audit entry, tokens that nobody can make."""
+"""The steps of an export through TokenVault: all services in order, one audit entry, tokens that no caller can make."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -10,8 +10,8 @@ from services.meshkit.clock import SystemClock
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.api_access.sessions import SessionLife, Sessions
-from services.token_vault.errors import AccessTokenInvalid
 from services.token_vault.issuers.id_tokens import SKEW_SECONDS
+from services.token_vault.sign_in.errors import AccessTokenInvalid
 from services.token_vault.sign_in.people import People
 from services.token_vault.sign_in.provider import Person
 from services.token_vault.sign_in.rights import GroupRights

@@ -56,7 +56,7 @@ class Ground:
         self.pool, self.tenant_id = pool, tenant_id
         edge = grpc.aio.insecure_channel("127.0.0.1:1")
         self.attempts = Attempts({"test": made}, pool, cipher, edge)
-        self.threads = StepThreads(limits.at_once, patience_seconds=0.1)
+        self.threads = StepThreads(limits.at_once, wait_seconds=0.1)
         asyncio.get_running_loop().set_default_executor(self.threads)
         self.runner = Runner(pool, self.attempts, limits, self.threads)
         self.starter = Starter(pool, 200, limits.run, lambda: None)

@@ -1,4 +1,4 @@
-"""Runs on a real PostgreSQL: what becomes of attempts that end, fail, ask, hang or lose their process."""
+"""Runs on a real PostgreSQL: the outcome of attempts that end, fail, ask, hang or lose their process."""
 
 import asyncio
 from collections.abc import Callable

@@ -71,7 +71,7 @@ async def test_a_process_whose_threads_are_lost_begins_no_run_and_ends(
 
 
 async def test_threads_that_return_are_lost_no_longer(release: threading.Event) -> None:
-    threads = StepThreads(1, patience_seconds=0.01)
+    threads = StepThreads(1, wait_seconds=0.01)
     RUN.set("run")
     first, second = threads.submit(release.wait), threads.submit(release.wait)
     first.cancel()

@@ -14,7 +14,7 @@ TOOLS = load_tools()
 
 
 class Counted(list):
-    """A list that counts how many of its items are looked at."""
+    """A list that counts how many of its items are read."""
 
     looked_at = 0
 

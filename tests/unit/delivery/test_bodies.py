@@ -1,4 +1,4 @@
-"""The bodies of webhooks: a thin one holds the ids as the whole JSON form of the event has them."""
+"""The bodies of webhooks: a thin body has the ids as the whole JSON form of the event has them."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The times of attempts, and what becomes of an endpoint, by a clock that the test moves."""
+"""The times of attempts, and the state of an endpoint, by a clock that the test moves."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate

@@ -1,4 +1,4 @@
-"""Lines that a caller causes are bounded, and what was left out is counted."""
+"""Lines that a caller causes are bounded, and the omitted ones are counted."""
 
 from services.meshkit.log_budget import LogBudget
 

@@ -153,7 +153,7 @@ async def test_a_loop_that_is_roused_while_it_becomes_idle_goes_on_with_short_wa
     assert 2 * IDLE_ROUNDS == count
 
 
-async def test_a_nudge_starts_the_next_round_at_once():
+async def test_a_wake_starts_the_next_round_at_once():
     count, done = 0, asyncio.Event()
 
     async def work() -> int:
@@ -162,10 +162,10 @@ async def test_a_nudge_starts_the_next_round_at_once():
         if count == 2:
             done.set()
         else:
-            loop.nudge()
+            loop.wake()
         return 0
 
-    loop = PeriodicLoop("nudged", 3600, work)
+    loop = PeriodicLoop("woken", 3600, work)
     await rounds(loop, done)
 
     assert 2 == count
@@ -279,7 +279,7 @@ async def test_lanes_that_hang_leave_the_others_free_and_end_with_the_last_word(
         done.append(item)
 
     async with asyncio.timeout(30):
-        lanes = Lanes("lanes", 3, patience_seconds=0.01)
+        lanes = Lanes("lanes", 3, wait_seconds=0.01)
         async with aclosing(lanes):
             assert 3 == await lanes.free()
             await lanes.start([0, 1], work)
@@ -306,7 +306,7 @@ async def test_what_runs_in_lanes_is_cancelled_at_their_end() -> None:
         finally:
             ended.append(item)
 
-    async with asyncio.timeout(30), aclosing(Lanes("lanes", 3, patience_seconds=0.01)) as lanes:
+    async with asyncio.timeout(30), aclosing(Lanes("lanes", 3, wait_seconds=0.01)) as lanes:
         await lanes.start([0, 1], work)
 
     assert [0, 1] == sorted(ended)

@@ -19,7 +19,7 @@ def with_state(state: str) -> asyncpg.PostgresError:
 @pytest.mark.parametrize(
     ("meaning", "states"),
     [
-        # Failover and shutdown: the connection leads to a server that is no more, or no longer the primary.
+        # Failover and shutdown: the connection leads to a server that no longer exists, or no longer the primary.
         (DEAD, "08000 08001 08003 08004 08006 08P01 57P01 57P02 57P04 57P05 25006 25P03 25P04"),
         # A pooler exchanged the server; the server broke; a file of it cannot be read.
         (DEAD, "26000 42P05 XX000 58000 58030 58P01"),

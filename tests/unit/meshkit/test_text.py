@@ -1,4 +1,4 @@
-"""Names that people read have no character that acts, whoever gave them."""
+"""Names that people read have no character that acts, from any source."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a request to classify may have, and what an answer may have."""
+"""The bounds of a request to classify, and of an answer."""
 
 import pytest
 

@@ -49,13 +49,13 @@ def examples(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
-def test_help_shows_no_control_sequence_and_no_type_of_a_flag(
+def test_help_shows_no_control_sequence_and_no_type_of_python(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     help_text = shown(path, capsys)
 
     assert "Usage: mailmesh" in help_text
-    assert re.findall(r"\\[a-z]\b|[\x00-\x09\x0b-\x1f]|<bool>", help_text) == []
+    assert re.findall(r"\\[a-z]\b|[\x00-\x09\x0b-\x1f]|<[a-z][a-z \[\]]*>", help_text) == []
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
@@ -118,6 +118,25 @@ def test_only_the_modules_that_make_text_harmless_write_to_the_terminal() -> Non
     found = {path.name for path in FOLDER.glob("*.py") if writing.search(path.read_text())}
 
     assert found == {"output.py", "exits.py"}
+
+
+@pytest.mark.parametrize("option", ["--server", "--data"])
+def test_a_general_option_behind_the_command_is_refused_with_its_place(option: str) -> None:
+    with pytest.raises(Exception, match=f"No such option: {option}; it belongs before the command") as refused:
+        ROOT.main(["tenants", "list", option, "x"], prog_name="mailmesh", standalone_mode=False)
+
+    assert 2 == refused.value.exit_code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_the_value_of_each_option_has_a_name(path: tuple[str, ...]) -> None:
+    named = {one.name: one.metavar for one in parameters(path) if one.param_type_name == "option" and not one.is_flag}
+
+    assert {name for name, metavar in named.items() if not metavar} == set()
+
+
+def test_each_rpc_that_gets_one_thing_is_called_get() -> None:
+    assert {path for path in PATHS if path and path[-1] == "show" and not COMMANDS[path].hidden} == set()
 
 
 def test_what_release_0_1_called_show_still_exists() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tools.check import prose
 from tools.check.outcome import CheckError
-from tools.check.prose_rules import HELD, NOT_HELD, RULES
+from tools.check.prose_rules import RULES
 
 FAULTS = {
     "What is pending stays.": "What",
@@ -129,7 +129,7 @@ def test_help_texts_of_the_makefile_are_read() -> None:
     assert ["mend"] == words("format: ## Format and mend\n\tmend\n", "Makefile")
 
 
-def test_the_check_fails_on_a_held_file_and_passes_without_the_fault(
+def test_the_check_fails_on_a_file_and_passes_without_the_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "docs" / "page.md"
@@ -142,10 +142,3 @@ def test_the_check_fails_on_a_held_file_and_passes_without_the_fault(
         prose.prose()
     page.write_text("Consumers read this.\n")
     assert prose.prose().startswith("1 files")
-
-
-def test_files_outside_of_the_held_folders_fail_nothing() -> None:
-    assert prose.is_held("docs/index.md")
-    assert prose.is_held(HELD[1])
-    assert not prose.is_held("gen/python/x.py")
-    assert not any(prose.is_held(name) for name in NOT_HELD)

@@ -71,7 +71,7 @@ def _listens(port: int) -> bool:
 
 @dataclass
 class Fire:
-    """Webhooks, one after the other from several sources, and what became of each."""
+    """Webhooks, one after the other from several sources, and the outcome of each."""
 
     watched: Sequence[Watched]
     clients: Any

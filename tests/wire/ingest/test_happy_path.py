@@ -1,4 +1,4 @@
-"""What a provider pushes is given out once, and gone when it is acknowledged."""
+"""A pushed notification is given out once, and gone when it is acknowledged."""
 
 from typing import Any
 

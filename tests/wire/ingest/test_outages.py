@@ -1,4 +1,4 @@
-"""Whatever goes down at whatever moment: what was acknowledged is on disk, what is not was refused."""
+"""Any part goes down at any moment: an acknowledged notification is on disk, and any other was refused."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def only_reads(admin_url: str, state: str) -> None:
 
 
 async def is_serving(clients: Clients) -> bool:
-    """What health says, as the edge asks it."""
+    """Return the answer of health, as the edge asks it."""
     answer = await clients.health.Check(health_pb2.HealthCheckRequest(), timeout=10)
     return answer.status == health_pb2.HealthCheckResponse.SERVING
 
@@ -168,7 +168,7 @@ async def test_ingest_killed_under_fire_has_everything_that_it_acknowledged(
                     await asyncio.to_thread(ingest.running.kill)
                     await asyncio.to_thread(ingest.running.restart)
                 await fire.until_acknowledged(50)
-            # The provider comes again with all that was refused; what had been committed nevertheless is known.
+            # The provider repeats all that was refused; a committed one is known nevertheless.
             async with asyncio.timeout(120):
                 while left := sorted(fire.refused - fire.acknowledged)[:SOURCES]:
                     await asyncio.gather(*(fire.push(message_id) for message_id in left))
@@ -213,7 +213,7 @@ async def until_woken(redis: Redis, tenants: list[str]) -> None:
 
 @pytest.fixture
 def patient_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wake-up may be lost when Redis does not take it at once. Here none should be: nobody sweeps after them."""
+    """A wake-up may be lost when Redis does not take it at once. Here none should be: no sweep follows them."""
     monkeypatch.setattr(queue, "_SEND_SECONDS", 20.0)
 
 
@@ -247,7 +247,7 @@ async def test_with_redis_wiped_or_down_webhooks_are_taken_as_before(
             await redis.flushall()
         await push_graph(clients, graph_body(graph_item(watched[1])))
         await asyncio.to_thread(redis_program.running.kill)
-        async with asyncio.timeout(10):  # the provider's patience
+        async with asyncio.timeout(10):  # as long as the provider waits
             await push_graph(clients, graph_body(graph_item(watched[2])))
         await asyncio.to_thread(redis_program.running.restart)
         await push_graph(clients, graph_body(graph_item(watched[3])))

@@ -169,7 +169,7 @@ async def test_of_two_processes_one_pulls_and_the_other_follows_it(
     pulling: Pulling, control: SimulatorControl, database: asyncpg.Connection
 ) -> None:
     await add_watched(database, provider="googlews", address="ann@example.test")
-    # A pull that ends with its process may have leased a message: it comes again after the ack deadline.
+    # A pull that ends with its process may have leased a message: it is redelivered after the ack deadline.
     await control.set(pubsub_ack_deadline_seconds=2)
     before = (await control.pulled())["acknowledged"]
     async with pulling():

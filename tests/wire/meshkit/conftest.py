@@ -164,7 +164,7 @@ async def dial(certificates: MeshCertificates) -> AsyncIterator[Callable[..., gr
 
 @pytest.fixture
 def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What is logged from here on, as it is written."""
+    """The lines that are logged from here on, as they are written."""
     stream = io.StringIO()
     root = logging.getLogger()
     kept = root.handlers[:], root.level

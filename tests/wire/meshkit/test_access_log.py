@@ -1,4 +1,4 @@
-"""What the log says of a call: one line, without its content."""
+"""The log has one line for each call, without its content."""
 
 import asyncio
 import json

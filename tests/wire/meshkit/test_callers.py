@@ -1,4 +1,4 @@
-"""Who may call what, over real connections with real certificates."""
+"""The callers of each RPC, over real connections with real certificates."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What happens around a call: ids, deadlines, failures, required fields."""
+"""The frame of each call: ids, deadlines, failures, required fields."""
 
 import asyncio
 

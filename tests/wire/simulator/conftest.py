@@ -1,4 +1,4 @@
-"""What the tests of the simulated providers share: clients, accounts of their own, and somewhere to push to."""
+"""Fixtures of the tests of the simulated providers: clients, accounts of their own, and somewhere to push to."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ async def control(simulator: RunningSimulator) -> AsyncIterator[SimulatorControl
     """The control API, with settings, clock and faults put back before each test.
 
     The providers wait for an answer longer than they do by default: on a busy machine a push that takes more than three
-    seconds would come again, late and out of order.
+    seconds would be repeated, late and out of order.
     """
     async with simulator.control() as client:
         await client.reset()

@@ -1,4 +1,4 @@
-"""Trouble on demand, the log of calls, and the clock."""
+"""Faults on demand, the log of calls, and the clock."""
 
 import asyncio
 import time

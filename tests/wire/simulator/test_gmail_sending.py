@@ -1,4 +1,4 @@
-"""What can happen to a mail on its way out of a Google mailbox, and mail put in without sending, by Google's client."""
+"""The fates of a mail on its way out of a Google mailbox, and mail put in without sending, by Google's client."""
 
 import asyncio
 import base64

@@ -52,7 +52,7 @@ class Keyless:
     client_id: str
 
     async def count(self, endpoint: str) -> int:
-        """How often an operation was called since the last look."""
+        """How often an operation was called since the last count."""
         total: int = (await self.control.request("GET", "/calls/counts", endpoint=endpoint))["total"]
         return total
 

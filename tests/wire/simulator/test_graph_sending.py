@@ -1,4 +1,4 @@
-"""What can happen to a mail on its way out of a Microsoft mailbox, and what its sender sees of it."""
+"""The fates of a mail on its way out of a Microsoft mailbox, and what its sender sees of it."""
 
 import base64
 from typing import Any

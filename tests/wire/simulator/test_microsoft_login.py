@@ -38,7 +38,7 @@ def application(
 
 
 def landing(answer: httpx.Response) -> dict[str, str]:
-    """What the redirect to our callback carries."""
+    """Return the parameters of the redirect to our callback."""
     location = answer.headers["location"]
     assert location.startswith(REDIRECT)
     return dict(parse_qsl(urlsplit(location).query))
@@ -197,7 +197,7 @@ async def test_an_access_token_expires_by_the_simulated_clock(simulator, app, br
 
 
 async def own_token(simulator: RunningSimulator, directory: str) -> dict[str, Any]:
-    """What msal gets for the application itself."""
+    """Return what msal gets for the application itself."""
     daemon = await asyncio.to_thread(application, simulator, "", directory)
     result: dict[str, Any] = await asyncio.to_thread(
         daemon.acquire_token_for_client, ["https://graph.microsoft.com/.default"]
@@ -286,7 +286,7 @@ async def test_a_device_code_dies_with_its_time_and_a_confidential_client_gets_n
 
 
 def by_certificate(simulator: RunningSimulator, certificate: str, key: str, thumbprint: str = "") -> dict[str, Any]:
-    """What msal is answered when a certificate proves the application."""
+    """Return the answer that msal gets when a certificate proves the application."""
     named = {"thumbprint": thumbprint} if thumbprint else {"public_certificate": certificate}
     made = msal.ConfidentialClientApplication(
         simulator.settings["MAILMESH_MS365_CLIENT_ID"],

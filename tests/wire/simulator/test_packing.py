@@ -1,4 +1,4 @@
-"""Answers are packed as the providers pack them: for whoever asks, at Google for whoever asks twice."""
+"""Answers are packed as the providers pack them: for each caller that asks, at Google for one that asks twice."""
 
 import httpx
 

@@ -69,7 +69,7 @@ def hostile_mesh(folder: Path, failing: str = "") -> Iterator[str]:
 
     Args:
         folder: For its unix socket.
-        failing: What every RPC fails with, instead of an answer.
+        failing: The message with which every RPC fails, instead of an answer.
     """
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     for method in key_methods():
@@ -140,3 +140,14 @@ def _scalar(field: FieldDescriptor) -> Any:
         # Of an attempt to connect, the state behind "pending": the command would wait for ever.
         return 2 if field.enum_type.name == "AuthorizationState" else 1
     return None
+
+
+def texts_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in (*value, *value.values()):
+            yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)

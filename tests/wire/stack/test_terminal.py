@@ -1,23 +1,18 @@
 """No text from outside acts on the terminal, whichever command shows it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
-from services.meshkit.text import visible
 from stack.cli import output
 from stack.cli.app import app
-from stack.cli.exits import Exit, run
+from stack.cli.exits import run
 from stack.cli.help import command_line, walk
-from stack.terminal import visible_json
-from tests.wire.stack.hostile import HOSTILE, hostile_mesh
+from tests.wire.stack.hostile import HOSTILE, hostile_mesh, texts_of
 
 ROOT = command_line(app)
 ID = "019a9f0e-7c1e-7000-8000-000000000002"
@@ -89,7 +84,7 @@ COMMANDS = (
     ("messages", "search", "offer", "--tenant", ID),
     ("endpoints", "create", "https://receiver.example.com/hooks"),
     ("endpoints", "list"),
-    ("endpoints", "show", ID),
+    ("endpoints", "get", ID),
     ("endpoints", "update", ID, "--name", "name"),
     ("endpoints", "pause", ID),
     ("endpoints", "resume", ID),
@@ -107,8 +102,8 @@ COMMANDS = (
     ("calendars", "meetings", ID, "--today", "--zone", "Europe/Berlin"),
     ("calendars", "versions", ID, ID),
     ("calendars", "instances", ID),
-    ("calendars", "show", ID),
-    ("calendars", "show", ID, "--original-start", "2026-12-07T09:00:00"),
+    ("calendars", "get", ID),
+    ("calendars", "get", ID, "--original-start", "2026-12-07T09:00:00"),
     ("calendars", "free-busy", ID, "ada@example.com"),
     ("calendars", "create", ID, "--subject", "s", "--start", "2026-03-08", "--end", "2026-03-09", "--notify", "none"),
     ("calendars", "respond", ID, "accepted", "--notify", "none"),
@@ -118,7 +113,7 @@ COMMANDS = (
     ("calendar-writes", "get", ID),
     ("calendar-writes", "resolve", ID, "done"),
     ("conversations", "list", ID),
-    ("conversations", "show", ID),
+    ("conversations", "get", ID),
     ("conversations", "messages", ID),
     ("conversations", "set-state", ID, "solved", "--version", "1"),
     ("conversations", "merge", ID, ID, "--version", "1", "--yes"),
@@ -141,21 +136,21 @@ COMMANDS = (
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
     ("search", "offer", "--tenant", ID),
-    ("search-settings", "show", ID),
+    ("search-settings", "get", ID),
     ("search-settings", "enable", ID),
     ("search-settings", "disable", ID),
-    ("sealing", "show", ID),
+    ("sealing", "get", ID),
     ("sealing", "enable", ID),
     ("sealing", "disable", ID),
     ("messages", "parse", "m", "--tenant", ID),
     ("messages", "extract", "m", "a", "--tenant", ID),
-    ("model", "show", ID),
+    ("model", "get", ID),
     ("model", "enable", ID, "--outside"),
     ("model", "disable", ID),
     ("model", "classify", ID, __file__, "--label", "a", "--label", "b=c"),
     ("model", "extract", ID, __file__, "--field", "a=date"),
     ("model", "calls", ID),
-    ("classification", "show", ID),
+    ("classification", "get", ID),
     ("classification", "enable", ID, "--label", "a", "--label", "b=c"),
     ("classification", "disable", ID),
 )
@@ -177,12 +172,6 @@ ARGUMENTS = {"acting": HOSTILE, "no UTF-8": "bad\udcff\ud800", "long": "x" * 100
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0041]")
 # The sequences of rich: colours, cursor movement within the table that it redraws, the cursor's visibility.
 OWN_SEQUENCES = re.compile(r"\x1b\[(\?25[lh]|[0-9;]*[mAKGH]|2K)")
-
-
-@pytest.fixture
-def mesh(short_folder: Path) -> Iterator[str]:
-    with hostile_mesh(short_folder) as address:
-        yield address
 
 
 def invoke(address: str, command: tuple[str, ...], tmp_path: Path) -> None:
@@ -243,17 +232,6 @@ def test_no_argument_for_the_simulator_acts(value: str, tmp_path: Path, capsys: 
     assert not (tmp_path / ".mailmesh").exists()
 
 
-def texts_of(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in (*value, *value.values()):
-            yield from texts_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts_of(inner)
-
-
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_nothing_acts_in_a_pipe(
     mesh: str, command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -304,56 +282,3 @@ def test_no_failure_of_the_mesh_acts(
 
     assert "it failed" in shown
     assert ACTING.findall(shown) == []
-
-
-def test_each_acting_character_is_shown_by_its_code() -> None:
-    assert visible("a\x1b\x9b\u202e\n\U000e0041b") == r"a\x1b\x9b\u202e\n\U000e0041b"
-
-
-def test_text_of_people_stays_as_it_is() -> None:
-    text = "Grüße, 你好, שלום, سلام, नमस्ते, 👩‍👩‍👧, C:\\temp [bold] :smile:"
-
-    assert visible(text) == text
-
-
-def test_json_keeps_its_value() -> None:
-    document = json.dumps({HOSTILE: [HOSTILE]}, ensure_ascii=False, indent=2)
-
-    assert json.loads(visible_json(document)) == json.loads(document)
-
-
-@pytest.mark.parametrize(
-    "key", [b"mm_\xff", b"mm_a\nb", b"mm_\0", "mm_\u00fc".encode(), b"mm_\x1b[2J", b"", b"x" * 1_000_000]
-)
-def test_a_damaged_key_file_is_refused_in_one_line(
-    mesh: str, key: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "key"
-    path.write_bytes(key)
-    with pytest.raises(SystemExit) as ended:
-        run(lambda: ROOT.main(["--server", mesh, "--key-file", str(path), "tenants", "list"], prog_name="mailmesh"))
-    captured = capsys.readouterr()
-
-    assert ended.value.code == Exit.DENIED
-    assert (captured.out, captured.err.count("\n")) == ("", 1)
-    assert "mm_" not in captured.err
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("command", [("sends", "get", ID), ("tenants", "list")], ids=" ".join)
-def test_a_terminal_without_a_form_for_a_character_gets_its_code(
-    mesh: str, command: tuple[str, ...], encoding: str, tmp_path: Path
-) -> None:
-    key = tmp_path / "key"
-    key.write_text("mm_key")
-    # A new interpreter, whose encoding the environment sets; a fork has that of the tests.
-    program = (sys.executable, "-X", "utf8=0", "-m", "stack", "--server", mesh, "--key-file", str(key), *command)
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    shown, document = (
-        subprocess.run([*program, *option], capture_output=True, timeout=50, check=False, env=environment)
-        for option in ((), ("--json",))
-    )
-
-    assert (0, 0) == (shown.returncode, document.returncode), (shown.stderr, document.stderr)
-    assert shown.stdout.decode(encoding)
-    assert HOSTILE in set(texts_of(json.loads(document.stdout.decode(encoding))))

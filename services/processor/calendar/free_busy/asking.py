@@ -2,10 +2,11 @@
 
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import MeshError
+from services.processor.calendar.errors import FreeBusyRefused
 from services.processor.calendar.free_busy.google import google_free_busy
 from services.processor.calendar.free_busy.graph import graph_free_busy
 from services.processor.calendar.free_busy.query import Query
-from services.processor.errors import AbilityNotGranted, FreeBusyRefused
+from services.processor.errors import AbilityNotGranted
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
 from services.processor.settings import ProcessorSettings

@@ -3,7 +3,11 @@
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
-from services.processor.errors import CalendarEventNotInvited, CalendarFieldUnsupported, CalendarNotifyUnsupported
+from services.processor.calendar.errors import (
+    CalendarEventNotInvited,
+    CalendarFieldUnsupported,
+    CalendarNotifyUnsupported,
+)
 from services.providers.names import MS365
 
 COMMENT_CHARACTERS = 1000

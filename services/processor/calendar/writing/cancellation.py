@@ -2,8 +2,8 @@
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from services.processor.calendar.errors import CalendarEventNotOrganized, CalendarFieldUnsupported
 from services.processor.calendar.writing.content import check_notify_of
-from services.processor.errors import CalendarEventNotOrganized, CalendarFieldUnsupported
 from services.providers.names import GOOGLEWS
 
 

@@ -3,6 +3,12 @@
 from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.errors import (
+    CalendarBodyHoldsMeeting,
+    CalendarEventChanged,
+    CalendarEventNotOrganized,
+    CalendarFieldUnsupported,
+)
 from services.processor.calendar.mapping.times import local_day
 from services.processor.calendar.mapping.windows import windows_zone
 from services.processor.calendar.writing.content import (
@@ -12,12 +18,6 @@ from services.processor.calendar.writing.content import (
     check_for,
     check_notify_of,
     check_rule,
-)
-from services.processor.errors import (
-    CalendarBodyHoldsMeeting,
-    CalendarEventChanged,
-    CalendarEventNotOrganized,
-    CalendarFieldUnsupported,
 )
 from services.providers.names import MS365
 

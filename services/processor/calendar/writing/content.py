@@ -9,12 +9,16 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.text import check_name
+from services.processor.calendar.errors import (
+    CalendarFieldUnsupported,
+    CalendarNotifyUnsupported,
+    CalendarRuleUnsupported,
+)
 from services.processor.calendar.mapping.expansion import expand
 from services.processor.calendar.mapping.graph_rules import recurrence_of
 from services.processor.calendar.mapping.rules import Rule, RuleError, parse_rule
 from services.processor.calendar.mapping.windows import windows_zone
 from services.processor.calendar.mapping.zones import resolve
-from services.processor.errors import CalendarFieldUnsupported, CalendarNotifyUnsupported, CalendarRuleUnsupported
 from services.providers.names import GOOGLEWS, MS365
 
 KEY_CHARACTERS = 200

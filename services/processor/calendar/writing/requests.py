@@ -14,6 +14,15 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
 from services.processor.calendar import occurrence
+from services.processor.calendar.errors import (
+    CalendarEventNotFound,
+    CalendarNotFound,
+    CalendarReadOnly,
+    CalendarWriteNotFound,
+    CalendarWriteNotUncertain,
+    CalendarWriteQueueFull,
+    OnlineMeetingNotAllowed,
+)
 from services.processor.calendar.occurrence import Occurrence, columns_of
 from services.processor.calendar.rows import CalendarRow
 from services.processor.calendar.store import calendars, events, writes
@@ -24,18 +33,7 @@ from services.processor.calendar.writing.changes import check_changes, check_cha
 from services.processor.calendar.writing.content import check_event, check_for, check_key, check_notify
 from services.processor.calendar.writing.outcome import finish
 from services.processor.erased_requests import REASON as ERASED
-from services.processor.errors import (
-    AbilityNotGranted,
-    CalendarEventNotFound,
-    CalendarNotFound,
-    CalendarReadOnly,
-    CalendarWriteNotFound,
-    CalendarWriteNotUncertain,
-    CalendarWriteQueueFull,
-    IdempotencyKeyReused,
-    OnlineMeetingNotAllowed,
-    PersonErased,
-)
+from services.processor.errors import AbilityNotGranted, IdempotencyKeyReused, PersonErased
 from services.processor.mailbox.kept import reserve
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants

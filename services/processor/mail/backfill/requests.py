@@ -92,7 +92,7 @@ class Backfills:
 
 async def _existing(connection: db.Connection, tenant_id: str) -> BackfillRow | None:
     if await tenants.granted(connection, tenant_id) is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     return await backfills.read(connection, tenant_id)
 
 
@@ -100,7 +100,7 @@ async def _readable(connection: db.Connection, tenant_id: str) -> str:
     """Return the provider of a tenant whose mail may be read."""
     found = await tenants.granted(connection, tenant_id)
     if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        raise TenantNotFound.of(tenant_id)
     provider, abilities = found
     if MAIL_READ not in abilities:
         command = connect_command(provider, tenant_id, (MAIL_READ,))

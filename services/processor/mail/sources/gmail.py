@@ -27,7 +27,7 @@ GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
 UNREAD_VERSION = sys.maxsize
 """Stands for the history id of a message whose own one could not be read: it may have changed."""
-_PATIENCE_SECONDS = 2.0
+_MAX_WAIT_SECONDS = 2.0
 _SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
 
@@ -79,7 +79,7 @@ class Quota:
         self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
         self._at = now
         seconds = max(0.0, (units - self._left) * 60 / self._most)
-        if seconds <= _PATIENCE_SECONDS:
+        if seconds <= _MAX_WAIT_SECONDS:
             self._left -= units
         return seconds
 
@@ -90,7 +90,7 @@ class Quota:
             SourceError: With `THROTTLED` when the wait would be longer than two seconds.
         """
         seconds = self.wait_for(units)
-        if seconds > _PATIENCE_SECONDS:
+        if seconds > _MAX_WAIT_SECONDS:
             rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
             raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
         if seconds:

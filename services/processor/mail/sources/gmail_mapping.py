@@ -27,7 +27,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
             put beside the `attachmentId`.
 
     Returns:
-        The mail within its bounds. What the object lacks, or has in another shape, is empty.
+        The mail within its bounds. Fields that the object lacks, or has in another shape, are empty.
     """
     tree, cuts = MimeTree(members(raw, "payload")), Cuts()
     headers, labels = tree.headers, sorted(set(texts(raw, "labelIds")))

@@ -49,7 +49,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         raw: The object, with `internetMessageHeaders` selected and the metadata of `attachments` expanded.
 
     Returns:
-        The mail within its bounds. What the object lacks, or has in another shape, is empty.
+        The mail within its bounds. Fields that the object lacks, or has in another shape, are empty.
     """
     headers = Headers(items(raw, "internetMessageHeaders"))
     cuts = Cuts(are_headers_cut=headers.is_cut)

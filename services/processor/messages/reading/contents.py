@@ -4,7 +4,8 @@ from mailmesh.primitives.v1 import fetched_service_pb2 as fetched_pb2
 from mailmesh.primitives.v1 import primitive_service_pb2 as primitives_pb2
 from mailmesh.primitives.v1.fetched_service_pb2_grpc import FetchedServiceAsyncStub
 from services.meshkit.shares import Shares
-from services.processor.errors import ContentTooLarge, PrimitivesNotAvailable
+from services.processor.errors import PrimitivesNotAvailable
+from services.processor.messages.errors import ContentTooLarge
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.reads import Place, Reads
 

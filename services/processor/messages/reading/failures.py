@@ -10,8 +10,9 @@ from services.meshkit.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from services.processor.errors import AbilityNotGranted, MessageNotFound, TenantNotFound
+from services.processor.errors import AbilityNotGranted, TenantNotFound
 from services.processor.mailbox.failures import SourceError
+from services.processor.messages.errors import MessageNotFound
 from services.providers.abilities import MAIL_READ, connect_command
 
 _KINDS: Mapping[str, type[MeshError]] = {
@@ -27,7 +28,7 @@ _KINDS: Mapping[str, type[MeshError]] = {
 """The kinds of failures by reason, as the catalogue has their gRPC codes; any other is a failed precondition."""
 
 
-def told(error: SourceError, provider: str, tenant_id: str, message_id: str, ability: str = MAIL_READ) -> MeshError:
+def reported(error: SourceError, provider: str, tenant_id: str, message_id: str, ability: str = MAIL_READ) -> MeshError:
     """Return the caller's failure, with the reason of the catalogue and its gRPC code.
 
     Args:
@@ -40,7 +41,7 @@ def told(error: SourceError, provider: str, tenant_id: str, message_id: str, abi
     if error.reason == "MESSAGE_NOT_FOUND":
         return MessageNotFound(resource=message_id, metadata={"message_id": message_id})
     if error.reason == "TENANT_NOT_FOUND":
-        return TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        return TenantNotFound.of(tenant_id)
     metadata = {"tenant_id": tenant_id, "detail": error.detail}
     if error.reason == "ABILITY_NOT_GRANTED":
         command = connect_command(provider, tenant_id, (ability,))

@@ -21,7 +21,7 @@ from services.processor.messages.reading.names import media_type
 from services.providers.names import GOOGLEWS
 
 _GET_UNITS = 20
-_PATIENCE_SECONDS = 2.0
+_MAX_WAIT_SECONDS = 2.0
 
 
 class GmailContent:
@@ -74,7 +74,7 @@ class GmailContent:
 
     def _take(self) -> None:
         seconds = self._take_quota(self._access.tenant_id, _GET_UNITS)
-        if seconds > _PATIENCE_SECONDS:
+        if seconds > _MAX_WAIT_SECONDS:
             rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
             raise SourceError(rule, "the mailbox's quota for reads is used up", timedelta(seconds=seconds))
 

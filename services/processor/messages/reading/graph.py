@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from services.meshkit.file_names import safe_name
-from services.processor.errors import AttachmentNotFound
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.graph_items import begun, kind_of_item
+from services.processor.messages.errors import AttachmentNotFound
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import media_type
 

@@ -19,7 +19,7 @@ _FOLDER_PAGE = 200
 _FOLDER = "id,displayName,parentFolderId,childFolderCount,totalItemCount,unreadItemCount"
 _IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
 _LIST_UNITS, _LABELS_UNITS, _IDENTITIES_UNITS = 5, 1, 1
-_PATIENCE_SECONDS = 2.0
+_MAX_WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class GmailListings:
     def take(self, units: int) -> None:
         """Take units of the quota for reads. Raises `SourceError` when it is used up."""
         seconds = self._take_quota(self._access.tenant_id, units)
-        if seconds > _PATIENCE_SECONDS:
+        if seconds > _MAX_WAIT_SECONDS:
             rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
             raise SourceError(rule, "the mailbox's quota for reads is used up", timedelta(seconds=seconds))
 

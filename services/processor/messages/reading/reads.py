@@ -19,7 +19,7 @@ from services.processor.mailbox.identities import Identity
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.messages.reading.download import Download, skipped
-from services.processor.messages.reading.failures import told
+from services.processor.messages.reading.failures import reported
 from services.processor.messages.reading.gmail import GmailContent
 from services.processor.messages.reading.graph import GraphContent
 from services.processor.messages.reading.listings import FoundPage, GmailListings, GraphListings
@@ -185,7 +185,7 @@ class Reads:
                 async with self._turns.take(f"{place.tenant_id}{kind}"):
                     yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1, ability)
             except SourceError as exc:
-                raise told(exc, provider, place.tenant_id, place.message_id, ability) from exc
+                raise reported(exc, provider, place.tenant_id, place.message_id, ability) from exc
 
     async def _provider(self, place: Place) -> str:
         found = None
@@ -193,7 +193,7 @@ class Reads:
             async with db.connection(self._pool) as connection:
                 found = await tenants.granted(connection, place.tenant_id)
         if found is None:
-            raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+            raise TenantNotFound.of(place.tenant_id)
         # TokenVault checks the ability: tenants of an earlier release are stored without theirs.
         return found[0]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -11,23 +11,21 @@ import structlog
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
 from services.processor.erased_requests import BY_KEY, IS_SAME
-from services.processor.errors import SealBroken
-from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State, head_and_body
 from services.processor.stream.contents import CONTENTS, is_sealed
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.metrics import SEALS_BROKEN
 
 logger = structlog.get_logger(__name__)
 
 _NAMES = tuple(field.name for field in fields(SendRow) if field.name != "is_broken")
 _HEAD_COLUMNS = ", ".join(_NAMES)
-_COLUMNS = f"{_HEAD_COLUMNS}, body"
+COLUMNS = f"{_HEAD_COLUMNS}, body"
+"""The columns of a send, as `row_of` takes them."""
 _CHANGEABLE = {*_NAMES, "body"} - {"content"}
-_UNSUBMITTED = [int(state) for state in UNSUBMITTED]
+UNSUBMITTED_STATES = [int(state) for state in UNSUBMITTED]
 PAGE_BYTES = 2 * 1024 * 1024
 """The size at which a page of sends ends, in bytes of their content; a page has one send at least."""
-DUE_BYTES = 2 * 1024 * 1024
-"""The size at which a worker's turn at one mailbox ends, in bytes of its sends; a turn has one send at least."""
 SEALED_COLUMNS = ("content", "body", "addressed")
 """The columns that are sealed for tenants that chose it."""
 _INSERT = f"""
@@ -35,40 +33,7 @@ _INSERT = f"""
         send_at, due_at, deadline_at, key_id, body, is_plain)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
-    RETURNING {_COLUMNS}
-"""  # noqa: S608 - constants
-DUE = DueQueue(
-    "sends",
-    f"""
-    SELECT s.tenant_id, s.due_at FROM processor.sends s
-    WHERE s.due_at <= now() AND (s.state NOT IN ({", ".join(map(str, _UNSUBMITTED))}) OR NOT EXISTS (
-        SELECT FROM processor.mailboxes held WHERE held.tenant_id = s.tenant_id AND held.sends_held_until > now()))
-    """,  # noqa: S608 - constants
-)
-"""The sends that are due; those that are not submitted yet only while the tenant's sends are not held back."""
-_PACE = """
-    SELECT count(*) AS submitted, min(submitted_at) AS first FROM processor.sends
-    WHERE tenant_id = $1 AND submitted_at > $2
-"""
-_DUE = f"""
-    SELECT {_COLUMNS} FROM (
-        SELECT *, sum(octet_length(content) + octet_length(body) + octet_length(addressed))
-            OVER (ORDER BY due_at, send_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-        FROM (
-            SELECT * FROM processor.sends
-            WHERE tenant_id = $1 AND due_at <= now() AND (state <> ALL($3::smallint[]) OR NOT EXISTS (
-                SELECT FROM processor.mailboxes WHERE tenant_id = $1 AND sends_held_until > now()))
-            ORDER BY due_at, send_id LIMIT $2
-        ) AS first
-    ) AS sized WHERE before IS NULL OR before < $4 ORDER BY due_at, send_id
-"""  # noqa: S608 - constants
-_OVERDUE = f"""
-    SELECT {_COLUMNS} FROM processor.sends s
-    WHERE due_at IS NOT NULL AND state = ANY($4::smallint[]) AND tenant_id <> ALL ($5::uuid[]) AND (
-        deadline_at + $1::interval < now()
-        OR (state = ANY($2::smallint[]) AND EXISTS (
-            SELECT FROM processor.tenants t WHERE t.tenant_id = s.tenant_id AND t.status = 'disconnected')))
-    ORDER BY due_at LIMIT $3 FOR UPDATE OF s SKIP LOCKED
+    RETURNING {COLUMNS}
 """  # noqa: S608 - constants
 _DELETE_OLD = """
     DELETE FROM processor.sends WHERE send_id IN (
@@ -110,18 +75,18 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow |
     values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at", "key_id")]
     body = sealed(tenant_id, send_id, "body", body)
     found = await connection.fetchrow(_INSERT, *values, body, is_plain)
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 async def by_key(connection: db.Connection, tenant_id: str, key: str, digest: bytes) -> tuple[SendRow, bool] | None:
     """Read the send with a key, and whether its content has the digest; an erased one is found as well."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS}, {IS_SAME} FROM processor.sends WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
+        f"SELECT {COLUMNS}, {IS_SAME} FROM processor.sends WHERE tenant_id = $1 AND {BY_KEY}",  # noqa: S608
         tenant_id,
         key,
         digest,
     )
-    return None if found is None else (_row(found), found["is_same"])
+    return None if found is None else (row_of(found), found["is_same"])
 
 
 async def by_id(
@@ -129,12 +94,12 @@ async def by_id(
 ) -> SendRow | None:
     """Read a send of a tenant in scope; None scopes mean all tenants."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM processor.sends WHERE send_id = $1"  # noqa: S608
+        f"SELECT {COLUMNS} FROM processor.sends WHERE send_id = $1"  # noqa: S608
         f" AND ($2::uuid[] IS NULL OR tenant_id = ANY($2)){' FOR UPDATE' if lock else ''}",
         send_id,
         scope,
     )
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 async def by_internet_ids(connection: db.Connection, tenant_id: str, ids: Sequence[str]) -> list[SendRow]:
@@ -146,7 +111,7 @@ async def by_internet_ids(connection: db.Connection, tenant_id: str, ids: Sequen
         tenant_id,
         list(ids),
     )
-    return [_row(row) for row in rows]
+    return [row_of(row) for row in rows]
 
 
 async def stamp(connection: db.Connection, tenant_id: str, send_id: str, copy: MailCopy) -> SendRow | None:
@@ -165,7 +130,7 @@ async def stamp(connection: db.Connection, tenant_id: str, send_id: str, copy: M
         copy.thread_id,
         int(State.SENT),
     )
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 async def page(
@@ -194,7 +159,7 @@ async def page(
     conditions = {text: value for text, value in given.items() if value is not None}
     where = " AND ".join(text.format(f"${place}") for place, text in enumerate(conditions, start=3))
     rows = await connection.fetch(_PAGE.format(where or "true"), limit + 1, page_bytes, *conditions.values())
-    return [_row(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
+    return [row_of(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
 
 
 async def count_waiting(connection: db.Connection, tenant_id: str) -> int:
@@ -218,79 +183,22 @@ async def change(
     assigned = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=3))
     found = await connection.fetchrow(
         f"UPDATE processor.sends SET {assigned} WHERE send_id = $1 AND state = ANY($2::smallint[])"  # noqa: S608
-        f" RETURNING {_COLUMNS}",
+        f" RETURNING {COLUMNS}",
         send_id,
         [int(state) for state in expected],
         *values.values(),
     )
-    return None if found is None else _row(found)
-
-
-async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[SendRow]:
-    """Read the due sends of one tenant, longest due first: up to a limit, and to the size that `DUE_BYTES` gives."""
-    rows = await connection.fetch(_DUE, tenant_id, limit, _UNSUBMITTED, DUE_BYTES)
-    return [_row(row) for row in rows]
-
-
-async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
-    """Postpone all due sends of one tenant; note why on those that have no outcome yet."""
-    await connection.execute(
-        "UPDATE processor.sends SET due_at = $2, reason = CASE WHEN finished_at IS NULL THEN $3 ELSE reason END,"
-        " detail = CASE WHEN finished_at IS NULL THEN $4 ELSE detail END WHERE tenant_id = $1 AND due_at < $2",
-        tenant_id,
-        until,
-        reason,
-        detail,
-    )
-
-
-async def hold_back(connection: db.Connection, tenant_id: str, until: datetime) -> None:
-    """Keep the unsubmitted sends of one tenant until a time. One row changes, however many sends wait."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET sends_held_until = greatest(sends_held_until, $2) WHERE tenant_id = $1",
-        tenant_id,
-        until,
-    )
-
-
-async def put_off(connection: db.Connection, send_id: str, until: datetime) -> SendRow | None:
-    """Postpone a due send after an unhandled failure, and note it on one that has no outcome yet; return the send."""
-    found = await connection.fetchrow(
-        "UPDATE processor.sends SET due_at = $2, attempts = attempts + 1,"  # noqa: S608
-        " reason = CASE WHEN finished_at IS NULL THEN 'UNEXPECTED' ELSE reason END,"
-        " detail = CASE WHEN finished_at IS NULL THEN '' ELSE detail END"
-        f" WHERE send_id = $1 AND due_at IS NOT NULL RETURNING {_COLUMNS}",
-        send_id,
-        until,
-    )
-    return None if found is None else _row(found)
-
-
-async def submitted_since(connection: db.Connection, tenant_id: str, since: datetime) -> tuple[int, datetime | None]:
-    """Count the mails that an account submitted since a time, and read the time of the first of them."""
-    found = await connection.fetchrow(_PACE, tenant_id, since)
-    assert found is not None  # noqa: S101 - an aggregate has one row
-    return found["submitted"], found["first"]
-
-
-async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) -> list[SendRow]:
-    """Lock sends that are past their deadline by a grace, and unsubmitted ones of disconnected tenants.
-
-    Those of sealed tenants whose keys this process has not got wait, and hold up no other.
-    """
-    states = [*_UNSUBMITTED, int(State.SENDING)]
-    rows = await connection.fetch(_OVERDUE, grace, _UNSUBMITTED, limit, states, CONTENTS.missing())
-    return [_row(row) for row in rows]
+    return None if found is None else row_of(found)
 
 
 async def lock_unfinished(connection: db.Connection) -> SendRow | None:
     """Lock one send that has no outcome yet and is not sealed; return None when there is none."""
     found = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM processor.sends WHERE state = ANY($1::smallint[])"  # noqa: S608 - constants
+        f"SELECT {COLUMNS} FROM processor.sends WHERE state = ANY($1::smallint[])"  # noqa: S608 - constants
         " AND substr(content, 1, 1) <> '\\x01' ORDER BY state, send_id LIMIT 1 FOR UPDATE",
-        [*_UNSUBMITTED, int(State.SENDING)],
+        [*UNSUBMITTED_STATES, int(State.SENDING)],
     )
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 async def doubt_sealed(connection: db.Connection) -> int:
@@ -303,7 +211,7 @@ async def doubt_sealed(connection: db.Connection) -> int:
         await connection.execute(
             "UPDATE processor.sends SET state = $2, due_at = now() + interval '1 day', deadline_at = now() - interval"
             " '1 year' WHERE state = ANY($1::smallint[]) AND substr(content, 1, 1) = '\\x01'",
-            [*_UNSUBMITTED, int(State.SENDING)],
+            [*UNSUBMITTED_STATES, int(State.SENDING)],
             int(State.SENDING),
         )
     )
@@ -364,7 +272,8 @@ def _owner(send_id: Any, column: str) -> tuple[str, str, str]:
     return "send", str(send_id), column
 
 
-def _row(found: asyncpg.Record) -> SendRow:
+def row_of(found: asyncpg.Record) -> SendRow:
+    """Return the send of a row with `COLUMNS`, or without the body; one that does not open is marked as broken."""
     values = {name: found[name] for name in _NAMES}
     try:
         # A request and its body, one after the other, are one message.

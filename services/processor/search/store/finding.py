@@ -13,7 +13,7 @@ from typing import TypeAlias
 import asyncpg
 
 from services.meshkit import db
-from services.processor.errors import SearchTooSlow
+from services.processor.search.errors import SearchTooSlow
 
 WINDOW = 250
 """The newest mails that are read first, to see how frequent the terms are."""

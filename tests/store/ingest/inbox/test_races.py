@@ -27,7 +27,7 @@ TENANTS = 6
 
 
 class Floor:
-    """What the workers did, and whether they were ever two at one mailbox."""
+    """The acts of the workers, and whether they were ever two at one mailbox."""
 
     def __init__(self) -> None:
         self.worked: Counter[str] = Counter()
@@ -156,7 +156,7 @@ async def test_a_claim_does_not_wait_for_the_writer(
 async def test_a_claim_reads_as_little_from_a_full_inbox_as_from_an_empty_one(
     inbox: Inbox, database: asyncpg.Connection
 ) -> None:
-    """What is read, not how long it takes: a hundred thousand pending items of one mailbox, half of them for later."""
+    """The number of rows that are read, with a hundred thousand items of one mailbox, half of them for later."""
     full, other = await add_tenant(database), await add_tenant(database)
     await database.execute(
         "INSERT INTO ingest.items (tenant_id, item_id, kind, received_at, due_at, content, correlation_id)"

@@ -60,7 +60,7 @@ class Ground:
         return await self.add(tenant_id, provider="googlews", folder_id="", label_ids=labels)
 
     async def lease(self, row: SubscriptionRow, holder: str = "one", at: datetime = NOW) -> SubscriptionRow | None:
-        """Leases it; None when somebody else is at work."""
+        """Leases it; None when another process has it."""
         async with db.connection(self.pool) as connection:
             leased = await leases.lease(connection, row.subscription_id, holder, at)
         return None if leased is None else leased[0]
@@ -82,7 +82,7 @@ class Ground:
         return found
 
     async def due(self, at: datetime = NOW, provider: str = "ms365", limit: int = 100) -> list[str]:
-        """What is due."""
+        """Return the ids of the due subscriptions."""
         async with db.connection(self.pool) as connection:
             return await leases.due(connection, provider, at, limit)
 

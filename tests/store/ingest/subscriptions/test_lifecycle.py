@@ -88,7 +88,7 @@ async def test_a_burst_of_missed_makes_two_comparisons_and_not_twenty(ground: Gr
 
         clock.advance(MISSED_DEBOUNCE)
         await told.worker.round()
-        # What was missed late in the burst may lie behind what the first comparison saw.
+        # A change that was missed late in the burst may lie behind what the first comparison saw.
         assert [RECONCILE_REASON_MISSED] == await told.reconciles(row)
         assert 0 == await told.worker.round()
 

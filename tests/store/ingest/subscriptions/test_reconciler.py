@@ -273,7 +273,7 @@ async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play:
         raise PermissionMissing
 
     async def report(_: ReportTenantFaultRequest) -> None:
-        """The tenant's state changes, and a loop begins with its subscription before the asker is told."""
+        """The tenant's state changes, and a loop begins with its subscription before the asker gets its answer."""
         if not loops:
             (row,) = await subscriptions_of(play, request.tenant_id)
             loops.append(asyncio.create_task(play.reconciler.process_quietly(row)))

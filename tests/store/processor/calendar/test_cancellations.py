@@ -8,8 +8,12 @@ import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from services.processor.calendar.errors import (
+    CalendarEventNotOrganized,
+    CalendarFieldUnsupported,
+    CalendarNotifyUnsupported,
+)
 from services.processor.calendar.write_rows import State, WriteRow
-from services.processor.errors import CalendarEventNotOrganized, CalendarFieldUnsupported, CalendarNotifyUnsupported
 from services.processor.worker import running
 from tests.store.processor.calendar.meetings import TIMES, Meeting, attendees
 from tests.store.processor.calendar.test_writes import FAULTS, ONCE, QUICK, Writer, has_struck, is_in_doubt

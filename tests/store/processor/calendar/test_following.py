@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
+from services.processor.calendar.errors import CalendarNotFollowed, CalendarNotFound
 from services.processor.calendar.reading import Place
 from services.processor.calendar.rows import State
-from services.processor.errors import AbilityNotGranted, CalendarNotFollowed, CalendarNotFound, TenantNotFound
+from services.processor.errors import AbilityNotGranted, TenantNotFound
 from services.processor.worker import running
 from tests.store.processor.calendar.following import HASTE, MONDAYS, TIMES, WINDOW, FollowedCalendar
 from tests.store.processor.ground import Ground

@@ -10,6 +10,7 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
+from services.processor.calendar.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge
 from services.processor.calendar.mapping.graph_event import map_event
 from services.processor.calendar.mapping.parts import CalendarOfEvents
 from services.processor.calendar.meetings import MeetingCounter, days_zone
@@ -17,7 +18,7 @@ from services.processor.calendar.meetings_today import MeetingsToday
 from services.processor.calendar.reading import CalendarReader, Place, Window
 from services.processor.calendar.rows import State, StoredEvent
 from services.processor.calendar.store import calendars, events
-from services.processor.errors import CalendarNotFollowed, CalendarNotFound, CalendarWindowTooLarge, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.metrics import MEETINGS_TODAY
 from tests.store.processor.calendar.test_disconnecting import listed
 from tests.unit.processor.calendar.graph_json import graph_event, weekly

@@ -8,8 +8,9 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.calendar.v1 import event_pb2 as stream_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.processor.calendar.errors import CalendarEventNotFound, CalendarOccurrenceNotFound
 from services.processor.calendar.write_rows import State, WriteRow
-from services.processor.errors import CalendarEventNotFound, CalendarOccurrenceNotFound, IdempotencyKeyReused
+from services.processor.errors import IdempotencyKeyReused
 from services.processor.worker import running
 from tests.store.processor.calendar.meetings import Meeting
 from tests.store.processor.calendar.test_cancellations import CANCEL, organized

@@ -9,14 +9,14 @@ import pytest
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
-from services.processor.calendar.write_rows import State, WriteRow
-from services.processor.errors import (
+from services.processor.calendar.errors import (
     CalendarBodyHoldsMeeting,
     CalendarEventChanged,
     CalendarEventNotOrganized,
     CalendarFieldUnsupported,
     CalendarRuleUnsupported,
 )
+from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.worker import running
 from tests.store.processor.calendar.following import MONDAYS
 from tests.store.processor.calendar.meetings import Meeting, attendees

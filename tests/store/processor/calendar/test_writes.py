@@ -10,10 +10,11 @@ import pytest
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.clock import SystemClock
+from services.processor.calendar.errors import CalendarReadOnly, OnlineMeetingNotAllowed
 from services.processor.calendar.write_rows import State, WriteRow
 from services.processor.calendar.writing.requests import CalendarWrites
 from services.processor.calendar.writing.retention import WriteRetention
-from services.processor.errors import AbilityNotGranted, CalendarReadOnly, IdempotencyKeyReused, OnlineMeetingNotAllowed
+from services.processor.errors import AbilityNotGranted, IdempotencyKeyReused
 from services.processor.restored import doubt_writes
 from services.processor.worker import running
 from tests.store.processor.calendar.following import GOOGLE_SCOPES, HASTE, SCOPES, FollowedCalendar, _SilentQueue

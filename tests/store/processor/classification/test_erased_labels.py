@@ -1,13 +1,10 @@
 """The erasure of a person takes the labels of the person's mail with it, also replayed ones and late ones."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import processor_service_pb2 as processor_pb2
-from services.meshkit import db
 from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.identity.caller import Caller, Role
@@ -18,23 +15,15 @@ from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST
 from services.processor.stream.replay import Replaying
 from services.processor.stream.serialization import KIND_ERASED
-from tests.store.processor.classification.labelling import INVOICE, PARCEL, Labelled, Primitives, primitives
+from tests.store.processor.classification.labelling import INVOICE, PARCEL, Labelled
 
 ANN, BEN = "ann@example.test", "ben@example.test"
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Primitives]:
-    async with primitives() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def labelled(pool: db.Pool, service: Primitives) -> Labelled:
-    made = Labelled(pool, service)
-    await made.begin()
-    await made.enable()
-    return made
+async def labelled(labelled: Labelled) -> Labelled:
+    await labelled.enable()
+    return labelled
 
 
 def mail_of(labelled: Labelled, sender: str, text: str) -> mail_pb2.NormalizedMailEvent:

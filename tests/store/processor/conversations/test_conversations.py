@@ -11,9 +11,9 @@ from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.ids import new_id
+from services.processor.conversations.errors import ConversationRequestersDiffer
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Actor
-from services.processor.errors import ConversationRequestersDiffer
 from services.processor.persons import PERSONS
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants

@@ -8,10 +8,10 @@ import pytest
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.processor.conversations.errors import ConversationChanged, ConversationFinal, ConversationNotFound
 from services.processor.conversations.requests import Actor
 from services.processor.conversations.store.timers import MAX_ATTEMPTS
 from services.processor.conversations.timers import LONGEST, MAX_TIMERS, TIMER_DUE, Timers
-from services.processor.errors import ConversationChanged, ConversationFinal, ConversationNotFound
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.store import tenants
 from tests.store.processor.conversations.serving import ACTOR, ADA, Served, begun

@@ -83,6 +83,23 @@ async def test_an_answer_joins_by_in_reply_to_when_its_sender_took_part(arrive: 
     )  # fmt: skip
 
 
+async def test_an_answer_joins_in_whichever_form_programs_write_a_domain(arrive: Arrive) -> None:
+    first = await arrive("m1", BEN, "Änne@Straße.example")
+    answer = await arrive("m2", "änne@xn--strae-oqa.example", BEN, answers="m1")
+    other = await arrive("m3", "änne@strasse.example", BEN, answers="m1")
+
+    assert (first.thread_id, THREAD_REASON_IN_REPLY_TO) == (answer.thread_id, answer.reason)
+    assert first.thread_id != other.thread_id
+
+
+async def test_an_answer_of_a_sender_with_another_kind_of_address_joins(arrive: Arrive) -> None:
+    exchange = "/o=Contoso/ou=Exchange/cn=Recipients/cn=Anna"
+    first = await arrive("m1", BEN, exchange)
+    answer = await arrive("m2", exchange.upper(), BEN, answers="m1")
+
+    assert (first.thread_id, THREAD_REASON_IN_REPLY_TO) == (answer.thread_id, answer.reason)
+
+
 async def test_an_answer_whose_parent_is_unknown_joins_by_the_nearest_reference(arrive: Arrive) -> None:
     first = await arrive("m1")
     await arrive("m2", EVE, ANNA)

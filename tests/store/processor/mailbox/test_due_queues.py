@@ -14,11 +14,11 @@ from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.store.due_queues import due_tenants
 from services.processor.messages.store import modifications
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import due_sends
 from services.processor.stream.store import tenants
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT
 
-QUEUES = (sends.DUE, modifications.DUE, lookups.DUE, mailboxes.HISTORY_DUE, calendars.DUE)
+QUEUES = (due_sends.DUE, modifications.DUE, lookups.DUE, mailboxes.HISTORY_DUE, calendars.DUE)
 _PUT_IN = {
     "sends": """
         INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state,
@@ -91,7 +91,7 @@ async def test_sends_that_are_held_back_wait(pool: db.Pool) -> None:
         await _opened(connection, TENANT)
         await connection.execute(_PUT_IN["sends"], TENANT, EARLIER)
         assert [TENANT] == await _due(connection)
-        await sends.hold_back(connection, TENANT, (await connection.fetchval("SELECT now()")) + LATER)
+        await due_sends.hold_back(connection, TENANT, (await connection.fetchval("SELECT now()")) + LATER)
 
         assert [] == await _due(connection)
         assert not await _opened(connection, TENANT)

@@ -8,8 +8,8 @@ import pytest
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.clock import ManualClock, SystemClock
-from services.processor.errors import ModificationQueueFull
 from services.processor.mailbox.transaction import Transactions
+from services.processor.messages.errors import ModificationQueueFull
 from services.processor.messages.ledger import Ledger, ModificationEndedError
 from services.processor.messages.requests import Modifications
 from services.processor.messages.retention import ModificationRetention

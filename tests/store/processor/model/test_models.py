@@ -1,37 +1,23 @@
-"""The named model: off by default, two switches, closed answers, a budget, and an entry before a text leaves."""
-
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+"""The named model: off by default, two switches, and closed answers that no text of strangers opens."""
 
 import pytest
 
 from mailmesh.processor.v1 import model_service_pb2 as pb2
-from services.egress.faults import Fault
 from services.meshkit import db
-from services.meshkit.clock import ManualClock, SystemClock
-from services.meshkit.errors import MeshError, Overloaded
+from services.meshkit.clock import SystemClock
+from services.meshkit.errors import MeshError
 from services.meshkit.shares import Shares
-from services.processor.errors import (
+from services.processor.errors import TenantNotFound
+from services.processor.model.errors import (
     ModelAnswerInvalid,
     ModelNotEnabled,
     ModelOutsideRefused,
-    ModelTokensSpent,
-    ModelUnavailable,
-    TenantNotFound,
 )
 from services.processor.model.prompts import MAX_READ
 from services.processor.model.requests import Models
-from services.processor.model.retention import READABLE, ModelCallRetention
 from tests.factories.receivers import Names
-from tests.store.processor.model.asking import KEY, LABELS, NAMES, ORDER, PARCEL, Ground, asking
+from tests.store.processor.model.asking import LABELS, NAMES, ORDER, PARCEL, Ground, asking
 from tests.unit.primitives.attacks import ATTACKS
-
-
-@pytest.fixture
-async def ground(pool: db.Pool) -> AsyncIterator[Ground]:
-    async with asking(pool) as made:
-        yield made
 
 
 async def test_the_model_is_off_until_a_setting_allows_it(ground: Ground) -> None:
@@ -172,176 +158,6 @@ async def test_a_long_text_is_cut_and_said_to_be(ground: Ground) -> None:
     assert len(ground.model.requests[-1]["messages"][1]["content"]) < MAX_READ + 100
 
 
-async def test_an_entry_is_stored_before_its_text_is_sent_and_has_no_text(ground: Ground) -> None:
-    await ground.allow()
-    ground.fail("slow", seconds=30)
-    asked = asyncio.create_task(ground.classify(subject="Chairs"))
-    while not ground.model.count:
-        await asyncio.sleep(0.01)
-    waiting = (await ground.calls())[0]
-    reserved = await ground.tokens()
-    asked.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asked
-    after = (await ground.calls())[0]
-    answered = await ground.classify(subject="Chairs")
-    entry = (await ground.calls())[0]
-    stored = str([dict(row) for row in await ground.pool.fetch("SELECT * FROM processor.model_calls")])
-
-    assert (pb2.MODEL_CALL_STATE_ASKED, reserved) == (waiting.state, waiting.tokens)
-    assert (pb2.MODEL_CALL_STATE_ASKED, reserved) == (after.state, after.tokens)
-    assert (pb2.MODEL_CALL_STATE_ANSWERED, "delivery", "classify", "1", "key") == (
-        entry.state, entry.label, entry.operation, entry.prompt_version, entry.key_id,
-    )  # fmt: skip
-    assert entry.digest == waiting.digest
-    assert reserved + answered.tokens == await ground.tokens()
-    assert not any(word in stored for word in ("chairs", "Chairs", "parcel"))
-
-
-async def test_a_tenant_spends_no_more_tokens_than_it_has_for_the_day(ground: Ground) -> None:
-    await ground.allow()
-    single = (await ground.classify()).tokens
-    small = ground.another(tokens_per_day=8000, attempts=1)
-    request = pb2.ClassifyByModelRequest(tenant_id=ground.tenant, labels=LABELS)
-
-    delays: list[timedelta | None] = []
-
-    async def ask(number: int) -> str:
-        request.text = f"{PARCEL} {number}"
-        asked = pb2.ClassifyByModelRequest()
-        asked.CopyFrom(request)
-        try:
-            await small.classify(ground.asker(), asked)
-        except ModelTokensSpent as exc:
-            delays.append(exc.retry_after)
-            return "spent"
-        assert await ground.tokens() <= 8000
-        return "answered"
-
-    outcomes = [
-        outcome
-        for begin in range(100, 180, 10)
-        for outcome in await asyncio.gather(*map(ask, range(begin, begin + 10)))
-    ]
-    other = await ground.connect()
-    await ground.models.update_settings(ground.asker(other), pb2.ModelSettings(is_enabled=True))
-    request.text = PARCEL
-    unaffected = await small.classify(ground.asker(other), request)
-
-    assert {"spent", "answered"} == set(outcomes)
-    assert all(delay is not None and timedelta() < delay <= timedelta(days=1) for delay in delays)
-    assert single <= await ground.tokens() <= 8000
-    assert "delivery" == unaffected.label
-
-
-async def test_the_tokens_of_yesterday_are_not_those_of_today(ground: Ground) -> None:
-    await ground.allow()
-    await ground.pool.execute(
-        "UPDATE processor.model_settings SET day = day - 1, tokens = 999999 WHERE tenant_id = $1", ground.tenant
-    )
-
-    assert 0 == await ground.tokens()
-    answer = await ground.classify()
-    assert answer.tokens == await ground.tokens()
-
-
-async def test_a_server_that_counts_nothing_is_taken_to_have_spent_the_most(ground: Ground) -> None:
-    await ground.allow()
-    counted = (await ground.classify()).tokens
-    ground.fail("no_usage")
-
-    assert (await ground.classify(PARCEL + " ")).tokens > counted
-
-
-async def test_an_answer_is_kept_for_its_tenant_and_costs_nothing_the_second_time(ground: Ground) -> None:
-    await ground.allow()
-    first, again = await ground.classify(), await ground.classify()
-    extracted = [await ground.extract() for _ in range(2)]
-    asked = ground.model.count
-    other = await ground.connect()
-    await ground.models.update_settings(ground.asker(other), pb2.ModelSettings(is_enabled=True))
-    request = pb2.ClassifyByModelRequest(tenant_id=ground.tenant, text=PARCEL, labels=LABELS)
-    await ground.models.classify(ground.asker(other), request)
-    await ground.allow(is_enabled=False)
-
-    assert (first.label, 0) == (again.label, again.tokens)
-    assert extracted[0].answer == extracted[1].answer
-    assert (2, 3) == (asked, ground.model.count)
-    with pytest.raises(ModelNotEnabled):
-        await ground.classify()
-
-
-async def test_the_server_is_asked_again_as_it_says_and_not_for_ever(ground: Ground) -> None:
-    await ground.allow()
-    began = asyncio.get_running_loop().time()
-    ground.fail("status", status=429, retry_after=1)
-    answer = await ground.classify()
-    waited = asyncio.get_running_loop().time() - began
-    ground.fail("status", status=500, count=9)
-    with pytest.raises(ModelUnavailable) as failed:
-        await ground.classify(PARCEL + " ")
-    asked = ground.model.count
-    ground.fail("status", status=429, retry_after=600)
-    with pytest.raises(ModelUnavailable) as throttled:
-        await ground.classify(PARCEL + "  ")
-
-    assert "delivery" == answer.label
-    assert waited >= 1
-    assert ({"cause": "http_500"}, 4) == (failed.value.metadata, asked)
-    assert 5 == ground.model.count
-    assert throttled.value.retry_after is not None
-    assert 600 == throttled.value.retry_after.total_seconds()
-    assert answer.tokens == await ground.tokens()  # refusals cost nothing
-
-
-async def test_a_refusal_that_no_retry_removes_is_not_repeated(ground: Ground) -> None:
-    await ground.allow()
-    ground.fail("status", status=401, count=2)
-    with pytest.raises(ModelUnavailable) as refused:
-        await ground.classify()
-
-    assert ({"cause": "http_401"}, 1) == (refused.value.metadata, ground.model.count)
-
-
-async def test_a_silent_server_costs_the_time_of_a_question_alone(pool: db.Pool) -> None:
-    async with asking(pool, seconds=1.0) as ground:
-        await ground.allow()
-        ground.fail("slow", seconds=20)
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(ModelUnavailable) as late:
-            await ground.classify()
-
-        assert asyncio.get_running_loop().time() - began < 5
-        assert {"cause": Fault.TIMED_OUT.value} == late.value.metadata
-        # It may have read the text: the reservation counts.
-        assert (await ground.calls())[0].tokens == await ground.tokens() > 0
-
-
-async def test_an_address_that_the_operator_does_not_allow_is_not_called(pool: db.Pool) -> None:
-    for address in ("10.0.0.5", "169.254.169.254", "0.0.0.0"):  # noqa: S104 - an address that is refused
-        names = Names(model_example=[[address]])
-        async with asking(pool, host="model.example", names=names) as ground:
-            await ground.allow()
-            with pytest.raises(ModelUnavailable) as refused:
-                await ground.classify()
-
-            assert {"cause": "address_refused"} == refused.value.metadata
-            assert (0, 0) == (ground.model.count, await ground.tokens())
-
-
-async def test_calls_beyond_their_share_are_refused_at_once(ground: Ground) -> None:
-    await ground.allow()
-    narrow = ground.another(calls=1)
-    ground.fail("slow", seconds=1)
-    request = pb2.ClassifyByModelRequest(tenant_id=ground.tenant, text=PARCEL, labels=LABELS)
-    outcomes = await asyncio.gather(
-        *(narrow.classify(ground.asker(), request) for _ in range(3)), return_exceptions=True
-    )
-
-    assert 2 == sum(isinstance(outcome, Overloaded) for outcome in outcomes)
-    assert 1 == ground.model.count
-
-
 async def test_without_a_model_nothing_is_enabled(pool: db.Pool, ground: Ground) -> None:
     without = Models(pool, None, None, Shares("model_calls", 1, 1), 1000, SystemClock())
     request = pb2.ClassifyByModelRequest(tenant_id=ground.tenant, text=PARCEL, labels=LABELS)
@@ -354,26 +170,3 @@ async def test_without_a_model_nothing_is_enabled(pool: db.Pool, ground: Ground)
         assert "MODEL_NOT_CONFIGURED" == refused.value.reason
     settings, state = await without.update_settings(ground.asker(), pb2.ModelSettings())
     assert (False, "") == (settings.is_enabled, state.model)
-
-
-async def test_the_key_reaches_the_server_and_no_text_of_ours(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
-    await ground.allow()
-    with caplog.at_level("DEBUG"):
-        await ground.classify()
-        ground.model._key = "another"
-        with pytest.raises(ModelUnavailable) as refused:
-            await ground.classify(PARCEL + " ")
-
-    assert {"cause": "http_401"} == refused.value.metadata
-    assert KEY not in caplog.text + repr(ground.models.__dict__) + repr(refused.value) + str(await ground.calls())
-    assert "parcel" not in caplog.text
-
-
-async def test_old_entries_are_deleted(pool: db.Pool, ground: Ground) -> None:
-    await ground.allow()
-    await ground.classify()
-    now = SystemClock().now()
-    kept = await ModelCallRetention(pool, ManualClock(now)).round()
-    deleted = await ModelCallRetention(pool, ManualClock(now + READABLE * 2)).round()
-
-    assert (0, 1, []) == (kept, deleted, list(await ground.calls()))

@@ -7,14 +7,11 @@ import pytest
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import ManualClock
-from services.processor.errors import (
-    SendNotCancellable,
-    SendNotFound,
-)
+from services.processor.outbox.errors import SendNotCancellable, SendNotFound
 from services.processor.outbox.outcome import end
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import due_sends
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 from tests.store.processor.outbox.sending import HASTE, Outgoing
@@ -90,7 +87,7 @@ async def test_a_send_on_which_our_code_fails_ends_after_its_attempts(
     row = await outgoing.accept()
     await _change(ground, row.send_id, f"state = {int(state)}, attempts = 3, submitted_at = NULL")
     async with db.transaction(ground.processor) as connection:
-        counted = await sends.put_off(connection, row.send_id, datetime.now(UTC))
+        counted = await due_sends.put_off(connection, row.send_id, datetime.now(UTC))
         assert counted is not None
         await end(connection, counted, datetime.now(UTC), "UNEXPECTED")
     ended = await outgoing.read(row.send_id)
@@ -104,8 +101,8 @@ async def test_a_wait_keeps_the_reason_of_a_send_that_has_its_outcome(ground: Gr
     await _change(ground, row.send_id, "state = 5, finished_at = now(), reason = 'SEND_REFUSED', detail = 'why'")
     until = datetime.now(UTC) + timedelta(hours=1)
     async with db.connection(ground.processor) as connection:
-        await sends.postpone(connection, outgoing.tenant.tenant_id, until, "OTHER", "other")
-        await sends.put_off(connection, row.send_id, until)
+        await due_sends.postpone(connection, outgoing.tenant.tenant_id, until, "OTHER", "other")
+        await due_sends.put_off(connection, row.send_id, until)
     kept = await outgoing.read(row.send_id)
 
     assert ("SEND_REFUSED", "why", until) == (kept.reason, kept.detail, kept.due_at)

@@ -12,7 +12,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
-from services.processor.errors import UploadIncomplete, UploadNotFound, UploadsFull
+from services.processor.outbox.errors import UploadIncomplete, UploadNotFound, UploadsFull
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
 from services.processor.outbox.store.uploads import UploadRow

@@ -13,12 +13,13 @@ from services.meshkit.clock import ManualClock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.processor.errors import KeyStorageFull, TenantStorageFull, UploadsFull
+from services.processor.mailbox.errors import KeyStorageFull, TenantStorageFull
 from services.processor.messages.requests import Modifications
 from services.processor.migrate import migrations
+from services.processor.outbox.errors import UploadsFull
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import SendRow, State
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import due_sends
 from services.processor.outbox.uploads import Uploads
 from services.processor.worker import running
 from tests.programs.postgres import PostgresProgram
@@ -215,6 +216,6 @@ async def test_a_turn_at_a_mailbox_reads_so_many_bytes(ground: Ground) -> None:
     for place in range(10):
         await outgoing.accept(f"{place}", text=BODY)
     async with db.connection(ground.processor) as connection:
-        due = await sends.due(connection, outgoing.tenant.tenant_id, 20)
+        due = await due_sends.due(connection, outgoing.tenant.tenant_id, 20)
 
     assert 2 * MIB <= sum(row.content.ByteSize() for row in due) < 2 * MIB + 2 * len(BODY)

@@ -12,13 +12,13 @@ from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.exporting import TenantRows
 from services.meshkit.ids import new_id
-from services.processor.errors import SealBroken
 from services.processor.exporting import EXPORT
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends, uploads
 from services.processor.persons import PERSONS
 from services.processor.restored import settle_sends
+from services.processor.stream.errors import SealBroken
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.publish import publish
 from services.processor.stream.sealing import StoredSealing

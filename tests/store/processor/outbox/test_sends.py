@@ -5,14 +5,8 @@ import pytest
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
-from services.processor.errors import (
-    AbilityNotGranted,
-    IdempotencyKeyReused,
-    SendNotCancellable,
-    SendNotFound,
-    SendNotUncertain,
-    TenantNotFound,
-)
+from services.processor.errors import AbilityNotGranted, IdempotencyKeyReused, TenantNotFound
+from services.processor.outbox.errors import SendNotCancellable, SendNotFound, SendNotUncertain
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends
 from services.processor.servicers.sends import message_of

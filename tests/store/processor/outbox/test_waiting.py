@@ -5,9 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
-from services.processor.errors import (
-    SendQueueFull,
-)
+from services.processor.outbox.errors import SendQueueFull
 from services.processor.outbox.rows import State
 from services.processor.worker import running
 from tests.store.processor.ground import Ground

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from services.meshkit import db
-from services.processor.errors import SearchTooSlow, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.search import requests
+from services.processor.search.errors import SearchTooSlow
 from services.processor.search.query import read_query
 from services.processor.search.requests import Criteria
 from services.processor.search.store import finding

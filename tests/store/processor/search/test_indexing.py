@@ -14,9 +14,10 @@ from services.meshkit.erasing_marks import PersonToErase
 from services.meshkit.erasing_persons import Pace, PersonErasing
 from services.meshkit.ids import new_id
 from services.processor.erasing import PLAN
-from services.processor.errors import SearchNotEnabled, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.persons import PERSONS
 from services.processor.search import indexer as indexer_module
+from services.processor.search.errors import SearchNotEnabled
 from services.processor.search.indexer import Indexer, SearchRetention
 from services.processor.search.store import mails as store
 from services.processor.search.store.mails import Entry

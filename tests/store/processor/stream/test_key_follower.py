@@ -6,9 +6,9 @@ import pytest
 
 from services.meshkit import db
 from services.meshkit.errors import ServiceUnavailable
-from services.processor.errors import ContentKeyUnavailable, SealBroken
 from services.processor.stream import key_follower
 from services.processor.stream.contents import CONTENTS
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.publish import publish
 from services.processor.stream.sealing import StoredSealing

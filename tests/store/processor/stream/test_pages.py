@@ -8,8 +8,8 @@ import pytest
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.errors import CursorEpochChanged, CursorInvalid, EventNotFound
 from services.processor.stream.cursor import read_cursor
+from services.processor.stream.errors import CursorEpochChanged, CursorInvalid, EventNotFound
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import EventDraft, publish

@@ -14,8 +14,8 @@ from services.meshkit import db
 from services.meshkit.errors import FieldInvalid, Overloaded
 from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.shares import Shares
-from services.processor.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream import replay
+from services.processor.stream.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
 from services.processor.stream.publish import EventDraft, publish

@@ -10,8 +10,8 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.errors import CursorEpochChanged
 from services.processor.stream.cursor import Cursor
+from services.processor.stream.errors import CursorEpochChanged
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import publish

@@ -8,7 +8,7 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.clock import ManualClock
-from services.processor.errors import CursorExpired, EventNotFound
+from services.processor.stream.errors import CursorExpired, EventNotFound
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import publish

@@ -14,16 +14,11 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.meshkit.shares import Shares
 from services.processor.erasing import PLAN
-from services.processor.errors import (
-    ContentKeyUnavailable,
-    SealBroken,
-    SealedTenantsFull,
-    SealingExcludesSearch,
-    TenantNotFound,
-)
+from services.processor.errors import SealingExcludesSearch, TenantNotFound
 from services.processor.search.requests import Search
 from services.processor.stream import sealing as use_cases
 from services.processor.stream.contents import CONTENTS
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken, SealedTenantsFull
 from services.processor.stream.filter import Selection
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader

@@ -12,9 +12,9 @@ from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.loops import IDLE_ROUNDS, PeriodicLoop
 from services.meshkit.process import background
-from services.processor.errors import CursorEpochChanged
 from services.processor.stream.cursor import Cursor
 from services.processor.stream.epoch import begin_epoch
+from services.processor.stream.errors import CursorEpochChanged
 from services.processor.stream.filter import Selection
 from services.processor.stream.head import HeadWatch
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader, Page

@@ -27,7 +27,7 @@ def encrypted(
     """Return an encrypted resource.
 
     Args:
-        resource: What becomes the JSON.
+        resource: The object that becomes the JSON.
         public: The key of the certificate.
         key: The symmetric key; random by default.
         padded: The padded plain text, in place of the resource.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from services.processor.calendar.errors import CalendarWindowTooLarge
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
 from services.processor.calendar.mapping.graph_event import map_event
 from services.processor.calendar.mapping.parts import UnreadableEventError
@@ -15,7 +16,6 @@ from services.processor.calendar.mapping.series import Slot
 from services.processor.calendar.reading import PAGE_BYTES, EventsPage, Place, Window, _page
 from services.processor.calendar.rows import StoredEvent
 from services.processor.calendar.store.events import _end_of_series
-from services.processor.errors import CalendarWindowTooLarge
 from tests.unit.processor.calendar.graph_json import CALENDAR, graph_event, weekly
 
 WINDOW = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))

@@ -13,6 +13,7 @@ from services.processor.conversations.letter import Letter, letter_of
 
 TENANT = "019a9f0e-7c1e-7000-8000-000000000002"
 DESK, AGENT = "desk@ours.example", "kim@ours.example"
+ADA, BEN, EVE = "ada@a.example", "ben@b.example", "eve@e.example"
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 PASS, FAIL, NONE = "pass", "fail", ""
 
@@ -121,3 +122,15 @@ def mail(
     return event_pb2.NormalizedMailEvent(
         provider="ms365", tenant_id=TENANT, message_id=message_id, is_enriched=True, message=message
     )
+
+
+def begun() -> Desk:
+    """A mailbox with Ada's question `1` in thread `t`, answered by `2`."""
+    desk = Desk()
+    desk.receive(mail("1", ADA, thread="t"))
+    desk.receive(mail("2", DESK, (ADA,), cites=("1",), is_sent=True, thread="t"))
+    return desk
+
+
+def refusals(desk: Desk, taken: object) -> list[str]:
+    return [one.refusal for one in taken.message.attempts]  # type: ignore[attr-defined]

@@ -10,7 +10,8 @@ from mailmesh.primitives.v1 import fetched_service_pb2 as fetched_pb2
 from mailmesh.primitives.v1 import primitive_service_pb2 as primitives_pb2
 from services.meshkit.errors import Overloaded
 from services.meshkit.shares import Shares
-from services.processor.errors import ContentTooLarge, PrimitivesNotAvailable
+from services.processor.errors import PrimitivesNotAvailable
+from services.processor.messages.errors import ContentTooLarge
 from services.processor.messages.reading.contents import Contents
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.reads import Place

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from services.processor.errors import SearchTooSlow
+from services.processor.search.errors import SearchTooSlow
 from services.processor.search.metrics import measured
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.meshkit.errors import InvalidArgument
-from services.processor.errors import SearchQueryInvalid
+from services.processor.search.errors import SearchQueryInvalid
 from services.processor.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_WORDS, Query, read_query
 from services.processor.search.terms import KEY_BYTES, MAX_TERMS, Digests, fields_of, plain, terms_of
 from tests.unit.processor.search.mails import mail

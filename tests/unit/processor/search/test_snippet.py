@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.processor.errors import SearchQueryInvalid
+from services.processor.search.errors import SearchQueryInvalid
 from services.processor.search.query import MAX_CHARACTERS as QUERY_CHARACTERS
 from services.processor.search.query import read_query
 from services.processor.search.snippet import MAX_CHARACTERS, MAX_HIGHLIGHTS, hit_of, snippet_of

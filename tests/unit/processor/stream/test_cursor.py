@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.processor.errors import CursorInvalid
 from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor, tag_of
+from services.processor.stream.errors import CursorInvalid
 
 CURSORS = st.builds(
     Cursor,

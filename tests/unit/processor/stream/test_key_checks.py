@@ -8,7 +8,7 @@ import pytest
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.meshkit.clock import ManualClock
 from services.meshkit.errors import MeshError, ServiceUnavailable
-from services.processor.errors import KeyRevoked
+from services.processor.stream.errors import KeyRevoked
 from services.processor.stream.key_checks import CHECK_SECONDS, TRUST_SECONDS, KeyChecks
 
 

@@ -1,4 +1,4 @@
-"""Files of the app's credentials, read: what fits is taken, all else is refused without a word of the key."""
+"""Files of the app's credentials, read: what fits is taken, all else is refused without any part of the key."""
 
 import base64
 import datetime as dt

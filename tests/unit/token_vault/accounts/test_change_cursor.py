@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
+from services.token_vault.accounts.errors import CursorInvalid
 from services.token_vault.accounts.tenant_change_feed import Cursor
-from services.token_vault.errors import CursorInvalid
 
 TENANT = "01a21c11-d221-72b3-aced-a7d88179a589"
 

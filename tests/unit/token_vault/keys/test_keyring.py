@@ -7,7 +7,7 @@ import pytest
 
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
-from services.token_vault.errors import KeyUnavailable
+from services.token_vault.keys.errors import KeyUnavailable
 from services.token_vault.keys.keyring import KeyRing, read_keys
 
 KEY = bytes(range(32))

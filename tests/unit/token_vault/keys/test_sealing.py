@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.errors import KeyUnavailable, SealBroken
+from services.token_vault.keys.errors import KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import DataKey, bound_to, new_data_key, rewrap, unwrap
 from services.token_vault.store.data_keys import WrappedKey

@@ -1,4 +1,4 @@
-"""What TokenVault says of tenants takes effect here."""
+"""TokenVault's changes of tenants take effect here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

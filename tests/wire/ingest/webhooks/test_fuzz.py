@@ -1,4 +1,4 @@
-"""Whatever a stranger sends over the wire: an answer that he may have, and nothing unforeseen behind it."""
+"""A stranger sends anything over the wire: the answer is one for strangers, and nothing unexpected follows."""
 
 import json
 from typing import Any

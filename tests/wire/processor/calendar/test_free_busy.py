@@ -10,11 +10,12 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as event_pb2
 from mailmesh.processor.v1 import calendar_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
+from services.processor.calendar.errors import FreeBusyRefused
 from services.processor.calendar.free_busy.asking import refusal_of
 from services.processor.calendar.free_busy.google import google_free_busy
 from services.processor.calendar.free_busy.graph import graph_free_busy
 from services.processor.calendar.free_busy.query import Query, query_of
-from services.processor.errors import AbilityNotGranted, FreeBusyRefused
+from services.processor.errors import AbilityNotGranted
 from services.processor.mail.sources.reading import read_answer
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
-from services.processor.errors import AttachmentNotFound
+from services.processor.messages.errors import AttachmentNotFound
 from services.processor.messages.reading.download import skipped
 from services.processor.messages.reading.gmail import GmailContent
 from services.processor.messages.reading.graph import GraphContent

@@ -8,10 +8,10 @@ import grpc
 import pytest
 
 from services.meshkit.errors import Overloaded
-from services.processor.errors import ReaderTooSlow
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.turns import Turns
 from services.processor.servicers.messages import send
+from services.processor.stream.errors import ReaderTooSlow
 
 
 async def _endless() -> AsyncIterator[bytes]:

@@ -23,10 +23,11 @@ from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
-from services.processor.errors import KeyRevoked, TenantNotFound
+from services.processor.errors import TenantNotFound
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.server import serving
 from services.processor.settings import ProcessorSettings
+from services.processor.stream.errors import KeyRevoked
 from services.processor.stream.publish import EventDraft, publish
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import TestDatabase

@@ -963,7 +963,7 @@ const (
 	//
 	// When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
 	// a client certificate nor a secret at Microsoft.
-	// Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+	// Do: Add one with `AddAppCredential` (`mailmesh app-credentials add`), and repeat the call.
 	// Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_APP_CREDENTIAL_MISSING ErrorReason = 269
 	// APP_CREDENTIAL_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -1112,7 +1112,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
     a client certificate nor a secret at Microsoft.
-    Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+    Do: Add one with `AddAppCredential` (`mailmesh app-credentials add`), and repeat the call.
     Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
     """
     ERROR_REASON_APP_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 270
@@ -2295,7 +2295,7 @@ ERROR_REASON_APP_CREDENTIAL_MISSING: ErrorReason.ValueType  # 269
 
 When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
 a client certificate nor a secret at Microsoft.
-Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+Do: Add one with `AddAppCredential` (`mailmesh app-credentials add`), and repeat the call.
 Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 """
 ERROR_REASON_APP_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 270

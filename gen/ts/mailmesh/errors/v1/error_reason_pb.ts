@@ -1721,7 +1721,7 @@ export enum ErrorReason {
    *
    * When: The installation has no credential by which the app proves itself to the provider: no service account's key at Google, neither
    * a client certificate nor a secret at Microsoft.
-   * Do: Add one with `AddAppCredential` (`mailmesh directories credentials add`), and repeat the call.
+   * Do: Add one with `AddAppCredential` (`mailmesh app-credentials add`), and repeat the call.
    * Sample: {"reason": "APP_CREDENTIAL_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
    * @generated from enum value: ERROR_REASON_APP_CREDENTIAL_MISSING = 269;

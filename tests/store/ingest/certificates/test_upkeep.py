@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.ingest.certificates.keeper import AFTERLIFE, REDELIVERY, ROLLOUT, Certificates
 from services.ingest.certificates.sealer import Sealer
+from services.ingest.certificates.upkeep import AFTERLIFE, REDELIVERY, ROLLOUT, Certificates
 from services.ingest.errors import KeyUnavailable, SealBroken
 from services.ingest.metrics import CERTIFICATE_EXPIRY
 from services.meshkit import db
