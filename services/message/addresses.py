@@ -38,6 +38,12 @@ _ADDRESS = re.compile(rf"{_LOCAL}@{_DOMAIN}", re.DOTALL)
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+"|\\.)|(?<!\s)\s*+([@.](?:\s*+[@.])*+)\s*+', re.DOTALL)
 _WORD = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|\\.|[^\s"]|")++', re.DOTALL)
 _MAILTO = "mailto:"
+# The forms that nearly all mail has. Possessive quantifiers keep the search linear: each form ends at its first doubt.
+_PLAIN_ADDRESS = r"([\w.+-]++@[\w-]++(?:\.[\w-]++)*+)"
+_PLAIN = re.compile(
+    rf"(?:((?:[\w.'-]++\ )++|\"[\w\ .,'&/-]++\"\ )?<{_PLAIN_ADDRESS}>|{_PLAIN_ADDRESS})(?:,\ ?(?=.)|\Z)", re.ASCII
+)
+_MAX_PLAIN_CHARACTERS = 256
 
 
 @dataclass
@@ -70,6 +76,25 @@ def parse_addresses(value: str, max_addresses: int = MAX_RECIPIENTS) -> list[mes
         The addresses in order, at most `max_addresses`. Text that is not an address for certain is given as a name
         without an address. A comment alone names no mailbox.
     """
+    plain = _plain(value) if len(value) <= _MAX_PLAIN_CHARACTERS else None
+    return _parsed(value, max_addresses) if plain is None else plain[:max_addresses]
+
+
+def _plain(value: str) -> list[message_pb2.Address] | None:
+    """Reads addresses in their usual forms; None when one has another, which only the whole grammar reads."""
+    found: list[message_pb2.Address] = []
+    position = 0
+    while position < len(value):
+        match = _PLAIN.match(value, position)
+        if match is None:
+            return None
+        name, named, bare = match.groups()
+        found.append(message_pb2.Address(address=named or bare, name=" ".join((name or "").strip('" ').split())))
+        position = match.end()
+    return found
+
+
+def _parsed(value: str, max_addresses: int) -> list[message_pb2.Address]:
     found: list[message_pb2.Address] = []
     for element, group in _List(value[:MAX_LIST_CHARACTERS]).elements():
         found += filter(None, _addresses(element, group))

@@ -93,6 +93,8 @@ def unfold(value: str) -> str:
 def importance(headers: Headers) -> "message_pb2.Importance.ValueType":
     """Reads the sender's importance from Importance, X-Priority, X-MSMail-Priority and Priority, in this order."""
     for name in ("Importance", "X-Priority", "X-MSMail-Priority", "Priority"):
+        if not headers.has(name):
+            continue
         word = headers.word(name)
         for words, value in (
             (_HIGH, message_pb2.IMPORTANCE_HIGH),

@@ -23,6 +23,7 @@ _PRODUCTS = (
     "phon", "ipad", "android", "outlook", "samsung", "galaxy", "huawei", "xiaomi", "blackberry", "mail", "mobil",
     "handy", "telefon", "téléphone", "móvil", "celular", "yahoo", "proton", "windows", "mac", "айфон", "телефон",
 )  # fmt: skip
+_PRODUCT = re.compile("|".join(_PRODUCTS))
 _DEVICE_CHARACTERS = 80
 DASHES_OF_SIGNATURES = ("--", "—")
 
@@ -107,5 +108,4 @@ def is_signature(line: str) -> bool:
 
 def names_product(text: str) -> bool:
     """Tell whether a text names a telephone or a mail program."""
-    folded = text.casefold()
-    return any(word in folded for word in _PRODUCTS)
+    return _PRODUCT.search(text.casefold()) is not None

@@ -1,7 +1,7 @@
 """Read a query, and judge mails by it: pure, bounded, and linear in the text of a mail."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailmesh.mail.v1 import message_pb2
@@ -125,16 +125,23 @@ def _is_single(word: str) -> bool:
 
 def _has(phrase: Phrase, sequence: Sequence[str], known: set[str]) -> bool:
     length = len(phrase.words)
-    if length == 1 and not phrase.is_open:
-        return phrase.words[0] in known
-    if not phrase.is_open and not known.issuperset(phrase.words):
+    closed = phrase.words[:-1] if phrase.is_open else phrase.words
+    if not known.issuperset(closed):
         return False
+    if length == 1:
+        return not phrase.is_open or any(word.startswith(phrase.words[0]) for word in known)
     return any(
-        phrase.fits(word, 0)
-        and place + length <= len(sequence)
-        and all(phrase.fits(sequence[place + step], step) for step in range(1, length))
-        for place, word in enumerate(sequence)
+        place + length <= len(sequence) and all(phrase.fits(sequence[place + step], step) for step in range(1, length))
+        for place in _places(phrase.words[0], sequence)
     )
+
+
+def _places(word: str, sequence: Sequence[str]) -> Iterator[int]:
+    """Yield the places of a word."""
+    place = -1
+    for _ in range(sequence.count(word)):
+        place = sequence.index(word, place + 1)
+        yield place
 
 
 def _invalid(description: str) -> SearchQueryInvalid:

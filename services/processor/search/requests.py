@@ -33,7 +33,9 @@ _COUNT_SECONDS = 2.0
 _SCHEMA = "processor"
 _JUDGED_AT_ONCE = 20
 _MOST_CANDIDATES = 400
-_JUDGED = 500
+_CANDIDATES_OF_PHRASE = 4
+"""The candidates of a phrase have its words, and most of them elsewhere: so many are found for each mail of a page."""
+_JUDGED = 300
 _JUDGED_BYTES = 4 * 1024 * 1024
 _JUDGED_SECONDS = 0.5
 """The bounds of the mails that one page judges. A page that meets one of them leads to a next page."""
@@ -158,7 +160,7 @@ class Search:
         return pb2.SearchIndex(mails=index.mails, waiting_events=waiting, is_deleting=index.is_clearing)
 
     async def _fill(self, page: "_Page", wanted: Wanted) -> None:
-        limit = page.size + 1
+        limit = page.first_limit
         while True:
             async with db.transaction(self._pool) as connection:
                 with STEP_SECONDS.labels("find").time():
@@ -171,7 +173,8 @@ class Search:
                 if await asyncio.to_thread(page.judge, [(row["received_at"], row["position"]) for row in few], events):
                     return
             page.go_on(part.end)
-            if page.is_at_end or page.is_spent:
+            # Fewer mails than asked for: the index was read up to its bound, and the next page goes on there.
+            if page.is_at_end or page.is_spent or len(part.rows) < limit:
                 return
             # Few of the candidates belong to the result, as with phrases of frequent words.
             limit = min(limit * 4, _MOST_CANDIDATES)
@@ -220,6 +223,13 @@ class _Page:
     def go_on(self, end: Place | None) -> None:
         """Note that the mails up to a place were found and judged; None means all of them."""
         self.end, self.is_at_end = end or self.end, end is None
+
+    @property
+    def first_limit(self) -> int:
+        """The number of candidates that fill the page as a rule, and one more, which tells whether there are others."""
+        has_phrase = any(len(phrase.words) > 1 for phrase in self._criteria.query.phrases)
+        wanted = (self.size + 1) * (_CANDIDATES_OF_PHRASE if has_phrase else 1)
+        return max(self.size + 1, min(wanted, _MOST_CANDIDATES))
 
     @property
     def is_spent(self) -> bool:

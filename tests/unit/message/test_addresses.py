@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.message.addresses import parse_addresses
+from services.message import addresses
+from services.message.addresses import MAX_LIST_CHARACTERS, parse_addresses
 
 Parsed = list[tuple[str, str, str]]
 
@@ -75,3 +76,32 @@ def test_plain_lists_are_read_as_the_standard_library_reads_them(people: list[tu
     assert [(address, " ".join(name.split())) for name, address in getaddresses([written])] == [
         (address, name) for address, name, _ in parsed(written)
     ]
+
+
+_PIECES = (
+    "Ada", "O'Brien", "'x'", "a@b.example", "<a@b.example>", "<j-d+x@Mail.Example.com>", ", ", ",", " ", '"Doe, John" ',
+    '"', '""', ".", "-", "_", "&", "x.y@z", "@", "<", ">", "a@b.", ".a@b", "=?utf-8?q?x?=", "\t", ":", ";", "(", "é",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join))
+def test_usual_forms_are_read_as_the_whole_grammar_reads_them(value: str) -> None:
+    plain = addresses._plain(value)
+
+    assert plain is None or plain == addresses._parsed(value, MAX_LIST_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ("Ada Lovelace <ada@x.example>", 1),
+        ('"Lovelace, Ada" <ada@x.example>, ben@y.example,cy@z.example', 3),
+        ("<ada@x.example>", 1),
+        ("", 0),
+    ],
+)
+def test_usual_forms_need_no_grammar(value: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(addresses, "_List")
+
+    assert count == len(parse_addresses(value))
+    assert parse_addresses(value)[:1] == parse_addresses(value, 1)

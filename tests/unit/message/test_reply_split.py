@@ -9,6 +9,7 @@ from services.message.html import make_safe
 from services.message.html_text import to_text
 from services.message.reply_split import MAX_CHARACTERS, split
 from services.message.reply_text import reply_text
+from services.message.reply_words import LANGUAGES
 from tests.unit.message.growth import TIMES, grows_too_fast
 from tests.unit.message.replies import REPLIES, Reply
 
@@ -34,6 +35,14 @@ def test_a_reply_is_split(reply: Reply) -> None:
 
     assert is_right(reply, reply_text(body)), reply_text(body)
     _assert_spans_cover(body)
+
+
+@pytest.mark.parametrize("code", sorted(LANGUAGES))
+def test_the_set_has_each_program_and_each_place_in_a_language(code: str) -> None:
+    words = {word for reply in REPLIES if code in (parts := reply.name.split("-")) for word in parts}
+
+    assert {"gmail", "outlook", "apple", "top", "bottom", "inline"} <= words
+    assert (19, 200) <= (len(LANGUAGES), len({reply.name for reply in REPLIES}))
 
 
 @pytest.mark.parametrize("reply", [reply for reply in REPLIES if reply.html], ids=lambda reply: reply.name)

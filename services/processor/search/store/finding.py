@@ -5,7 +5,7 @@ list reads all mails that have the terms, and sorts them: a rare word has few. T
 frequent the terms are, and which of the two reads less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -17,9 +17,11 @@ from services.processor.search.errors import SearchTooSlow
 
 WINDOW = 250
 """The newest mails that are read first, to see how frequent the terms are."""
-MOST_WALKED = 10_000
-MOST_LISTED = 10_000
+MOST_WALKED = 20_000
+MOST_LISTED = 4_000
 """The mails that one call reads by each way. Beyond them it returns what it has, and the place it reached."""
+COST_OF_LISTED = 4
+"""The time of a listed mail, which lies anywhere in the table, beside that of a walked one, which lies by the last."""
 STATEMENT_SECONDS = 2.0
 
 Place: TypeAlias = tuple[datetime, int]
@@ -37,24 +39,31 @@ _IN_RANGE = """
     AND ($5::timestamptz IS NULL OR (received_at, position) < ($5, $6))
 """
 _ORDER = "ORDER BY received_at DESC, position DESC"
-_KEPT = "NOT terms && $7::integer[]"
-# The last mail that was read is returned in any case: it marks how far the walk came.
+# Long digests are stored apart: appending nothing fetches them once, where each condition would fetch them again.
+_FETCHED = "terms || ARRAY[]::integer[] AS terms"
+# The last mail that was read is returned in any case: it marks how far the walk came. OFFSET keeps the digests out of
+# the rows that the windows store.
 _WALK = f"""
-    SELECT message_id, received_at, position, has_terms AND is_kept AS fits, with_terms, walked FROM (
+    SELECT message_id, received_at, position, fits, with_terms, walked FROM (
         SELECT *, row_number() OVER ({_ORDER}) AS number, count(*) OVER () AS walked,
             count(*) FILTER (WHERE has_terms) OVER () AS with_terms
         FROM (
-            SELECT message_id, received_at, position, terms @> $2::integer[] AS has_terms, {_KEPT} AS is_kept
-            FROM processor.search_mails WHERE tenant_id = $1 AND {_IN_RANGE} {_ORDER} LIMIT $8
-        ) AS newest
-    ) AS counted WHERE (has_terms AND is_kept) OR number = walked ORDER BY number
+            SELECT message_id, received_at, position, {{has_terms}} AS has_terms, {{has_terms}} AND {{is_kept}} AS fits
+            FROM (
+                SELECT message_id, received_at, position, {_FETCHED}
+                FROM processor.search_mails WHERE tenant_id = $1 AND {_IN_RANGE} {_ORDER} LIMIT $8
+            ) AS newest OFFSET 0
+        ) AS judged
+    ) AS counted WHERE fits OR number = walked ORDER BY number
 """  # noqa: S608 - constants
 # MATERIALIZED: the bound is one of the mails that are read, whether they fit or not. Digests are of one tenant alone,
 # so that nothing is gained by another index, which would be read whole for the tenant.
 _LIST = f"""
     WITH listed AS MATERIALIZED (
-        SELECT tenant_id, message_id, received_at, position, {_KEPT} AS is_kept
-        FROM processor.search_mails WHERE terms @> $2::integer[] LIMIT $9::bigint + 1
+        SELECT tenant_id, message_id, received_at, position, {{is_kept}} AS is_kept FROM (
+            SELECT tenant_id, message_id, received_at, position, {_FETCHED}
+            FROM processor.search_mails WHERE terms @> $2::integer[] LIMIT $9::bigint + 1
+        ) AS with_terms
     ) SELECT message_id, received_at, position, listed FROM (
         SELECT *, count(*) OVER () AS listed FROM listed
     ) AS counted WHERE listed > $9 OR (tenant_id = $1 AND is_kept AND {_IN_RANGE}) {_ORDER} LIMIT $8
@@ -116,12 +125,15 @@ async def find(connection: db.Connection, wanted: Wanted, behind: Place | None, 
 
 async def _find(connection: db.Connection, wanted: Wanted, behind: Place | None, limit: int) -> Part:
     values = (wanted.tenant_id, list(wanted.digests), wanted.after, wanted.before)
+    excluded = list(wanted.excluded)
+    conditions = {"has_terms": _has("$2", values[1]), "is_kept": f"NOT ({_has_any('$7', excluded)})"}
+    walk, listing = _WALK.format(**conditions), _LIST.format(**conditions)
     found: list[asyncpg.Record] = []
     walked = with_terms = 0
     place, may_list = behind, bool(wanted.digests)
     window = max(WINDOW, limit) if wanted.digests else limit
     while walked < MOST_WALKED:
-        rows = await connection.fetch(_WALK, *values, *(place or (None, None)), list(wanted.excluded), window)
+        rows = await connection.fetch(walk, *values, *(place or (None, None)), excluded, window)
         found += [row for row in rows if row["fits"]]
         if len(found) >= limit:
             return Part(found[:limit], _place_of(found[limit - 1]))
@@ -131,15 +143,36 @@ async def _find(connection: db.Connection, wanted: Wanted, behind: Place | None,
         walked += window
         with_terms += rows[-1]["with_terms"]
         ahead = (limit - len(found)) * walked // max(len(found), 1)
-        if may_list and wanted.mails * max(with_terms, 1) // walked < ahead:
+        listed = wanted.mails * max(with_terms, 1) // walked
+        if may_list and listed < MOST_LISTED and COST_OF_LISTED * listed < ahead:
             missing = limit - len(found)
-            rows = await connection.fetch(_LIST, *values, *place, list(wanted.excluded), missing, MOST_LISTED)
+            rows = await connection.fetch(listing, *values, *place, excluded, missing, MOST_LISTED)
             if not rows or rows[0]["listed"] <= MOST_LISTED:
                 found += rows
                 return Part(found, _place_of(found[-1]) if len(found) == limit else None)
             may_list = False  # The older mails have the terms more often than the newest ones.
         window = max(1, min(ahead + ahead // 4, MOST_WALKED - walked))
     return Part(found, place)
+
+
+def _has(parameter: str, digests: Sequence[int]) -> str:
+    """Return the condition that a mail has all digests of an array parameter."""
+    return " AND ".join([f"{parameter}::integer[] IS NOT NULL", *_memberships(parameter, digests)])
+
+
+def _has_any(parameter: str, digests: Sequence[int]) -> str:
+    """Return the condition that a mail has one of the digests of an array parameter."""
+    return " OR ".join([f"{parameter}::integer[] IS NULL", *_memberships(parameter, digests)])
+
+
+def _memberships(parameter: str, digests: Sequence[int]) -> Iterator[str]:
+    """Yield a condition for each digest: a binary search, since the digests of a mail are sorted.
+
+    The operators of arrays read all digests of a mail for each one that is sought, which is 500 as a rule.
+    """
+    for number in range(1, len(digests) + 1):
+        sought = f"({parameter}::integer[])[{number}]"
+        yield f"coalesce(terms[width_bucket({sought}, terms)] = {sought}, false)"
 
 
 def _place_of(row: asyncpg.Record) -> Place:

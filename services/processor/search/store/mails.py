@@ -15,7 +15,7 @@ class Entry:
         message_id: The provider's id of the mail.
         received_at: When the mailbox received it.
         position: The position of its newest event.
-        digests: The digests of its terms.
+        digests: The digests of its terms, sorted, each once: the statements of `finding` rely on it.
     """
 
     message_id: str

@@ -16,6 +16,8 @@ from services.processor.search.errors import SearchTooSlow
 from services.processor.search.query import read_query
 from services.processor.search.requests import Criteria
 from services.processor.search.store import finding
+from services.processor.search.store import mails as store
+from services.processor.search.store.mails import Entry
 from services.processor.search.terms import Digests
 from tests.store.processor.search.indexing import BEGIN, Indexed
 from tests.unit.processor.search.mails import mail
@@ -109,7 +111,7 @@ async def test_pages_have_every_mail_once_the_newest_first(
 _WORDS = ("often", "old", "new", "rare", "every")
 
 
-@pytest.mark.parametrize("bounds", [(3, 7, 4, 5), (5, 20, 100, 3), (250, 20_000, 20_000, 400)])
+@pytest.mark.parametrize("bounds", [(3, 7, 4, 5), (20, 40, 4, 5), (5, 20, 100, 3), (250, 20_000, 20_000, 400)])
 async def test_any_bounds_and_queries_find_the_same_mails(
     indexed: Indexed, monkeypatch: pytest.MonkeyPatch, bounds: Sequence[int]
 ) -> None:
@@ -148,6 +150,37 @@ async def test_any_bounds_and_queries_find_the_same_mails(
             }
             expected = [f"m{number}" for number in reversed(span) if read.takes(mails[f"m{number}"])]
             assert expected == await indexed.ids(query, size=7, **(times if len(span) < 60 else {})), query
+
+
+_ENDS = (-(2**31), -1, 0, 1, 2**31 - 1)
+
+
+@pytest.mark.parametrize("mails", [1, 100_000])
+async def test_each_digest_is_found_at_either_end_and_in_long_mails(indexed: Indexed, mails: int) -> None:
+    """`mails` chooses the way: a list of few mails, or a walk."""
+    long = sorted({*range(-4000, 4000, 2), *_ENDS})
+    digests = {
+        "none": [],
+        "ends": sorted(_ENDS),
+        "middle": [5],
+        "long": long,
+        "lowest": [-(2**31)],
+        "highest": [2**31 - 1],
+    }
+    entries = [
+        Entry(name, BEGIN + timedelta(minutes=number), number, found)
+        for number, (name, found) in enumerate(digests.items())
+    ]
+    async with db.transaction(indexed.pool) as connection:
+        await store.save(connection, indexed.tenant, entries)
+        for wanted in ((), *((one,) for one in (*_ENDS, 5, 7)), (-(2**31), 0), (0, 2**31 - 1), (5, 7)):
+            for excluded in ((), (0,), (2**31 - 1, 5), (7,)):
+                asked = finding.Wanted(indexed.tenant, wanted, excluded, mails=mails)
+                found = await finding.find(connection, asked, None, 10)
+                expected = [
+                    name for name, has in digests.items() if set(wanted) <= set(has) and not set(excluded) & set(has)
+                ]
+                assert expected[::-1] == [row["message_id"] for row in found.rows], (wanted, excluded)
 
 
 async def test_a_call_reads_a_bounded_number_of_mails_and_leads_on(
@@ -271,8 +304,12 @@ async def test_a_search_that_takes_too_long_is_refused_by_name(
 
 
 async def test_searches_go_on_while_mail_is_indexed(indexed: Indexed) -> None:
-    await indexed.add(**{f"m{number}": mail("all") for number in range(50)})
-    await indexed.publish(*(indexed.event(f"m{number}", mail("all"), "mail.updated") for number in range(50)))
+    mails = {f"m{number}": mail("all") for number in range(50)}
+    for number, one in enumerate(mails.values()):
+        # An update does not change the time of receipt: a mail stays on its page.
+        one.mail_received_at.FromDatetime(BEGIN + timedelta(minutes=number))
+    await indexed.add(**mails)
+    await indexed.publish(*(indexed.event(name, one, "mail.updated") for name, one in mails.items()))
 
     async def ask(_: int) -> Any:
         return await indexed.ids("all")

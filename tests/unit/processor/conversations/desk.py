@@ -22,6 +22,7 @@ PASS, FAIL, NONE = "pass", "fail", ""
 class Desk:
     """The conversations of one mailbox."""
 
+    address: str = DESK
     accepts_unproven: bool = False
     carriers: tuple[str, ...] = ()
     reopen_days: int = 0
@@ -35,8 +36,8 @@ class Desk:
     @property
     def settings(self) -> pb2.ConversationSettings:
         return pb2.ConversationSettings(
-            is_enabled=True, own_addresses=[DESK], own_domains=["ours.example"], carriers=self.carriers,
-            reopen_days=self.reopen_days, accepts_unproven=self.accepts_unproven,
+            is_enabled=True, own_addresses=[self.address], own_domains=[self.address.partition("@")[2]],
+            carriers=self.carriers, reopen_days=self.reopen_days, accepts_unproven=self.accepts_unproven,
             reopenings_an_hour=self.reopenings_an_hour, automatic_an_hour=self.automatic_an_hour,
         )  # fmt: skip
 

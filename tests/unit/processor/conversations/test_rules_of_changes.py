@@ -47,6 +47,32 @@ def test_rule_8_the_fuse_ends_loops() -> None:
     assert [pb2.CONVERSATION_STATE_OPEN] * 3 + [pb2.CONVERSATION_STATE_SOLVED] * 2 == states
 
 
+def test_rule_8_two_meshes_that_answer_each_other_stop_at_their_fuses() -> None:
+    desks = [Desk("desk@a.example"), Desk("desk@b.example")]
+    written = {"sender": desks[0].address, "to": (desks[1].address,)}
+    number, mails = 0, 0
+    # The program of each mesh answers every mail that its mailbox takes in, at once.
+    desks[0].receive(mail("m0", **written, is_sent=True))  # type: ignore[arg-type]
+    taken = desks[1].receive(mail("m0", **written))  # type: ignore[arg-type]
+    while taken is not None:
+        mails += 1
+        assert mails < 100
+        number += 1
+        author, reader = desks[number % 2], desks[(number + 1) % 2]
+        answer = {
+            "message_id": f"m{number}", "sender": author.address, "to": (reader.address,), "cites": (f"m{number - 1}",),
+            "automation": AUTO, "days": number / 1_000_000,
+        }  # fmt: skip
+        author.receive(mail(**answer, is_sent=True))  # type: ignore[arg-type]
+        taken = reader.receive(mail(**answer))  # type: ignore[arg-type]
+
+    # The first mail is a person's. Each mailbox counts its own answers as well, five automatic mails in an hour.
+    assert 6 == mails
+    assert [{"desk@b.example"}, {"desk@a.example"}] == [
+        {card.conversation.requester for card in desk.cards.values()} for desk in desks
+    ]
+
+
 def test_rule_8_the_fuse_is_a_choice_of_the_mailbox() -> None:
     desk = begun()
     desk.automatic_an_hour, desk.reopenings_an_hour = 7, 1
