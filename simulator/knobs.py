@@ -156,6 +156,9 @@ class Knobs(BaseModel):
     gmail_inline_bytes: int = Field(
         default=1_000, ge=0, description="attachments of text up to this size stand in the message, without an id"
     )
+    gmail_attachment_id_seconds: float = Field(
+        default=300.0, ge=0, description="life of an attachment's id, which is short and not documented; 0 = no end"
+    )
     gmail_held_back_bytes: int = Field(
         default=1_000_000, ge=0, description="text bodies larger than this are served as attachments"
     )

@@ -183,7 +183,17 @@ class Launcher:
             for program in programs:
                 supervisor.start_program(program.name)
             for program in programs:
-                self._wait_for(supervisor, program)
+                self._await(supervisor, program)
+
+    def _await(self, supervisor: Supervisor, program: Program) -> None:
+        try:
+            self._wait_for(supervisor, program)
+        except StartError as fault:
+            if program.is_needed:
+                raise
+            for line in str(fault).splitlines():
+                self._report.warn(line)
+            self._report.warn("The mesh starts without it: `mailmesh doctor` says when it works again.")
 
     def _wait_for(self, supervisor: Supervisor, program: Program) -> None:
         began = time.monotonic()

@@ -5,14 +5,14 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.ingest.migrate import migrations
+from services.meshkit.commands import Command, Migrate, run_command
 from services.meshkit.db import open_pool
 from services.meshkit.logs import configure_logs
-from services.meshkit.process import observed, run
+from services.meshkit.process import observed
 from services.meshkit.settings import StoreSettings, load
 
 
@@ -27,13 +27,6 @@ async def serve(stop: asyncio.Event) -> None:
         await server.serve(settings, stop)
 
 
-async def migrate(_stop: asyncio.Event) -> None:
-    """Upgrade the schema to the revision that this program needs. Safe to call again."""
-    settings = load(StoreSettings)
-    configure_logs("ingest", settings.log_level)
-    await migrations(settings.database_url).upgrade()
-
-
 async def restored(_stop: asyncio.Event) -> None:
     """Queue a comparison of every watched mailbox and make every subscription due. Safe to call again."""
     from services.ingest.restored import compare_everything  # noqa: PLC0415 - the other commands need none of it
@@ -44,19 +37,16 @@ async def restored(_stop: asyncio.Event) -> None:
         await compare_everything(pool)
 
 
-COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {
+COMMANDS: Final[dict[str, Command]] = {
     "serve": serve,
-    "migrate": migrate,
+    "migrate": Migrate("ingest", migrations),
     "restored": restored,
 }
 
 
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name, and return the exit code."""
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print("usage: python -m services.ingest serve|migrate|restored", file=sys.stderr)  # noqa: T201 - for the person who starts it
-        return 2
-    return run(COMMANDS[arguments[0]])
+    return run_command("ingest", COMMANDS, arguments)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,24 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import asyncpg
 import structlog
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
 
 from services.meshkit.db import DatabaseLimits
 from services.meshkit.db_errors import store_errors
-from services.meshkit.schema import VERSION_TABLE, Schema
+from services.meshkit.errors import Conflict
+from services.meshkit.schema import VERSION_TABLE, Schema, SchemaError
 from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
@@ -33,6 +38,10 @@ logger = structlog.get_logger(__name__)
 _LIMITS = DatabaseLimits(
     connections=1, wait_seconds=10, statement_seconds=600, lock_seconds=15, idle_transaction_seconds=600
 )
+
+_ATTEMPTS = 5
+"""The attempts at a move when a lock is not free in time, or after a deadlock. Committed steps stay."""
+_LONGEST_PAUSE_SECONDS = 8.0
 
 _Steps = Callable[[Any, MigrationContext], Any]
 
@@ -69,7 +78,8 @@ class Migrations:
         Raises:
             SchemaError: A later release has migrated the database.
             StoreUnavailable: The database is away.
-            Conflict: A lock was not free in time: another process migrates, or a long transaction stands in the way.
+            Conflict: A lock was not free in any of some attempts: another process migrates, or a long transaction
+                stands in the way.
         """
         await self._move(target, lambda revision, _context: self._scripts._upgrade_revs(target, revision))  # noqa: SLF001
 
@@ -80,11 +90,17 @@ class Migrations:
             target: A revision, "-1", or "base".
 
         Raises:
-            SchemaError: A later release has migrated the database.
+            SchemaError: A later release has migrated the database, the revision is none of this history before the
+                database's, or a step refuses because it would lose data that cannot be made again. The steps before it
+                stay made.
             StoreUnavailable: The database is away.
-            Conflict: A lock was not free in time.
+            Conflict: A lock was not free in any of some attempts.
         """
-        await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
+        try:
+            await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
+        except (CommandError, asyncpg.RaiseError) as exc:
+            msg = f"schema {self._schema} does not go back to {target}, it is at {await self.current()}: {exc}"
+            raise SchemaError(msg) from exc
 
     async def current(self) -> str:
         """The revision of the database; empty before the first."""
@@ -98,6 +114,16 @@ class Migrations:
         return context.get_current_revision() or ""
 
     async def _move(self, target: str, steps: _Steps) -> None:
+        """Make the steps. A service that runs beside them may hold a lock that a step wants, and want one of its."""
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(Conflict),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=1, max=_LONGEST_PAUSE_SECONDS),
+            reraise=True,
+        )
+        await attempts(self._move_once, target, steps)
+
+    async def _move_once(self, target: str, steps: _Steps) -> None:
         async with self._connection() as connection, self._alone(connection):
             await self._make_schema(connection)
             before = await connection.run_sync(self._revision)

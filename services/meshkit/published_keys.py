@@ -14,6 +14,8 @@ _AGAIN_SECONDS = 30.0
 _RETRY_SECONDS = 2.0
 """The pause behind a failed fetch while no keys can be used: a stranger's tokens must not make a fetch each."""
 _MAX_KEYS = 64
+_ALGORITHMS = ("RS256", "ES256")
+"""The algorithms of tokens that we accept."""
 
 
 class PublishedKeys:
@@ -97,7 +99,10 @@ def _has_id(entry: Mapping[str, Any]) -> bool:
 
 def _parsed(entry: dict[str, Any]) -> jwt.PyJWK | None:
     """Read a key; None for a kind of key that we do not accept, whose id stays unknown."""
+    algorithm = entry.get("alg", "RS256")
+    if algorithm not in _ALGORITHMS:
+        return None
     try:
-        return jwt.PyJWK(entry, algorithm=entry.get("alg", "RS256"))
+        return jwt.PyJWK(entry, algorithm=algorithm)
     except jwt.PyJWTError:
         return None

@@ -56,7 +56,8 @@ class Schema:
         if current and current not in self._revisions():
             msg = (
                 f"schema {self.name} is at {current}, which this release does not know; its last one is {self.head}. "
-                "A later release has migrated the database: start that release, or restore a backup from before it."
+                "A later release has migrated the database: start that release, let it go back by "
+                f"`migrate --down-to {self.head}`, or restore a backup from before it."
             )
             raise SchemaError(msg)
 

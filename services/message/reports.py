@@ -36,7 +36,10 @@ _COPY = re.compile(
     r"|below this line|original (?:message|header)|forwarded message",
     re.IGNORECASE | re.MULTILINE,
 )
-_MAILBOX_FULL = "5.2.2"
+_PASSING = frozenset({"5.2.2", "5.1.90", "5.4.5", "5.7.232", "5.7.233"})
+"""Statuses of class 5 that pass by themselves, and say nothing about the address: a full mailbox (RFC 3463), and the
+sender's own limit of recipients in a day, of a mailbox (5.1.90) and of an organisation (5.7.232, 5.7.233; Microsoft's
+page of non-delivery reports), and of a Google account (5.4.5, "Daily user sending quota exceeded")."""
 _FEEDBACK_TYPE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NO_COMPLAINT = frozenset({"not-spam"})
 _ACTIONS = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})
@@ -141,7 +144,7 @@ def _from_text(report: Report) -> Iterator[message_pb2.ReportedRecipient]:
 def _made(address: str, action: str, status: str, diagnostic: str) -> message_pb2.ReportedRecipient:
     made = message_pb2.ReportedRecipient(address=address, action=action, status=status, diagnostic=_safe(diagnostic))
     if action == "failed":
-        is_hard = not status.startswith("4.") and status != _MAILBOX_FULL
+        is_hard = not status.startswith("4.") and status not in _PASSING
         made.bounce = message_pb2.BOUNCE_KIND_HARD if is_hard else message_pb2.BOUNCE_KIND_SOFT
     return made
 

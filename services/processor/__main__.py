@@ -1,25 +1,19 @@
-"""Start Processor: `python -m services.processor serve|work|migrate|add-lanes|new-epoch|restored`."""
+"""Start Processor: `python -m services.processor serve|work|migrate|add-lanes|seal-cursors|new-epoch|restored`."""
 
 import asyncio
+import secrets
 import sys
-from collections.abc import Awaitable, Callable
 
 import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
+from services.meshkit.commands import Command, Migrate, run_command
 from services.meshkit.db import open_pool
-from services.meshkit.process import run
-from services.meshkit.secret import Secret
-from services.meshkit.settings import EnvironmentSettings, env, load
+from services.meshkit.settings import StoreSettings, load
 from services.processor.migrate import migrations
+from services.processor.stream.cursor_seal import KEY_BYTES
 from services.processor.stream.epoch import begin_epoch
-from services.processor.stream.store import event_log
-
-
-class MigrateSettings(EnvironmentSettings):
-    """The settings of a migration."""
-
-    database_url: Secret = env("MAILMESH_DATABASE_URL", description="PostgreSQL, as the role that owns the schema.")
+from services.processor.stream.store import event_log, features
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -36,20 +30,24 @@ async def work(stop: asyncio.Event) -> None:
     await work_until(stop)
 
 
-async def migrate(_stop: asyncio.Event) -> None:
-    """Migrate the schema to this program's revision."""
-    await migrations(load(MigrateSettings).database_url).upgrade()
-
-
 async def add_lanes(_stop: asyncio.Event) -> None:
     """Let publishers use all lanes of the stream, once no process of a release without lanes runs."""
-    async with open_pool(load(MigrateSettings).database_url, "processor add-lanes") as pool, db.connection(pool) as one:
+    async with open_pool(load(StoreSettings).database_url, "processor add-lanes") as pool, db.connection(pool) as one:
         await event_log.add_lanes(one)
+
+
+async def seal_cursors(_stop: asyncio.Event) -> None:
+    """Seal the cursors of readers of some tenants, once no process of a release that cannot read these runs."""
+    key = secrets.token_bytes(KEY_BYTES)
+    url = load(StoreSettings).database_url
+    async with open_pool(url, "processor seal-cursors") as pool, db.transaction(pool) as one:
+        await event_log.begin_sealing(one, key)
+        await features.note(one, features.SEALED_CURSORS)
 
 
 async def new_epoch(_stop: asyncio.Event) -> None:
     """Refuse every cursor issued so far, so that every consumer starts over."""
-    async with open_pool(load(MigrateSettings).database_url, "processor new-epoch") as pool:
+    async with open_pool(load(StoreSettings).database_url, "processor new-epoch") as pool:
         await begin_epoch(pool)
 
 
@@ -57,16 +55,17 @@ async def restored(_stop: asyncio.Event) -> None:
     """Make every send without an outcome uncertain, after the database was restored from a backup."""
     from services.processor.restored import doubt_writes, settle_sends  # noqa: PLC0415 - the other commands need none of it
 
-    async with open_pool(load(MigrateSettings).database_url, "processor restored") as pool:
+    async with open_pool(load(StoreSettings).database_url, "processor restored") as pool:
         await settle_sends(pool, SystemClock())
         await doubt_writes(pool)
 
 
-COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+COMMANDS: dict[str, Command] = {
     "serve": serve,
     "work": work,
-    "migrate": migrate,
+    "migrate": Migrate("processor", migrations),
     "add-lanes": add_lanes,
+    "seal-cursors": seal_cursors,
     "new-epoch": new_epoch,
     "restored": restored,
 }
@@ -74,10 +73,7 @@ COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
 
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name."""
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print(f"usage: python -m services.processor {'|'.join(COMMANDS)}", file=sys.stderr)  # noqa: T201
-        return 2
-    return run(COMMANDS[arguments[0]])
+    return run_command("processor", COMMANDS, arguments)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,13 @@ _PROTECT = """
 """
 
 
+async def make_secret(connection: db.Connection, tenant_id: str) -> None:
+    """Make a tenant's random key, for `processor.erased_digest`. Safe to call again: a tenant that has one keeps it."""
+    block = secrets.token_bytes(32).ljust(_BLOCK_BYTES, b"\0")
+    pads = [bytes(byte ^ mask for byte in block) for mask in (_INNER, _OUTER)]
+    await connection.execute(_ADD_PADS, tenant_id, *pads)
+
+
 async def protect(connection: db.Connection, table: str, key: str, row_id: str) -> None:
     """Replace a request's idempotency key and digest by keyed digests. Safe to call again.
 
@@ -36,11 +43,9 @@ async def protect(connection: db.Connection, table: str, key: str, row_id: str) 
         key: The name of its primary key.
         row_id: The request's UUID.
     """
-    block = secrets.token_bytes(32).ljust(_BLOCK_BYTES, b"\0")
-    pads = [bytes(byte ^ mask for byte in block) for mask in (_INNER, _OUTER)]
     tenant_id = await connection.fetchval(
         f"SELECT tenant_id::text FROM processor.{table} WHERE {key} = $1",  # noqa: S608 - our own names
         row_id,
     )
-    await connection.execute(_ADD_PADS, tenant_id, *pads)
+    await make_secret(connection, tenant_id)
     await connection.execute(_PROTECT.format(table=table, key=key), row_id)

@@ -57,6 +57,7 @@ from services.processor.conversations.retention import ConversationRetention
 from services.processor.conversations.timers import Timers
 from services.processor.erasing import erasers
 from services.processor.exporting import EXPORT
+from services.processor.features import FeatureWatch
 from services.processor.mail.backfill.requests import Backfills
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
@@ -161,9 +162,11 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         add_tenant_rows(server, pool, EXPORT)
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
+        watch = FeatureWatch(pool)
+        await watch.check()
         async with (
             serving(server, settings, pool, ingest, vault, wakes, http),
-            background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
+            background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run(), watch.run()),
         ):
             await server.serve(stop)
 

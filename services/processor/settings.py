@@ -158,7 +158,7 @@ class ProcessorSettings(MailboxSettings):
         60.0, gt=0, le=86400, description="Interval between readings of the changes of a followed calendar."
     )
     calendar_pushed_poll_seconds: float = Field(
-        14_400.0,
+        1800.0,
         gt=0,
         le=604_800,
         description="The same interval while the provider pushes the calendar's changes, since pushes get lost.",

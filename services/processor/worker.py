@@ -29,6 +29,7 @@ from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PR
 from services.processor.calendar.work import CalendarWork
 from services.processor.calendar.writing.requests import WAKE_PREFIX as CALENDAR_WRITE_PREFIX
 from services.processor.calendar.writing.work import CalendarWriting
+from services.processor.features import FeatureWatch
 from services.processor.mail.announced import announced_categories
 from services.processor.mail.backfill.requests import WAKE_PREFIX as BACKFILL_PREFIX
 from services.processor.mail.backfill.work import BackfillWork
@@ -104,6 +105,8 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         ProviderHttp.of(settings, read_answer) as http,
         with_content_keys(pool, vault),
     ):
+        watch = FeatureWatch(pool)
+        await watch.check()
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
         endings = LeaseEndings(inbox)
@@ -146,6 +149,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
             PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
             PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round).run(),
             health.run(),
+            watch.run(),
         ]
         if settings.redis_url is not None:
             woken = partial(_woken, dispatcher, lookups)

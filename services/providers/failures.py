@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from services.providers.day_limits import GRAPH_DAY_LIMIT
 from services.providers.names import GOOGLEWS, MS365
 
 NO_ANSWER = 0
@@ -101,6 +102,7 @@ TABLES: Mapping[str, Sequence[Line]] = {
         Line(Meaning.MAILBOX_UNAVAILABLE, (), _GRAPH_NO_MAILBOX),
         Line(Meaning.CURSOR_LOST, {400, 404, 409, 410}, _GRAPH_SYNC_LOST),
         Line(Meaning.THROTTLED, {403}, _GRAPH_THROTTLED),
+        Line(Meaning.THROTTLED, {400, 403}, GRAPH_DAY_LIMIT),
         *_BY_STATUS,
     ),
     GOOGLEWS: (

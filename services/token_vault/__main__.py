@@ -9,6 +9,7 @@ from typing import Any
 import services.meshkit.absent  # noqa: F401 - before structlog and httpx
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
+from services.meshkit.commands import Migrate, add_way_back
 from services.meshkit.errors import MeshError
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
@@ -40,11 +41,9 @@ async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
         await server.serve(settings, stop)
 
 
-async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+async def migrate(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
     """Migrate the schema: forward to the last revision unless another one is named."""
-    settings = _store_settings()
-    moves = migrations(settings.database_url)
-    await (moves.downgrade(arguments.down_to) if arguments.down_to else moves.upgrade())
+    await Migrate(NAME, migrations)(stop, arguments.down_to)
 
 
 async def restored(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
@@ -97,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.token_vault", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     _command(commands, "serve", serve)
-    _command(commands, "migrate", migrate).add_argument(
-        "--down-to", metavar="REVISION", default="", help="move back instead: a revision, -1 or base"
-    )
+    add_way_back(_command(commands, "migrate", migrate))
     _command(commands, "restored", restored)
     _command(commands, "create-admin-key", create_admin_key).add_argument("--name", default="first admin key")
     _command(commands, "rotate", rotate).add_argument(

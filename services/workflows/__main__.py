@@ -1,13 +1,10 @@
-"""Start Workflows: `python -m services.workflows serve|migrate`."""
+"""Start Workflows: `python -m services.workflows serve|migrate [--down-to REVISION]`."""
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from services.meshkit.logs import configure_logs
-from services.meshkit.process import run
-from services.meshkit.settings import StoreSettings, load
+from services.meshkit.commands import Command, Migrate, run_command
 from services.workflows.migrate import migrations
 
 
@@ -18,22 +15,12 @@ async def serve(stop: asyncio.Event) -> None:
     await serve_until(stop)
 
 
-async def migrate(_stop: asyncio.Event) -> None:
-    """Upgrade the schema to the revision that this program needs. Safe to call again."""
-    settings = load(StoreSettings)
-    configure_logs("workflows", settings.log_level)
-    await migrations(settings.database_url).upgrade()
-
-
-COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {"serve": serve, "migrate": migrate}
+COMMANDS: Final[dict[str, Command]] = {"serve": serve, "migrate": Migrate("workflows", migrations)}
 
 
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name, and return the exit code."""
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print("usage: python -m services.workflows serve|migrate", file=sys.stderr)  # noqa: T201 - for the person who starts it
-        return 2
-    return run(COMMANDS[arguments[0]])
+    return run_command("workflows", COMMANDS, arguments)
 
 
 if __name__ == "__main__":

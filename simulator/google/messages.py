@@ -79,8 +79,10 @@ class Messages:
         return Reply(200, view_of(call, self._world).message(mail_of(call), form))
 
     def attachment(self, call: Call) -> Reply:
-        """Return one attachment's bytes."""
-        part = find_attachment(mail_of(call), call.params["attachment"])
+        """Return one attachment's bytes, by an id that a fetch of the mail gave a short time ago."""
+        life = self._world.knobs.gmail_attachment_id_seconds
+        oldest = self._world.clock.milliseconds() - int(life * 1000) if life else 0
+        part = find_attachment(mail_of(call), call.params["attachment"], oldest)
         if part is None:
             raise api_error(400, "invalidArgument", "Invalid attachment token")
         return Reply(200, {"size": len(part.content), "data": b64url(part.content)})

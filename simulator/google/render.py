@@ -70,17 +70,22 @@ class View:
         if part.content_type.startswith("multipart/"):
             shown["body"] = {"size": 0}
         elif part.is_attachment() and not self._is_inline(part):
-            shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(part.content)}
+            shown["body"] = {"attachmentId": self._attachment_id(mail, part_id), "size": len(part.content)}
         else:
             content = self._text(part)
             if len(content) > self._held_back_bytes:
-                shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(content)}
+                shown["body"] = {"attachmentId": self._attachment_id(mail, part_id), "size": len(content)}
             else:
                 shown["body"] = {"size": len(content), "data": b64url(content)} if content else {"size": 0}
         if part.children:
             prefix = f"{part_id}." if part_id else ""
             shown["parts"] = [self._part(mail, child, f"{prefix}{index}") for index, child in enumerate(part.children)]
         return shown
+
+    def _attachment_id(self, mail: GmailMail, part_id: str) -> str:
+        """Return an id for an attachment: a different one at each fetch, which lives for some time."""
+        made = f"{mail.serial}/{part_id}/{next(_fetches)}/{self._mailbox.clock.milliseconds()}/"
+        return "ANGjdJ" + b64url(made.encode().ljust(60, b"."))
 
     def _is_inline(self, part: Part) -> bool:
         """Tell whether an attachment's content stands in the message, as a small one of text may at Gmail."""
@@ -96,18 +101,14 @@ class View:
         return part.content
 
 
-def attachment_id(serial: int, part_id: str) -> str:
-    """Return an id for an attachment: a different one at each fetch, all of them valid."""
-    return "ANGjdJ" + b64url(f"{serial}/{part_id}/{next(_fetches)}/".encode().ljust(60, b"."))
-
-
-def find_attachment(mail: GmailMail, given: str) -> Part | None:
-    """Return the part that an attachment's id names."""
+def find_attachment(mail: GmailMail, given: str, made_after_ms: int = 0) -> Part | None:
+    """Return the part that an attachment's id names, unless the id was made before a time."""
     try:
-        serial, part_id, _ = base64.urlsafe_b64decode(given[6:]).decode().split("/", 2)
+        serial, part_id, _, made, _ = base64.urlsafe_b64decode(given[6:]).decode().split("/", 4)
+        is_good = serial == str(mail.serial) and int(made) >= made_after_ms
     except ValueError:
         return None
-    part = parsed(mail.source) if serial == str(mail.serial) else None
+    part = parsed(mail.source) if is_good else None
     for index in part_id.split(".") if part_id else []:
         if part is None or not index.isdecimal() or int(index) >= len(part.children):
             return None

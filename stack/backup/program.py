@@ -12,7 +12,7 @@ from stack.programs.program import Program
 
 NAME = "wal-archiver"
 STOP_SECONDS = 15.0
-READY_SECONDS = 60.0
+READY_SECONDS = 15.0
 
 
 def archiver_program(server: PostgresServer, archive: Path, gigabytes: int, days: int, files: Path) -> Program:
@@ -36,6 +36,7 @@ def archiver_program(server: PostgresServer, archive: Path, gigabytes: int, days
         is_ready=lambda: is_archiving(server),
         stop_seconds=STOP_SECONDS,
         ready_seconds=READY_SECONDS,
+        is_needed=False,  # the server keeps the log meanwhile, and mail is not to wait for a disk of backups
     )
 
 

@@ -101,7 +101,7 @@ def list_events(
     context: typer.Context,
     *,
     cursor: Annotated[
-        str, typer.Option(help="Where to start: earliest, latest, or the position of an event.")
+        str, typer.Option(help="Where to start: earliest, latest, a time such as 2026-11-28T21:00:00Z, or a position.")
     ] = "earliest",
     tenant: TenantOption = None,
     kind: TypeOption = None,
@@ -115,6 +115,7 @@ def list_events(
 
     Examples:
       mailmesh events list --type 'mail.*' --limit 20
+      mailmesh events list --cursor 2026-11-28T21:00:00Z
       mailmesh events list --limit 0 --view full --json > events.jsonl
     """
     wanted = messages.ListEventsRequest(
@@ -150,7 +151,7 @@ def tail(
     context: typer.Context,
     *,
     cursor: Annotated[
-        str, typer.Option(help="Where to start: earliest, latest, or the position of an event.")
+        str, typer.Option(help="Where to start: earliest, latest, a time such as 2026-11-28T21:00:00Z, or a position.")
     ] = "latest",
     save: Annotated[Path | None, typer.Option(help="File that keeps the position; the next tail starts there.")] = None,
     tenant: TenantOption = None,

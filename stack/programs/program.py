@@ -37,6 +37,7 @@ class Program:
         stop_signal: Name of the signal for a clean stop, without "SIG".
         stop_seconds: How long a clean stop may take before it is killed.
         ready_seconds: How long it may take from start to ready.
+        is_needed: Whether the mesh does not start without it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Program:
     stop_signal: str = "TERM"
     stop_seconds: float = 10.0
     ready_seconds: float = 60.0
+    is_needed: bool = True
 
     def tethered_command(self, environment_file: Path | None = None) -> tuple[str, ...]:
         """Returns the command that starts the program bound to the life of its parent.

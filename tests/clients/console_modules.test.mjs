@@ -27,19 +27,20 @@ const event = (number) => ({
   position: `p${number}`, kind: { case: "tenant", value: { eventId: `e${number}`, tenantId: "t", eventType: "tenant.connected", correlationId: "c", statusDetail: "" } },
 });
 
-// A store of 12,500 events, whose positions are their numbers.
+// A store of 12,500 events, whose positions are their numbers: one a second, up to NOW.
+const [STORED, NOW] = [12_500, Date.UTC(2026, 10, 28, 21)];
+const calls = [];
 globalThis.events = {
   async listEvents({ cursor, pageSize }) {
-    const from = cursor === "earliest" ? 0 : Number(cursor.slice(1));
-    const last = Math.min(from + pageSize, 12_500);
+    calls.push(cursor);
+    const from = cursor === "earliest" ? 0
+      : cursor.startsWith("p") ? Number(cursor.slice(1)) : Math.max(0, STORED - Math.ceil((NOW - Date.parse(cursor)) / 1000));
+    const last = Math.min(from + pageSize, STORED);
     const page = Array.from({ length: last - from }, (_, at) => event(from + at + 1));
-    return { events: page, nextCursor: `p${last}`, hasMore: last < 12_500 };
-  },
-  async getEvent({ eventId }) {
-    return { event: event(Number(eventId.slice(1))) };
+    return { events: page, nextCursor: `p${last}`, hasMore: last < STORED };
   },
 };
-const { EARLIEST, rowsFrom, storedRows } = await load("eventrow.ts");
+const { EARLIEST, partOf, placeBefore, searchedFrom, storedRows } = await load("stream.ts");
 const { several } = await load("several.ts");
 const { pointsOf } = await load("parts/chart.tsx");
 const { signal } = new AbortController();
@@ -52,10 +53,37 @@ test("a long store is read in parts, each of which says where the next begins", 
   assert.deepEqual([rest.rows.length, rest.rows[0].position, rest.rows.at(-1).position, rest.next], [2_500, "p10001", "p12500", ""]);
 });
 
-test("an event behind the first part is found by its id, with those behind it", async () => {
-  const { rows, next } = await rowsFrom("e12400", "t", signal);
+const isThere = (number) => (rows) => rows.some((row) => row.position === `p${number}`);
+const numbers = (rows) => [rows.length, rows[0]?.position, rows.at(-1)?.position];
 
-  assert.deepEqual([rows.length, rows[0].position, rows.at(-1).position, next], [101, "p12400", "p12500", ""]);
+test("a search begins shortly before its time and reads no more than it needs", async () => {
+  calls.length = 0;
+  const part = await partOf("t", placeBefore(NOW), isThere(12_400), signal);
+
+  assert.deepEqual([numbers(part.rows), part.rest, calls.length], [[300, "p12201", "p12500"], null, 1]);
+  assert.equal(searchedFrom(part).getTime(), NOW - 300_000);
+});
+
+test("what is older is found in the next step, which ends at what was read already", async () => {
+  const part = await partOf("t", placeBefore(NOW), isThere(9_000), signal);
+
+  assert.deepEqual([numbers(part.rows), part.earlier.step, part.rest], [[3_600, "p8901", "p12500"], 2, null]);
+});
+
+test("a step that is too long is read on behind its part, and what is older behind that", async () => {
+  const never = () => false;
+  const first = await partOf("t", placeBefore(NOW), never, signal);
+  // The step of a day has 8,900 events before those of an hour: the store ends there, and the last step finds nothing.
+  assert.deepEqual([numbers(first.rows), first.earlier, first.rest], [[12_500, "p1", "p12500"], null, null]);
+  assert.equal(searchedFrom(first), undefined);
+
+  const place = { ...placeBefore(NOW), step: 2 };
+  const long = await partOf("t", place, never, signal);
+  assert.deepEqual([numbers(long.rows), long.earlier.step, long.earlier.stop], [[10_000, "p1", "p10000"], 3, "p1"]);
+  const rest = await partOf("t", long.rest, never, signal);
+  assert.deepEqual([numbers(rest.rows), rest.rest, rest.earlier], [[2_500, "p10001", "p12500"], null, long.earlier]);
+  const older = await partOf("t", rest.earlier, never, signal);
+  assert.deepEqual([older.rows, older.earlier, older.rest], [[], null, null]);
 });
 
 test("many calls are made a few at a time, and keep their order", async () => {

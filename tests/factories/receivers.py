@@ -149,7 +149,7 @@ async def receiver(
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                (length,) = (int(v) for n, _, v in _pairs(head) if n.lower() == b"content-length")
+                length = next((int(v) for n, _, v in _pairs(head) if n.lower() == b"content-length"), 0)
                 request = head + await reader.readexactly(length)
                 seen.requests.append(request)
                 await behave(request, reader, writer)

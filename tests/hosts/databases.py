@@ -1,26 +1,32 @@
 """PostgreSQL on two hosts: a primary, a synchronous standby, and one address that leads to the one that writes."""
 
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
+
+from services.meshkit.schema import VERSION_TABLE
 from stack.blocking import run_blocking
-from stack.files import write_private
-from stack.programs.postgres import BINARIES, SUPERUSER, PostgresServer
+from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
-from stack.programs.roles import create_database, prepare_database, prepare_roles, roles_for, with_database
+from stack.programs.roles import (
+    SERVICE_ROLES,
+    create_database,
+    prepare_database,
+    prepare_roles,
+    roles_for,
+    with_database,
+)
 from stack.programs.running import RunningProgram, wait_until
-from stack.programs.unprivileged import give, unprivileged_user
 from tests.hosts.programs import on_host
 from tests.hosts.wire import NETWORK, Host, Wire
-from tests.programs.standby import order
+from tests.programs.output import output_of
+from tests.programs.standby import BACKUP_SECONDS, order, standby_of
 
 DATABASE = "mailmesh"
 ADDRESS = f"{NETWORK}.20"
 PORT = 5432
-BACKUP_SECONDS = 120.0
 _RULES = f"\nhost all all {NETWORK}.0/24 scram-sha-256\nhost replication all {NETWORK}.0/24 scram-sha-256\n"
 
 
@@ -76,6 +82,14 @@ class Databases:
             )
         run_blocking(order(url, *statements))
 
+    def revision(self, service: str) -> str:
+        """Return the revision of a service's schema.
+
+        Args:
+            service: Its package under services/.
+        """
+        return run_blocking(_revision(with_database(self.primary.url(), DATABASE), SERVICE_ROLES[service].schema))
+
     def lose_the_primary(self) -> None:
         """The primary's host falls silent and its server dies."""
         self.first.is_cut = True
@@ -92,28 +106,8 @@ class Databases:
             running.stop()
 
     def _follow(self, folder: Path) -> None:
-        place = folder / "b"
-        place.mkdir()
-        place.chmod(0o711)
-        write_private(folder / "b.password", self.primary.password_file.read_text())
-        self.standby = PostgresServer(place / "data", place / "sockets", folder / "b.password")
-        self.standby.sockets.mkdir()
-        user = unprivileged_user(BINARIES, self.standby.data, self.standby.sockets, self.standby.password_file)
-        for owned in (place, self.standby.sockets):
-            give(owned, user)
-        source = ("-h", self.first.address, "-p", str(PORT), "-U", SUPERUSER, "-R", "-X", "stream", "-c", "fast")
-        command = (str(BINARIES / "pg_basebackup"), *source, "-D", str(self.standby.data))
-        program = on_host(Program("backup", command, bool, user=user), self.second)
-        password = {**os.environ, "PGPASSWORD": self.primary.password_file.read_text()}
-        done = subprocess.run(
-            program.tethered_command(),
-            env=password,
-            capture_output=True,
-            text=True,
-            timeout=BACKUP_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        self.standby, backup = standby_of(self.primary, folder / "b", (self.first.address, PORT))
+        output_of(on_host(backup, self.second), folder, BACKUP_SECONDS)
         self.following = RunningProgram(_listening(self.standby, "database-b", self.second), folder / "database-b.log")
         assert wait_until(self.standby.is_ready, 60.0), self.following.log_tail()
 
@@ -121,3 +115,11 @@ class Databases:
 def _listening(server: PostgresServer, name: str, host: Host) -> Program:
     program = server.program(name)
     return on_host(replace(program, command=(*program.command, "-c", "listen_addresses=*")), host)
+
+
+async def _revision(url: str, schema: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        return str(await connection.fetchval(f"SELECT version_num FROM {schema}.{VERSION_TABLE}"))  # noqa: S608 - constants
+    finally:
+        await connection.close()

@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,13 @@ from stack.environment import inherited, simulated_providers
 from stack.programs.envoy import EnvoyServer
 from stack.programs.program import Program
 from stack.programs.redis import RedisServer
-from stack.programs.running import ProgramError, RunningProgram, run_to_end
+from stack.programs.running import RunningProgram, run_to_end
 from stack.programs.simulator import simulator_program
 from stack.vault_keys import ensure_vault_keys
 from tests.hosts import clocks, earlier
 from tests.hosts.programs import on_host
 from tests.hosts.wire import Host
+from tests.programs.output import output_of
 
 SERVICES = {
     "token-vault": 7101,
@@ -58,7 +58,7 @@ class Installation:
         pair: The two hosts that have one of each service and an edge.
         third: The host of the third worker and of Redis.
         clocks: By host: the seconds by which the clocks of its services and workers differ.
-        earlier: A tree with an earlier release, from which Processor runs until it is upgraded; None runs today's.
+        earlier: By service: a tree with an earlier release, from which it runs until it is upgraded.
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Installation:
     third: Host
     database_urls: dict[str, str]
     clocks: dict[str, int] = field(default_factory=dict)
-    earlier: Path | None = None
+    earlier: dict[str, Path] = field(default_factory=dict)
     running: dict[str, RunningProgram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,8 +117,11 @@ class Installation:
         program = Program(name, module, bool, environment=self.environment(service, host))
         run_to_end(on_host(program, host), self.folder / f"{name}.log", MIGRATION_SECONDS)
 
-    def upgrade_processor(self) -> Iterator[str]:
-        """Replace the earlier Processor by today's: first the schema, then process by process.
+    def upgrade(self, service: str) -> Iterator[str]:
+        """Replace an earlier release of a service by today's: first the schema, then process by process.
+
+        Args:
+            service: One of `earlier`.
 
         Yields:
             A name for each step, once it is done; the caller checks the mesh then.
@@ -126,16 +129,27 @@ class Installation:
         Raises:
             ProgramError: A migration fails, or a process does not start.
         """
-        self.earlier = None
-        self.run("processor", "migrate")
+        del self.earlier[service]
+        self.run(service, "migrate")
         yield "the schema is newer than all processes"
         for host in (*self.pair, self.third):
-            if host in self.pair:
-                self._replace(self._service("processor", host))
-            self._replace(self._worker(host))
-            yield f"processes on {host.name} are replaced"
-        self.run("processor", "add-lanes")
-        yield "the lanes are added"
+            programs = list(self._processes(service, host))
+            for program in programs:
+                self._replace(program)
+            if programs:
+                yield f"processes on {host.name} are replaced"
+        if service == "processor":
+            self.run(service, "add-lanes")
+            yield "the lanes are added"
+            self.run(service, "seal-cursors")
+            yield "the cursors of limited keys are sealed"
+
+    def _processes(self, service: str, host: Host) -> Iterator[Program]:
+        """The processes of a service on a host: the server, and the worker of Processor."""
+        if host in self.pair:
+            yield self._service(service, host)
+        if service == "processor":
+            yield self._worker(host)
 
     def _replace(self, program: Program) -> None:
         running = self.running[program.name]
@@ -143,17 +157,15 @@ class Installation:
         running.restart()
 
     def create_admin_key(self) -> str:
-        """Make an admin key by TokenVault's command, and return it."""
+        """Make an admin key by TokenVault's command, and return it.
+
+        Raises:
+            ProgramError: The command failed; with its words.
+        """
         command = (sys.executable, "-m", "services.token_vault", "create-admin-key", "--name", "hosts")
-        program = on_host(Program("create-admin-key", command, bool), self.pair[0])
-        environment = self.folder / "create-admin-key.json"
-        Program("", (), bool, environment=self.environment("token-vault", self.pair[0])).write_environment(environment)
-        done = subprocess.run(
-            program.tethered_command(environment), capture_output=True, text=True, timeout=60, check=False
-        )
-        if done.returncode != 0:
-            raise ProgramError(done.stderr)
-        return done.stdout.split()[-1]
+        environment = self.environment("token-vault", self.pair[0])
+        program = on_host(Program("create-admin-key", command, bool, environment), self.pair[0])
+        return output_of(program, self.folder, 60.0).split()[-1]
 
     def on(self, host: Host) -> list[RunningProgram]:
         """Return the programs of a host, its way to the world among them."""
@@ -204,7 +216,7 @@ class Installation:
         }
         if service == "primitives":
             return certificate
-        release = earlier.environment(self.earlier) if self.earlier and service == "processor" else {}
+        release = earlier.environment(self.earlier[service]) if service in self.earlier else {}
         return {
             **release,
             **ENVIRONMENT,

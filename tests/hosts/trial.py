@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from stack.programs.roles import load_passwords
 from stack.simulated import SimulatorControl
 from tests.hosts import clocks, earlier
 from tests.hosts.databases import ADDRESS, Databases
-from tests.hosts.installation import OUTSIDE, Installation
+from tests.hosts.installation import MIGRATED, OUTSIDE, Installation, package
 from tests.hosts.wire import Host, Wire, named_hosts, namespace
 from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address
-from tests.mesh.delivery.receiver import Receiver
 from tests.mesh.settling import settle
+from tests.mesh.torture_delivery import DifficultReceiver, places_of, webhook_faults
 from tests.mesh.verdict import Account, all_faults, consumer_faults
 from tests.programs.mesh import eventually
 
@@ -104,7 +105,7 @@ class Trial:
         urls = self._databases.prepare(load_passwords(self._folder / "passwords.json"))
         differing = clocks.offsets(random.Random(f"clocks:{self._seed}"), ["two", "three"])
         pair = (hosts["one"], hosts["two"])
-        before = self._unpack_earlier_release()
+        before = self._unpack_earlier_releases()
         self._installation = Installation(self._folder, world, pair, hosts["three"], urls, differing, before)
         self.figures["clocks"] = differing
         stack.enter_context(named_hosts({**self._installation.names, "database": [ADDRESS]}, self._folder))
@@ -113,22 +114,26 @@ class Trial:
         self._databases.wait_for_the_standby()
         key = self._installation.create_admin_key()
         self._mesh = Mesh(self._installation.certificates.authority, key)
-        self._receiver = Receiver(port=OUTSIDE["receiver"])
+        self._receiver = DifficultReceiver(port=OUTSIDE["receiver"])
         self._receiver.begin()
         stack.callback(self._receiver.end)
         print(f"  clocks: {differing}", flush=True)
         print(f"  ready after {time.monotonic() - began:.0f} s", flush=True)
 
-    def _unpack_earlier_release(self) -> Path | None:
-        folder = self._folder / "earlier"
-        try:
-            commit = earlier.unpack_earlier_release(folder)
-        except earlier.NoEarlierReleaseError as reason:
-            print(f"  nothing is upgraded: {reason}", flush=True)
-            return None
-        self.figures["upgraded from"] = f"{commit}, before {earlier.newest_migration().stem}"
-        print(f"  Processor begins as {self.figures['upgraded from']}", flush=True)
-        return folder
+    def _unpack_earlier_releases(self) -> dict[str, Path]:
+        """Unpack an earlier release of each service that has one; return the trees by service."""
+        found, told = {}, {}
+        for service in MIGRATED:
+            folder = self._folder / f"earlier-{service}"
+            try:
+                told[service] = earlier.unpack_earlier_release(package(service), folder)
+            except earlier.NoEarlierReleaseError as reason:
+                print(f"  {service} is not upgraded: {reason}", flush=True)
+                continue
+            found[service] = folder
+            print(f"  {service} begins as {told[service]}", flush=True)
+        self.figures["upgraded from"] = told
+        return found
 
     def _account(self, provider: str) -> Account:
         address = new_address(self._mesh, provider)
@@ -139,30 +144,33 @@ class Trial:
 
     def _create_endpoint(self) -> None:
         stub = endpoint_service_pb2_grpc.EndpointServiceStub(self._mesh.channel)
-        request = endpoint_service_pb2.CreateEndpointRequest(
-            url=self._receiver.url, filter=endpoint_service_pb2.EndpointFilter(event_types=["mail.*"])
-        )
-        stub.CreateEndpoint(request, timeout=30)
+        chosen = endpoint_service_pb2.EndpointFilter(event_types=["mail.*"])
+        request = endpoint_service_pb2.CreateEndpointRequest(url=self._receiver.url, filter=chosen, cursor="earliest")
+        self._receiver.key = stub.CreateEndpoint(request, timeout=30).signing_key
 
     def _take_away(self) -> None:
         """Take away one thing after another, in an order by chance; the failover is the last, for none is left then."""
-        one, two = self._hosts["one"], self._hosts["two"]
+        hosts = [self._hosts[name] for name in ("one", "two", "three")]
         trials: list[tuple[str, Callable[[], None]]] = [
-            ("a host is cut off for 20 s", lambda: self._cut_off_host(self._chance.choice((one, two)), 20.0)),
-            ("a host is killed, and is back after 10 s", lambda: self._kill_host(self._chance.choice((one, two)))),
+            ("a host is cut off for 20 s", lambda: self._cut_off_host(self._chance.choice(hosts), 20.0)),
+            ("a host is killed, and is back after 10 s", lambda: self._kill_host(self._chance.choice(hosts))),
             ("PostgreSQL refuses for 10 s", lambda: self._refuse(10.0)),
             ("Redis is killed and comes back", lambda: self._installation.restart(["redis@three"])),
             ("certificates are renewed", self._renew),
             ("each process is restarted in turn", self._restart_each),
+            ("the standby is silent for 15 s", lambda: self._cut_off_standby(15.0)),
         ]
-        if self._installation.earlier is not None:
-            trials.append(("Processor is of the later release everywhere", self._upgrade))
+        trials += [
+            (f"{service} is of the later release everywhere", partial(self._upgrade, service))
+            for service in self._installation.earlier
+        ]
         self._chance.shuffle(trials)
         for what, act in (("nothing", lambda: None), *trials, ("the primary's host dies; failover", self._fail_over)):
             act()
             self._time(what)
 
     def _cut_off_host(self, host: Host, seconds: float) -> None:
+        self.figures["host that was cut off"] = host.name
         host.is_cut = True
         time.sleep(seconds / 2)
         # The mesh works without it.
@@ -170,7 +178,14 @@ class Trial:
         time.sleep(seconds / 2)
         host.is_cut = False
 
+    def _cut_off_standby(self, seconds: float) -> None:
+        """No commit is confirmed meanwhile; a caller whose deadline passes does not know whether it was made."""
+        self._databases.second.is_cut = True
+        time.sleep(seconds)
+        self._databases.second.is_cut = False
+
     def _kill_host(self, host: Host) -> None:
+        self.figures["host that was killed"] = host.name
         host.is_cut = True
         for running in self._installation.on(host):
             running.kill()
@@ -189,9 +204,13 @@ class Trial:
         self._installation.renew_certificates()
         time.sleep(5.0)
 
-    def _upgrade(self) -> None:
-        for step in self._installation.upgrade_processor():
-            self._time(f"upgrade: {step}")
+    def _upgrade(self, service: str) -> None:
+        before = self._databases.revision(package(service))
+        for step in self._installation.upgrade(service):
+            self._time(f"upgrade of {service}: {step}")
+        after = self._databases.revision(package(service))
+        assert before != after, f"the schema of {service} was at {after} already"
+        self.figures[f"schema of {service}"] = f"{before} to {after}"
 
     def _restart_each(self) -> None:
         names = [name for name in self._installation.running if name.split("@")[0] not in ("way", "redis", "simulator")]
@@ -246,12 +265,13 @@ class Trial:
                 self._over.wait(0.2)
 
     def _wrong(self) -> list[str]:
-        found = all_faults(self._mesh, self._accounts)
-        delivered = {webhook.webhook_id for webhook in self._receiver.accepted}
-        for account in self._accounts:
-            wanted = {event.mail.event_id for event in all_events(self._mesh, account.tenant_id)}
-            found += [f"the receiver never got {event_id}" for event_id in wanted - delivered]
-        return found
+        stream = [
+            (event.mail.event_id, f"{account.tenant_id} {event.mail.message_id}")
+            for account in self._accounts
+            for event in all_events(self._mesh, account.tenant_id)
+        ]
+        webhooks = webhook_faults(self._receiver.taken, places_of(stream))
+        return [*all_faults(self._mesh, self._accounts), *self._receiver.wrong, *webhooks]
 
     @contextlib.contextmanager
     def _beside(self, work: Callable[[], None], stop: threading.Event) -> Iterator[None]:
@@ -275,7 +295,7 @@ class Trial:
 
     def _note(self, found: list[str]) -> None:
         mails = sum(len(account.mails) for account in self._accounts)
-        twice = len(self._receiver.accepted) - len({one.webhook_id for one in self._receiver.accepted})
+        twice = len(self._receiver.taken) - len({*self._receiver.taken})
         self.figures |= {"mails": mails, "events seen": len(self._seen), "webhooks repeated": twice}
         print(
             f"  seed {self._seed}: {mails} mails, {len(self._seen)} events seen, {twice} webhooks repeated,"

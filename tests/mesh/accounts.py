@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import grpc
 
@@ -19,6 +20,11 @@ from tests.programs.mesh import Mesh, eventually
 
 PROVIDERS = ("ms365", "googlews")
 _numbers = itertools.count(1)
+
+
+def in_a_week() -> str:
+    """Return a time to which a send may be put off, whenever the tests run."""
+    return (datetime.now(UTC) + timedelta(days=7)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_address(mesh: Mesh, provider: str) -> str:

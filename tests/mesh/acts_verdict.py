@@ -50,11 +50,18 @@ def act_faults(acts: Acts, accounts: Sequence[Account], seconds: float) -> list[
 def figures(acts: Acts, accounts: Sequence[Account]) -> dict[str, Any]:
     """Count the acts by their outcomes, and the drafts that were left."""
     states = Counter(sends.SendState.Name(acts.outcome(act).state)[11:].lower() for act in acts.sends())
-    answers = sum(act.request.HasField("reply") for act in acts.sends())
+    answers, forwards = (sum(act.request.HasField(kind) for act in acts.sends()) for kind in ("reply", "forward"))
     drafts = sum(
         mail["isDraft"] for account in accounts for mail in acts.mesh.simulator.truth(account.address)["messages"]
     )
-    return {**states, "answers": answers, "marks": len(acts.marks()), "drafts left": drafts, "lost": dict(acts.lost)}
+    return {
+        **states,
+        "answers": answers,
+        "forwards": forwards,
+        "marks": len(acts.marks()),
+        "drafts left": drafts,
+        "lost": dict(acts.lost),
+    }
 
 
 def send_events(mesh: Mesh, account: Account) -> list[event_pb2.Event]:
@@ -117,7 +124,7 @@ def copy_faults(act: Act, state: Any, own: Sequence[dict[str, Any]], created: Co
     """Compare the copies of a sent mail in the sender's mailbox, and the events that name its send: one of each."""
     if state.state != sends.SEND_STATE_SENT:
         return []
-    original = act.request.reply.message_id
+    original = act.request.reply.message_id or act.request.forward.message_id
     copies = [mail for mail in own if not mail["isDraft"] and mail["id"] != original]
     count, told = _subjects(copies)[act.key], created[state.send_id]
     if (count, told) != (1, 1):

@@ -236,6 +236,25 @@ def archived(mesh: Mesh) -> bool:
     return run_blocking(bytes_behind(server.url())) == 0
 
 
+def test_mail_goes_on_without_the_disk_of_the_archive_and_the_log_is_archived_when_it_is_there(
+    short_folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "wal"
+    archive.write_text("no folder, as a disk that is not mounted")
+    with running_mesh(short_folder / "mesh", "--wal-archive", str(archive)) as mesh:
+        warned = mesh.log.read_text()
+        without = json.loads(mesh.run("doctor", "--offline", "--json").stdout)
+        archive.unlink()
+        eventually(partial(archived, mesh), what="the log is archived")
+        with_disk = json.loads(mesh.run("doctor", "--offline", "--json").stdout)
+
+    assert "The mesh starts without it" in warned
+    assert [["bad"], ["good"]] == [
+        [finding["grade"] for finding in checked if finding["name"] == "log archive"]
+        for checked in (without, with_disk)
+    ]
+
+
 def ids_of(mesh: Mesh, drill: Drill) -> dict[str, set[str]]:
     return {tenant: {event.mail.event_id for event in all_events(mesh, tenant)} for tenant in drill.addresses}
 

@@ -20,7 +20,7 @@ from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
 from stack.blocking import run_blocking
 from stack.programs.postgres import PostgresServer
 from stack.programs.roles import with_database
-from tests.mesh.accounts import connect, created_events, new_address, subscribe, tenant_of
+from tests.mesh.accounts import connect, created_events, in_a_week, new_address, subscribe, tenant_of
 from tests.mesh.delivery.receiver import receiving
 from tests.programs.mesh import Mesh, eventually
 from tests.programs.standby import order
@@ -70,7 +70,7 @@ class Account:
                 text=f"Text {self.word}",
             )
         words = ("--to", f"{self.word}@example.test", "--subject", f"Sent {self.word}", "--text", f"Mail {self.word}")
-        sent = mesh.run("send", "--tenant", self.tenant, *words, "--at", "2026-12-20T08:00:00Z")
+        sent = mesh.run("send", "--tenant", self.tenant, *words, "--at", in_a_week())
         assert sent.returncode == 0, sent.stderr
         eventually(lambda: len(created_events(mesh, self.tenant)) >= 3)
         assert mesh.run("search-settings", "enable", self.tenant).returncode == 0

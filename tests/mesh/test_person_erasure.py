@@ -11,7 +11,7 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
-from tests.mesh.accounts import created_events
+from tests.mesh.accounts import created_events, in_a_week
 from tests.mesh.delivery.receiver import receiving
 from tests.mesh.test_erasure import Account, cursor_at, expect_forgotten, files_with, operate, verified
 from tests.programs.mesh import Mesh, eventually
@@ -65,7 +65,7 @@ class Office(Account):
         mesh.simulator.deliver(self.address, **{"from": sender, "to": [self.address], **content})
 
     def send(self, mesh: Mesh, person: str) -> None:
-        words = ("--to", person, "--subject", f"Sent {self.mark}", "--text", "Mail", "--at", "2026-12-20T08:00:00Z")
+        words = ("--to", person, "--subject", f"Sent {self.mark}", "--text", "Mail", "--at", in_a_week())
         sent = mesh.run("send", "--tenant", self.tenant, *words)
         assert sent.returncode == 0, sent.stderr
 

@@ -1,13 +1,13 @@
 """`python -m tests.mesh.torture --seed N --seconds S`: tries to make the whole mesh lose a mail or tell one twice.
 
-Mail arrives and changes at a steady rate, callers send, answer and mark mail, and events and series of calendars change
-at both providers and by callers, while processes are killed, frozen and restarted at random, Redis is wiped, PostgreSQL
-is killed, and the simulated providers throttle, fail, hang, drop, double, delay and reorder, do as they were asked and
-lose the answer, change the ids of sent mail and delay its copy. At the end every mail in the simulated mailboxes must
-be exactly one created event, the last event of each must say what the mailbox says, the list and the stream of each
-calendar must be what the load did, every idempotency key must be one mail or meeting with its event or one explained
-doubt, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in order, as
-must receivers of webhooks that stall, reset, answer late and are away.
+Mail arrives and changes at a steady rate, callers send, answer, forward and mark mail, and events and series of
+calendars change at both providers and by callers, while processes are killed, frozen and restarted at random, Redis is
+wiped, PostgreSQL is killed, and the simulated providers throttle, fail, hang, drop, double, delay and reorder, do as
+they were asked and lose the answer, change the ids of sent mail and delay its copy. At the end every mail in the
+simulated mailboxes must be exactly one created event, the last event of each must say what the mailbox says, the list
+and the stream of each calendar must be what the load did, every idempotency key must be one mail or meeting with its
+event or one explained doubt, nothing may be stuck, and a consumer that was cut off again and again must have seen
+every event in order, as must receivers of webhooks that stall, reset, answer late and are away.
 
 The seed decides what happens; when it happens relative to the processes is decided by the machine.
 """

@@ -1,4 +1,4 @@
-"""The acts of a torture: mails that are sent and answered, and marks, each under its own idempotency key.
+"""The acts of a torture: mails that are sent, answered and forwarded, and marks, each under its own idempotency key.
 
 A caller that gets no answer repeats its call with the same key, as the contract says; some repeat an answered call, and
 some use a key for other content. At the end each key must be one mail or one explained doubt, and no key two mails.
@@ -33,7 +33,8 @@ ENVIRONMENT = {
     "MAILMESH_PROCESSOR_RETRY_MAX_SECONDS": "15",
 }
 ENDPOINTS = (
-    *("graph.messages.create", "graph.messages.create_reply", "graph.messages.update", "graph.messages.send"),
+    *("graph.messages.create", "graph.messages.create_reply", "graph.messages.create_forward"),
+    *("graph.messages.update", "graph.messages.send"),
     *("gmail.drafts.create", "gmail.drafts.send", "gmail.messages.batch_modify", "graph.batch"),
     *CALENDAR_ENDPOINTS,
 )
@@ -154,15 +155,18 @@ class Acts:
 
     def _new(self, account: Account) -> Act:
         key = f"key-{len(self.all)}-of-the-torture"
-        verb = self._chance.choices(("send", "reply", "mark"), (45, 30, 25))[0]
+        verb = self._chance.choices(("send", "reply", "forward", "mark"), (40, 25, 10, 25))[0]
         if verb == "mark" and account.mails:
             return Act(account, self._mark(account, key))
         fields: dict[str, Any] = {"idempotency_key": key, "tenant_id": account.tenant_id}
-        if verb == "reply":
+        to = [sends.Recipient(address=self.recipient)]
+        if verb in ("reply", "forward"):
             mail = {"from": self.recipient, "to": [account.address], "subject": key, "text": "How much?"}
             original = self.simulator.deliver(account.address, **mail)["id"]
+            if verb == "forward":
+                return Act(account, sends.SendRequest(**fields, forward=sends.Forward(message_id=original, to=to)))
             return Act(account, sends.SendRequest(**fields, reply=sends.Reply(message_id=original, text="Thirty.")))
-        new = sends.NewMail(to=[sends.Recipient(address=self.recipient)], subject=key, text="Thirty euros.")
+        new = sends.NewMail(to=to, subject=key, text="Thirty euros.")
         return Act(account, sends.SendRequest(**fields, mail=new))
 
     def _mark(self, account: Account, key: str) -> messages.ModifyMessagesRequest:

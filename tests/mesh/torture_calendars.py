@@ -25,7 +25,7 @@ ENVIRONMENT = {
     # Real ones are polled each minute, and a doubt waits for minutes.
     "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "2",
     "MAILMESH_PROCESSOR_CALENDAR_LISTING_SECONDS": "5",
-    # The faults drop notifications: the poll beside them, four hours otherwise, finds what they concerned.
+    # The faults drop notifications: the poll beside them, half an hour otherwise, finds what they concerned.
     "MAILMESH_PROCESSOR_CALENDAR_PUSHED_POLL_SECONDS": "15",
     "MAILMESH_PROCESSOR_CALENDAR_WRITE_SETTLE_SECONDS": "10",
 }

@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 READY_SECONDS = 120.0
 STOP_SECONDS = 90.0
 POLL_SECONDS = 0.1
+_FLOWS = "tests.mesh.workflows"
 NOT_THERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -177,7 +178,7 @@ def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
         "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
         # Mail that a provider does not find counts as deleted after this time.
         "MAILMESH_PROCESSOR_MISSING_SECONDS": "20",
-        "MAILMESH_WORKFLOWS_GRAPHS": "wait=tests.mesh.workflows.waiting:graph",
+        "MAILMESH_WORKFLOWS_GRAPHS": f"wait={_FLOWS}.waiting:graph,quote={_FLOWS}.quoting:graph",
     }
     with running_mesh(short_folder / "mesh", "--agents", environment=environment) as started:
         yield started

@@ -1,7 +1,5 @@
 """A standby of a PostgreSQL server, and one address that leads to the primary of the moment, as services have it."""
 
-import os
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,8 +11,9 @@ from stack.programs.postgres import BINARIES, SOCKET_PORT, SUPERUSER, PostgresSe
 from stack.programs.program import Program
 from stack.programs.running import RunningProgram
 from stack.programs.unprivileged import give, unprivileged_user
+from tests.programs.output import output_of
 
-BACKUP_SECONDS = 60.0
+BACKUP_SECONDS = 120.0
 
 
 class Standby:
@@ -27,17 +26,8 @@ class Standby:
     """
 
     def __init__(self, primary: PostgresServer, folder: Path, settings: dict[str, str] | None = None) -> None:
-        folder.mkdir()
-        folder.chmod(0o711)
-        sockets = folder / "s"
-        sockets.mkdir()
-        password = folder / "password"
-        write_private(password, primary.password_file.read_text())
-        self.server = PostgresServer(folder / "data", sockets, password)
-        user = unprivileged_user(BINARIES, folder / "data", sockets, password)
-        for owned in (folder, sockets):
-            give(owned, user)
-        _back_up(primary, self.server.data, Program("backup", _command(primary, self.server.data), bool, user=user))
+        self.server, program = standby_of(primary, folder, (str(primary.sockets.resolve()), SOCKET_PORT))
+        output_of(program, folder, BACKUP_SECONDS)
         self._configuration = self.server.data / "postgresql.auto.conf"
         with self._configuration.open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
@@ -71,16 +61,26 @@ class Address:
         return f"{url.partition('?')[0]}?host={quote(str(self._link), safe='')}&port={SOCKET_PORT}"
 
 
-def _command(primary: PostgresServer, data: Path) -> tuple[str, ...]:
-    source = ("-h", str(primary.sockets.resolve()), "-p", str(SOCKET_PORT), "-U", SUPERUSER)
-    return (str(BINARIES / "pg_basebackup"), *source, "-D", str(data), "-R", "-X", "stream", "-c", "fast")
+def standby_of(primary: PostgresServer, folder: Path, address: tuple[str, int]) -> tuple[PostgresServer, Program]:
+    """Prepare a standby: its folders, and the base backup that makes it, as a program that is to be run to its end.
 
-
-def _back_up(primary: PostgresServer, data: Path, program: Program) -> None:
-    environment = {**os.environ, "PGPASSWORD": primary.password_file.read_text()}
-    command = program.tethered_command()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BACKUP_SECONDS, check=False)
-    assert done.returncode == 0, f"no backup in {data}: {done.stderr}"
+    Args:
+        primary: The primary, which runs when the backup is taken.
+        folder: A new folder with a short path, which everyone may pass.
+        address: The primary's host and port, as the standby sees them.
+    """
+    folder.mkdir()
+    folder.chmod(0o711)
+    sockets, password = folder / "s", folder / "password"
+    sockets.mkdir()
+    write_private(password, primary.password_file.read_text())
+    server = PostgresServer(folder / "data", sockets, password)
+    user = unprivileged_user(BINARIES, server.data, sockets, password)
+    for owned in (folder, sockets):
+        give(owned, user)
+    source = ("-h", address[0], "-p", str(address[1]), "-U", SUPERUSER)
+    command = (str(BINARIES / "pg_basebackup"), *source, "-D", str(server.data), "-R", "-X", "stream", "-c", "fast")
+    return server, Program("backup", command, bool, {"PGPASSWORD": password.read_text()}, user)
 
 
 async def order(url: str, *statements: str) -> None:

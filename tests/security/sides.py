@@ -164,9 +164,9 @@ def endpoint(mesh: Mesh, tenant: str) -> str:
     return endpoint_services.EndpointServiceStub(mesh.channel).CreateEndpoint(request).endpoint.endpoint_id
 
 
-def run_of(mesh: Mesh, event_id: str) -> str:
+def run_of(mesh: Mesh, event_id: str, workflow: str = "wait") -> str:
     """Start the run of a workflow for an event of a tenant and return its id."""
-    request = workflows.StartWorkflowRequest(workflow="wait", event_id=event_id)
+    request = workflows.StartWorkflowRequest(workflow=workflow, event_id=event_id)
     return workflow_services.WorkflowServiceStub(mesh.channel).StartWorkflow(request).run.run_id
 
 

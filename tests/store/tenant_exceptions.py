@@ -3,8 +3,8 @@
 WITHOUT_TENANT = {
     "The row is of the service, not of a tenant.": """
         ingest.cursors ingest.notification_certificates ingest.pull_leases ingest.refusals processor.duties
-        processor.followed processor.stream processor.workers vault.change_position vault.key_encryption_keys
-        vault.processes vault.request_ids vault.writing_key workflows.positions""",
+        processor.features processor.followed processor.stream processor.workers vault.change_position
+        vault.key_encryption_keys vault.processes vault.request_ids vault.writing_key workflows.positions""",
     "The row is of an operator's key, session or endpoint, and each may be for several tenants.": """
         delivery.endpoints delivery.notices processor.replays vault.api_keys vault.people vault.sessions""",
     "The credential is the app's own, and serves the tenants of all organisations.": "vault.app_credentials",

@@ -25,10 +25,10 @@ export function AuditPage() {
         row={(entry) => ({
           key: entry.auditEntryId,
           cells: [
-            <Time at={entry.occurredAt} />, <Outside text={entry.actor} />, <code><Outside text={entry.action} most={64} /></code>,
+            <Time at={entry.occurredAt} />, <span className="wide"><Outside text={entry.actor} /></span>, <code className="wide"><Outside text={entry.action} most={64} /></code>,
             entry.outcome === "ok" ? "ok" : <State word={entry.outcome} />,
             entry.tenantId ? <Account id={entry.tenantId} /> : "",
-            <Outside text={Object.entries(entry.detail).map(([name, value]) => `${name}: ${value}`).join(", ")} />,
+            <Outside text={Object.entries(entry.detail).filter(([, value]) => value !== "").map(([name, value]) => `${name}: ${value}`).join(", ")} />,
           ],
         })}
       />

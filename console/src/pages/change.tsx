@@ -1,12 +1,12 @@
 // One change by its correlation id: from the acceptance at the edge to the deliveries, with times.
 import { useState, type FormEvent } from "react";
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { Button, Form } from "react-aria-components";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import { AttemptOutcome } from "../../../gen/ts/mailmesh/delivery/v1/endpoint_service_pb.js";
 import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_service_pb.js";
 import { endpoints } from "../api.js";
-import { EARLIEST, MOST_ROWS, pageFrom, rowsFrom, storedRows, type Row } from "../eventrow.js";
+import type { Row } from "../eventrow.js";
 import { AsCall } from "../parts/ascall.js";
 import { Field, FilterField } from "../parts/controls.js";
 import { Empty, Failed, Id, Outside, Reason, State, Table, Time } from "../parts/show.js";
@@ -14,12 +14,15 @@ import { auditMoments, byTime, deadMoments, type Moment } from "../parts/timelin
 import { go, href, useRoute } from "../route.js";
 import { several } from "../several.js";
 import { useMayAdminister, useMayOperate } from "../session.js";
-import { enumWord, madeAt } from "../text.js";
+import { EARLIEST, MOST_ROWS, pageFrom, partOf, placeBefore, searchedFrom, type Place } from "../stream.js";
+import { absolute, enumWord, madeAt } from "../text.js";
 
 const MOST_ENDPOINTS = 50;
 const MOST_EVENTS = 20;
 const AT_ONCE = 4;
 const MOST_STEPS = 500;
+// The events after which a search pauses, found or not.
+const MOST_SEARCHED = 10_000;
 
 export function ChangePage({ id }: { id: string }) {
   const { query } = useRoute();
@@ -53,40 +56,50 @@ function Search({ id, tenantId }: { id: string; tenantId: string }) {
 
 interface Found {
   moments: Moment[];
-  // The cursor behind the events that were searched, where more follow.
-  next: string;
-  isFromEvent: boolean;
   cuts: string[];
 }
 
-interface Sought {
-  id: string;
-  tenantId: string;
-  // The event that led here, or an empty text.
-  eventId: string;
-  from: string;
+interface May {
+  operate: boolean;
+  administer: boolean;
 }
 
-async function found(sought: Sought, may: { operate: boolean; administer: boolean }, signal: AbortSignal): Promise<Found> {
-  const { id, tenantId } = sought;
-  const [stored, dead, kept] = await Promise.all([
-    searched(sought, signal), deadMoments(tenantId), may.administer ? auditMoments(tenantId) : [],
-  ]);
-  const { rows } = stored;
+async function found(id: string, tenantId: string, rows: Row[], may: May, signal: AbortSignal): Promise<Found> {
+  const [dead, kept] = await Promise.all([deadMoments(tenantId), may.administer ? auditMoments(tenantId) : []]);
   const sent = may.operate ? await deliveries(rows, signal) : { moments: [], cuts: [] };
   const beside = [...dead, ...kept].filter((one) => one.correlationId === id);
   const all = [...accepted(rows), ...rows.map(eventStep), ...beside, ...sent.moments].sort(byTime);
   const long = all.length > MOST_STEPS ? [`The first ${MOST_STEPS} of ${all.length.toLocaleString("en")} steps are shown.`] : [];
-  return { next: stored.next, isFromEvent: stored.isFromEvent, cuts: [...long, ...sent.cuts], moments: all.slice(0, MOST_STEPS) };
+  return { cuts: [...long, ...sent.cuts], moments: all.slice(0, MOST_STEPS) };
 }
 
-// The first events of the store, and where those are too many, the event that led here with the events behind it.
-async function searched({ id, tenantId, eventId, from }: Sought, signal: AbortSignal): Promise<{ rows: Row[]; next: string; isFromEvent: boolean }> {
-  const first = await storedRows(tenantId, from, signal);
-  const isFromEvent = first.next !== "" && eventId !== "" && from === EARLIEST;
-  const later = isFromEvent ? await rowsFrom(eventId, tenantId, signal) : { rows: [], next: first.next };
-  const rows = [...first.rows, ...later.rows].filter((row) => row.head.correlationId === id);
-  return { rows: [...new Map(rows.map((row) => [row.position, row])).values()], next: later.next, isFromEvent };
+// The events of a change, from the event that led here, else from now, backwards. A person asks for more places.
+function useEvents(id: string, tenantId: string, eventId: string) {
+  const [places, setPlaces] = useState<Place[]>(() => [placeBefore(timestampMs(madeAt(eventId) ?? timestampNow()))]);
+  const isOf = (row: Row) => row.head.correlationId === id;
+  const parts = useQueries({
+    queries: places.map((place) => ({
+      queryKey: ["change events", id, tenantId, place],
+      queryFn: async ({ signal }: { signal: AbortSignal }) => {
+        const part = await partOf(tenantId, place, (rows) => rows.length >= MOST_SEARCHED || rows.some(isOf), signal);
+        return { ...part, rows: part.rows.filter(isOf) };
+      },
+    })),
+  });
+  const read = parts.map((part) => part.data);
+  // A part that was too long, and whose rest was not asked for yet.
+  const long = read.findIndex((part, index) => part?.rest && places[index + 1]?.cursor !== part.rest.cursor);
+  const rest = read[long]?.rest ?? null;
+  const earlier = read[0]?.earlier ?? null;
+  return {
+    rows: [...new Map(read.flatMap((part) => part?.rows ?? []).map((row) => [row.position, row])).values()],
+    failed: parts.find((part) => part.isError),
+    isRead: parts.every((part) => part.isSuccess),
+    isWhole: !earlier && !rest,
+    from: read[0] && searchedFrom(read[0]),
+    earlier: earlier && (() => setPlaces([earlier, ...places])),
+    later: rest && (() => setPlaces([...places.slice(0, long + 1), rest, ...places.slice(long + 1)])),
+  };
 }
 
 // The acceptance of a mail's change at the edge is the time that its event names.
@@ -100,7 +113,7 @@ function accepted(rows: Row[]): Moment[] {
 function eventStep({ position, head, about, content, reason, detail }: Row): Moment {
   return {
     key: position, at: madeAt(head.eventId) ?? head.receivedAt, correlationId: "", part: <>Processor: <a href={href(["events", head.eventId])}>{head.eventType}</a></>,
-    about: <><Outside text={about} /> {content === "fetched" && "content fetched"} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
+    about: <><Outside text={about} /> {content === "fetched" && <span className="faint">content fetched</span>} {content === "missing" && <Reason reason={reason} detail={detail || "without content"} />}</>,
   };
 }
 
@@ -126,21 +139,24 @@ async function deliveries(rows: Row[], signal: AbortSignal): Promise<{ moments: 
 
 function Steps({ id, tenantId, eventId }: { id: string; tenantId: string; eventId: string }) {
   const may = { operate: useMayOperate(), administer: useMayAdminister() };
-  const [from, setFrom] = useState(EARLIEST);
-  const sought = { id, tenantId, eventId, from };
-  const query = useQuery({ queryKey: ["change", sought, may], queryFn: ({ signal }) => found(sought, may, signal) });
-  if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  const events = useEvents(id, tenantId, eventId);
+  const positions = events.rows.map((row) => row.position);
+  const query = useQuery({
+    queryKey: ["change", id, tenantId, positions, may], queryFn: ({ signal }) => found(id, tenantId, events.rows, may, signal),
+    enabled: events.isRead, placeholderData: keepPreviousData,
+  });
+  const failed = events.failed ?? (query.isError ? query : undefined);
+  if (failed) return <Failed error={failed.error} retry={() => void failed.refetch()} />;
   if (!query.data) return <p role="status">Reading…</p>;
-  const { moments, next, isFromEvent, cuts } = query.data;
-  const isWhole = next === "" && from === EARLIEST && !isFromEvent;
+  const { moments, cuts } = query.data;
   const first = moments.find((one) => one.at)?.at;
   return (
     <>
-      <div className="title"><p>Correlation id <Id value={id} /></p><AsCall method={EventService.method.listEvents} request={pageFrom(tenantId, from)} /></div>
+      <div className="title"><p>Correlation id <Id value={id} /></p><AsCall method={EventService.method.listEvents} request={pageFrom(tenantId, events.from?.toISOString() ?? EARLIEST)} /></div>
       {moments.length === 0 ? (
-        <Empty>{isWhole
+        <Empty>{events.isWhole
           ? <p>No stored event, dead letter or entry of the audit log has this id. A change without an event is in the logs alone: <code>grep {id.replace(/[^\w-]/g, "")}</code> them.</p>
-          : <p>This id is not among the {from === EARLIEST ? "first" : "next"} {MOST_ROWS} stored events, the dead letters and the entries of the audit log.</p>}</Empty>
+          : <p>This id is not among the events that were searched, the dead letters and the entries of the audit log.</p>}</Empty>
       ) : (
         <Table label="Steps" columns={["Time", "After", "Part", "Outcome"]} rows={moments.map((one) => ({
           key: one.key,
@@ -149,13 +165,16 @@ function Steps({ id, tenantId, eventId }: { id: string; tenantId: string; eventI
       )}
       {!may.administer && <p className="faint">Lent tokens are shown to keys of administrators.</p>}
       {cuts.map((cut) => <p key={cut} className="faint">{cut}</p>)}
-      {!isWhole && (
+      {!events.isWhole && (
         <p className="faint">
-          {from === EARLIEST ? `The first ${MOST_ROWS} stored events` : next ? `${MOST_ROWS} later stored events` : "The latest stored events"}
-          {isFromEvent && `, and up to ${MOST_ROWS} from the event that led here`} were searched. {!tenantId && "Name the tenant to search its events alone."}
+          {events.from ? `The events since ${absolute(events.from)} were searched` : "The events from the oldest one on were searched"}
+          {events.later && `, and of a long part of them the first ${MOST_ROWS}`}. {!tenantId && "Name the tenant to search its events alone."}
         </p>
       )}
-      {next && <div className="buttons left"><Button className="plain" onPress={() => setFrom(next)}>Search later events</Button></div>}
+      <div className="buttons left">
+        {events.earlier && <Button className="plain" isDisabled={!events.isRead} onPress={events.earlier}>Search earlier events</Button>}
+        {events.later && <Button className="plain" isDisabled={!events.isRead} onPress={events.later}>Search later events</Button>}
+      </div>
     </>
   );
 }

@@ -91,10 +91,10 @@ function Conversations({ tenantId, states }: { tenantId: string; states: Convers
       row={(one) => ({
         key: one.conversationId,
         cells: [
-          <Time at={one.lastMessageAt} />, <Outside text={one.requester} />,
+          <Time at={one.lastMessageAt} />, <span className="wide"><Outside text={one.requester} /></span>,
           <a href={href(["conversations", one.conversationId])}><Outside text={one.subject || "(no subject)"} /></a>,
           <><State word={enumWord(ConversationState, one.state)} /> {one.isQuarantined && <State word="quarantined" />}</>,
-          one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "", <Outside text={one.claimedBy} />,
+          one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "", one.claimedBy && <Outside text={one.claimedBy} />,
         ],
       })}
     />
@@ -115,7 +115,7 @@ export function ConversationPage({ id }: { id: string }) {
       <Facts rows={[
         ["Customer", <Outside text={one.requester} />], ["Mailbox", <Account id={one.tenantId} />], ["Conversation", <Id value={one.conversationId} />],
         ["Others who may join", <Outside text={one.participants.map((each) => each.address).join(", ") || "none"} />],
-        ["Waits for", one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "no side"], ["Claimed by", <Outside text={one.claimedBy} />], ["Assignee", <Outside text={one.assignee} />],
+        ["Waits for", one.waitingOn ? <>{enumWord(Side, one.waitingOn)} <Time at={one.waitingSince} /></> : "no side"], ["Claimed by", <Outside text={one.claimedBy || "nobody"} />], ["Assignee", <Outside text={one.assignee || "nobody"} />],
       ]} />
       <AsCall method={ConversationService.method.getConversation} request={{ conversationId: id }} />
       <Messages id={id} />

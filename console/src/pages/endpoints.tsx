@@ -29,7 +29,7 @@ export function EndpointsPage() {
         row={(one) => ({
           key: one.endpointId,
           cells: [
-            <><a href={href(["endpoints", one.endpointId])}><Outside text={one.displayName || one.url} /></a> <span className="faint"><Outside text={one.url} /></span></>,
+            <><a href={href(["endpoints", one.endpointId])}><Outside text={one.displayName || one.url} /></a> {one.displayName && <span className="faint"><Outside text={one.url} /></span>}</>,
             <><State word={enumWord(EndpointState, one.state)} /> <Reason reason={one.reason} detail="" /></>,
             String(one.waiting), String(one.exhausted), <Time at={one.succeededAt} />,
           ],

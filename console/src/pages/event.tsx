@@ -10,7 +10,7 @@ import { EventService } from "../../../gen/ts/mailmesh/processor/v1/event_servic
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
 import { events } from "../api.js";
-import { EARLIEST, MOST_ROWS, storedRows } from "../eventrow.js";
+import { EARLIEST, MOST_ROWS, storedRows } from "../stream.js";
 import { AsCall } from "../parts/ascall.js";
 import { Button } from "../parts/controls.js";
 import { Account } from "../parts/account.js";

@@ -43,7 +43,7 @@ function Sends({ label, states, tenantId, isQuiet = false }: { label: string; st
         row={(send) => ({
           key: send.sendId,
           cells: [
-            <Time at={send.createdAt} />, <Outside text={send.to.map((one) => one.address).join(", ")} />, <Outside text={send.subject} />,
+            <Time at={send.createdAt} />, <span className="wide"><Outside text={send.to.map((one) => one.address).join(", ")} /></span>, <span className="wide"><Outside text={send.subject} /></span>,
             <><State word={enumWord(SendState, send.state)} /> <Reason reason={send.reason} detail={send.detail} /></>,
             <Actions send={send} />,
           ],
@@ -57,12 +57,12 @@ function Actions({ send }: { send: Send }) {
   const sendId = send.sendId;
   if (send.state === SendState.UNCERTAIN) {
     return (
-      <>
+      <div className="buttons">
         <Act name="It was sent" call={() => sends.resolveSend({ sendId, resolution: SendResolution.SENT })} />
         <Confirm button="Send again" title="Send this mail again?" call={() => sends.resolveSend({ sendId, resolution: SendResolution.SEND_AGAIN })}>
           <p>Look into the account's sent mail first. If the first mail did go out, the recipients get it twice.</p>
         </Confirm>
-      </>
+      </div>
     );
   }
   const isWaiting = send.state === SendState.QUEUED || send.state === SendState.SCHEDULED;

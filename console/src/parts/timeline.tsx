@@ -1,12 +1,12 @@
 // The history of one account: its events, its dead letters and the entries of the audit log, newest first.
 import { useState, type ReactNode } from "react";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Button } from "react-aria-components";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { audit, deadLetters } from "../api.js";
-import { EARLIEST, MOST_ROWS, storedRows } from "../eventrow.js";
 import { href } from "../route.js";
 import { useMayAdminister } from "../session.js";
+import { MOST_ROWS, partOf, placeBefore, type Place } from "../stream.js";
 import { dateOf } from "../text.js";
 import { Empty, Failed, Outside, Reason, State, Table, Time } from "./show.js";
 
@@ -40,35 +40,42 @@ export async function deadMoments(tenantId: string): Promise<Moment[]> {
   }));
 }
 
-async function eventMoments(tenantId: string, from: string, signal: AbortSignal): Promise<{ moments: Moment[]; next: string }> {
-  const { rows, next } = await storedRows(tenantId, from, signal);
+// A part of an account's history: its events from one place on, the oldest first, and where it goes on.
+async function eventMoments(tenantId: string, place: Place, signal: AbortSignal): Promise<{ moments: Moment[]; earlier: Place | null; rest: Place | null }> {
+  const { rows, earlier, rest } = await partOf(tenantId, place, (read) => read.length >= SHOWN, signal);
   const moments = rows.map(({ position, head, about }) => ({
     key: position, at: head.receivedAt, correlationId: head.correlationId,
     part: <a href={href(["events", head.eventId])}>{head.eventType}</a>, about: <Outside text={about} />,
   }));
-  return { moments, next };
+  return { moments, earlier, rest };
 }
 
 export function Timeline({ tenantId }: { tenantId: string }) {
   const mayAdminister = useMayAdminister();
-  const [from, setFrom] = useState(EARLIEST);
-  const query = useQuery({
-    queryKey: ["timeline", tenantId, mayAdminister, from],
-    queryFn: async ({ signal }) => {
-      const [told, dead, kept] = await Promise.all([
-        eventMoments(tenantId, from, signal), deadMoments(tenantId), mayAdminister ? auditMoments(tenantId) : [],
-      ]);
-      return { next: told.next, moments: [...told.moments, ...dead, ...kept].sort(byTime).reverse().slice(0, SHOWN) };
-    },
+  const [shown, setShown] = useState(SHOWN);
+  const [newest] = useState(() => placeBefore(Date.now()));
+  const told = useInfiniteQuery({
+    queryKey: ["timeline", tenantId, newest], initialPageParam: newest,
+    queryFn: ({ pageParam, signal }) => eventMoments(tenantId, pageParam, signal), getNextPageParam: (last) => last.rest ?? last.earlier,
   });
+  const beside = useQuery({
+    queryKey: ["timeline beside", tenantId, mayAdminister],
+    queryFn: async () => (await Promise.all([deadMoments(tenantId), mayAdminister ? auditMoments(tenantId) : []])).flat(),
+  });
+  const failed = told.isError ? told : beside.isError ? beside : undefined;
+  const moments = [...(told.data?.pages.flatMap((page) => page.moments) ?? []), ...(beside.data ?? [])].sort(byTime).reverse();
+  const more = () => {
+    setShown(shown + SHOWN);
+    if (moments.length < shown + SHOWN && told.hasNextPage) void told.fetchNextPage();
+  };
   return (
     <section aria-label="Timeline">
       <h2>Timeline</h2>
-      {query.isError && <Failed error={query.error} retry={() => void query.refetch()} />}
-      {query.isPending && <p role="status">Reading…</p>}
-      {query.data?.moments.length === 0 && <Empty><p>No event of this account is stored yet. A mail to it makes the first one.</p></Empty>}
-      {query.data && query.data.moments.length > 0 && (
-        <Table label="Timeline" columns={["Time", "Part", "What", "Change"]} rows={query.data.moments.map((one) => ({
+      {failed && <Failed error={failed.error} retry={() => void failed.refetch()} />}
+      {(told.isPending || beside.isPending) && <p role="status">Reading…</p>}
+      {told.isSuccess && beside.isSuccess && moments.length === 0 && <Empty><p>No event of this account is stored yet. A mail to it makes the first one.</p></Empty>}
+      {moments.length > 0 && (
+        <Table label="Timeline" columns={["Time", "Part", "What", "Change"]} rows={moments.slice(0, shown).map((one) => ({
           key: one.key,
           cells: [
             <Time at={one.at} />, one.part, one.about,
@@ -76,17 +83,9 @@ export function Timeline({ tenantId }: { tenantId: string }) {
           ],
         }))} />
       )}
-      {(query.data?.next || from !== EARLIEST) && (
-        <>
-          <p className="faint">
-            Of this account's events, {from === EARLIEST ? `the first ${MOST_ROWS} stored ones` : query.data?.next ? `${MOST_ROWS} later ones` : "the latest ones"} were
-            read{query.data?.next ? "; newer ones follow" : ""}. The newest {SHOWN} steps are shown.
-          </p>
-          <div className="buttons left">
-            {query.data?.next && <Button className="plain" onPress={() => setFrom(query.data.next)}>Read newer events</Button>}
-            {from !== EARLIEST && <Button className="plain" onPress={() => setFrom(EARLIEST)}>Read the oldest events</Button>}
-          </div>
-        </>
+      {told.data?.pages.some((page) => page.rest) && <p className="faint">Of a time with more than {MOST_ROWS} events, the first ones were read first.</p>}
+      {(moments.length > shown || told.hasNextPage) && (
+        <div className="buttons left"><Button className="plain" isDisabled={told.isFetchingNextPage} onPress={more}>Show older steps</Button></div>
       )}
     </section>
   );

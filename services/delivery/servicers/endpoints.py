@@ -1,6 +1,6 @@
 """EndpointService: callers manage endpoints here."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class EndpointServicer(Base):
         last: Position | None = [given[-1].endpoint_id] if len(rows) > size else None
         counts = await self._endpoints.counts(given)
         return pb2.ListEndpointsResponse(
-            endpoints=[message_of(row, counts.get(row.endpoint_id, (0, 0))) for row in given],
+            endpoints=[_shown(row, counts) for row in given],
             next_page_token=self._page_tokens.write(request, last),
         )
 
@@ -159,7 +159,7 @@ class EndpointServicer(Base):
 
     async def _message(self, row: EndpointRow) -> pb2.Endpoint:
         counts = await self._endpoints.counts([row])
-        return message_of(row, counts.get(row.endpoint_id, (0, 0)))
+        return _shown(row, counts)
 
     def _values(
         self, request: pb2.CreateEndpointRequest | pb2.UpdateEndpointRequest, names: Iterable[str]
@@ -190,8 +190,16 @@ class EndpointServicer(Base):
         return {name: ways[name]() if request.HasField(name) else None for name in names if name in ways}  # type: ignore[arg-type]
 
 
-def message_of(row: EndpointRow, counts: tuple[int, int]) -> pb2.Endpoint:
-    """Return an endpoint in the form of the contract, without its secrets."""
+def _shown(row: EndpointRow, counts: Mapping[str, tuple[int, int]]) -> pb2.Endpoint:
+    """Return an endpoint as the caller may see it."""
+    return message_of(row, counts.get(row.endpoint_id, (0, 0)), shows_position=current_caller().tenants is None)
+
+
+def message_of(row: EndpointRow, counts: tuple[int, int], *, shows_position: bool) -> pb2.Endpoint:
+    """Return an endpoint in the form of the contract, without its secrets.
+
+    The position moves with events of all tenants, so keys that are limited to some do not see it.
+    """
     waiting, exhausted = counts
     message = pb2.Endpoint(
         endpoint_id=row.endpoint_id,
@@ -213,7 +221,7 @@ def message_of(row: EndpointRow, counts: tuple[int, int]) -> pb2.Endpoint:
         reason=row.reason,
         waiting=waiting,
         exhausted=exhausted,
-        position=row.position,
+        position=row.position if shows_position else "",
         token_url=row.token_url,
     )
     message.timeout.FromMilliseconds(row.timeout_ms)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from services.ingest.errors import PublicUrlUnset
-from services.ingest.subscriptions.failures import GoneError, unreachable
+from services.ingest.subscriptions.failures import GoneError, json_of, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
 from services.providers.names import GOOGLEWS
@@ -82,7 +82,7 @@ class GoogleChannels:
         }
         response = await self._calls.send(tenant_id, "POST", f"{self._base}/{path}", json=document)
         try:
-            return _opened(response.json(), now)
+            return _opened(json_of(response), now)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             raise unreachable(GOOGLEWS) from exc
 

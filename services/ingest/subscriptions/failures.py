@@ -45,6 +45,18 @@ class ConflictError(ProviderUnavailable):
     """The provider has one for the same already (409). Where no caller expects that, it is a passing fault."""
 
 
+def json_of(response: httpx.Response) -> Any:
+    """Return the document of an answer.
+
+    Raises:
+        ValueError: The answer is no JSON, or is nested too deeply.
+    """
+    try:
+        return response.json()
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+
+
 def raise_for(provider: str, response: httpx.Response) -> None:
     """Raises what an answer means, or returns when it is a success.
 
@@ -178,7 +190,7 @@ def _error_of(response: httpx.Response) -> tuple[list[str], str]:
 
 def _document_of(response: httpx.Response) -> dict[str, Any]:
     try:
-        document: Any = response.json()
+        document = json_of(response)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

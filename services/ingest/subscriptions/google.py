@@ -6,7 +6,7 @@ from typing import Any
 
 from services.ingest.errors import InstallationMisconfigured
 from services.ingest.store.subscription_rows import ProviderSubscription
-from services.ingest.subscriptions.failures import GoneError, unreachable
+from services.ingest.subscriptions.failures import GoneError, json_of, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.providers.names import GOOGLEWS
 
@@ -52,7 +52,7 @@ class GmailWatches:
             document |= {"labelIds": sorted(label_ids), "labelFilterBehavior": "include"}
         response = await self._calls.send(tenant_id, "POST", f"{self._url}/watch", json=document)
         try:
-            answer = response.json()
+            answer = json_of(response)
             # 64-bit numbers are strings in JSON; the guide prints them as numbers.
             ends_at = datetime.fromtimestamp(int(answer["expiration"]) / 1000, UTC)
             return ProviderSubscription("", ends_at, int(answer["historyId"]))

@@ -11,7 +11,14 @@ import httpx
 
 from services.ingest.certificates.upkeep import Certificate
 from services.ingest.store.subscription_rows import ProviderSubscription
-from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
+from services.ingest.subscriptions.failures import (
+    ConflictError,
+    GoneError,
+    json_of,
+    no_such_folder,
+    taken,
+    unreachable,
+)
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
 from services.providers.names import MS365
@@ -231,7 +238,7 @@ def _parsed(response: httpx.Response) -> ProviderSubscription:
 
 def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        document = response.json()
+        document = json_of(response)
     except ValueError as exc:
         raise unreachable(PROVIDER) from exc
     if not isinstance(document, dict):

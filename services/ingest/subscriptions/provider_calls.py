@@ -1,5 +1,6 @@
 """Calls to a provider about subscriptions: with a token, a deadline, and one retry when the token is refused."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,8 @@ from services.ingest.subscriptions.failures import TokenRejectedError, raise_for
 from services.meshkit.secret import Secret
 from services.providers.abilities import MAIL_READ
 
+ANSWER_BYTES = 4 * 1024 * 1024
+"""The longest answer, unpacked: a page of a list of subscriptions has some hundred KiB."""
 CALL_SECONDS = 30.0
 """A create call waits for the provider's handshake with our own edge, which may take ten seconds."""
 
@@ -97,9 +100,24 @@ class ProviderCalls:
 
     async def _once(self, token: Secret, method: str, url: str, **options: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token.reveal()}", **options.pop("headers", {})}
+        request = self._http.build_request(method, url, headers=headers, timeout=CALL_SECONDS, **options)
         try:
-            response = await self._http.request(method, url, headers=headers, timeout=CALL_SECONDS, **options)
-        except httpx.HTTPError as exc:
+            async with asyncio.timeout(CALL_SECONDS):  # httpx bounds each wait only
+                response = await self._read(await self._http.send(request, stream=True))
+        except (httpx.HTTPError, TimeoutError) as exc:
             raise unreachable(self._provider) from exc
         raise_for(self._provider, response)
         return response
+
+    async def _read(self, response: httpx.Response) -> httpx.Response:
+        """Return an answer with its body, unpacked, which is bounded."""
+        body = bytearray()
+        try:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES:
+                    raise unreachable(self._provider)
+        finally:
+            await response.aclose()
+        headers = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)

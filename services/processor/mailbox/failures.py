@@ -115,6 +115,10 @@ class SourceError(Exception):
         """The reason from the error catalogue."""
         return self.rule.reason
 
+    def at_limit(self, limit: str, wait: timedelta) -> "SourceError":
+        """Return the failure with the limit that the account has reached, and the time after which it may pass."""
+        return SourceError(self.rule, f"{self.detail}: {limit}", wait, self.code, self.meaning, self.status)
+
 
 def classify(provider: str, status: int, codes: Collection[str], retry_after: timedelta | None = None) -> SourceError:
     """Find the treatment of an answer.

@@ -19,7 +19,8 @@ from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.parsing import MAX_PARSED_BYTES, parse, parse_short
 from services.processor.metrics import LONG_ANSWERS, PROVIDER_REQUESTS, PROVIDER_SECONDS
 from services.processor.settings import ProcessorSettings
-from services.providers.failures import error_words
+from services.providers.day_limits import DAY_LIMIT_WAIT, day_limit
+from services.providers.failures import Meaning, error_words
 from services.providers.retry_after import retry_after
 
 JSON = dict[str, Any]
@@ -334,4 +335,7 @@ def _body(data: bytes | None) -> bytes | io.BytesIO | None:
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
     """Classify an answer that is not a success."""
-    return classify(provider, status, error_words(body), retry_after(headers, body))
+    words, wait = error_words(body), retry_after(headers, body)
+    error = classify(provider, status, words, wait)
+    limit = day_limit(provider, words, body) if error.meaning is Meaning.THROTTLED else ""
+    return error.at_limit(limit, wait or DAY_LIMIT_WAIT) if limit else error

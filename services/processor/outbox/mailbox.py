@@ -14,7 +14,7 @@ _NOT_CONNECTED = frozenset({
 })  # fmt: skip
 """Names of aiohttp's errors from before a connection was there."""
 _BEFORE_PROCESSING = frozenset({401, 429})
-_FORBIDDEN = 403
+_QUOTA = frozenset({400, 403})
 _SEND_AS_DENIED = "ErrorSendAsDenied"
 SENDER_NOT_PERMITTED = "SENDER_NOT_PERMITTED"
 """The reason of a mail whose sender is no identity of its account."""
@@ -106,12 +106,13 @@ class SendingMailbox(Protocol):
 def is_unprocessed(error: SourceError) -> bool:
     """Return whether a request was surely not processed, so that it may be repeated whatever it does.
 
-    401 and 429 are refusals before processing, and so is Gmail's 403 for its quota; without a connection nothing was
-    sent. 5xx, with or without `Retry-After`, a timeout and a lost connection say nothing: each came with mail sent.
+    401 and 429 are refusals before processing, and so are Gmail's 403 for its quota and Exchange's 400 and 403 for the
+    limit of a day; without a connection nothing was sent. 5xx, with or without `Retry-After`, a timeout and a lost
+    connection say nothing: each came with mail sent.
     """
     if error.meaning is None:  # TokenVault lent no token: the provider was not asked
         return True
-    is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
+    is_quota = error.status in _QUOTA and error.meaning is Meaning.THROTTLED
     return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
 
 

@@ -16,7 +16,9 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.processor.pipeline.counts import OwnCounts, newest_event, own_counts, tenant_rows
-from services.processor.stream.bounds import at_event, newest, oldest, settled
+from services.processor.stream.cursor_seal import written
+from services.processor.stream.ends import at_event, newest, oldest
+from services.processor.stream.settled import settled
 
 MAX_TENANTS = 1000
 _DEFAULT_TENANTS = 20
@@ -90,8 +92,10 @@ class Pipeline:
         if scope is None:
             status.newest_position = newest(stream).write() if stream.head else ""
         elif own_newest is not None:
-            status.newest_position = at_event(stream, *own_newest).write()
-        status.oldest_position = oldest(stream).write()
+            # The cursor of an own event tells nothing new; that of the oldest one may be another tenant's.
+            is_kept = own_newest[0] > stream.floor
+            status.newest_position = written(at_event(stream, *own_newest), stream.seal, None if is_kept else scope)
+        status.oldest_position = written(oldest(stream), stream.seal, scope)
 
 
 async def _optional(call: Awaitable[_Answer]) -> _Answer | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,6 +16,7 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.stream import sse
+from services.processor.stream.cursor import Cursor, read_time
 from services.processor.stream.errors import EventNotFound
 from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
@@ -43,9 +45,10 @@ class EventServicer(Base):
     async def ListEvents(self, request: pb2.ListEventsRequest, context: "Context") -> pb2.ListEventsResponse:
         """Return a page of events."""
         count, selection = page_size(request.page_size), select(request.filter, current_caller())
-        start = await self._events.start(request.cursor, EARLIEST)
+        start = await self._start(request.cursor, EARLIEST)
         page = await self._events.page(start, selection, basic_by_default(request.view), count)
-        return pb2.ListEventsResponse(events=page.events, next_cursor=page.next.write(), has_more=page.has_more)
+        next_cursor = self._events.written(page.next, scope_of(current_caller()))
+        return pb2.ListEventsResponse(events=page.events, next_cursor=next_cursor, has_more=page.has_more)
 
     @override
     async def GetEvent(self, request: pb2.GetEventRequest, context: "Context") -> pb2.GetEventResponse:
@@ -62,8 +65,8 @@ class EventServicer(Base):
         self, request: pb2.StreamEventsRequest, context: "Context"
     ) -> None:
         """Send events until the stream has to end."""
-        start = await self._events.start(request.cursor, LATEST)
-        await self._following.follow(start, _reader(request, context.write))
+        start = await self._start(request.cursor, LATEST)
+        await self._following.follow(start, self._reader(request, context.write))
 
     @override
     async def TailEvents(self, request: pb2.TailEventsRequest, context: "Context") -> None:  # type: ignore[override]
@@ -73,8 +76,8 @@ class EventServicer(Base):
             await context.write(sse.frame(step))
 
         cursor = _last_event_id(context) or request.cursor
-        start = await self._events.start(cursor, LATEST)
-        reader = _reader(request, write)
+        start = await self._start(cursor, LATEST)
+        reader = self._reader(request, write)
         await context.write(sse.opening())
         try:
             await self._following.follow(start, reader)
@@ -83,19 +86,24 @@ class EventServicer(Base):
                 async with asyncio.timeout(_ENDING_SECONDS):
                     await context.write(sse.ending(exc))
 
+    async def _start(self, cursor: str, default: str) -> Cursor:
+        """Resolve the start of a reader: as `EventReader.start`, or a time."""
+        moment = read_time(cursor)
+        return await (self._events.start(cursor, default) if moment is None else self._events.before(moment))
 
-def _reader(
-    request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
-) -> Reader:
-    caller = current_caller()
-    return Reader(
-        selection=select(request.filter, caller),
-        view=basic_by_default(request.view),
-        heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
-        key_id=caller.key_id,
-        session_id=caller.session_id,
-        write=write,
-    )
+    def _reader(
+        self, request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
+    ) -> Reader:
+        caller = current_caller()
+        return Reader(
+            selection=select(request.filter, caller),
+            view=basic_by_default(request.view),
+            heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
+            key_id=caller.key_id,
+            session_id=caller.session_id,
+            write=write,
+            written=partial(self._events.written, scope=caller.tenants),
+        )
 
 
 def _last_event_id(context: "Context") -> str:

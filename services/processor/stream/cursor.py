@@ -6,8 +6,10 @@ This needs no bookkeeping outside of the store.
 """
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.meshkit import opaque
@@ -21,6 +23,8 @@ _VERSION = 1
 _CHECK_BYTES = 3
 _CHARACTERS = 32
 """A whole number of base64 groups: there is no padding, and each cursor has one spelling."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+"""A time with its offset (RFC 3339, 5.6). No cursor has a colon."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ def read_cursor(value: str, field: str = "cursor") -> Cursor:
     if version != _VERSION or check != _check(packed) or position < 0:
         raise _invalid(field)
     return Cursor(epoch, position, tag)
+
+
+def read_time(value: str) -> datetime | None:
+    """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value."""
+    if _TIME.fullmatch(value) is None:
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:  # no such day or hour
+        return None
 
 
 def is_cursor(value: str | int) -> bool:

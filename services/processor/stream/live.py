@@ -68,6 +68,7 @@ class Reader:
         key_id: The API key that opened the stream.
         session_id: The browser's session that stood for the key, empty without one.
         write: Sends a step and returns when there is room for more.
+        written: Returns a cursor as the reader gets it.
     """
 
     selection: Selection
@@ -76,6 +77,7 @@ class Reader:
     key_id: str
     session_id: str
     write: Callable[[Step], Awaitable[None]]
+    written: Callable[[Cursor], str]
 
 
 class Following:
@@ -115,7 +117,7 @@ class Following:
         with self._admitted(reader.key_id):
             stream = _Stream(start, reader, self._limits.write_seconds)
             try:
-                async with aclosing(self._pages(start, reader)) as pages:
+                async with aclosing(self._pages(start, reader, stream)) as pages:
                     async for page in pages:
                         await stream.send(page)
             except MeshError as exc:
@@ -132,7 +134,7 @@ class Following:
         finally:
             STREAMS.set(self._open.taken)
 
-    async def _pages(self, start: Cursor, reader: Reader) -> AsyncGenerator[Page, None]:
+    async def _pages(self, start: Cursor, reader: Reader, stream: "_Stream") -> AsyncGenerator[Page, None]:
         """Yield pages as they come. An empty page reports progress of the position, or that time has passed."""
         position, life = start, -1
         while True:
@@ -146,7 +148,7 @@ class Following:
             position = page.next
             yield page
             if not page.has_more:
-                await self._tail.beyond(position.position, min(reader.heartbeat_seconds / 2, _LOOK_AROUND_SECONDS))
+                await self._tail.beyond(position.position, min(stream.quiet_seconds, _LOOK_AROUND_SECONDS))
 
     async def _page(self, position: Cursor, reader: Reader, *, is_known: bool) -> Page:
         count = self._limits.page_events
@@ -161,18 +163,22 @@ class _Stream:
     """The progress of one reader."""
 
     def __init__(self, start: Cursor, reader: Reader, write_seconds: float) -> None:
-        self.position = start.write()
+        self.position = reader.written(start)
         self._reader = reader
         self._write_seconds = write_seconds
         self._written_at = time.monotonic()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """The time to the next heartbeat, in seconds. Events that the reader does not get do not move it."""
+        return max(0.0, self._written_at + self._reader.heartbeat_seconds / 2 - time.monotonic())
 
     async def send(self, page: Page) -> None:
         """Send a page's events, or a heartbeat when the silence has lasted long enough."""
         for event in page.events:
             await self._write(Step(event=event), event.position)
-        position = page.next.write()
-        silence = time.monotonic() - self._written_at
-        if silence >= self._reader.heartbeat_seconds / 2 and not page.events:
+        if not self.quiet_seconds and not page.events:
+            position = self._reader.written(page.next)
             heartbeat = event_service_pb2.Heartbeat(position=position)
             heartbeat.sent_at.GetCurrentTime()
             await self._write(Step(heartbeat=heartbeat), position)

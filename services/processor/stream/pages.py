@@ -1,7 +1,7 @@
 """Read pages of the stream: resolve a cursor, check that it is still valid, and return the events after it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -12,13 +12,15 @@ import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.stream.bounds import check, newest, oldest, settled
 from services.processor.stream.contents import open_part
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
-from services.processor.stream.errors import EventNotFound, SealBroken
+from services.processor.stream.cursor_seal import CursorSeal, is_sealed, written
+from services.processor.stream.ends import check, newest, oldest, oldest_cursor
+from services.processor.stream.errors import CursorEpochChanged, EventNotFound, SealBroken
 from services.processor.stream.filter import Selection
 from services.processor.stream.metrics import SEALS_BROKEN
 from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
+from services.processor.stream.settled import settled
 from services.processor.stream.store.event_reader import (
     StreamState,
     find,
@@ -70,6 +72,7 @@ class EventReader:
     def __init__(self, pool: db.Pool, page_bytes: int = PAGE_BYTES) -> None:
         self._pool = pool
         self._page_bytes = page_bytes
+        self._seal: CursorSeal | None = None
 
     async def start(self, value: str, default: str, field: str = "cursor") -> Cursor:
         """Resolve the start of a reader.
@@ -85,16 +88,32 @@ class EventReader:
             CursorEpochChanged: The store was restored since.
         """
         word = value or default
-        given = None if word in (EARLIEST, LATEST) else read_cursor(word, field)
         if word == LATEST:
             async with settled(self._pool, 0) as (_, state):
+                self._seal = state.seal
                 return newest(state)
+        given = None if word == EARLIEST or is_sealed(word) else read_cursor(word, field)
         async with db.connection(self._pool) as connection:
+            if is_sealed(word):
+                given = await self._opened(connection, word, field)
             state = await stream_state(connection, given.position if given else 0)
+        self._seal = state.seal
         if given is None:
             return oldest(state)
         check(given, state)
         return given
+
+    def written(self, cursor: Cursor, scope: Collection[str] | None) -> str:
+        """Return a cursor as a reader gets it; see `cursor_seal.written`. The seal is the one that was read last."""
+        return written(cursor, self._seal, scope)
+
+    async def _opened(self, connection: db.Connection, word: str, field: str) -> Cursor:
+        if self._seal is not None and self._seal.has_sealed(word):
+            return self._seal.read(word, field)
+        state = await stream_state(connection, 0)
+        if state.seal is None or not state.seal.has_sealed(word):
+            raise CursorEpochChanged(metadata=oldest_cursor(state))
+        return state.seal.read(word, field)
 
     async def before(self, moment: datetime) -> Cursor:
         """Return the cursor before the events that came into the stream at a time or later, or the oldest one."""
@@ -145,6 +164,7 @@ class EventReader:
             StoreUnavailable: PostgreSQL cannot be reached.
         """
         async with settled(self._pool, start.position) as (connection, state):
+            self._seal = state.seal
             check(start, state)
             found = await self._look(connection, start, state, selection, view, count)
             rows = await load(
@@ -161,16 +181,20 @@ class EventReader:
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
         """Return one event. Its cursor is an earlier one while an event of a publisher under way may precede it.
 
+        That one is of another's event, so a reader that may not see all tenants gets it sealed.
+
         Raises:
             EventNotFound: No event in scope has this id.
             SealBroken: Its sealed content does not open.
             ContentKeyUnavailable: This process has not got the tenant's key yet.
         """
         async with settled(self._pool, 0) as (connection, state):
+            self._seal = state.seal
             row = await find(connection, scope, event_id)
         if row is None or row["position"] <= state.floor or not _is_readable(row):
             raise EventNotFound(resource=event_id)
-        return _event(row, state.epoch, view, newest(state) if row["position"] > state.head else None)
+        earlier = self.written(newest(state), scope) if row["position"] > state.head else ""
+        return _event(row, state.epoch, view, earlier)
 
     async def at(self, tenant_id: str, positions: Sequence[int]) -> dict[int, event_pb2.Event]:
         """Return those events of a tenant at positions that are still kept, with bodies, by their positions."""
@@ -287,12 +311,12 @@ def _events(rows: Sequence[asyncpg.Record], epoch: bytes, view: EventView) -> li
 
 
 def _event(
-    row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL, cursor: Cursor | None = None
+    row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL, cursor: str = ""
 ) -> event_pb2.Event:
     parts = [open_part(row, "basic")]
     if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
         parts.append(open_part(row, "body"))
     if view == event_pb2.EVENT_VIEW_FULL:
         parts.append(open_part(row, "raw"))
-    position = (cursor or Cursor(epoch, row["position"], tag_of(row["event_id"]))).write()
+    position = cursor or Cursor(epoch, row["position"], tag_of(row["event_id"])).write()
     return join(row["kind"], parts, Identity(row["event_id"], row["replay_id"], row["original_event_id"], position))

@@ -12,12 +12,12 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.meshkit.shares import Shares
-from services.processor.stream.bounds import settled
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream.filter import select
 from services.processor.stream.metrics import REPLAYED
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
+from services.processor.stream.settled import settled
 from services.processor.stream.store import replays
 from services.processor.stream.store.replays import Range, Replay
 
@@ -75,7 +75,7 @@ class Replaying:
             if request.dry_run:
                 return pb2.ReplayEventsResponse(matched=matched)
             known = await self._begin(caller, request_id, digest, wanted, matched, size)
-        return await self._finish(known, _resumed(wanted, known))
+        return await self._finish(caller, known, _resumed(wanted, known))
 
     async def _range(self, request: pb2.ReplayEventsRequest, caller: Caller) -> Range:
         start = await self._events.start(request.from_cursor, EARLIEST, "from_cursor")
@@ -127,21 +127,22 @@ class Replaying:
         assert known is not None  # noqa: S101 - the insert conflicted with this row
         return known
 
-    async def _finish(self, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:
+    async def _finish(self, caller: Caller, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:
         while replay.done_position < replay.end_position:
             budget(_CALL_SECONDS)  # do not begin when the caller has gone
             async with db.connection(self._pool) as connection, connection.transaction():
                 before = replay.appended
                 replay = await replays.copy_some(connection, replay, wanted, _BATCH_EVENTS, _BATCH_BYTES)
             REPLAYED.inc(replay.appended - before)
-        start = await self._start_cursor(replay)
+        start = await self._start_cursor(replay, caller)
         return pb2.ReplayEventsResponse(
             replay_id=str(replay.replay_id), matched=replay.matched, appended=replay.appended, start_cursor=start
         )
 
-    async def _start_cursor(self, replay: Replay) -> str:
+    async def _start_cursor(self, replay: Replay, caller: Caller) -> str:
         epoch = (await self._events.start(EARLIEST, EARLIEST)).epoch
-        return Cursor(epoch, replay.start_position, tag_of(replay.start_event_id)).write()
+        start = Cursor(epoch, replay.start_position, tag_of(replay.start_event_id))
+        return self._events.written(start, caller.tenants)
 
 
 def _resumed(wanted: Range, replay: Replay) -> Range:

@@ -18,7 +18,7 @@ from services.processor.stream.contents import CONTENTS, MAX_TENANTS
 from services.processor.stream.errors import ContentKeyUnavailable, SealBroken, SealedTenantsFull
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.serialization import SEALED_KINDS
-from services.processor.stream.store import sealed_tenants, tenants
+from services.processor.stream.store import features, sealed_tenants, tenants
 from services.processor.stream.store.sealed_tenants import SETTLE, Sealing
 from services.processor.stream.store.stored_events import seal_events
 
@@ -80,9 +80,12 @@ class SealingChoice:
             if not settings.is_enabled:
                 await sealed_tenants.disable(connection, tenant_id)
             else:
+                await sealed_tenants.lock_list(connection)
                 await tenants.lock(connection, tenant_id)
                 await self._check_free(connection, tenant_id)
+                await self._check_room(connection, tenant_id)
                 await sealed_tenants.enable(connection, tenant_id)
+                await features.note(connection, features.SEALED_CONTENT)
         await self._keys.round()
         return await self.settings(tenant_id, scope)
 
@@ -90,9 +93,12 @@ class SealingChoice:
         async with db.transaction(self._pool) as connection:
             await _check_tenant(connection, tenant_id, scope)
             await self._check_free(connection, tenant_id)
-            count, _ = await sealed_tenants.summary(connection)
-            if count >= MAX_TENANTS and await sealed_tenants.read(connection, tenant_id) is None:
-                raise SealedTenantsFull(metadata={"maximum": str(MAX_TENANTS)})
+            await self._check_room(connection, tenant_id)
+
+    async def _check_room(self, connection: db.Connection, tenant_id: str) -> None:
+        count, _ = await sealed_tenants.summary(connection)
+        if count >= MAX_TENANTS and await sealed_tenants.read(connection, tenant_id) is None:
+            raise SealedTenantsFull(metadata={"maximum": str(MAX_TENANTS)})
 
     async def _check_free(self, connection: db.Connection, tenant_id: str) -> None:
         if tenant_id in await marked(connection, _SCHEMA, [tenant_id]):

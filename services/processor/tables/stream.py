@@ -2,11 +2,13 @@
 
 tenants     the tenants, as TokenVault's log describes them
 followed    the cursors of followed logs
-stream      the lanes of publishers, each with its head; the first also has the epoch and the oldest position kept
+stream      the lanes of publishers, each with its head; the first also has the epoch, the oldest position kept, and the
+            key that seals cursors
 events      the published events, in partitions by day, dropped by retention
 event_keys  the keys that make events unique
 replays     requested copies and their progress
 sealed_tenants  the tenants whose content is sealed
+features    the features in use that not every release knows
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
@@ -46,6 +48,7 @@ stream = Table(
     required("floor", BigInteger()),
     Column("floor_event_id", ID),
     required("floor_raised_at", TIME),
+    Column("cursor_key", LargeBinary()),
 )
 
 events = Table(
@@ -105,6 +108,13 @@ sealed_tenants = Table(
     required("position", BigInteger()),
     required("is_complete", Boolean()),
     required("sealed", BigInteger()),
+)
+
+features = Table(
+    "features",
+    metadata,
+    required("name", Text(), primary_key=True),
+    required("used_since", TIME),
 )
 
 erased_tenants = Table(

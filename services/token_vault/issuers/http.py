@@ -1,12 +1,14 @@
 """HTTP to the providers: `requests` inside of msal's and Google's libraries, httpx for everything else.
 
-Both trust the system's authorities and the one of the settings, both have time limits, and both turn a provider's
-transient failures into the same exceptions, before a library can hide or repeat them.
+Both trust the system's authorities and the one of the settings, both bound the time and the size of an answer, and
+both turn a provider's transient failures into the same exceptions, before a library can hide or repeat them.
 """
 
+import asyncio
 import json
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from urllib.parse import quote_plus
 import httpx
 import requests
 import requests.adapters
+import urllib3
 
 from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError
@@ -24,8 +27,11 @@ from services.meshkit.secret import Secret
 from services.providers.retry_after import retry_after
 from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
 
+ANSWER_BYTES = 4 * 1024 * 1024
+"""The longest answer of a provider, unpacked."""
 THROTTLED = 429
 FAULTY = 500
+_PIECE_BYTES = 65_536
 _DISCOVERY_SECONDS = 3600.0
 _DISCOVERY_MAX = 64
 _DISCOVERY = "/.well-known/"
@@ -60,7 +66,7 @@ class LibraryHttp:
     Args:
         provider: For errors.
         context: Trusted authorities.
-        timeout_seconds: For connecting, and for each wait for bytes.
+        timeout_seconds: For connecting, and for the answer.
     """
 
     def __init__(self, provider: str, context: ssl.SSLContext, timeout_seconds: float) -> None:
@@ -136,7 +142,7 @@ class LibraryHttp:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """TLS by our own context, and a time limit for calls without one."""
+    """TLS by our own context, a time limit for calls without one, and bounds of each answer."""
 
     def __init__(self, context: ssl.SSLContext, timeout_seconds: float) -> None:
         self._context = context
@@ -147,8 +153,27 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        ends_at = time.monotonic() + self._timeout_seconds
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout_seconds
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, *args, **kwargs | {"stream": True})
+        # The answer that a response has read is the one that its users get.
+        response._content, response._content_consumed = _read(response, ends_at), True  # type: ignore[attr-defined] # noqa: SLF001
+        return response
+
+
+def _read(response: requests.Response, ends_at: float) -> bytes:
+    """Read an answer within its bounds. `requests` bounds each wait for bytes only."""
+    body = bytearray()
+    try:
+        while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+            body += piece
+            if len(body) > ANSWER_BYTES or time.monotonic() > ends_at:
+                raise requests.exceptions.ContentDecodingError("The answer is too long or too slow.")
+    except urllib3.exceptions.HTTPError as exc:
+        raise requests.exceptions.ConnectionError(exc) from exc
+    finally:
+        response.close()
+    return bytes(body)
 
 
 @dataclass(frozen=True)
@@ -170,6 +195,7 @@ class ProviderApi:
 
     def __init__(self, provider: str, context: ssl.SSLContext, timeout_seconds: float) -> None:
         self._provider = provider
+        self._timeout_seconds = timeout_seconds
         self._client = httpx.AsyncClient(verify=context, timeout=timeout_seconds, trust_env=False)
 
     async def get(self, url: str, token: Secret | None = None) -> Answer:
@@ -211,18 +237,33 @@ class ProviderApi:
 
     async def _send(self, request: httpx.Request, auth: httpx.BasicAuth | None = None) -> Answer:
         try:
-            response = await self._client.send(request, auth=auth)
-        except httpx.HTTPError as exc:
+            async with asyncio.timeout(self._timeout_seconds):  # httpx bounds each wait only
+                response = await self._client.send(request, auth=auth, stream=True)
+                body = await self._read(response)
+        except (httpx.HTTPError, TimeoutError) as exc:
             raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
-        error = transient_failure(self._provider, response.status_code, response.headers, response.content)
+        error = transient_failure(self._provider, response.status_code, response.headers, body)
         if error is not None:
             raise error
-        return Answer(response.status_code, _document(response.content))
+        return Answer(response.status_code, _document(body))
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        try:
+            async for piece in response.aiter_bytes(_PIECE_BYTES):
+                body += piece
+                if len(body) > ANSWER_BYTES:
+                    raise ProviderUnavailable(metadata={"provider": self._provider})
+        finally:
+            await response.aclose()
+        return bytes(body)
 
 
 def _document(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer; {} for any other body, such as one with text that no store can hold."""
     try:
         found = json.loads(body)
-    except ValueError:
+        json.dumps(found, ensure_ascii=False).encode()  # JSON can spell lone surrogates
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,16 +1,19 @@
 """The identity provider: discovery, its sign-in page, the exchange of a code, the id token, and access tokens."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 from oauthlib.oauth2 import WebApplicationClient
 
 from services.meshkit.secret import Secret
-from services.meshkit.text import plain_name
+from services.meshkit.text import is_storable, plain_name
 from services.token_vault.accounts.errors import FlowStateInvalid
 from services.token_vault.errors import InstallationMisconfigured, ProviderUnavailable
 from services.token_vault.issuers.http import ProviderApi
@@ -24,6 +27,8 @@ _KEPT_SECONDS = 3600.0
 _AGAIN_SECONDS = 5.0
 _NAME_CHARACTERS = 150
 _MOST_GROUPS = 2000
+_SUBJECT_CHARACTERS = 255  # OpenID Connect Core 1.0, section 2
+_URL = re.compile("https://[!-~]{1,2000}")
 _CLAIM_NAMES = "_claim_names"
 
 
@@ -152,7 +157,8 @@ class IdentityProvider:
             "code_verifier": browser.verifier.reveal(),
         }
         # Without a list, a provider takes HTTP Basic (OpenID Connect Discovery 1.0, section 3).
-        methods = configuration.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        listed = configuration.get("token_endpoint_auth_methods_supported")
+        methods = listed if listed and isinstance(listed, list) else ["client_secret_basic"]
         basic = (self._at.client_id, self._at.client_secret) if "client_secret_basic" in methods else None
         if basic is None:
             form |= {"client_id": self._at.client_id, "client_secret": self._at.client_secret.reveal()}
@@ -166,7 +172,7 @@ class IdentityProvider:
 
     def _read(self, claims: Mapping[str, Any]) -> Person:
         subject, groups = claims.get("sub"), claims.get(self._at.groups_claim, [])
-        if not isinstance(subject, str) or not subject:
+        if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_CHARACTERS or not is_storable(subject):
             raise unproven(NAME, "claims")
         listed = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
         names = claims.get(_CLAIM_NAMES)
@@ -200,9 +206,21 @@ class IdentityProvider:
         if answer.document.get("issuer") != self._at.issuer:
             raise InstallationMisconfigured(metadata={"provider": NAME, "detail": "issuer"})
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not str(answer.document.get(name, "")).startswith("https://"):
+            if not _is_address(answer.document.get(name)):
                 raise InstallationMisconfigured(metadata={"provider": NAME, "detail": name})
         return answer.document
+
+
+def _is_address(value: Any) -> bool:
+    """Return whether a value of the configuration is an address to which a request can be sent."""
+    if not isinstance(value, str) or not _URL.fullmatch(value):
+        return False
+    try:
+        httpx.URL(value)
+        parts = urlsplit(value)
+        return bool(parts.hostname) and parts.port != 0
+    except (httpx.InvalidURL, ValueError):  # urlsplit refuses brackets and ports in its own way
+        return False
 
 
 def _time(seconds: Any) -> datetime:

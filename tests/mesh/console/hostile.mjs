@@ -72,6 +72,17 @@ await step("the answer of a receiver is shown as text", async () => {
   await button("Close").click();
 });
 
+await step("the question of a workflow is text, and so is its answer", async () => {
+  await visit(page, url, `#/workflows/${given.asking}`);
+  const asked = await page.getByLabel("Question of the workflow").innerText();
+  check(asked.split("onerror").length > 10 && asked.length < 5_000, `${asked.length} characters`);
+  await page.getByLabel("Answer", { exact: true }).fill(given.markup);
+  await harmless(MOST_OF_A_LIST);
+  await button("Answer and continue").click();
+  await page.getByLabel("Question of the workflow").waitFor({ state: "detached" });
+  await harmless(MOST_OF_A_LIST);
+});
+
 await step("the choices of dialogs are text", async () => {
   await visit(page, url, "#/accounts");
   await button("Connect an account").click();

@@ -10,16 +10,15 @@ from typing import Any
 from mailmesh.conversation.v1 import conversation_service_pb2 as conversations
 from mailmesh.conversation.v1 import conversation_service_pb2_grpc as conversation_services
 from mailmesh.processor.v1 import event_pb2
+from mailmesh.workflow.v1 import workflow_service_pb2 as workflows
+from mailmesh.workflow.v1 import workflow_service_pb2_grpc as workflow_services
 from services.ingest.store.items import Kind
+from tests.factories.strangers import ELEMENTS, MARKUP
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.mesh.console.walking import BURY, CHROMIUM, HOSTILE, RECONCILE, execute
 from tests.programs.mesh import Mesh, eventually
 from tests.security.sides import endpoint, run_of
 
-ELEMENTS = (
-    "<img src=https://attacker.example/p.png onerror=alert(1)><script>alert(1)</script><style>*{position:fixed}</style>"
-)
-MARKUP = f"{ELEMENTS}\u202egpj.exe\u2066\u200b\x07"
 MIB = MARKUP + "A" * 1_048_576
 LINK = "javascript:alert(1)"
 WORD = "parcel"
@@ -59,7 +58,8 @@ def hostile(mesh: Mesh) -> dict[str, Any]:
     sent = mesh.run("send", *words)
     assert sent.returncode == 0, sent.stderr
     made = {"tenant": tenant, "event": event.event_id, "endpoint": endpoint(mesh, tenant)}
-    made["run"] = run_of(mesh, event.event_id)
+    made["run"], made["asking"] = (run_of(mesh, event.event_id, workflow) for workflow in ("wait", "quote"))
+    eventually(lambda: _asks(mesh, made["asking"]), what="the workflow asks")
     made["conversation"] = eventually(lambda: _conversation(mesh, tenant), what="a conversation")
     key = mesh.run("keys", "create", KEY_NAME, "--role", "admin").stdout.strip()
     asyncio.run(_spoil(mesh, made))
@@ -70,6 +70,7 @@ def hostile(mesh: Mesh) -> dict[str, Any]:
         *(f"events/{one.mail.event_id}" for one in mails),
         *(f"accounts/{tenant}", f"events?from=earliest&{of}", f"change/{event.correlation_id}?{of}"),
         *(f"endpoints/{made['endpoint']}", f"conversations/{made['conversation']}", f"workflows/{made['run']}"),
+        f"workflows/{made['asking']}",
         f"search?{of}&query={WORD}",
     ]
     given = {"url": mesh.ready.http, "key": key, "chromium": CHROMIUM, "control": mesh.simulator.url}
@@ -121,6 +122,11 @@ def _conversation(mesh: Mesh, tenant: str) -> str:
     stub = conversation_services.ConversationServiceStub(mesh.channel)
     found = stub.ListConversations(conversations.ListConversationsRequest(tenant_id=tenant)).conversations
     return found[0].conversation_id if found else ""
+
+
+def _asks(mesh: Mesh, run: str) -> bool:
+    request = workflows.GetWorkflowRunRequest(run_id=run)
+    return bool(workflow_services.WorkflowServiceStub(mesh.channel).GetWorkflowRun(request).run.question)
 
 
 async def _spoil(mesh: Mesh, made: dict[str, str]) -> None:

@@ -14,6 +14,23 @@ const PAGES = [...WITH_CALL, "change", "search", "nowhere"];
 // A page of 1280 pixels at 200 % has the room of one of 640.
 const ZOOMED = { width: WIDE.width / 2, height: WIDE.height / 2 };
 
+await step("the page of signing in breaks no rule of accessibility, with a refused key neither", async () => {
+  await page.goto(`${url}/console/`);
+  for (const colorScheme of ["light", "dark"]) {
+    for (const size of [WIDE, ZOOMED, NARROW]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize(size);
+      const found = await violations(page);
+      check(found.length === 0, found.join("\n"));
+      await fits("signing in", size);
+    }
+    await page.getByLabel("API key").fill("mm_wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("API_KEY_INVALID").waitFor();
+  }
+});
+
+await page.setViewportSize(WIDE);
 await signIn(page, url, given.key);
 
 await step("search is on for the page of what it finds", async () => {

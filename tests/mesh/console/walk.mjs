@@ -159,6 +159,10 @@ await step("one change is followed from the event to its steps", async () => {
   await table("Steps").getByText("Edge and Ingest: accepted").waitFor();
   await table("Steps").getByRole("link", { name: "mail.created" }).waitFor();
   check(/#\/change\/[0-9a-f-]{36}\?tenant=/.test(page.url()), page.url());
+  const earlier = button("Search earlier events");
+  for (let steps = 0; steps < 6 && await earlier.isVisible(); steps += 1) await earlier.click();
+  await earlier.waitFor({ state: "detached" });
+  await table("Steps").getByRole("link", { name: "mail.created" }).waitFor();
   await page.getByLabel("Correlation id").fill("00000000-0000-7000-8000-000000000000");
   await page.keyboard.press("Enter");
   await page.getByText("No stored event, dead letter or entry of the audit log has this id.").waitFor();

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.mesh.accounts import connect, created_events, in_a_week, new_address, subscribe
 from tests.mesh.test_erasure import expect_forgotten, files_with
 from tests.programs.mesh import Mesh, eventually
 
@@ -44,7 +44,7 @@ def test_words_of_a_sealed_tenant_are_in_no_file_and_reach_its_readers(mesh: Mes
     )
     mesh.simulator.deliver(address, subject=f"Subject {after}", text=f"Text {after}")
     words = ("--to", f"{sent}@example.test", "--subject", f"Sent {sent}", "--text", f"Mail {sent}")
-    done = mesh.run("send", "--tenant", tenant, *words, "--at", "2026-12-20T08:00:00Z")
+    done = mesh.run("send", "--tenant", tenant, *words, "--at", in_a_week())
     assert done.returncode == 0, done.stderr
     eventually(lambda: f"Subject {after}" in texts(mesh, tenant), what="the second mail is an event")
     exported = mesh.run("tenants", "export", tenant, "--to", str(mesh.data.parent / f"{tenant}.jsonl"))

@@ -15,7 +15,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_ser
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
-from tests.mesh.accounts import connect, created_events, new_address
+from tests.mesh.accounts import connect, created_events, in_a_week, new_address
 from tests.programs.mesh import Mesh, eventually
 
 pytestmark = pytest.mark.timeout(400)
@@ -107,7 +107,7 @@ def test_the_command_line_sends_lists_and_cancels(mesh: Mesh) -> None:
     recipient = new_address(mesh, "ms365")
     words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "By hand", "--text", "Hello", "--json")
     sent = json.loads(mesh.run(*words, "--wait", "60").stdout)
-    later = json.loads(mesh.run(*words, "--at", "2026-12-20T08:00:00Z").stdout)
+    later = json.loads(mesh.run(*words, "--at", in_a_week()).stdout)
     cancelled = json.loads(mesh.run("sends", "cancel", later["sendId"], "--json").stdout)
     listed = json.loads(mesh.run("sends", "list", "--tenant", tenant, "--json").stdout)
     shown = mesh.run("sends", "get", sent["sendId"]).stdout

@@ -12,6 +12,8 @@ from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.migrations import Migrations
 from services.meshkit.schema import Schema, SchemaError
 from services.meshkit.secret import Secret
+from stack.programs.running import ProgramError
+from tests.programs.migrations import migrate
 from tests.programs.postgres import PostgresProgram
 
 SCHEMA = "things"
@@ -129,7 +131,10 @@ async def test_a_rollback_to_an_earlier_release_is_refused_by_name_and_changes_n
     before = await tables(url)
     (tmp_path / "versions" / "0002_two.py").unlink()
     earlier = Schema(SCHEMA, tmp_path)
-    refusal = "is at 0002, which this release does not know; its last one is 0001. A later release has migrated"
+    refusal = (
+        "is at 0002, which this release does not know; its last one is 0001. A later release has migrated the "
+        "database: start that release, let it go back by `migrate --down-to 0001`, or"
+    )
 
     for attempt in (
         earlier.check(url),
@@ -141,7 +146,46 @@ async def test_a_rollback_to_an_earlier_release_is_refused_by_name_and_changes_n
     assert before == await tables(url)
 
 
-@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
+@pytest.mark.parametrize(("target", "reason"), [("0009", "locate revision"), ("0002", "0002")])
+async def test_a_way_back_that_there_is_not_is_refused_by_name(migrations, target, reason):
+    await migrations.upgrade("0001")
+
+    with pytest.raises(SchemaError, match=f"things does not go back to {target}, it is at 0001: .*{reason}"):
+        await migrations.downgrade(target)
+
+
+async def test_a_step_back_that_would_lose_data_is_refused_with_its_reason(url, tmp_path):
+    versions = history(tmp_path) / "versions"
+    refuses = "op.execute(\"DO $$ BEGIN RAISE EXCEPTION 'it is sealed'; END $$\")"
+    versions.joinpath("0001_one.py").write_text(FIRST.replace('op.execute("DROP TABLE things.one")', refuses))
+    migrations = Migrations(url, Schema(SCHEMA, tmp_path))
+    await migrations.upgrade()
+
+    with pytest.raises(SchemaError, match=r"things does not go back to base, it is at 0001: .*it is sealed"):
+        await migrations.downgrade("base")
+
+
+SERVICES = ("token_vault", "ingest", "processor", "delivery", "workflows")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_command_of_each_service_goes_back_and_forward_again(
+    postgres: PostgresProgram, tmp_path: Path, service: str
+) -> None:
+    database = postgres.empty_database(service)
+    moves = importlib.import_module(f"services.{service}.migrate").migrations(Secret(database.url))
+    revisions = []
+    for arguments in ((), ("--down-to", "base"), ()):
+        migrate(service, database.url, tmp_path / "log", *arguments)
+        revisions.append(await moves.current())
+    with pytest.raises(ProgramError, match="does not go back to 9999"):
+        migrate(service, database.url, tmp_path / "log", "--down-to", "9999")
+
+    assert [moves.head, "", moves.head] == revisions
+    postgres.drop(database)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_the_head_that_a_program_expects_is_the_head_of_its_history(service: str) -> None:
     migrate = importlib.import_module(f"services.{service}.migrate")
 
@@ -164,9 +208,41 @@ async def test_a_lock_that_another_process_holds_is_a_conflict_in_time(migration
         "services.meshkit.migrations._LIMITS",
         DatabaseLimits(lock_seconds=0.2),
     )
+    monkeypatch.setattr("services.meshkit.migrations._LONGEST_PAUSE_SECONDS", 0.0)
     async with migrations._connection() as connection, migrations._alone(connection):
         with pytest.raises(Conflict):
             await migrations.upgrade()
+
+
+DEADLOCK = """
+op.execute("LOCK TABLE things.one, things.other")
+"""
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'things.other'::regclass)"
+
+
+async def test_a_step_that_meets_a_deadlock_with_a_running_service_is_repeated(url, tmp_path):
+    migrations = Migrations(url, Schema(SCHEMA, history(tmp_path, more=DEADLOCK.strip())))
+    await migrations.upgrade("0001")
+    service, watch = await asyncpg.connect(url.reveal()), await asyncpg.connect(url.reveal())
+    # PostgreSQL ends the one that finds the deadlock: the migration, which looks after some seconds.
+    name = await watch.fetchval("SELECT quote_ident(current_database())")
+    await watch.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '3s'")
+    await service.execute("SET deadlock_timeout = '60s'")
+    await watch.execute("CREATE TABLE things.other (id int PRIMARY KEY)")
+    transaction = service.transaction()
+    await transaction.start()
+    await service.execute("INSERT INTO things.other VALUES (1)")
+    moving = asyncio.create_task(migrations.upgrade())
+    while not await watch.fetchval(WAITS):
+        await asyncio.sleep(0.02)
+    await service.execute("INSERT INTO things.one VALUES (1)")
+    await transaction.commit()
+    await moving
+
+    assert "0002" == await migrations.current()
+    assert 1 == await watch.fetchval("SELECT count(*) FROM things.one")
+    for connection in (service, watch):
+        await connection.close()
 
 
 async def test_a_database_that_is_away_is_unavailable(tmp_path):

@@ -13,13 +13,15 @@ from tests.store.processor.ground import Ground
 
 
 @contextmanager
-def worker_process(ground: Ground, folder: Path, **changed: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `python -m services.processor work` for the length of a block."""
+def worker_process(
+    ground: Ground, folder: Path, *, module: str = "services.processor", argument: str = "work", **changed: Any
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `python -m services.processor work`, or another program that is a worker, for the length of a block."""
     log = folder / "worker.log"
     environment = {**os.environ, **ground.worker_environment(**changed), "MAILMESH_LOG_LEVEL": "info"}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            (sys.executable, "-m", "services.processor", "work"),
+            (sys.executable, "-m", module, argument),
             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:

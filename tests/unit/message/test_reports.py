@@ -46,6 +46,8 @@ def test_each_form_names_the_mail_and_only_the_recipients_that_failed(form: str)
 @pytest.mark.parametrize(
     ("action", "status", "bounce"),
     [("failed", "5.1.1", HARD), ("failed", "4.4.7", SOFT), ("failed", "5.2.2", SOFT), ("failed", "", HARD),
+     ("failed", "5.1.90", SOFT), ("failed", "5.4.5", SOFT), ("failed", "5.7.232", SOFT), ("failed", "5.7.233", SOFT),
+     ("failed", "5.1.9", HARD), ("failed", "5.7.1", HARD),
      ("delayed", "4.4.1", 0), ("delivered", "2.0.0", 0), ("relayed", "2.0.0", 0)],
 )  # fmt: skip
 def test_only_a_failure_is_a_bounce_and_its_status_tells_the_kind(action: str, status: str, bounce: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
+from simulator.clock import Clock
 from simulator.eml import Eml, parse
 from simulator.google.render import View, b64url, find_attachment
 from tests.unit.message.corpus import corpus
@@ -18,7 +19,7 @@ FORMS = ["decoded", "encoded"]
 def as_simulated(raw: bytes, form: str, charset: str = "utf-8") -> dict[str, Any]:
     """A mail as the simulator shows it, with the bodies that it holds back."""
     mail: Any = SimpleNamespace(serial=1, source=Eml(raw))
-    view = View(cast("Any", None), body_charset=charset, header_words=form)
+    view = View(cast("Any", SimpleNamespace(clock=Clock())), body_charset=charset, header_words=form)
     given = {"id": "m", "payload": view._part(mail, parse(raw), "")}
     for attachment, body in detached_bodies(given):
         part = find_attachment(mail, attachment)

@@ -89,12 +89,15 @@ def test_a_date_without_sense_is_none():
     assert None is date_ms(parse(BROKEN["bad date"]))
 
 
-def test_attachment_ids_change_with_each_fetch_and_all_stay_good():
-    mailbox = GmailMailbox("a@b.test", Clock(), 1, Knobs())
+def test_attachment_ids_change_with_each_fetch_and_live_for_some_time():
+    clock = Clock()
+    mailbox = GmailMailbox("a@b.test", clock, 1, Knobs())
     mail = mailbox.deliver(Eml(BROKEN["only an attachment"]))
     ids = {GmailView(mailbox).message(mail, "full")["payload"]["body"]["attachmentId"] for _ in range(3)}
     assert 3 == len(ids)
     assert {b"%PDF"} == {part.content for given in ids if (part := find_attachment(mail, given))}
+    later = clock.milliseconds() + 1
+    assert {None} == {find_attachment(mail, given, later) for given in ids}
     assert None is find_attachment(mail, "ANGjdJnonsense")
 
 

@@ -81,3 +81,18 @@ async def test_calendars_and_conversations_go_to_keys_of_their_ability(
         with pytest.raises(grpc.RpcError) as hidden:
             await delivery.get(endpoint)
         assert "ENDPOINT_NOT_FOUND" in str(hidden.value.trailing_metadata())
+
+
+async def test_the_position_of_an_endpoint_is_hidden_from_a_limited_key(
+    start_delivery: Start, processor: Processor
+) -> None:
+    """It moves with the events of all tenants."""
+    delivery = await start_delivery()
+    made = await delivery.create("http://127.0.0.1:9/hooks", filter=pb2.EndpointFilter(tenant_ids=[TENANT]))
+    limited = [(name, TENANT if name == "x-mailmesh-tenants" else value) for name, value in delivery.key]
+    request = pb2.GetEndpointRequest(endpoint_id=made.endpoint_id)
+    shown = (await delivery.stub.GetEndpoint(request, metadata=limited)).endpoint
+    listed = (await delivery.stub.ListEndpoints(pb2.ListEndpointsRequest(), metadata=limited)).endpoints
+
+    assert "earliest" == made.position
+    assert [(made.endpoint_id, "")] * 2 == [(one.endpoint_id, one.position) for one in (shown, *listed)]

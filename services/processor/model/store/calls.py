@@ -8,6 +8,7 @@ from typing import Any
 
 from mailmesh.processor.v1 import model_service_pb2 as pb2
 from services.meshkit import db
+from services.processor.erased_requests import make_secret
 
 _COLUMNS = (
     "call_id, asked_at, key_id, operation, model, is_outside, prompt_version, digest, state, reason, label, tokens"
@@ -52,12 +53,13 @@ class NewCall:
 
 
 async def add(connection: db.Connection, call: NewCall) -> None:
-    """Store the entry of a call."""
+    """Store the entry of a call, with a keyed digest: who reads the entry alone can check no guess of the text."""
+    await make_secret(connection, call.tenant_id)
     await connection.execute(
         """
         INSERT INTO processor.model_calls (tenant_id, call_id, asked_at, key_id, operation, model, is_outside,
             prompt_version, digest, tokens, state, reason, label)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '')
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, processor.erased_digest($1, $9), $10, $11, '', '')
         """,
         call.tenant_id,
         call.call_id,

@@ -188,6 +188,11 @@ async def add_lanes(connection: db.Connection) -> None:
     await connection.execute(_ADD_LANES)
 
 
+async def begin_sealing(connection: db.Connection, key: bytes) -> None:
+    """Keep the key that seals cursors; a stream that has one keeps it. Safe to call again: yes."""
+    await connection.execute("UPDATE processor.stream SET cursor_key = $1 WHERE id = 1 AND cursor_key IS NULL", key)
+
+
 async def set_epoch(connection: db.Connection, epoch: bytes) -> None:
     """Begin a new epoch of the stream."""
     await connection.execute("UPDATE processor.stream SET epoch = $1 WHERE id = 1", epoch)

@@ -8,11 +8,12 @@ from uuid import UUID
 import asyncpg
 
 from services.meshkit import db
+from services.processor.stream.cursor_seal import CursorSeal, seal_of
 from services.processor.stream.filter import Selection
 
 # The lane of a publisher under way shows its head from before that transaction.
 _STATE = """
-    SELECT epoch, newest.head, newest.head_event_id, floor, floor_event_id,
+    SELECT epoch, cursor_key, newest.head, newest.head_event_id, floor, floor_event_id,
         (SELECT event_id FROM processor.events WHERE position = $1) AS here, lanes, heads, ids
     FROM processor.stream, (
         SELECT coalesce(array_agg(id), '{}') AS lanes, coalesce(array_agg(head), '{}') AS heads,
@@ -94,6 +95,7 @@ class StreamState:
         floor_event_id: That event.
         here: The event at the requested position; None when there is none.
         under_way: The lanes of publishers under way.
+        seal: Seals the cursors of readers of some tenants; None until an operator has begun to seal.
     """
 
     epoch: bytes
@@ -103,6 +105,7 @@ class StreamState:
     floor_event_id: UUID | None
     here: UUID | None
     under_way: Lanes = field(default_factory=dict)
+    seal: CursorSeal | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ async def stream_state(connection: db.Connection, position: int) -> StreamState:
     assert row is not None  # noqa: S101 - the migration has made the stream's row
     under_way = dict(zip(row["lanes"], zip(row["heads"], row["ids"], strict=True), strict=True))
     ends = (row["epoch"], row["head"], row["head_event_id"], row["floor"], row["floor_event_id"])
-    return StreamState(*ends, row["here"], under_way)
+    seal = None if row["cursor_key"] is None else seal_of(row["cursor_key"])
+    return StreamState(*ends, row["here"], under_way, seal)
 
 
 async def before_publishers(connection: db.Connection, lanes: Lanes, until: int) -> tuple[int, UUID | None]:

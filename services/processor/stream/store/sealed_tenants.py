@@ -85,6 +85,11 @@ async def read(connection: db.Connection, tenant_id: str, *, lock: bool = False)
     return None if row is None else Sealing(**row)
 
 
+async def lock_list(connection: db.Connection) -> None:
+    """Wait for other choices, so that the list does not grow until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('processor.sealing', 0))")
+
+
 async def is_enabled(connection: db.Connection, tenant_id: str) -> bool:
     """Return whether stored content of a tenant is sealed."""
     found = await read(connection, tenant_id)

@@ -131,6 +131,31 @@ async def test_a_lost_push_is_found_by_the_poll(ground: Ground) -> None:
         await followed.awaited("event.created")
 
 
+async def test_a_pushed_calendar_is_read_every_half_hour_beside_its_pushes(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+
+    async def pause() -> float:
+        return float(
+            await ground.processor.fetchval(
+                "SELECT extract(epoch FROM due_at - synced_at) FROM processor.calendars WHERE calendar_id = $1",
+                followed.row.calendar_id,
+            )
+        )
+
+    async def is_half_an_hour() -> bool:
+        return 1800 == round(await pause())
+
+    async with running(ground.worker_settings(**HASTE)):
+        await followed.follow()
+        before = await pause()
+        await until(followed, lambda: subscriptions(followed), "the calendar is stated")
+        await open_channels(followed)
+        await push(followed)
+        await until(followed, is_half_an_hour, "the calendar is polled every half hour")
+
+    assert before < 1
+
+
 async def test_pushes_in_a_burst_are_one_reading(ground: Ground) -> None:
     followed = await FollowedCalendar.of(ground)
     async with running(ground.worker_settings(**{**PUSHED, "calendar_push_pause_seconds": 600})):

@@ -122,6 +122,48 @@ async def test_more_mails_of_one_second_than_a_page_are_published_once_while_the
     assert Counter(ids) == await created(ground, tenant)
 
 
+RESTING: dict[str, Any] = {**SLOW, "gmail_units_per_minute": 300}
+HALF_SECONDS = {"ms365": (1 + 3) * 600 / (100 / 2), "googlews": (5 + 3 * 20) * 60 / (300 / 2)}
+"""The time in which half of that quota permits a page of three mails: their list, and a fetch of each."""
+PAUSE = "SELECT extract(epoch FROM due_at - now()) FROM processor.backfills WHERE tenant_id = $1"
+
+
+@PROVIDERS
+async def test_a_backfill_leaves_half_of_the_quota_and_goes_behind_new_mail(ground: Ground, provider: str) -> None:
+    tenant = await ground.tenant(provider)
+    await ground.control.load_old(tenant.address, 9, days=20)
+    if provider == "googlews":
+        await ground.begin(tenant)
+
+    async def has_a_page() -> BackfillRow | None:
+        row = await read(ground, tenant)
+        return row if row.messages else None
+
+    async def is_announced() -> bool:
+        return live["id"] in [one.message_id for one in await ground.events(tenant)]
+
+    async with running(ground.worker_settings(**RESTING)):
+        await ground.settled()
+        begun = ground.now()
+        await begin(ground, tenant)
+        first: BackfillRow = await ground.until(has_a_page, what="the first page")
+        pause = float(await ground.processor.fetchval(PAUSE, tenant.tenant_id))
+        pause += (ground.now() - begun).total_seconds()
+        live = await ground.control.deliver(tenant.address, subject="New")
+        if provider == "googlews":
+            await ground.push_present(tenant)
+        else:
+            await ground.notify(tenant, "created", live)
+        await ground.until(is_announced, what="the new mail is announced")
+        beside = await read(ground, tenant)
+    sources = {one.message_id: one.mail.source for one in await ground.events(tenant)}
+
+    assert (3, 3) == (first.messages, beside.messages)
+    assert pause >= HALF_SECONDS[provider]
+    assert mail_pb2.EVENT_SOURCE_NOTIFICATION == sources.pop(live["id"])
+    assert {mail_pb2.EVENT_SOURCE_BACKFILL} == set(sources.values())
+
+
 @PROVIDERS
 async def test_a_link_that_is_refused_has_the_second_listed_from_its_beginning(ground: Ground, provider: str) -> None:
     tenant = await ground.tenant(provider)

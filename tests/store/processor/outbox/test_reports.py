@@ -103,6 +103,33 @@ async def test_a_forged_bounce_counts_nothing(ground: Ground) -> None:
     assert 0 == await waiting(outgoing) + await waiting(other)
 
 
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_spam_of_reports_in_six_forms_counts_nothing_and_holds_back_no_mail(
+    ground: Ground, provider: str
+) -> None:
+    outgoing = await Outgoing.of(ground, provider)
+    if provider == "googlews":
+        await ground.begin(outgoing.tenant)
+    async with running(ground.worker_settings(**HASTE)):
+        row = await sent(outgoing, "gone@undeliverable.test")
+        for form in FORMS:
+            for number in range(5):
+                await forge(outgoing, row.internet_message_id, f"never{number}@written.test", form)
+                await forge(outgoing, f"<guessed{number}@mail.test>", "gone@undeliverable.test", form)
+        later = await ground.control.deliver(outgoing.tenant.address, subject="Later")
+        await told(outgoing)
+
+    assert [("send.bounced", row.send_id, "gone@undeliverable.test", HARD, "5.1.1")] == await bounces(outgoing)
+    assert 1 == len(await outgoing.sends().reports(row.send_id))
+    assert 0 == await waiting(outgoing)
+    truth = (await ground.control.truth(outgoing.tenant.address))["messages"]
+    received = {mail["id"] for mail in truth if mail["subject"] != "Offer"}
+    assert len(received) == 2 * 5 * len(FORMS) + 2
+    created = [one.message_id for one in await ground.events(outgoing.tenant) if one.event_type == "mail.created"]
+    assert received <= set(created) >= {later["id"]}
+    assert len(created) == len(set(created))
+
+
 @pytest.mark.parametrize("fault", [{"status": 429, "retry_after": 1}, {"status": 503}, {"status": 400}])
 async def test_a_bounce_whose_mime_is_never_given_holds_no_mail_back(ground: Ground, fault: dict[str, Any]) -> None:
     outgoing = await Outgoing.of(ground)

@@ -76,6 +76,31 @@ async def test_our_copy_is_one_created_event_that_names_its_send(ground: Ground,
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_our_answer_is_in_the_thread_of_the_mail_that_it_answers(ground: Ground, provider: str) -> None:
+    is_google = provider == "googlews"
+    outgoing = await Outgoing.of(ground, provider, **({"labels": ()} if is_google else {"folder": ""}))
+    if is_google:
+        await ground.begin(outgoing.tenant)
+    async with running(ground.worker_settings(**HASTE)):
+        await ground.settled()
+        row = await outgoing.answer()
+        await outgoing.ended(row.send_id)
+        if is_google:
+            await ground.push_present(outgoing.tenant)
+        else:
+            for mail in await outgoing.own(drafts=False):
+                await ground.notify(outgoing.tenant, "created", mail)
+        await ground.settled()
+
+    created = {event.mail.send_id: event.mail for event in await ground.events(outgoing.tenant)}
+    assert {"", row.send_id} == set(created)
+    threads = {mail.message.thread.thread_id for mail in created.values()}
+    assert 1 == len(threads)
+    assert "" not in threads
+    assert mail_pb2.EVENT_SOURCE_COMMAND == created[row.send_id].source
+
+
 async def test_a_draft_of_ours_makes_no_event_even_where_drafts_do(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground, folder="")
     await ground.control.set(graph_sent_copy_seconds=3)

@@ -6,7 +6,7 @@ import pytest
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.processor.outbox.errors import SendQueueFull
-from services.processor.outbox.rows import State
+from services.processor.outbox.rows import SendRow, State
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 from tests.store.processor.outbox.sending import HASTE, Outgoing
@@ -98,6 +98,43 @@ async def test_sends_share_the_quota_of_their_gmail_mailbox(ground: Ground) -> N
 
     waiting = await outgoing.read(rows[1].send_id)
     assert (State.QUEUED, "the mailbox's own quota is used up") == (waiting.state, waiting.detail)
+
+
+DAY_FAULT = {"endpoint": "graph.messages.send", "status": 400, "code": "ErrorSubmissionQuotaExceeded"}
+RELEASED = "UPDATE processor.mailboxes SET sends_held_until = NULL WHERE tenant_id = $1"
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_an_account_at_its_limit_of_the_day_waits_with_the_limit_named(ground: Ground, provider: str) -> None:
+    outgoing = await Outgoing.of(ground, provider, **({"labels": ()} if provider == "googlews" else {}))
+    account = outgoing.tenant.address
+    if provider == "googlews":
+        await ground.control.set(gmail_sends_per_day=1)
+    else:
+        await ground.control.add_fault("status", account=account, skip=1, **DAY_FAULT)
+    async with running(ground.worker_settings(**HASTE)):
+        first = await outgoing.ended((await outgoing.accept("one")).send_id)
+        row = await outgoing.accept("two")
+
+        async def waits() -> SendRow | None:
+            found = await outgoing.read(row.send_id)
+            return found if found.reason else None
+
+        waiting: SendRow = await ground.until(waits, what="the second mail waits")
+    assert (State.SENT, State.QUEUED, "PROVIDER_THROTTLED") == (first.state, waiting.state, waiting.reason)
+    assert "within 24 hours" in waiting.detail
+    least = datetime.now(UTC) + timedelta(minutes=10)
+    assert waiting.due_at is not None
+    assert waiting.due_at > least
+    assert 1 == len(await outgoing.received())
+
+    await ground.control.set(gmail_sends_per_day=0)
+    await ground.control.clear_faults()
+    await ground.processor.execute("UPDATE processor.sends SET due_at = now() WHERE send_id = $1", row.send_id)
+    await ground.processor.execute(RELEASED, outgoing.tenant.tenant_id)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+    assert (State.SENT, 2) == (sent.state, len(await outgoing.received()))
 
 
 async def test_a_second_refused_token_is_reported(ground: Ground) -> None:

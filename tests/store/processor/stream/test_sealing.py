@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from mailmesh.processor.v1 import event_pb2, processor_service_pb2, sealing_service_pb2, search_service_pb2
+from mailmesh.processor.v1 import event_pb2, processor_service_pb2, sealing_service_pb2
 from services.meshkit import db
 from services.meshkit.erasing import erase_rows
 from services.meshkit.errors import ServiceUnavailable
@@ -14,11 +14,9 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.meshkit.shares import Shares
 from services.processor.erasing import PLAN
-from services.processor.errors import SealingExcludesSearch, TenantNotFound
-from services.processor.search.requests import Search
-from services.processor.stream import sealing as use_cases
+from services.processor.errors import TenantNotFound
 from services.processor.stream.contents import CONTENTS
-from services.processor.stream.errors import ContentKeyUnavailable, SealBroken, SealedTenantsFull
+from services.processor.stream.errors import ContentKeyUnavailable, SealBroken
 from services.processor.stream.filter import Selection
 from services.processor.stream.key_follower import KeyFollower
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
@@ -288,36 +286,6 @@ async def test_content_is_sealed_some_seconds_after_the_choice(pool: db.Pool, se
     await pool.execute("UPDATE processor.sealed_tenants SET enabled_at = now() - interval '6 seconds', version = 9")
     await sealed.follower.round()
     assert CONTENTS.is_sealing(TENANT)
-
-
-async def test_a_tenant_is_sealed_or_searched_not_both(pool: db.Pool, sealed: Sealed) -> None:
-    search = Search(pool, EventReader(pool))
-    on, off = (search_service_pb2.SearchSettings(is_enabled=choice) for choice in (True, False))
-    await search.update_settings(TENANT, on, None)
-    with pytest.raises(SealingExcludesSearch):
-        await sealed.enable(TENANT)
-    await search.update_settings(TENANT, off, None)
-    await sealed.enable(TENANT)
-    with pytest.raises(SealingExcludesSearch):
-        await search.update_settings(TENANT, on, None)
-    await sealed.enable(TENANT, is_enabled=False)
-    await search.update_settings(TENANT, on, None)
-
-
-async def test_the_choice_is_refused_outside_of_the_scope_and_for_more_tenants_than_a_process_keeps(
-    pool: db.Pool, sealed: Sealed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = sealing_service_pb2.SealingSettings(is_enabled=True)
-    for scope in ([OTHER_TENANT], []):
-        with pytest.raises(TenantNotFound):
-            await sealed.choice.update(TENANT, settings, scope)
-        with pytest.raises(TenantNotFound):
-            await sealed.choice.settings(TENANT, scope)
-    monkeypatch.setattr(use_cases, "MAX_TENANTS", 1)
-    await sealed.enable(TENANT)
-    with pytest.raises(SealedTenantsFull):
-        await sealed.enable(OTHER_TENANT)
-    await sealed.enable(TENANT)
 
 
 async def test_the_key_of_an_erased_tenant_is_forgotten_and_none_is_made_for_it(

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import event_pb2, message_pb2
@@ -99,7 +100,7 @@ def mail(
     headers: tuple[tuple[str, str], ...] = (),
 ) -> event_pb2.NormalizedMailEvent:
     """Make the event of a mail; `cites` are message ids as `message_id`, the nearest last."""
-    people = {
+    people: dict[str, Any] = {
         name: [message_pb2.Address(address=one) for one in given]
         for name, given in (("to", to), ("cc", cc), ("bcc", bcc), ("reply_to", reply_to))
     }

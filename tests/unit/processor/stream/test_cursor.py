@@ -1,10 +1,12 @@
 """Cursors as strings."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor, tag_of
+from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor, read_time, tag_of
 from services.processor.stream.errors import CursorInvalid
 
 CURSORS = st.builds(
@@ -32,3 +34,33 @@ def test_cursors_that_consumers_have_stored_stay_readable() -> None:
 
     assert cursor == read_cursor("AWVwb2NoMQAAAAAHW80Vp9iBeaWJTys4")
     assert "AWVwb2NoMQAAAAAHW80Vp9iBeaWJTys4" == cursor.write()
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-11-28T21:00:00Z", datetime(2026, 11, 28, 21, tzinfo=UTC)),
+        ("2026-11-28T22:00:00.250000+01:00", datetime(2026, 11, 28, 21, 0, 0, 250_000, tzinfo=UTC)),
+        ("2026-11-28T21:00:00.5Z", datetime(2026, 11, 28, 21, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-28T21:00:00", None),
+        ("2026-11-28", None),
+        ("2026-02-30T21:00:00Z", None),
+        ("2026-11-28T21:00:00Z ", None),
+        ("2026-11-28T21:00:00+99:99", None),
+        ("\uff12026-11-28T21:00:00Z", None),
+        ("earliest", None),
+        ("", None),
+    ],
+)
+def test_a_time_with_its_offset_stands_for_a_cursor(value: str, moment: datetime | None) -> None:
+    assert moment == read_time(value)
+
+
+@given(CURSORS)
+def test_no_cursor_reads_as_a_time(cursor: Cursor) -> None:
+    assert read_time(cursor.write()) is None
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_written_time_is_read_back(moment: datetime) -> None:
+    assert moment == read_time(moment.isoformat())

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.processor.mailbox.failures import SourceError
 from services.processor.messages.errors import AttachmentNotFound
 from services.processor.messages.reading.download import skipped
 from services.processor.messages.reading.gmail import GmailContent
@@ -62,6 +63,22 @@ async def test_an_attachment_and_its_end_are_read_piece_by_piece(account: Acting
     assert (CONTENT, b"end") == (b"".join(pieces), rest)
     assert len(pieces) > 1
     assert max(map(len, pieces)) <= 1024 * 1024
+
+
+@pytest.mark.parametrize("account", ["googlews"], indirect=True)
+async def test_an_attachment_is_found_by_its_part_after_its_id_has_ended(account: Acting) -> None:
+    file = {"name": "a.bin", "contentType": "application/x-thing", "base64": base64.b64encode(CONTENT).decode()}
+    message_id = await account.deliver(text="Hello", attachments=[file])
+    url = f"{account.url}/users/me/messages/{message_id}"
+    mail = await account.access.call("test", url, params={"format": "full"})
+    old = next(part["body"]["attachmentId"] for part in mail["payload"]["parts"] if part["filename"])
+    await account.control.advance_clock(301)
+    with pytest.raises(SourceError) as ended:
+        await account.access.call("test", f"{url}/attachments/{old}")
+    async with content_of(account).attachment(message_id, "1") as download:
+        found = b"".join([piece async for piece in download.pieces])
+
+    assert (400, CONTENT) == (ended.value.status, found)
 
 
 @pytest.mark.parametrize("account", ["ms365"], indirect=True)

@@ -1,5 +1,7 @@
 """The other RPCs over real gRPC: pages, one event, replays, reconciliation, the pipeline's status, and permissions."""
 
+import asyncio
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +34,38 @@ async def test_a_page_has_a_cursor_to_go_on_from(processor: Processor) -> None:
     assert (published[:2], True) == ([event.mail.event_id for event in first.events], first.has_more)
     assert (published[2:], False) == ([event.mail.event_id for event in rest.events], rest.has_more)
     assert rest.next_cursor
+
+
+async def test_a_time_takes_the_place_of_a_cursor(processor: Processor) -> None:
+    published = await processor.publish(*(mail_draft() for _ in range(2)))
+    between = await processor.pool.fetchval("SELECT clock_timestamp()")
+    published += await processor.publish(*(mail_draft() for _ in range(2)))
+
+    async def read(moment: datetime) -> list[str]:
+        request = event_service_pb2.ListEventsRequest(cursor=moment.isoformat())
+        return [
+            event.mail.event_id
+            for event in (await processor.events.ListEvents(request, metadata=processor.key())).events
+        ]
+
+    assert published[2:] == await read(between)
+    assert published == await read(between - timedelta(days=100))
+    assert [] == await read(between + timedelta(days=1))
+    assert published == await read(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))))
+    wrong = event_service_pb2.ListEventsRequest(cursor="2026-02-30T00:00:00Z")
+    assert "CURSOR_INVALID" == await reason_of(processor.events.ListEvents(wrong, metadata=processor.key()))
+
+
+async def test_a_stream_begins_at_a_time(processor: Processor) -> None:
+    await processor.publish(mail_draft())
+    between = await processor.pool.fetchval("SELECT clock_timestamp()")
+    later = await processor.publish(mail_draft())
+    request = event_service_pb2.StreamEventsRequest(cursor=between.isoformat())
+    stream = processor.events.StreamEvents(request, metadata=processor.key())
+    first = await asyncio.wait_for(stream.read(), 30)
+    stream.cancel()
+
+    assert later == [first.event.mail.event_id]
 
 
 async def test_one_event_is_returned_whole_and_only_within_scope(processor: Processor) -> None:

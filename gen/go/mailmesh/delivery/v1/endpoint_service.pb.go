@@ -755,7 +755,8 @@ type Endpoint struct {
 	Waiting int64 `protobuf:"varint,16,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// exhausted is the number of deliveries that failed to the end of their schedule. They are kept 30 days.
 	Exhausted int64 `protobuf:"varint,17,opt,name=exhausted,proto3" json:"exhausted,omitempty"`
-	// position is the cursor in the stream up to which events were read for this endpoint.
+	// position is the cursor in the stream up to which events were read for this endpoint. Empty for a key that is limited to tenants,
+	// since events of other tenants move it.
 	Position string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
 	// rate is the largest number of requests in a second; 0 means no bound.
 	Rate int32 `protobuf:"varint,19,opt,name=rate,proto3" json:"rate,omitempty"`

@@ -113,7 +113,8 @@ type ListEventsRequest struct {
 	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
 	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest".
+	// cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+	// the stream is read on. A time before the events that are kept means "earliest". Empty means "earliest".
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// filter selects events. In a query: `filter.tenantIds=...`.
 	Filter *EventFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -350,7 +351,8 @@ func (x *GetEventResponse) GetEvent() *Event {
 // StreamEventsRequest specifies where to start and which events to send.
 type StreamEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
+	// cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+	// the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// filter selects events.
 	Filter *EventFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -565,7 +567,8 @@ func (x *Heartbeat) GetSentAt() *timestamppb.Timestamp {
 // TailEventsRequest specifies where to start and which events to send.
 type TailEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
+	// cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+	// the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// filter selects events. In a query: `filter.tenantIds=...`.
 	Filter *EventFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`

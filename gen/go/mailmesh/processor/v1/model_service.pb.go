@@ -713,7 +713,8 @@ type ModelCall struct {
 	IsOutside bool `protobuf:"varint,6,opt,name=is_outside,json=isOutside,proto3" json:"is_outside,omitempty"`
 	// prompt_version is the version of the instructions that the model was given.
 	PromptVersion string `protobuf:"bytes,7,opt,name=prompt_version,json=promptVersion,proto3" json:"prompt_version,omitempty"`
-	// digest is the SHA-256 of the request in hexadecimal: equal requests have equal digests.
+	// digest is the HMAC-SHA-256 of the request's SHA-256 under a random key of the tenant, in hexadecimal: equal requests of a tenant
+	// have equal digests.
 	Digest string `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
 	// state is the state.
 	State ModelCallState `protobuf:"varint,9,opt,name=state,proto3,enum=mailmesh.processor.v1.ModelCallState" json:"state,omitempty"`

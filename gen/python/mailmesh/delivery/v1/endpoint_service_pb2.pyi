@@ -433,7 +433,9 @@ class Endpoint(_message.Message):
     exhausted: _builtins.int
     """exhausted is the number of deliveries that failed to the end of their schedule. They are kept 30 days."""
     position: _builtins.str
-    """position is the cursor in the stream up to which events were read for this endpoint."""
+    """position is the cursor in the stream up to which events were read for this endpoint. Empty for a key that is limited to tenants,
+    since events of other tenants move it.
+    """
     rate: _builtins.int
     """rate is the largest number of requests in a second; 0 means no bound."""
     token_url: _builtins.str

@@ -79,7 +79,9 @@ class ListEventsRequest(_message.Message):
     fails with INVALID_ARGUMENT.
     """
     cursor: _builtins.str
-    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest"."""
+    """cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+    the stream is read on. A time before the events that are kept means "earliest". Empty means "earliest".
+    """
     view: _event_pb2.EventView.ValueType
     """view selects how much of each event the answer contains."""
     @_builtins.property
@@ -197,7 +199,9 @@ class StreamEventsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest"."""
+    """cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+    the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
+    """
     view: _event_pb2.EventView.ValueType
     """view selects how much of each event the stream contains."""
     heartbeat_seconds: _builtins.int
@@ -293,7 +297,9 @@ class TailEventsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest"."""
+    """cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+    the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
+    """
     view: _event_pb2.EventView.ValueType
     """view selects how much of each event the stream contains."""
     heartbeat_seconds: _builtins.int

@@ -385,7 +385,9 @@ class ModelCall(_message.Message):
     prompt_version: _builtins.str
     """prompt_version is the version of the instructions that the model was given."""
     digest: _builtins.str
-    """digest is the SHA-256 of the request in hexadecimal: equal requests have equal digests."""
+    """digest is the HMAC-SHA-256 of the request's SHA-256 under a random key of the tenant, in hexadecimal: equal requests of a tenant
+    have equal digests.
+    """
     state: Global___ModelCallState.ValueType
     """state is the state."""
     reason: _builtins.str

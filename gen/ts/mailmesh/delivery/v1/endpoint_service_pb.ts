@@ -333,7 +333,8 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
   exhausted: bigint;
 
   /**
-   * position is the cursor in the stream up to which events were read for this endpoint.
+   * position is the cursor in the stream up to which events were read for this endpoint. Empty for a key that is limited to tenants,
+   * since events of other tenants move it.
    *
    * @generated from field: string position = 18;
    */

@@ -85,7 +85,8 @@ export type ListEventsRequest = Message<"mailmesh.processor.v1.ListEventsRequest
   pageSize: number;
 
   /**
-   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest".
+   * cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+   * the stream is read on. A time before the events that are kept means "earliest". Empty means "earliest".
    *
    * @generated from field: string cursor = 2;
    */
@@ -205,7 +206,8 @@ export const GetEventResponseSchema: GenMessage<GetEventResponse> = /*@__PURE__*
  */
 export type StreamEventsRequest = Message<"mailmesh.processor.v1.StreamEventsRequest"> & {
   /**
-   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
+   * cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+   * the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
    *
    * @generated from field: string cursor = 1;
    */
@@ -312,7 +314,8 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
  */
 export type TailEventsRequest = Message<"mailmesh.processor.v1.TailEventsRequest"> & {
   /**
-   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
+   * cursor is the point from which to read: a position, "earliest", "latest", or a time such as "2026-11-28T21:00:00Z", from which
+   * the stream is read on. A time before the events that are kept means "earliest". Empty means "latest".
    *
    * @generated from field: string cursor = 1;
    */

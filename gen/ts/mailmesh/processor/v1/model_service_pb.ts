@@ -404,7 +404,8 @@ export type ModelCall = Message<"mailmesh.processor.v1.ModelCall"> & {
   promptVersion: string;
 
   /**
-   * digest is the SHA-256 of the request in hexadecimal: equal requests have equal digests.
+   * digest is the HMAC-SHA-256 of the request's SHA-256 under a random key of the tenant, in hexadecimal: equal requests of a tenant
+   * have equal digests.
    *
    * @generated from field: string digest = 8;
    */
