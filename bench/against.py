@@ -1,9 +1,11 @@
 """Compare this build with another commit: cost, latency, statements, bytes; measured in turn on the same machine.
 
     python -m bench.against COMMIT [--rounds 5] [--seconds 20] [--per-second 50]
+    python -m bench.against COMMIT --start-only [--rounds 5]
 
-The other commit is built once in a folder of its own below `.cache/against`. COMMIT may also be a folder that holds a
-built commit. Processor time is the processes' own counter, which other load on the machine disturbs less than time.
+The second form measures starts, and the memory and the processor time at rest. The other commit is built once in a
+folder of its own below `.cache/against`. COMMIT may also be a folder that holds a built commit. Processor time is the
+processes' own counter, which other load on the machine disturbs less than time.
 """
 
 import argparse
@@ -47,7 +49,13 @@ def built(name: str) -> Path:
 
 
 def measured(folder: Path, seconds: int, per_second: int) -> Figures:
-    """Measure one build once, with its own Python and in its own folder."""
+    """Measure one build once, with its own Python and in its own folder.
+
+    Args:
+        folder: The folder of the build.
+        seconds: The duration of the steady load; 0 measures starts and rest only.
+        per_second: The mails of the steady load in a second.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "figures.json"
         command = (str(folder / ".venv/bin/python"), "-P", str(PROBE), str(answer), str(seconds), str(per_second))
@@ -57,8 +65,14 @@ def measured(folder: Path, seconds: int, per_second: int) -> Figures:
     return figures
 
 
-def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[Figure]:
-    """Return each figure's medians, and the median, lowest and highest of its ratios of a round."""
+def compared(kind: str, here: Sequence[Figures], there: Sequence[Figures]) -> list[Figure]:
+    """Return each figure's medians, and the median, lowest and highest of its ratios of a round.
+
+    Args:
+        kind: The table of the page that shows them.
+        here: The figures of this build, round by round.
+        there: Those of the other build.
+    """
     found: list[Figure] = []
     for full_name in here[0]:
         ours, others = [figures[full_name] for figures in here], [figures[full_name] for figures in there]
@@ -69,7 +83,7 @@ def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[Figure]:
         }  # fmt: skip
         name, _, unit = full_name.partition("; ")
         found += [
-            Figure(f"against, {column}: {name}", value, unit if column in ("here", "there") else "ratio")
+            Figure(f"{kind}, {column}: {name}", value, unit if column in ("here", "there") else "ratio")
             for column, value in columns.items()
         ]
     return found
@@ -82,21 +96,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each build is measured")
     parser.add_argument("--seconds", type=int, default=20, help="the duration of the steady load")
     parser.add_argument("--per-second", type=int, default=50, help="the mails of the steady load in a second")
+    parser.add_argument("--start-only", action="store_true", help="measure starts and rest only")
     found = parser.parse_args()
+    seconds = 0 if found.start_only else found.seconds
     here: list[Figures] = []
     there: list[Figures] = []
     turns = [(built(found.commit), there), (REPOSITORY, here)]
     for number in range(found.rounds):
         for folder, figures in turns[:: (-1) ** number]:  # neither build is always the first
-            figures.append(measured(folder, found.seconds, found.per_second))
+            figures.append(measured(folder, seconds, found.per_second))
         print(f"round {number + 1} of {found.rounds}", flush=True)
     question = f"What do events cost, compared with commit {_name(turns[0][0])}?"
-    result = Result("against", question, _method(found), compared(here, there), is_quick=False, **origin())
+    file, kind = ("against_start", "start") if found.start_only else ("against", "against")
+    result = Result(file, question, _method(found), compared(kind, here, there), is_quick=False, **origin())
     show(result)
     write(result)
 
 
 def _method(found: argparse.Namespace) -> str:
+    if found.start_only:
+        return (
+            f"Both builds run in turn on the same machine, {found.rounds} times each: a first start, ten mailboxes of"
+            " two providers with 40 mails, ten seconds of rest, and three further starts with these data, of which the"
+            " median counts. Processor time is the processes' own counter, of all processes below `mailmesh up`."
+            " `here` and `there` are medians; the ratio is the median of the rounds, with its lowest and highest."
+        )
     return (
         f"Both builds run in turn on the same machine, {found.rounds} times each: ten mailboxes of two providers with"
         f" {found.per_second} mails a second for {found.seconds} seconds, then single mails, then a backlog of 1,000."

@@ -12,7 +12,7 @@ from bench.measure import REPOSITORY, RESULTS, Figure, Result
 DOCS = REPOSITORY / "docs"
 PAGE = DOCS / "reference" / "performance.md"
 FILLED = {
-    "explanation/where-the-time-goes.md": ("where_time_goes", "against"),
+    "explanation/where-the-time-goes.md": ("where_time_goes", "against", "against_start", "bytes_per_event"),
     "explanation/how-it-grows.md": ("grow_ingest", "grow_workers", "grow_events"),
 }
 HEAD = """# Measurements

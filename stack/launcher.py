@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from stack.environment import Servers
 from stack.errors import StackError, StartError, StoppedError, describe
 from stack.open_files import raise_open_files
 from stack.options import UpOptions
-from stack.plan import PROMETHEUS, Plan, Planner, edge_url, metrics_urls, port_names
+from stack.plan import ENVOY, PROMETHEUS, Plan, Planner, edge_url, metrics_urls, port_names
 from stack.prepare import (
     EdgeRendering,
     admin_url_of,
@@ -44,6 +46,7 @@ from stack.vault_keys import ensure_vault_keys
 from stack.watch import Watch
 
 POLL_SECONDS = 0.05
+ASK_SECONDS = 1.0
 STOP_SLACK_SECONDS = 10.0
 # After the supervisor died: the delay before each new try grows up to this. Before the first success there is none.
 LONGEST_RETRY_SECONDS = 30.0
@@ -130,18 +133,24 @@ class Launcher:
 
     def _start(self, prepared: Prepared, supervisor: Supervisor) -> Ready:
         started = time.monotonic()
-        supervisor.start()
         plan, planner = prepared.plan, prepared.planner
         with contextlib.closing(EdgeRendering(planner.edge_environment(), self._data.edge)) as rendering:
+            supervisor.start()
+            with ThreadPoolExecutor(1) as aside:
+                begun = self._begin_servers(supervisor, plan.servers, aside)
+                with self._report.step("Bringing databases up to date", "databases are up to date"):
+                    prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
+                    migrate(prepared.admin_url, plan, self._data)
+                    end_unused_archives(planner)
+                    settle_restored(plan, self._data, self._environment)
+                    warnings = rendering.wait()
+                for one in begun:
+                    one.result()
             self._start_stage(supervisor, plan.servers, "Starting servers")
-            with self._report.step("Bringing databases up to date", "databases are up to date"):
-                prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
-                migrate(prepared.admin_url, plan, self._data)
-                end_unused_archives(planner)
-                settle_restored(plan, self._data, self._environment)
-                warnings = rendering.wait()
         for warning in warnings:
             self._report.warn(warning)
+        # Envoy reads its configuration while the services start, and asks for each until it answers.
+        supervisor.start_program(ENVOY)
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
         ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))
@@ -149,6 +158,22 @@ class Launcher:
         ready.write(self._data.ready_file)
         self._report.ready(ready, time.monotonic() - started)
         return ready
+
+    def _begin_servers(
+        self, supervisor: Supervisor, servers: Sequence[Program], aside: ThreadPoolExecutor
+    ) -> "list[Future[None]]":
+        """Starts the servers, and waits for PostgreSQL and Redis alone.
+
+        The start of the first program in Python lasts while the supervisor imports what all of them share.
+        """
+        in_python = [program for program in servers if program.command[0] == sys.executable]
+        others = [program for program in servers if program not in in_python]
+        for program in others:
+            supervisor.start_program(program.name)
+        begun = [aside.submit(supervisor.start_program, program.name) for program in in_python]
+        for program in others:
+            self._wait_for(supervisor, program)
+        return begun
 
     def _start_stage(self, supervisor: Supervisor, programs: Sequence[Program], doing: str) -> None:
         if not programs:
@@ -171,17 +196,19 @@ class Launcher:
             self._report.warn("The mesh starts without it: `mailmesh doctor` says when it works again.")
 
     def _wait_for(self, supervisor: Supervisor, program: Program) -> None:
-        deadline = time.monotonic() + program.ready_seconds
+        began = time.monotonic()
         while not program.is_ready():
             if self._stop.wait(POLL_SECONDS):
                 raise StoppedError
+            if time.monotonic() < began + ASK_SECONDS:  # the supervisor may be busy with the start of another program
+                continue
             state = supervisor.states().get(program.name)
             log = self._data.logs / f"{program.name}.log"
             if state is not None and (state.is_given_up or state.state == "BACKOFF"):
                 raise StartError(
                     f"{program.name} does not start ({state.description}); the end of {log}:\n{_tail(log)}"
                 )
-            if time.monotonic() > deadline:
+            if time.monotonic() > began + program.ready_seconds:
                 raise StartError(f"{program.name} is not ready in time; the end of {log}:\n{_tail(log)}")
 
     def _withdraw_ready(self) -> None:

@@ -37,6 +37,7 @@ from stack.programs.services import (
 from stack.programs.simulator import simulator_program
 
 AGENTS = "agents"
+ENVOY = "envoy"
 PROMETHEUS = "prometheus"
 METRICS = "-metrics"
 PRIMITIVES = "primitives"
@@ -243,7 +244,7 @@ class Planner:
 
     def _envoy(self) -> Program:
         server = EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin)
-        return replace(server.program(), is_ready=server.has_found_services)
+        return replace(server.program(ENVOY), is_ready=server.has_found_services)
 
     @property
     def _envoy_admin(self) -> Path:

@@ -8,14 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 from services.meshkit import db
 from services.meshkit.errors import Conflict
 
-_PROCESS = str(uuid4())
-"""The holder of this process's leases."""
 _LEASE_SECONDS = 60
 _BEGIN = """
     INSERT INTO {schema}.erased_persons AS e (erasure_id, tenant_id) VALUES ($1, $2)
@@ -61,6 +60,12 @@ _DROP = """
     SET bounds = '{{}}', step = 0, reached = NULL, checked = 0, holder = NULL, leased_until = NULL
     WHERE finished_at IS NULL AND erasure_id <> ALL($1::uuid[]) AND (bounds ? 'cut_off' OR holder IS NOT NULL)
 """
+
+
+@cache
+def _process() -> str:
+    """Return the holder of this process's leases. Processes may share the imported module, so none has it yet."""
+    return str(uuid4())
 
 
 @dataclass(frozen=True)
@@ -130,12 +135,12 @@ async def claim(pool: db.Pool, schema: str, person: PersonToErase) -> bool:
     """Lease the erasure; return False while another process has it, and behind its end."""
     async with db.connection(pool) as connection:
         statement = _CLAIM.format(schema=schema)
-        return bool(db.affected(await connection.execute(statement, *_key(person), _PROCESS, _LEASE_SECONDS)))
+        return bool(db.affected(await connection.execute(statement, *_key(person), _process(), _LEASE_SECONDS)))
 
 
 async def hold(connection: db.Connection, schema: str, person: PersonToErase) -> bool:
     """Lock the progress until the transaction ends; return False when the lease is lost or the erasure has ended."""
-    return await connection.fetchrow(_HOLD.format(schema=schema), *_key(person), _PROCESS) is not None
+    return await connection.fetchrow(_HOLD.format(schema=schema), *_key(person), _process()) is not None
 
 
 async def save(
@@ -152,13 +157,13 @@ async def save(
 async def forget(pool: db.Pool, schema: str, person: PersonToErase) -> None:
     """Empty the keys of rows, which may name persons, unless the lease is lost. Safe to call again."""
     async with db.connection(pool) as connection:
-        await connection.execute(_FORGET.format(schema=schema), *_key(person), _PROCESS)
+        await connection.execute(_FORGET.format(schema=schema), *_key(person), _process())
 
 
 async def finish(pool: db.Pool, schema: str, person: PersonToErase, steps: int) -> Mark:
     """End the erasure of the schema if all steps are done and the lease is held. Safe to call again."""
     async with db.transaction(pool) as connection:
-        await connection.execute(_FINISH.format(schema=schema), *_key(person), _PROCESS, steps)
+        await connection.execute(_FINISH.format(schema=schema), *_key(person), _process(), steps)
         return await read(connection, schema, person)
 
 

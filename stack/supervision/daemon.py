@@ -19,6 +19,7 @@ from typing import Any
 from supervisor import loggers, options, supervisord
 from typing_extensions import override
 
+import services.meshkit.absent  # noqa: F401 - before structlog and httpx, which the programs share
 from stack.supervision import nursery
 
 
@@ -110,7 +111,16 @@ class TolerantLog(loggers.RotatingFileHandler):  # type: ignore[misc] # supervis
 
 
 class ForkingOptions(options.ServerOptions):  # type: ignore[misc] # supervisor has no types
-    """supervisord's dealings with the system; a program in Python is a fork that goes on, without exec."""
+    """supervisord's dealings with the system; a program in Python is a fork that goes on, without exec.
+
+    The shared modules are imported before the first fork: PostgreSQL and Redis start meanwhile.
+    """
+
+    @override
+    def check_execv_args(self, filename: str, argv: list[str], st: Any) -> None:
+        super().check_execv_args(filename, argv, st)
+        if nursery.forkable(argv) is not None:
+            nursery.warm()
 
     @override
     def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
@@ -124,7 +134,6 @@ def main() -> None:
     """Runs supervisord in the foreground."""
     loggers.RotatingFileHandler = TolerantLog
     supervisord.ServerOptions = ForkingOptions
-    nursery.warm()
     parent, arguments = os.getppid(), sys.argv[1:]
     folder = arguments[1] if arguments[:1] == ["--remove"] else None
     try:

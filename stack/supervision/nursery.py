@@ -1,11 +1,12 @@
-"""Programs in Python as forks of the supervisor: their libraries are imported once, and the memory is shared.
+"""Programs in Python as forks of the supervisor: their modules are imported once, and the memory is shared.
 
-A process that starts by itself imports some 1,000 modules, which takes longer than everything else that it does at its
+A process that starts by itself imports some 1,200 modules, which takes longer than everything else that it does at its
 start, and holds them alone. A fork starts with the modules that this process has imported.
 
-Only libraries and the contract are imported, never a service: importing a service registers its metrics, and every
-other process would show them. The process that forks has one thread, no event loop, no channel and no connection;
-gRPC, libuv and OpenSSL can be forked then. Settings, certificates and ports are read by the fork.
+The services are imported as well as the libraries. Importing one registers its metrics, so a fork takes those of the
+others out of the registry. No module of a service may make at its import what belongs to one process: a thread, a
+connection, a random id. The process that forks has one thread, no event loop, no channel and no connection; gRPC, libuv
+and OpenSSL can be forked then. Settings, certificates and ports are read by the fork.
 """
 
 import ctypes
@@ -17,9 +18,11 @@ import signal
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
+
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 from stack.programs import tether
 from stack.programs.program import TETHER
@@ -42,38 +45,70 @@ LIBRARIES = (
     *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
 )
 """The libraries of the services and of the simulated providers. A name that is missing costs time and memory only."""
+SERVICES = (
+    *("services.token_vault.server", "services.ingest.server", "services.processor.server"),
+    *("services.processor.worker", "services.delivery.server", "services.primitives.server"),
+    "services.workflows.server",
+)
+"""The modules that the commands of the services import, and with them all others of each service."""
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
-_IMPORTED: dict[str, tuple[int, int]] = {}
-"""Time and size of the file of each module that forks share, as they were when it was imported."""
+_SHARED = {"files": ""}
+"""The file of each module that forks share, with its time and size when it was imported, as lines of one text.
+
+A fork that walked over shared objects would write into each of them, as a reference is counted in the object, and would
+no longer share their pages.
+"""
+_FOREIGN: dict[str, list[MetricWrapperBase]] = {}
+"""By the package of a service: the metrics of the other services. Those of all of them for one without a name here."""
 # Elsewhere the system's own libraries may not survive a fork without exec.
 CAN_FORK = sys.platform.startswith("linux")
 EXIT_FAILED = 1
 
 
 def warm() -> None:
-    """Imports the libraries, and puts what they have made out of the reach of the search for garbage.
+    """Imports libraries and services, and puts what they have made out of the reach of the search for garbage.
 
     The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
     again: yes.
     """
-    if not CAN_FORK:
+    if not CAN_FORK or _SHARED["files"]:
         return
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *SERVICES):
         importlib.import_module(name)
     files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    _IMPORTED.update((file, _mark(file)) for file in files if file)
+    _SHARED["files"] = "\n".join(f"{_mark(file)} {file}" for file in files if file)
+    _FOREIGN.update((package, _foreign_metrics(package)) for package in ("", *_packages(SERVICES)))
     gc.collect()
     gc.freeze()
 
 
-def _mark(file: str) -> tuple[int, int]:
+def _mark(file: str) -> str:
     try:
-        found = Path(file).stat()
+        found = os.stat(file)  # noqa: PTH116 - a path's parts are shared objects too
     except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+        return "gone"
+    return f"{found.st_mtime_ns}/{found.st_size}"
+
+
+def _packages(modules: Iterable[str]) -> set[str]:
+    return {".".join(module.split(".")[:2]) for module in modules}
+
+
+def _foreign_metrics(package: str) -> list[MetricWrapperBase]:
+    """Return the metrics that the modules of other services have, and no other module."""
+    others = _packages(SERVICES) - {package}
+    own: set[int] = set()
+    foreign: dict[int, MetricWrapperBase] = {}
+    for name, module in list(sys.modules.items()):
+        has = getattr(module, "__dict__", {}).values()  # None is in place of absent packages
+        metrics = [value for value in has if isinstance(value, MetricWrapperBase)]
+        if _packages([name]) <= others:
+            foreign.update((id(metric), metric) for metric in metrics)
+        else:
+            own.update(map(id, metrics))
+    return [metric for number, metric in foreign.items() if number not in own]
 
 
 def is_current() -> bool:
@@ -81,7 +116,8 @@ def is_current() -> bool:
 
     A fork reads the other modules from disk. After an update there it would run the modules of two releases together.
     """
-    return all(_mark(file) == mark for file, mark in _IMPORTED.items())
+    lines = (line.partition(" ") for line in _SHARED["files"].splitlines())
+    return all(_mark(file) == mark for mark, _, file in lines)
 
 
 def forkable(arguments: Sequence[str]) -> Namespace | None:
@@ -109,6 +145,7 @@ def become(name: str, options: Namespace) -> NoReturn:
         _name(name)
         _forget_handlers()
         tether.prepare(options)
+        _forget_metrics(options.program[2])
         code = _run(options.program[2], options.program[3:])
     except BaseException:  # noqa: BLE001 - the fork must not return into the program that it was
         traceback.print_exc()
@@ -127,6 +164,13 @@ def _forget_handlers() -> None:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _forget_metrics(module: str) -> None:
+    """Takes the metrics of the other services out of the registry, so that a service shows its own."""
+    if module.startswith("services.") and _FOREIGN:
+        for metric in _FOREIGN.get(module, _FOREIGN[""]):
+            REGISTRY.unregister(metric)
 
 
 def _run(module: str, arguments: list[str]) -> int:

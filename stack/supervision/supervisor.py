@@ -18,9 +18,9 @@ from stack.programs.tether import machine_environment
 from stack.unix_http import UnixConnection
 
 UNREACHABLE = (OSError, http.client.HTTPException)
-# The supervisor imports its programs' libraries first: long on a busy machine without compiled modules.
 START_SECONDS = 60.0
-CALL_SECONDS = 30.0
+# The first program in Python waits until the modules of all are imported: long on a busy machine that compiles them.
+CALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

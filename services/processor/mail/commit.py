@@ -25,6 +25,8 @@ from services.processor.mail.state import COMMAND, UPDATED, ReportedChange
 from services.processor.mail.store import changes, facts, lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.seen_change import OwnChanges, SeenChange
+from services.processor.mailbox.store import row_changes
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.metrics import EVENTS, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
@@ -102,7 +104,7 @@ class MailCommitter:
             fence: The fence of the lease.
             observations: One for each message, in the order of their events.
             coverage: The coverage of the tenant's subscriptions.
-            also: A write that is committed with them.
+            also: A change or a write that is committed with them.
 
         Returns:
             The number of events published.
@@ -115,12 +117,13 @@ class MailCommitter:
             known = await self._known(tenant.tenant_id, observations)
             decided = self._decided(observations, coverage, known)
             written = _Written(decided, known)
-            is_alone = also is None and written.is_alone
+            row_change = also if isinstance(also, RowChange) else None
+            is_alone = written.is_alone and (also is None or row_change is not None)
             opened = self._transactions.alone() if is_alone else self._transactions.fenced(tenant.tenant_id, fence)
             async with opened as connection:
-                if also is not None:
+                if also is not None and not isinstance(also, RowChange):
                     await also(connection)
-                published = await self._write(connection, tenant, fence, written)
+                published = await self._write(connection, tenant, fence, written, row_change)
         self._count(tenant.provider, decided)
         return published
 
@@ -148,12 +151,19 @@ class MailCommitter:
         return decided
 
     async def _write(
-        self, connection: db.Connection, tenant: tenant_pb2.Tenant, fence: int, written: "_Written"
+        self,
+        connection: db.Connection,
+        tenant: tenant_pb2.Tenant,
+        fence: int,
+        written: "_Written",
+        row_change: RowChange | None,
     ) -> int:
         tenant_id, drafted, mails = tenant.tenant_id, written.drafted, written.mails
         await lookups.remove(connection, tenant_id, written.done_lookups)
         await lookups.save(connection, tenant_id, written.later_lookups)
         if not drafted:
+            if row_change is not None:
+                await row_changes.save(connection, tenant_id, fence, row_change)
             await messages.save(connection, tenant_id, written.states)
             return 0
         conversations = await threads.Threads.of(connection, tenant_id, mails, written.known)
@@ -171,7 +181,8 @@ class MailCommitter:
         if written.invited:
             invited = {uid: conversations.assign(message_id).thread_id for message_id, uid in written.invited}
             drafts += await self._invitations(connection, tenant, invited, self._clock.now())
-        write = partial(changes.write, tenant_id, fence, written.states, conversations.additions, self._clock.now())
+        additions, now = conversations.additions, self._clock.now()
+        write = partial(changes.write, tenant_id, fence, written.states, additions, now, row_change)
         published = (await publish(connection, drafts, write))[: len(drafted)]
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)

@@ -1,12 +1,13 @@
 """One lease on one mailbox, with everything that processing its mail needs."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from mailmesh.vault.v1 import tenant_pb2
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
@@ -17,7 +18,9 @@ from services.processor.mail.sources.findings import Failed, Fetched
 from services.processor.mail.state import ReportedChange
 from services.processor.mailbox.failures import classify
 from services.processor.mailbox.lease import Lease
+from services.processor.mailbox.store import row_changes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.settings import ProcessorSettings
 
@@ -96,20 +99,22 @@ class MailboxContext:
             error = classify(self.tenant.provider, 422, [f"{type(exc).__name__} {error_id}"])
             return await self._committed([Observation(observation.reported, Failed(error))], None)
 
-    async def note(self, also: AlsoCommitted) -> None:
-        """Commit another write under the fence."""
-        async with self.transactions.fenced(self.tenant_id, self.lease.fence) as connection:
-            await also(connection)
+    async def change(self, change: RowChange) -> None:
+        """Commit a change of the mailbox's row under the fence."""
+        async with self.transactions.alone() as connection:
+            await row_changes.save(connection, self.tenant_id, self.lease.fence, change)
 
-    async def fetch_and_commit(
-        self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
-    ) -> Fetched:
+    async def note(self, write: Callable[[db.Connection], Awaitable[None]]) -> None:
+        """Commit other writes under the fence."""
+        async with self.transactions.fenced(self.tenant_id, self.lease.fence) as connection:
+            await write(connection)
+
+    async def fetch_and_commit(self, source: Source, changes: Sequence[ReportedChange]) -> Fetched:
         """Fetch messages and commit the results.
 
         Args:
             source: The mailbox at its provider.
             changes: One for each message.
-            also: A write that is committed with them, only when the provider answered about all of them.
 
         Returns:
             The results, and the failure that kept the provider from answering about the rest.
@@ -120,13 +125,11 @@ class MailboxContext:
             for reported in changes
             if reported.message_id in fetched.findings
         ]
-        await self.commit(observations, also if fetched.failure is None else None)
+        await self.commit(observations)
         return fetched
 
-    async def fetch_and_commit_all(
-        self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
-    ) -> None:
+    async def fetch_and_commit_all(self, source: Source, changes: Sequence[ReportedChange]) -> None:
         """Like `fetch_and_commit`, but raise the failure as `SourceError`; results from before it are committed."""
-        fetched = await self.fetch_and_commit(source, changes, also)
+        fetched = await self.fetch_and_commit(source, changes)
         if fetched.failure is not None:
             raise fetched.failure

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_resync import TimeReconciliation
@@ -19,8 +18,8 @@ from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, R
 from services.processor.mail.store import facts
 from services.processor.mailbox.failures import Remedy, SourceError, refused_once
 from services.processor.mailbox.provider_http import JSON
-from services.processor.mailbox.store import mailboxes
-from services.processor.mailbox.transaction import AlsoCommitted
+from services.processor.mailbox.store import row_changes
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.metrics import CURSORS_REFUSED, STEP_SECONDS
 from services.providers.cursors import CursorState, cursor_state
 
@@ -83,11 +82,7 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
         raise error
     if is_lost:
         return
-
-    async def count(connection: db.Connection) -> None:
-        await mailboxes.set_cursor_refusals(connection, context.tenant_id, refusals + 1)
-
-    await context.note(count)
+    await context.change(row_changes.cursor_refusals(refusals + 1))
     CURSORS_REFUSED.labels(context.tenant.provider).inc()
     logger.warning("history cursor refused", tenant_id=context.tenant_id, detail=error.detail)
     raise refused_once(error, "history id") from error
@@ -123,12 +118,9 @@ async def _end(context: MailboxContext, gmail: GmailMailbox, origin: Origin, rec
     before = HistoryCursor(mailbox.history_id or 0, mailbox.history_claim, mailbox.history_claimed_at)
     settle = timedelta(seconds=context.settings.gmail_settle_seconds)
     cursor = after_read(before, newest_record=end.newest_record, claimed=end.claimed, began_at=began_at, settle=settle)
-
-    async def at_the_end(connection: db.Connection) -> None:
-        await mailboxes.set_history(
-            connection, context.tenant_id, cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at, began_at
-        )
-
+    at_the_end = row_changes.history_read(
+        cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at, caught_up_at=began_at
+    )
     await _process_stretch(context, gmail, records, origin, max(end.newest_record, end.claimed), at_the_end)
     context.mailbox = replace(
         mailbox,
@@ -148,7 +140,7 @@ async def _process_stretch(
     records: Sequence[JSON],
     origin: Origin,
     present: int,
-    also: AlsoCommitted | None = None,
+    also: RowChange | None = None,
 ) -> None:
     """Fetch the messages of a stretch and commit them. A record that is read again makes no second event.
 
@@ -158,7 +150,7 @@ async def _process_stretch(
         records: The stretch.
         origin: The reason for the read.
         present: The mailbox's history id, as far as the read knows it.
-        also: A write that is committed with the messages, when all of them were fetched.
+        also: A change of the mailbox's row that is committed with the messages, when all of them were fetched.
 
     Raises:
         SourceError: A failure of the whole mailbox; the messages fetched before it are committed.
@@ -182,7 +174,7 @@ async def _process_stretch(
     if observations:
         await context.commit(observations, also)
     elif also is not None:
-        await context.note(also)
+        await context.change(also)
     if fetched.failure is not None:
         raise fetched.failure
 

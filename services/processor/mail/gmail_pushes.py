@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_compare import compare
@@ -18,7 +17,7 @@ from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.retry_policy import RetryPolicy
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import row_changes
 
 _ATTEMPTS_AHEAD = 4
 """A due read that fails is tried again after the pause that follows this many failures."""
@@ -84,11 +83,7 @@ async def put_off_history(context: MailboxContext, until: datetime | None) -> No
     """Store when history is read again without a push; None when it is not, because no label is watched."""
     if context.mailbox.history_due_at is None:
         return
-
-    async def note(connection: db.Connection) -> None:
-        await mailboxes.set_history_due(connection, context.tenant_id, until)
-
-    await context.note(note)
+    await context.change(row_changes.history_due(until))
     context.mailbox = replace(context.mailbox, history_due_at=until)
 
 

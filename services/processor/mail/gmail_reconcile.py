@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.meshkit import db
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_compare import compare, list_recent
 from services.processor.mail.gmail_history import read_history
@@ -16,7 +15,7 @@ from services.processor.mail.origin import Origin
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import RECONCILIATION
 from services.processor.mail.store import messages
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import row_changes
 
 logger = structlog.get_logger(__name__)
 
@@ -63,11 +62,7 @@ async def _reread(context: MailboxContext, gmail: GmailMailbox, origin: Origin) 
     ):
         return False
     following = context.mailbox.history_id or 0
-
-    async def note(connection: db.Connection) -> None:
-        await mailboxes.set_history_anchor(connection, context.tenant_id, following)
-
-    await context.note(note)
+    await context.change(row_changes.history_anchor(following))
     context.mailbox = replace(context.mailbox, history_anchor=following)
     return True
 
@@ -124,11 +119,7 @@ async def _begin(
 
 async def _set_cursor(context: MailboxContext, target: int) -> None:
     """Make the history id from before the listing the cursor, even a lower one: live mail continues from it."""
-
-    async def note(connection: db.Connection) -> None:
-        await mailboxes.restart_history(connection, context.tenant_id, target)
-
-    await context.note(note)
+    await context.change(row_changes.history_restarted(target))
     context.mailbox = replace(
         context.mailbox,
         history_id=target,

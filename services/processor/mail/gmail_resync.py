@@ -1,5 +1,6 @@
 """The progress of a comparison of a Google mailbox, stored with the mailbox, and the steps that its parts share."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import RECONCILIATION, ReportedChange
 from services.processor.mail.store import messages
 from services.processor.mailbox.retry_policy import RetryPolicy
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import row_changes
 
 _TIMES = ("since", "started_at", "not_before")
 _ATTEMPTS_AHEAD = 4
@@ -87,11 +88,8 @@ async def keep(context: MailboxContext, state: TimeReconciliation | None, due_at
     row = None if state is None else state.row()
     if due_at is None and state is not None:
         due_at = RetryPolicy.from_settings(context.settings, context.clock.now()).after(_ATTEMPTS_AHEAD)
-
-    async def note(connection: db.Connection) -> None:
-        await mailboxes.set_resync(connection, context.tenant_id, row, due_at)
-
-    await context.note(note)
+    progress = None if row is None else json.dumps(row)
+    await context.change(row_changes.resync(progress, due_at))
     context.mailbox = replace(context.mailbox, resync=row, resync_due_at=due_at)
 
 

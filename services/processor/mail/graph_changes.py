@@ -21,7 +21,7 @@ from services.processor.mail.store import messages
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.provider_http import JSON
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import row_changes
 from services.processor.metrics import FAILURES
 from services.providers.names import MS365
 
@@ -89,7 +89,7 @@ def _refused(context: MailboxContext, item: item_pb2.InboxItem, error: SourceErr
 async def _set_refusals(context: MailboxContext, refusals: int) -> None:
     if refusals == context.mailbox.listing_refusals:
         return
-    await context.note(lambda connection: mailboxes.set_listing_refusals(connection, context.tenant_id, refusals))
+    await context.change(row_changes.listing_refusals(refusals))
     context.mailbox = replace(context.mailbox, listing_refusals=refusals)
 
 
@@ -142,7 +142,7 @@ async def caught_up(context: MailboxContext, listing: Listing, outcome: Round, a
 
 
 async def _catch_up(context: MailboxContext, at: datetime) -> None:
-    await context.note(lambda connection: mailboxes.set_caught_up(connection, context.tenant_id, at))
+    await context.change(row_changes.caught_up(at))
 
 
 async def _process_page(context: MailboxContext, graph: GraphMailbox, entries: list[JSON], origin: Origin) -> None:

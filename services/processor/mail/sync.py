@@ -25,7 +25,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import mailboxes, row_changes
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
@@ -84,7 +84,7 @@ class MailSync:
         try:
             await self._process(context, due)
             if context.mailbox.throttles:
-                await context.note(lambda connection: mailboxes.forget_throttles(connection, context.tenant_id))
+                await context.change(row_changes.not_throttled())
         except SourceError as exc:
             await self._failure_handler.handle(context, exc)
 
@@ -177,13 +177,8 @@ class MailSync:
         if not items:
             return
         first = min((item.mailbox_watched.history_id for item in items if item.mailbox_watched.history_id), default=0)
-
-        async def note(connection: db.Connection) -> None:
-            if first:
-                await mailboxes.begin_history(connection, context.tenant_id, first)
-
-        await context.note(note)
         if context.mailbox.history_id is None and first:
+            await context.change(row_changes.history_begun(first))
             context.mailbox = replace(context.mailbox, history_id=first)
         await context.lease.acknowledge(item.item_id for item in items)
 
@@ -198,11 +193,7 @@ class MailSync:
         if outcome is Round.PAUSED:
             await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
             return
-
-        async def note(connection: db.Connection) -> None:
-            await mailboxes.set_reconciled(connection, context.tenant_id)
-
-        await context.note(note)
+        await context.change(row_changes.reconciled())
         await context.lease.acknowledge([item.item_id])
 
     def _throttled_in(self, tenant_id: str) -> set[str]:

@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.metrics import FENCED
 
 _WAIT_SECONDS = 5.0
 
-AlsoCommitted: TypeAlias = Callable[[db.Connection], Awaitable[None]]
-"""A write that is committed in the same transaction as others: as a rule, a cursor."""
+AlsoCommitted: TypeAlias = RowChange | Callable[[db.Connection], Awaitable[None]]
+"""A write that is committed with others: a change of the mailbox's row, as a rule a cursor, or one of other tables."""
 
 
 class Transactions:

@@ -1,4 +1,4 @@
-"""The statements over mailboxes: the fence, the Gmail cursor, the throttle, the next reconciliation."""
+"""The statements over mailboxes: the fence, the throttle, the next reconciliation; `row_changes` has the others."""
 
 import json
 from collections.abc import Sequence
@@ -138,93 +138,6 @@ async def lock_fenced(connection: db.Connection, tenant_id: str, fence: int) -> 
     return _mailbox(row)
 
 
-async def restart_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
-    """Store the first cursor after a lost one, also below it, and make it the anchor. Safe to call again: yes."""
-    await connection.execute(
-        """
-        UPDATE processor.mailboxes
-        SET history_id = $2, history_anchor = $2, history_claim = NULL, history_claimed_at = NULL,
-            history_due_at = NULL, cursor_refusals = 0
-        WHERE tenant_id = $1
-        """,
-        tenant_id,
-        history_id,
-    )
-
-
-async def set_history(
-    connection: db.Connection,
-    tenant_id: str,
-    history_id: int,
-    claim: int | None = None,
-    claimed_at: datetime | None = None,
-    due_at: datetime | None = None,
-    caught_up_at: datetime | None = None,
-) -> None:
-    """Store the Gmail cursor, which never moves backwards, and the claim that another read has to confirm.
-
-    At the end of history, the time up to which every change is committed is stored as well.
-
-    A stored cursor was accepted by Gmail, so its refusals are forgotten.
-    """
-    await connection.execute(
-        """
-        UPDATE processor.mailboxes
-        SET history_id = GREATEST(coalesce(history_id, 0), $2), history_claim = $3, history_claimed_at = $4,
-            history_due_at = $5, cursor_refusals = 0, caught_up_at = coalesce($6, caught_up_at)
-        WHERE tenant_id = $1
-        """,
-        tenant_id,
-        history_id,
-        claim,
-        claimed_at,
-        due_at,
-        caught_up_at,
-    )
-
-
-async def set_history_due(connection: db.Connection, tenant_id: str, due_at: datetime | None) -> None:
-    """Store when history is read again even without a push."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET history_due_at = $2 WHERE tenant_id = $1", tenant_id, due_at
-    )
-
-
-async def set_cursor_refusals(connection: db.Connection, tenant_id: str, refusals: int) -> None:
-    """Store how often the Gmail cursor was refused in a row."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET cursor_refusals = $2 WHERE tenant_id = $1", tenant_id, refusals
-    )
-
-
-async def set_history_anchor(connection: db.Connection, tenant_id: str, history_id: int) -> None:
-    """Store the Gmail cursor from which the next reconciliation reads again."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET history_anchor = $2 WHERE tenant_id = $1", tenant_id, history_id
-    )
-
-
-async def begin_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
-    """Set the first Gmail cursor; an existing one stays."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET history_id = $2 WHERE tenant_id = $1 AND history_id IS NULL",
-        tenant_id,
-        history_id,
-    )
-
-
-async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime) -> None:
-    """Store the time up to which every change is committed."""
-    await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
-
-
-async def set_listing_refusals(connection: db.Connection, tenant_id: str, refusals: int) -> None:
-    """Store how many complete rounds in a row replaced a refused listing of changes."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET listing_refusals = $2 WHERE tenant_id = $1", tenant_id, refusals
-    )
-
-
 async def postpone_history(connection: db.Connection, tenant_id: str, until: datetime) -> None:
     """Put off the due reads of history and steps of a comparison of one mailbox, while it cannot be read."""
     await connection.execute(
@@ -239,18 +152,6 @@ async def postpone_history(connection: db.Connection, tenant_id: str, until: dat
     )
 
 
-async def set_resync(
-    connection: db.Connection, tenant_id: str, resync: dict[str, Any] | None, due_at: datetime | None
-) -> None:
-    """Store the progress of a reconciliation by time, and when a worker continues it even without an item."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET resync = $2, resync_due_at = $3 WHERE tenant_id = $1",
-        tenant_id,
-        None if resync is None else json.dumps(resync),
-        due_at,
-    )
-
-
 async def set_throttled(connection: db.Connection, tenant_id: str, until: datetime, throttles: int) -> None:
     """Store the time before which the provider asked for no requests, and the throttled attempts in a row."""
     await connection.execute(
@@ -258,18 +159,6 @@ async def set_throttled(connection: db.Connection, tenant_id: str, until: dateti
         tenant_id,
         until,
         throttles,
-    )
-
-
-async def forget_throttles(connection: db.Connection, tenant_id: str) -> None:
-    """Store that an attempt was not throttled."""
-    await connection.execute("UPDATE processor.mailboxes SET throttles = 0 WHERE tenant_id = $1", tenant_id)
-
-
-async def set_reconciled(connection: db.Connection, tenant_id: str) -> None:
-    """Store that the mailbox was reconciled completely, now."""
-    await connection.execute(
-        "UPDATE processor.mailboxes SET last_reconciled_at = now() WHERE tenant_id = $1", tenant_id
     )
 
 

@@ -12,7 +12,9 @@ from services.meshkit.ids import new_id
 from services.processor.mail.state import MessageState, State
 from services.processor.mail.store import changes, facts
 from services.processor.mail.threads import Threads, question_about
+from services.processor.mailbox.store import row_changes
 from services.processor.mailbox.store.mailboxes import FencedError
+from services.processor.mailbox.store.row_changes import RowChange
 from services.processor.stream.store.event_log import Appended, KeyRow
 from tests.store.processor.stream.conftest import TENANT, mail_draft
 
@@ -38,7 +40,7 @@ def mail(message_id: str, answers: str = "") -> message_pb2.MailMessage:
 
 
 async def write(
-    pool: db.Pool, fence: int, message_id: str, key: bytes, answers: str = ""
+    pool: db.Pool, fence: int, message_id: str, key: bytes, answers: str = "", also: RowChange | None = None
 ) -> tuple[str, Appended | None]:
     """Write one mail with its event, as one statement; return its thread."""
     mails, event_id = {message_id: mail(message_id, answers)}, UUID(new_id())
@@ -47,10 +49,9 @@ async def write(
         threads = await Threads.of(connection, TENANT, mails, known)
         thread = threads.assign(message_id)
         state = MessageState(message_id, state=State.ANNOUNCED)
-        keys = [KeyRow(TENANT, key, event_id, is_permanent=True)]
-        appended = await changes.write(
-            TENANT, fence, [state], threads.additions, datetime.now(UTC), connection, [mail_draft().row(event_id)], keys
-        )
+        keys, rows = [KeyRow(TENANT, key, event_id, is_permanent=True)], [mail_draft().row(event_id)]
+        now = datetime.now(UTC)
+        appended = await changes.write(TENANT, fence, [state], threads.additions, now, also, connection, rows, keys)
         return thread.thread_id, appended
 
 
@@ -94,6 +95,62 @@ async def test_without_the_fence_nothing_is_written(held: db.Pool, fence: int) -
         await write(held, fence, "m1", b"1")
     assert dict.fromkeys(TABLES, 0) == await counts(held)
     assert head == await held.fetchval("SELECT max(head) FROM processor.stream")
+
+
+async def test_a_change_of_the_mailbox_is_written_with_the_mail_or_not_at_all(held: db.Pool) -> None:
+    now = datetime.now(UTC)
+    read = row_changes.history_read(500, 510, now, None, caught_up_at=now)
+    with pytest.raises(FencedError):
+        await write(held, FENCE - 1, "m1", b"1", also=read)
+    assert (None, None) == await cursor(held)
+    _, appended = await write(held, FENCE, "m1", b"1", also=read)
+    assert appended is not None
+    assert (500, 510) == await cursor(held)
+    _, again = await write(held, FENCE, "m1", b"1", also=row_changes.history_read(510, None, None, None, now))
+    assert again is None
+    assert (510, None) == await cursor(held), "the cursor moves although the event was there"
+
+
+CHANGES = {
+    "read": (row_changes.history_read(500, None, None, None, datetime(2026, 1, 2, tzinfo=UTC)), "caught_up_at"),
+    "begun": (row_changes.history_begun(500), "history_id"),
+    "restarted": (row_changes.history_restarted(500), "history_anchor"),
+    "due": (row_changes.history_due(datetime(2026, 1, 2, tzinfo=UTC)), "history_due_at"),
+    "anchor": (row_changes.history_anchor(500), "history_anchor"),
+    "caught up": (row_changes.caught_up(datetime(2026, 1, 2, tzinfo=UTC)), "caught_up_at"),
+    "resync": (row_changes.resync("{}", None), "resync"),
+    "reconciled": (row_changes.reconciled(), "last_reconciled_at"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_change_of_the_mailbox_alone_needs_the_fence(held: db.Pool, name: str) -> None:
+    change, column = CHANGES[name]
+    select = f"SELECT {column} FROM processor.mailboxes WHERE tenant_id = $1"  # noqa: S608
+    async with db.connection(held) as connection:
+        with pytest.raises(FencedError):
+            await row_changes.save(connection, TENANT, FENCE + 1, change)
+        assert await held.fetchval(select, TENANT) is None
+        await row_changes.save(connection, TENANT, FENCE, change)
+    assert await held.fetchval(select, TENANT) is not None
+
+
+async def test_an_existing_cursor_moves_neither_back_nor_to_the_first_one_of_a_subscription(held: db.Pool) -> None:
+    now = datetime.now(UTC)
+    async with db.connection(held) as connection:
+        for change in (
+            row_changes.history_read(500, None, None, None, now),
+            row_changes.history_read(400, None, None, None, now),
+            row_changes.history_begun(900),
+        ):
+            await row_changes.save(connection, TENANT, FENCE, change)
+    assert (500, None) == await cursor(held)
+
+
+async def cursor(pool: db.Pool) -> tuple[int | None, int | None]:
+    row = await pool.fetchrow("SELECT history_id, history_claim FROM processor.mailboxes WHERE tenant_id = $1", TENANT)
+    assert row is not None
+    return row["history_id"], row["history_claim"]
 
 
 async def test_a_fence_that_rises_while_a_write_waits_refuses_it(held: db.Pool) -> None:

@@ -100,7 +100,7 @@ async def test_a_lost_cursor_is_made_good_by_a_comparison_by_time(ground: Ground
     await ground.control.update(tenant.address, first["id"], isRead=True)
     missed = (await ground.control.generate(tenant.address, 30))["messages"]
     await ground.control.expire_history(tenant.address)
-    async with running(ground.worker_settings(page_size=10)):
+    async with running(ground.worker_settings(page_size=10, slice_seconds=60.0)):
         await ground.push_present(tenant)
         await ground.settled()
 
