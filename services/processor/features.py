@@ -53,7 +53,7 @@ class FeatureWatch:
             raise SchemaError(msg)
 
     async def run(self) -> None:
-        """Check until cancelled. A look-up that fails says nothing about features, and ends no process.
+        """Check until cancelled. A check that fails says nothing about features, and ends no process.
 
         Raises:
             SchemaError: As for `check`.

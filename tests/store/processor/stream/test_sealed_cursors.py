@@ -151,7 +151,7 @@ async def test_a_process_ends_when_a_feature_comes_into_use_that_it_does_not_kno
         await watch.check()
 
 
-async def test_a_look_at_the_features_that_fails_ends_no_process(processor_database: TestDatabase) -> None:
+async def test_a_check_of_the_features_that_fails_ends_no_process(processor_database: TestDatabase) -> None:
     limits = db.DatabaseLimits(connections=4, lock_seconds=0.05)
     async with db.open_pool(Secret(processor_database.url), "test", limits) as pool:
         watch = FeatureWatch(pool, watch_seconds=0.01)
