@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 import time
 
 from simulator.app import Simulator
@@ -13,7 +14,7 @@ from simulator.memory import Memory
 from simulator.options import Options
 from simulator.serving import HOST, Server, listen, make_server
 
-_SAVE_SECONDS = 5.0
+SAVE_SECONDS = 5.0
 
 
 async def run(options: Options) -> None:
@@ -52,16 +53,25 @@ async def run(options: Options) -> None:
 
 
 async def _remember(memory: Memory | None, stop: asyncio.Event) -> None:
-    """Save periodically until the stop event; the longer a save takes, the longer the pause after it."""
-    pause = _SAVE_SECONDS
+    """Save periodically until the stop event; the longer a save takes, the longer the pause after it.
+
+    While the disk is full, the world stays in memory: a provider goes on as well when its customer's disk is full.
+    """
+    pause, failed = SAVE_SECONDS, ""
     while not stop.is_set():
         try:
             await asyncio.wait_for(stop.wait(), pause)
         except TimeoutError:
             began = time.monotonic()
-            if memory:
-                memory.save()
-            pause = max(_SAVE_SECONDS, 100 * (time.monotonic() - began))
+            try:
+                if memory:
+                    memory.save()
+                failed = ""
+            except OSError as error:
+                if str(error) != failed:
+                    print(f"simulator: the state is not saved: {error}; trying again", file=sys.stderr)  # noqa: T201
+                failed = str(error)
+            pause = max(SAVE_SECONDS, 100 * (time.monotonic() - began))
 
 
 def _stop_event(serving: "list[asyncio.Task[None]]") -> asyncio.Event:

@@ -7,8 +7,10 @@ the former release run, and they may go on until someone begins to use what they
 import asyncio
 from collections.abc import Collection
 
+import asyncpg
+
 from services.meshkit import db
-from services.meshkit.errors import StoreUnavailable
+from services.meshkit.errors import MeshError
 from services.meshkit.schema import SchemaError
 from services.processor.stream.store import features
 
@@ -38,6 +40,8 @@ class FeatureWatch:
         Raises:
             SchemaError: It does not, so this process must end.
             StoreUnavailable: PostgreSQL cannot be reached.
+            Conflict: The table is locked, as by a migration.
+            UndefinedTableError: There is no such table: the schema is restored or taken back.
         """
         async with db.connection(self._pool) as connection:
             unknown = await features.unknown(connection, self._known)
@@ -49,7 +53,7 @@ class FeatureWatch:
             raise SchemaError(msg)
 
     async def run(self) -> None:
-        """Check until cancelled. While PostgreSQL cannot be reached, this process stores and serves nothing.
+        """Check until cancelled. A check that fails says nothing about features, and ends no process.
 
         Raises:
             SchemaError: As for `check`.
@@ -58,5 +62,5 @@ class FeatureWatch:
             await asyncio.sleep(self._watch_seconds)
             try:
                 await self.check()
-            except StoreUnavailable:
-                continue  # health reports it
+            except (MeshError, asyncpg.UndefinedTableError):
+                continue  # whatever needs the database reports it

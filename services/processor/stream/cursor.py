@@ -8,6 +8,7 @@ This needs no bookkeeping outside of the store.
 import hashlib
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -70,13 +71,17 @@ def read_cursor(value: str, field: str = "cursor") -> Cursor:
 
 
 def read_time(value: str) -> datetime | None:
-    """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value."""
-    if _TIME.fullmatch(value) is None:
+    """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value.
+
+    Raises:
+        CursorInvalid: A value with a colon, which no cursor has, is not such a time.
+    """
+    if ":" not in value:
         return None
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:  # no such day or hour
-        return None
+    with suppress(ValueError):  # no such day or hour
+        if _TIME.fullmatch(value):
+            return datetime.fromisoformat(value)
+    raise CursorInvalid(violations={"cursor": 'is not a time with its offset, such as "2026-11-28T21:00:00Z"'})
 
 
 def is_cursor(value: str | int) -> bool:

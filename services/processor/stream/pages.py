@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeAlias
 
@@ -40,6 +40,7 @@ _MERGED_ROWS = 4000
 _LOOK_SECONDS = 0.006
 """The time after which a page stops searching for events that match its filter, in seconds. It may end empty."""
 _EVENT_OVERHEAD_BYTES = 256
+_FIRST_MOMENT, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 EventView: TypeAlias = "event_pb2.EventView.ValueType"
 
@@ -118,8 +119,9 @@ class EventReader:
     async def before(self, moment: datetime) -> Cursor:
         """Return the cursor before the events that came into the stream at a time or later, or the oldest one."""
         # Positions are microseconds since 1970, and grow faster only while more than one event comes in each of them.
-        position = int(moment.timestamp() * 1_000_000)
+        position = (moment - _FIRST_MOMENT) // _MICROSECOND
         async with settled(self._pool, 0) as (connection, state):
+            self._seal = state.seal
             last = await last_before(connection, position)
         if last is None or last["position"] <= state.floor:
             return oldest(state)

@@ -13,6 +13,7 @@ import pytest
 
 from simulator.__main__ import main
 from simulator.control_client import blocking
+from simulator.program import SAVE_SECONDS
 from stack.certificates import MeshCertificates
 from tests.programs.simulator import running_simulator
 
@@ -135,6 +136,22 @@ def test_what_it_knows_outlives_a_restart(certificates: MeshCertificates, tmp_pa
         assert was["deleted"] == now["deleted"]
         assert mail["id"] not in [one["id"] for one in (*was["messages"], *was["deleted"])]
     assert int(after[1]["historyId"]) > int(before[1]["historyId"])
+
+
+def test_it_goes_on_while_its_state_cannot_be_saved(certificates: MeshCertificates, tmp_path):
+    """As while the disk is full: the folder of the file is not there at first."""
+    folder = tmp_path / "full"
+    options = ("--state", str(folder / "state.json"))
+    address = "anna@contoso.test"
+    with running_simulator(certificates.identity("simulator"), *options) as program:
+        url = str(program.ready["controlUrl"])
+        blocking(url, lambda control: control.deliver(address, subject="Kept"))
+        time.sleep(SAVE_SECONDS + 1)
+        assert program.process.poll() is None
+        folder.mkdir()
+    with running_simulator(certificates.identity("simulator"), *options) as program:
+        truth = blocking(str(program.ready["controlUrl"]), lambda control: control.truth(address))
+    assert "Kept" in [mail["subject"] for mail in truth["messages"]]
 
 
 def test_mail_that_waits_for_transport_leaves_before_the_end(certificates: MeshCertificates, tmp_path):

@@ -2,11 +2,14 @@
 
 import asyncio
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.meshkit import db
+from services.meshkit.errors import Conflict
 from services.meshkit.process import background
 from services.meshkit.schema import SchemaError
 from services.meshkit.secret import Secret
@@ -24,6 +27,7 @@ from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.store.processor.stream.conftest import TENANT, mail_draft
 
 LIMITED = [TENANT]
+LONG_AGO = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
 
 
 async def put(pool: db.Pool) -> None:
@@ -52,6 +56,15 @@ async def test_each_process_reads_what_another_has_sealed(pool: db.Pool) -> None
     assert [True] * 3 == [is_sealed(value) for value in sealed]
     assert [newest] * 3 == [await other.start(value, EARLIEST) for value in sealed]
     assert newest == read_cursor(one.written(newest, None))
+
+
+async def test_a_process_whose_first_reader_begins_at_a_time_seals(pool: db.Pool) -> None:
+    await put(pool)
+    reader = EventReader(pool)
+    start = await reader.before(LONG_AGO)
+
+    assert is_sealed(reader.written(start, LIMITED))
+    assert start == await EventReader(pool).start(EARLIEST, EARLIEST)
 
 
 async def test_an_upgraded_stream_seals_after_the_command_and_reads_both_forms(
@@ -136,3 +149,28 @@ async def test_a_process_ends_when_a_feature_comes_into_use_that_it_does_not_kno
         await serve()
     with pytest.raises(SchemaError, match="of-tomorrow"):
         await watch.check()
+
+
+async def test_a_check_of_the_features_that_fails_ends_no_process(processor_database: TestDatabase) -> None:
+    limits = db.DatabaseLimits(connections=4, lock_seconds=0.05)
+    async with db.open_pool(Secret(processor_database.url), "test", limits) as pool:
+        watch = FeatureWatch(pool, watch_seconds=0.01)
+        running = asyncio.create_task(watch.run())
+        async with db.transaction(pool) as connection:
+            await connection.execute("LOCK processor.features")
+            with pytest.raises(Conflict):
+                await watch.check()
+            await asyncio.sleep(0.3)
+            assert not running.done()
+        await pool.execute("ALTER TABLE processor.features RENAME TO gone")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await watch.check()
+        await asyncio.sleep(0.3)
+        assert not running.done()
+        await pool.execute("ALTER TABLE processor.gone RENAME TO features")
+        async with db.transaction(pool) as connection:
+            await features.note(connection, "of-tomorrow")
+
+        with pytest.raises(SchemaError, match="of-tomorrow"):
+            async with asyncio.timeout(10):
+                await running
