@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection
 
 from services.meshkit import db
-from services.meshkit.errors import StoreUnavailable
+from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.schema import SchemaError
 from services.processor.stream.store import features
 
@@ -38,6 +38,7 @@ class FeatureWatch:
         Raises:
             SchemaError: It does not, so this process must end.
             StoreUnavailable: PostgreSQL cannot be reached.
+            Conflict: The table's lock was not free in time, as while an operator maintains it.
         """
         async with db.connection(self._pool) as connection:
             unknown = await features.unknown(connection, self._known)
@@ -60,3 +61,5 @@ class FeatureWatch:
                 await self.check()
             except StoreUnavailable:
                 continue  # health reports it
+            except Conflict:
+                continue  # nothing can be noted meanwhile

@@ -136,3 +136,20 @@ async def test_a_process_ends_when_a_feature_comes_into_use_that_it_does_not_kno
         await serve()
     with pytest.raises(SchemaError, match="of-tomorrow"):
         await watch.check()
+
+
+async def test_a_process_outlasts_a_lock_on_the_features_and_then_learns_of_them(
+    processor_database: TestDatabase, pool: db.Pool
+) -> None:
+    limits = db.DatabaseLimits(connections=1, lock_seconds=0.05)
+    async with db.open_pool(Secret(processor_database.url), "watch", limits) as watching:
+        watched = asyncio.create_task(FeatureWatch(watching, watch_seconds=0.01).run())
+        async with db.transaction(pool) as connection:
+            await connection.execute("LOCK TABLE processor.features IN ACCESS EXCLUSIVE MODE")
+            await features.note(connection, "of-tomorrow")
+            await asyncio.sleep(0.5)
+            was_running = not watched.done()
+        with pytest.raises(SchemaError, match="of-tomorrow"):
+            await watched
+
+    assert was_running
