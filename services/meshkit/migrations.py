@@ -42,6 +42,7 @@ _LIMITS = DatabaseLimits(
 _ATTEMPTS = 5
 """The attempts at a move when a lock is not free in time, or after a deadlock. Committed steps stay."""
 _LONGEST_PAUSE_SECONDS = 8.0
+_ONE_STEP = "-1"
 
 _Steps = Callable[[Any, MigrationContext], Any]
 
@@ -92,10 +93,14 @@ class Migrations:
         Raises:
             SchemaError: A later release has migrated the database, the revision is none of this history before the
                 database's, or a step refuses because it would lose data that cannot be made again. The steps before it
-                stay made.
+                stay made. Or the target is a number of several steps.
             StoreUnavailable: The database is away.
             Conflict: A lock was not free in any of some attempts.
         """
+        if target.startswith("-") and target != _ONE_STEP:
+            # Another attempt would count from the revision that the one before it has reached.
+            msg = f"schema {self._schema} goes back by {_ONE_STEP} or to a revision, not by {target}"
+            raise SchemaError(msg)
         try:
             await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
         except (CommandError, asyncpg.RaiseError) as exc:

@@ -54,11 +54,11 @@ SERVICES = (
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
-_SHARED = {"files": ""}
+_SHARED = {"files": "", "failure": ""}
 """The file of each module that forks share, with its time and size when it was imported, as lines of one text.
 
 A fork that walked over shared objects would write into each of them, as a reference is counted in the object, and would
-no longer share their pages.
+no longer share their pages. The failure is that of the imports, after which nothing is shared.
 """
 _FOREIGN: dict[str, list[MetricWrapperBase]] = {}
 """By the package of a service: the metrics of the other services. Those of all of them for one without a name here."""
@@ -70,13 +70,18 @@ EXIT_FAILED = 1
 def warm() -> None:
     """Imports libraries and services, and puts what they have made out of the reach of the search for garbage.
 
-    The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
-    again: yes.
+    The search writes into every object that it visits, and a page that is written is shared no longer. A module that
+    cannot be imported stops no program but its own: all then start by exec. Safe to call again: yes.
     """
-    if not CAN_FORK or _SHARED["files"]:
+    if not CAN_FORK or any(_SHARED.values()):
         return
-    for name in (*LIBRARIES, *SERVICES):
-        importlib.import_module(name)
+    try:
+        for name in (*LIBRARIES, *SERVICES):
+            importlib.import_module(name)
+    except Exception as exc:  # noqa: BLE001 - the supervisor runs other programs too
+        traceback.print_exc()
+        _SHARED["failure"] = repr(exc)
+        return
     files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
     _SHARED["files"] = "\n".join(f"{_mark(file)} {file}" for file in files if file)
     _FOREIGN.update((package, _foreign_metrics(package)) for package in ("", *_packages(SERVICES)))
@@ -112,10 +117,12 @@ def _foreign_metrics(package: str) -> list[MetricWrapperBase]:
 
 
 def is_current() -> bool:
-    """Return whether the files of all shared modules are those that were imported.
+    """Return whether all shared modules were imported, and their files are still those that were.
 
     A fork reads the other modules from disk. After an update there it would run the modules of two releases together.
     """
+    if _SHARED["failure"]:
+        return False
     lines = (line.partition(" ") for line in _SHARED["files"].splitlines())
     return all(_mark(file) == mark for mark, _, file in lines)
 

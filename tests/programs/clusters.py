@@ -23,18 +23,19 @@ from stack.schema_mark import mark_migrated
 from tests.programs.migrations import migrate
 
 VARIABLE = "TESTS_CLUSTER"
-"""Names the data directory to copy; programs that a test starts find it, too. Without it nothing is copied."""
-_NOT_YET = "not yet"
+"""Names the folder of the data directory to copy, which is made there by the first mesh, also one of a program that a
+test starts. Without it nothing is copied."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def clusters() -> Iterator[None]:
     """Meshes of this process begin with a copy of the cluster, which the first of them makes."""
+    folder = Path(tempfile.mkdtemp(prefix="mc-"))
+    folder.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, _NOT_YET)
+        patch.setenv(VARIABLE, str(folder))
         yield
-        if (made := os.environ[VARIABLE]) != _NOT_YET:
-            shutil.rmtree(Path(made).parent)
+    shutil.rmtree(folder)
 
 
 def lay_cluster(data: Path) -> None:
@@ -43,18 +44,20 @@ def lay_cluster(data: Path) -> None:
     Args:
         data: The data directory of a mesh.
     """
-    if data.exists() or not (made := os.environ.get(VARIABLE)):
+    if data.exists() or not (folder := os.environ.get(VARIABLE)):
         return
-    if made == _NOT_YET:
-        made = os.environ[VARIABLE] = str(_make())
+    made = Path(folder, "data")
+    if not made.exists():
+        making = Path(folder, "making")
+        if making.exists():  # of a program that was ended
+            shutil.rmtree(making)
+        _make(Path(folder), DataDirectory(making))
+        making.rename(made)
     # It belongs to the user that the server runs as.
-    subprocess.run(("cp", "--archive", made, str(data)), check=True)
+    subprocess.run(("cp", "--archive", str(made), str(data)), check=True)
 
 
-def _make() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="mc-"))
-    folder.chmod(0o711)
-    data = DataDirectory(folder / "data")
+def _make(folder: Path, data: DataDirectory) -> None:
     data.prepare()
     server = PostgresServer(data.postgres, folder, data.postgres_password, is_careless=True)
     server.initialize()
@@ -64,4 +67,3 @@ def _make() -> Path:
         for service, url in database_urls(admin_url_of(server), passwords).items():
             migrate(service, url, folder / f"migrate-{service}.log")
         run_blocking(mark_migrated(admin_url_of(server)))
-    return data.root

@@ -154,6 +154,18 @@ async def test_a_way_back_that_there_is_not_is_refused_by_name(migrations, targe
         await migrations.downgrade(target)
 
 
+async def test_a_number_of_several_steps_is_refused_as_a_repeated_attempt_would_count_them_from_another_revision(
+    migrations,
+):
+    await migrations.upgrade()
+
+    with pytest.raises(SchemaError, match="goes back by -1 or to a revision, not by -2"):
+        await migrations.downgrade("-2")
+    assert "0002" == await migrations.current()
+    await migrations.downgrade("-1")
+    assert "0001" == await migrations.current()
+
+
 async def test_a_step_back_that_would_lose_data_is_refused_with_its_reason(url, tmp_path):
     versions = history(tmp_path) / "versions"
     refuses = "op.execute(\"DO $$ BEGIN RAISE EXCEPTION 'it is sealed'; END $$\")"

@@ -40,3 +40,27 @@ def test_a_program_is_forked_while_the_shared_modules_are_those_on_disk(
     )
 
     assert ["True", is_forked] == done.stdout.split()
+
+
+BROKEN = """
+import sys
+from stack.supervision import nursery
+sys.path.insert(0, {folder!r})
+nursery.LIBRARIES = ("broken",)
+nursery.warm()
+nursery.warm()
+print(nursery.is_current())
+"""
+
+
+@pytest.mark.skipif(not nursery.CAN_FORK, reason="programs fork on Linux only")
+def test_a_module_that_cannot_be_imported_stops_no_other_program(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        (sys.executable, "-c", BROKEN.format(folder=str(tmp_path))),
+        capture_output=True, text=True, timeout=60, check=True, env=environment,
+    )  # fmt: skip
+
+    assert ["False"] == done.stdout.split()
+    assert 1 == done.stderr.count("No module named 'no_such_module'")

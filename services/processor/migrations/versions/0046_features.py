@@ -4,8 +4,6 @@ Revision ID: 0046
 Revises: 0044
 """
 
-import secrets
-
 from alembic import op
 
 revision = "0046"
@@ -13,7 +11,8 @@ down_revision = "0044"
 branch_labels = None
 depends_on = None
 
-_KEY = f"'\\x{secrets.token_hex(32)}'"
+# Made by PostgreSQL, from 244 random bits: its log shows a statement that fails.
+_KEY = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
 # A stream with events may still have readers at processes of the release before, which cannot read sealed cursors. An
 # operator begins to seal when they are gone.
 _UP = (
@@ -24,7 +23,7 @@ _UP = (
         used_since timestamptz NOT NULL DEFAULT now()
     )
     """,
-    f"UPDATE processor.stream SET cursor_key = {_KEY} WHERE id = 1 AND head = 0 AND floor = 0",  # noqa: S608 - our own digits
+    f"UPDATE processor.stream SET cursor_key = {_KEY} WHERE id = 1 AND head = 0 AND floor = 0",  # noqa: S608 - constants
     "INSERT INTO processor.features (name) SELECT 'sealed-cursors' FROM processor.stream WHERE cursor_key IS NOT NULL",
     "INSERT INTO processor.features (name) SELECT 'sealed-content' WHERE EXISTS (SELECT FROM processor.sealed_tenants)",
 )

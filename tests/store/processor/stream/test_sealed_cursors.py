@@ -1,6 +1,7 @@
 """Sealed cursors on PostgreSQL: processes share the key, an upgrade begins by a command, a restore is noticed."""
 
 import asyncio
+import runpy
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,10 +14,11 @@ from services.meshkit.errors import Conflict
 from services.meshkit.process import background
 from services.meshkit.schema import SchemaError
 from services.meshkit.secret import Secret
+from services.processor import migrate
 from services.processor.features import FeatureWatch
 from services.processor.migrate import migrations
 from services.processor.stream.cursor import read_cursor
-from services.processor.stream.cursor_seal import is_sealed
+from services.processor.stream.cursor_seal import KEY_BYTES, is_sealed
 from services.processor.stream.errors import CursorEpochChanged, CursorExpired, CursorInvalid
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import publish
@@ -90,6 +92,25 @@ async def test_an_upgraded_stream_seals_after_the_command_and_reads_both_forms(
         assert newest == await EventReader(pool).start(sealed, EARLIEST)
         assert [features.SEALED_CURSORS] == await features_of(pool)
     postgres.drop(made)
+
+
+async def test_the_key_of_a_new_store_stands_in_no_statement_that_the_log_of_postgresql_could_show(
+    postgres: PostgresProgram,
+) -> None:
+    keys = []
+    for _ in range(2):
+        made = postgres.empty_database("processor")
+        history = migrations(Secret(made.url))
+        await history.upgrade()
+        async with db.open_pool(Secret(made.url), "test", db.DatabaseLimits(connections=1)) as pool:
+            keys.append(await pool.fetchval("SELECT cursor_key FROM processor.stream WHERE id = 1"))
+        postgres.drop(made)
+    step = Path(migrate.__file__).parent / "migrations" / "versions" / "0046_features.py"
+    texts = [runpy.run_path(str(step))["_UP"] for _ in range(2)]
+
+    assert [KEY_BYTES] * 2 == [len(key) for key in keys]
+    assert 2 == len(set(keys))
+    assert texts[0] == texts[1]
 
 
 async def test_a_cursor_that_a_lost_key_sealed_starts_its_reader_over(pool: db.Pool) -> None:
