@@ -11,6 +11,7 @@ import pytest
 from mailmesh.ingest.v1 import inbox_item_pb2
 from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
 from mailmesh.processor.v1.event_service_pb2 import EventFilter
+from services.meshkit.errors import InvalidArgument
 from services.meshkit.status import from_rpc_error
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
 from tests.wire.processor.stream.conftest import Processor
@@ -61,6 +62,7 @@ async def test_a_mistyped_time_is_refused_with_the_form_of_a_time(processor: Pro
         await processor.events.ListEvents(wrong, metadata=processor.key())
     fault = from_rpc_error(caught.value)
 
+    assert isinstance(fault, InvalidArgument)
     assert ("CURSOR_INVALID", ["cursor"]) == (fault.reason, list(fault.violations))
     assert "such as 2026-11-28T21:00:00Z" in fault.violations["cursor"]
 
