@@ -11,6 +11,7 @@ import pytest
 from mailmesh.ingest.v1 import inbox_item_pb2
 from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
 from mailmesh.processor.v1.event_service_pb2 import EventFilter
+from services.meshkit.errors import InvalidArgument
 from services.meshkit.status import from_rpc_error
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
 from tests.wire.processor.stream.conftest import Processor
@@ -52,8 +53,18 @@ async def test_a_time_takes_the_place_of_a_cursor(processor: Processor) -> None:
     assert published == await read(between - timedelta(days=100))
     assert [] == await read(between + timedelta(days=1))
     assert published == await read(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))))
-    wrong = event_service_pb2.ListEventsRequest(cursor="2026-02-30T00:00:00Z")
-    assert "CURSOR_INVALID" == await reason_of(processor.events.ListEvents(wrong, metadata=processor.key()))
+
+
+@pytest.mark.parametrize("cursor", ["2026-02-30T00:00:00Z", "2026-11-28T21:00:00", "2026-11-28"])
+async def test_a_mistyped_time_is_refused_with_the_form_of_a_time(processor: Processor, cursor: str) -> None:
+    wrong = event_service_pb2.ListEventsRequest(cursor=cursor)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await processor.events.ListEvents(wrong, metadata=processor.key())
+    fault = from_rpc_error(caught.value)
+
+    assert isinstance(fault, InvalidArgument)
+    assert ("CURSOR_INVALID", ["cursor"]) == (fault.reason, list(fault.violations))
+    assert "such as 2026-11-28T21:00:00Z" in fault.violations["cursor"]
 
 
 async def test_a_stream_begins_at_a_time(processor: Processor) -> None:
