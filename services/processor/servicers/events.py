@@ -17,7 +17,7 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.stream import sse
 from services.processor.stream.cursor import Cursor, read_time
-from services.processor.stream.errors import CursorInvalid, EventNotFound
+from services.processor.stream.errors import EventNotFound
 from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
@@ -89,9 +89,6 @@ class EventServicer(Base):
     async def _start(self, cursor: str, default: str) -> Cursor:
         """Resolve the start of a reader: as `EventReader.start`, or a time."""
         moment = read_time(cursor)
-        # Every cursor begins with a letter, so a digit begins a time.
-        if moment is None and cursor[:1].isdigit():
-            raise CursorInvalid(violations={"cursor": "must be a time with its offset, such as 2026-11-28T21:00:00Z"})
         return await (self._events.start(cursor, default) if moment is None else self._events.before(moment))
 
     def _reader(

@@ -25,7 +25,7 @@ _CHECK_BYTES = 3
 _CHARACTERS = 32
 """A whole number of base64 groups: there is no padding, and each cursor has one spelling."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-"""A time with its offset (RFC 3339, 5.6). No cursor has a colon."""
+"""A time with its offset (RFC 3339, 5.6)."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,15 @@ def read_time(value: str) -> datetime | None:
     """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value.
 
     Raises:
-        CursorInvalid: A value with a colon, which no cursor has, is not such a time.
+        CursorInvalid: What is meant as a time is none: it has a colon, which no cursor has, or a digit first, where
+            every cursor has a letter.
     """
-    if ":" not in value:
+    if ":" not in value and not value[:1].isdigit():
         return None
     with suppress(ValueError):  # no such day or hour
         if _TIME.fullmatch(value):
             return datetime.fromisoformat(value)
-    raise CursorInvalid(violations={"cursor": 'is not a time with its offset, such as "2026-11-28T21:00:00Z"'})
+    raise CursorInvalid(violations={"cursor": "must be a time with its offset, such as 2026-11-28T21:00:00Z"})
 
 
 def is_cursor(value: str | int) -> bool:

@@ -54,6 +54,7 @@ def test_a_time_with_its_offset_stands_for_a_cursor(value: str, moment: datetime
 @pytest.mark.parametrize(
     "value",
     [
+        "2026-11-28",
         "2026-11-28T21:00:00",
         "2026-02-30T21:00:00Z",
         "2026-11-28T21:00:00Z ",
