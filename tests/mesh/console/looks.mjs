@@ -121,6 +121,8 @@ await step("each control of each page is reached by the key Tab, and shows the f
   await page.setViewportSize(WIDE);
   for (const hash of PAGES) {
     await visit(page, url, `#/${hash}`);
+    // A row that arrives between two keys would take the place of the control that has the focus.
+    if (hash.startsWith("events?from=earliest")) await page.locator("table.window tbody tr[data-row]").first().waitFor();
     const { missed, dim } = await tabbed();
     check(missed.length === 0 && dim.length === 0, `${hash}: not reached: ${missed.join("; ")}; without a ring: ${dim.join("; ")}`);
   }

@@ -1,6 +1,7 @@
 """Pushes about calendars on the running mesh, at both providers: an edit arrives at once, and none is lost."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ GOOGLE_TIMES = {
     "start": {"dateTime": "2026-11-30T14:00:00+01:00", **ZONE},
     "end": {"dateTime": "2026-11-30T15:00:00+01:00", **ZONE},
 }
+QUIET_SECONDS = 4
+"""Longer than the pause between two polls of a calendar that is not pushed, in tests."""
 
 
 class Follower:
@@ -75,9 +78,16 @@ class Follower:
         """Waits until the provider pushes the calendar's changes, and mailmesh polls it seldom."""
         eventually(lambda: self.subscription().get("state") == "SUBSCRIPTION_STATE_ACTIVE", what="it is pushed")
         shown = self.subscription()
-        # The reading that follows the beginning of pushes finds earlier changes; the test's come after it.
+        # The reading that follows the beginning of pushes finds earlier changes; the test's come after it. A poll that was
+        # under way at that time may precede it.
         eventually(lambda: self._synced_at() > _time(shown["lastRenewedAt"]), what="it is read once more")
+        eventually(self._is_quiet, what="no reading of it is under way")
         return shown
+
+    def _is_quiet(self) -> bool:
+        before = self._synced_at()
+        time.sleep(QUIET_SECONDS)
+        return before == self._synced_at()
 
     def _synced_at(self) -> datetime:
         listed = json.loads(self.mesh.run("calendars", "list", self.tenant, "--json").stdout)
