@@ -78,8 +78,8 @@ class Follower:
         """Waits until the provider pushes the calendar's changes, and mailmesh polls it seldom."""
         eventually(lambda: self.subscription().get("state") == "SUBSCRIPTION_STATE_ACTIVE", what="it is pushed")
         shown = self.subscription()
-        # The reading that follows the beginning of pushes finds earlier changes; the test's come after it. A poll that was
-        # under way at that time may precede it.
+        # The reading that follows the beginning of pushes finds earlier changes; the test's come after it. A poll that
+        # was under way at that time may precede it.
         eventually(lambda: self._synced_at() > _time(shown["lastRenewedAt"]), what="it is read once more")
         eventually(self._is_quiet, what="no reading of it is under way")
         return shown
