@@ -74,7 +74,7 @@ def read_time(value: str) -> datetime | None:
     """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value.
 
     Raises:
-        CursorInvalid: What is meant as a time is none: it has a colon, which no cursor has, or a digit first, where
+        CursorInvalid: A text that is meant as a time is none: it has a colon, which no cursor has, or a digit first, where
             every cursor has a letter.
     """
     if ":" not in value and not value[:1].isdigit():
