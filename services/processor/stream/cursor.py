@@ -74,8 +74,8 @@ def read_time(value: str) -> datetime | None:
     """Return the time that stands in the place of a cursor, as `2026-11-28T21:00:00Z`; None for another value.
 
     Raises:
-        CursorInvalid: A text that is meant as a time is none: it has a colon, which no cursor has, or a digit first, where
-            every cursor has a letter.
+        CursorInvalid: A text that is meant as a time is none: it has a colon, which no cursor has, or a digit first,
+            where every cursor has a letter.
     """
     if ":" not in value and not value[:1].isdigit():
         return None
