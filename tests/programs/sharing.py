@@ -24,7 +24,7 @@ LONG_FILES = frozenset({
     *("test_outages.py", "test_processes.py", "test_program.py", "test_programs.py", "test_raw.py", "test_restart.py"),
     *("test_rotation.py", "test_strangers.py", "test_terminal.py", "test_torture.py", "test_truth.py", "test_up.py"),
     *("test_conformance.py", "test_image.py", "test_java.py", "test_leftovers.py", "test_nothing_left.py"),
-    "test_gmail_doubt.py",
+    *("test_gmail_doubt.py", "test_many_endpoints.py"),
 })  # fmt: skip
 """Names of files that take longest: the processes start them first and fill up with short ones at the end."""
 
