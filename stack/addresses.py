@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stack.errors import PortInUseError
 from stack.files import write_private_json
-from stack.ports import LOOPBACK, free_ports, is_free
+from stack.ports import LOOPBACK, free_ports, hold
 
 DEFAULT_HTTP_PORT = 8080
 EDGE = "edge"
@@ -43,7 +43,7 @@ def choose_ports(names: list[str], http_port: int | None, remembered: Path) -> P
         PortInUseError: The edge's port is taken.
     """
     last: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}
-    kept = {name: last[name] for name in names if name in last and is_free(last[name])}
+    kept = {name: last[name] for name in names if name in last and hold(last[name])}
     missing = [name for name in names if name not in kept]
     numbers = kept | dict(zip(missing, free_ports(len(missing)), strict=True))
     numbers[EDGE] = _edge_port(http_port, last.get(EDGE))
@@ -53,8 +53,8 @@ def choose_ports(names: list[str], http_port: int | None, remembered: Path) -> P
 
 def _edge_port(asked: int | None, last: int | None) -> int:
     if asked == 0:
-        return last if last is not None and is_free(last) else free_ports(1)[0]
+        return last if last is not None and hold(last) else free_ports(1)[0]
     port = asked or last or DEFAULT_HTTP_PORT
-    if not is_free(port):
+    if not hold(port):
         raise PortInUseError(f"port {port} is in use by another program: choose another with --http-port")
     return port

@@ -28,15 +28,17 @@ def free_ports(count: int) -> list[int]:
     return [_kept_port() for _ in range(count)]
 
 
-def is_free(port: int) -> bool:
-    """Says whether a program could listen on the loopback port now."""
-    with socket.socket() as probe:
-        # Listeners set it too: connections of an earlier run that linger in TIME_WAIT do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
+def hold(port: int) -> bool:
+    """Says whether a program could listen on the loopback port, and keeps it for that program as `free_port` does."""
+    keeper = socket.socket()
+    # Listeners set it too: connections of an earlier run that linger in TIME_WAIT do not count.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        keeper.bind((LOOPBACK, port))
+    except OSError:
+        keeper.close()
+        return False
+    _keep(keeper)
     return True
 
 
@@ -53,11 +55,15 @@ def _kept_port() -> int:
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     keeper.bind((LOOPBACK, 0))
+    _keep(keeper)
+    port: int = keeper.getsockname()[1]
+    return port
+
+
+def _keep(keeper: socket.socket) -> None:
     _kept.append(keeper)
     while len(_kept) > _MOST_KEPT:
         _kept.popleft().close()
-    port: int = keeper.getsockname()[1]
-    return port
 
 
 def _let_go() -> None:

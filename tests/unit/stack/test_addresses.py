@@ -1,5 +1,6 @@
 """The ports of a run."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from stack.addresses import EDGE, choose_ports
 from stack.errors import PortInUseError
-from stack.ports import accepts, free_port
+from stack.ports import LOOPBACK, accepts, free_port
 
 
 def test_ports_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
@@ -15,6 +16,24 @@ def test_ports_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
     second = choose_ports(["redis"], 0, tmp_path / "ports.json")
 
     assert first == second
+
+
+def test_the_ports_of_the_last_run_are_kept_for_its_programs(tmp_path: Path) -> None:
+    remembered = tmp_path / "ports.json"
+    with socket.socket() as one, socket.socket() as other:
+        for asking in (one, other):
+            asking.bind((LOOPBACK, 0))
+        last = {"primitives": one.getsockname()[1], EDGE: other.getsockname()[1]}
+    remembered.write_text(json.dumps(last))
+
+    chosen = choose_ports(["primitives"], 0, remembered)
+
+    assert last == chosen.numbers
+    for port in last.values():
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind((LOOPBACK, port))
+        with socket.create_server((LOOPBACK, port)):
+            pass
 
 
 def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
