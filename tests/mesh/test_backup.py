@@ -258,7 +258,7 @@ def test_mail_goes_on_without_the_disk_of_the_archive_and_the_log_is_archived_wh
 ) -> None:
     archive = tmp_path / "wal"
     archive.write_text("no folder, as a disk that is not mounted")
-    with running_mesh(short_folder / "mesh", "--wal-archive", str(archive)) as mesh:
+    with running_mesh(short_folder / "no-disk", "--wal-archive", str(archive)) as mesh:
         warned = mesh.log.read_text()
         without = json.loads(mesh.run("doctor", "--offline", "--json").stdout)
         archive.unlink()
