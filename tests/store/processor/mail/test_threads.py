@@ -35,7 +35,7 @@ async def save(connection: db.Connection, tenant_id: str, threads: Threads) -> N
     """Write the additions of mails to threads, as the holder of the mailbox."""
     held = "INSERT INTO processor.mailboxes (tenant_id, fence) VALUES ($1, 1) ON CONFLICT DO NOTHING"
     await connection.execute(held, tenant_id)
-    await changes.write(tenant_id, 1, [], threads.additions, datetime.now(UTC), connection, [], [])
+    await changes.write(tenant_id, 1, [], threads.additions, datetime.now(UTC), None, connection, [], [])
 
 
 @pytest.fixture
