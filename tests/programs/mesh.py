@@ -126,6 +126,7 @@ def running_mesh(
     data.parent.mkdir(parents=True, exist_ok=True)
     if not is_first and "DATABASE_URL" not in (environment or {}):
         lay_cluster(data)
+    (data / "ready.json").unlink(missing_ok=True)  # of a run that lost its power
     log = data.parent / f"{data.name}-up.log"
     # The programs that `mailmesh up` starts itself, such as the migrations, are forks of it.
     command = (sys.executable, "-m", "tests.programs.forked", "stack", "up", "--data", str(data), *options)

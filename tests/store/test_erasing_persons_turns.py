@@ -38,7 +38,8 @@ async def test_one_process_at_a_time_erases(pool: db.Pool, monkeypatch: pytest.M
     waits = PersonErasing(pool, "processor", processor.PERSONS, replace(AT_ONCE, settle_seconds=3600))
     assert "sends" == (await waits.advance(one)).table
     with monkeypatch.context() as other:
-        other.setattr("services.meshkit.erasing_marks._PROCESS", new_id())
+        another = new_id()
+        other.setattr("services.meshkit.erasing_marks._process", lambda: another)
         assert not (await erasing.advance(one)).moved
     assert (await erasing.advance(one)).mark.is_done
 

@@ -26,9 +26,14 @@ def refused() -> float:
     )
 
 
-async def until_locked(database: asyncpg.Connection) -> None:
+async def until_committing(database: asyncpg.Connection) -> None:
+    """Wait until a commit of items waits for the lock. A sweep that waits for it leaves the buffer empty."""
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO ingest.items%'
+    """
     async with asyncio.timeout(30):
-        while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        while not await database.fetchval(waiting):
             await asyncio.sleep(0.01)
 
 
@@ -46,7 +51,7 @@ async def test_items_of_strangers_neither_take_room_nor_count_as_refused(
             await blocker.execute("LOCK TABLE ingest.items IN ACCESS EXCLUSIVE MODE")
             # The first is being committed, the second waits in the buffer.
             waiting = [asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk1"))))]
-            await until_locked(database)
+            await until_committing(database)
             waiting.append(asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk2")))))
             async with asyncio.timeout(30):
                 while not REGISTRY.get_sample_value("mailmesh_ingest_buffered_notifications"):
