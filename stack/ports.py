@@ -25,20 +25,15 @@ def free_port() -> int:
 
 def free_ports(count: int) -> list[int]:
     """Returns several different free loopback TCP ports, as `free_port` does."""
-    return [_kept_port() for _ in range(count)]
+    return [_kept_port(0) for _ in range(count)]
 
 
 def hold(port: int) -> bool:
     """Says whether a program could listen on the loopback port, and keeps it for that program as `free_port` does."""
-    keeper = socket.socket()
-    # Listeners set it too: connections of an earlier run that linger in TIME_WAIT do not count.
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        keeper.bind((LOOPBACK, port))
+        _kept_port(port)
     except OSError:
-        keeper.close()
         return False
-    _keep(keeper)
     return True
 
 
@@ -51,19 +46,21 @@ def accepts(port: int, timeout_seconds: float = 0.5) -> bool:
         return False
 
 
-def _kept_port() -> int:
+def _kept_port(port: int) -> int:
+    """Binds and keeps a port, 0 for any free one; raises `OSError` where a program could not listen on it."""
     keeper = socket.socket()
+    # Listeners set it too: connections of an earlier run that linger in TIME_WAIT do not count.
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    keeper.bind((LOOPBACK, 0))
-    _keep(keeper)
-    port: int = keeper.getsockname()[1]
-    return port
-
-
-def _keep(keeper: socket.socket) -> None:
+    try:
+        keeper.bind((LOOPBACK, port))
+    except OSError:
+        keeper.close()
+        raise
     _kept.append(keeper)
     while len(_kept) > _MOST_KEPT:
         _kept.popleft().close()
+    bound: int = keeper.getsockname()[1]
+    return bound
 
 
 def _let_go() -> None:
