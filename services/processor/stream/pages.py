@@ -15,7 +15,7 @@ from services.meshkit import db
 from services.processor.stream.contents import open_part
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.cursor_seal import CursorSeal, is_sealed, written
-from services.processor.stream.ends import check, newest, oldest, oldest_cursor
+from services.processor.stream.ends import at_event, check, newest, oldest, oldest_cursor
 from services.processor.stream.errors import CursorEpochChanged, EventNotFound, SealBroken
 from services.processor.stream.filter import Selection
 from services.processor.stream.metrics import SEALS_BROKEN
@@ -93,9 +93,10 @@ class EventReader:
             async with settled(self._pool, 0) as (_, state):
                 self._seal = state.seal
                 return newest(state)
-        given = None if word == EARLIEST or is_sealed(word) else read_cursor(word, field)
+        must_open = is_sealed(word)
+        given = None if word == EARLIEST or must_open else read_cursor(word, field)
         async with db.connection(self._pool) as connection:
-            if is_sealed(word):
+            if must_open:
                 given = await self._opened(connection, word, field)
             state = await stream_state(connection, given.position if given else 0)
         self._seal = state.seal
@@ -123,11 +124,11 @@ class EventReader:
         async with settled(self._pool, 0) as (connection, state):
             self._seal = state.seal
             last = await last_before(connection, position)
-        if last is None or last["position"] <= state.floor:
+        if last is None:
             return oldest(state)
         if last["position"] > state.head:
             return newest(state)
-        return Cursor(state.epoch, last["position"], tag_of(last["event_id"]))
+        return at_event(state, last["position"], last["event_id"])
 
     async def count(self, start: Cursor, selection: Selection, most: int, seconds: float) -> tuple[int, bool]:
         """Count the events after a cursor that a reader gets, in parts of the stream, up to a number and a time.
