@@ -14,6 +14,7 @@ import structlog
 
 from services.ingest.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.ingest.pulling.service_account import ServiceAccountTokens
+from services.meshkit.answers import bounded_body
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.providers.failures import Meaning, error_words, meaning_of
@@ -147,12 +148,10 @@ class PullSubscription:
         )
         try:
             response = await self._http.send(request, stream=True)
-            try:
-                if response.is_success:
-                    return response.status_code, response.headers, _object(await _bounded(response, most_bytes))
+            if not response.is_success:
                 return response.status_code, response.headers, await _error(response, most_bytes)
-            finally:
-                await response.aclose()
+            body = await bounded_body(response, most_bytes, _unavailable)
+            return response.status_code, response.headers, _object(body)
         except httpx.ReadTimeout:
             raise
         except httpx.HTTPError as exc:
@@ -177,17 +176,6 @@ class PullSubscription:
                 )
 
 
-async def _bounded(response: httpx.Response, most_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > most_bytes:
-            raise _unavailable()
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
 def _object(body: bytes) -> dict[str, Any]:
     """Parse an answer. An empty one is an empty object, as Google's JSON leaves out empty fields."""
     if not body.strip():
@@ -204,7 +192,7 @@ def _object(body: bytes) -> dict[str, Any]:
 async def _error(response: httpx.Response, most_bytes: int) -> dict[str, Any]:
     """Read the object of a refusal. One that has none, such as a page of HTML, is judged by its status alone."""
     try:
-        return _object(await _bounded(response, most_bytes))
+        return _object(await bounded_body(response, most_bytes, _unavailable))
     except ProviderUnavailable:
         return {}
 

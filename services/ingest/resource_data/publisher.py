@@ -7,6 +7,7 @@ page, "Change notifications with resource data", names the checks: signature, ex
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -15,6 +16,7 @@ import orjson
 
 from services.ingest.errors import ProviderUnavailable
 from services.ingest.metrics import VALIDATION_TOKENS
+from services.meshkit.answers import bounded_body
 from services.meshkit.published_keys import PublishedKeys
 from services.meshkit.secret import Secret
 from services.providers.names import MS365
@@ -141,12 +143,13 @@ def fetch_json(client: httpx.AsyncClient) -> Callable[[str], Awaitable[dict[str,
 
     Its failures are `ProviderUnavailable`: the POST is refused, and Graph repeats it.
     """
+    too_long = partial(_unavailable, "Microsoft's keys are larger than 256 KiB.")
 
     async def fetch(url: str) -> dict[str, Any]:
         try:
             # httpx bounds the pause between two bytes only: an answer in drops would take all POSTs with it.
             async with asyncio.timeout(_FETCH_SECONDS), client.stream("GET", url, timeout=_FETCH_SECONDS) as answer:
-                document = orjson.loads(await _bounded(answer.raise_for_status()))
+                document = orjson.loads(await bounded_body(answer.raise_for_status(), _MAX_DOCUMENT_BYTES, too_long))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
             raise _unavailable("Microsoft's keys could not be fetched.") from exc
         if not isinstance(document, dict):
@@ -154,15 +157,6 @@ def fetch_json(client: httpx.AsyncClient) -> Callable[[str], Awaitable[dict[str,
         return document
 
     return fetch
-
-
-async def _bounded(answer: httpx.Response) -> bytes:
-    found = bytearray()
-    async for chunk in answer.aiter_bytes():
-        found += chunk
-        if len(found) > _MAX_DOCUMENT_BYTES:
-            raise _unavailable("Microsoft's keys are larger than 256 KiB.")
-    return bytes(found)
 
 
 def _unavailable(message: str) -> ProviderUnavailable:

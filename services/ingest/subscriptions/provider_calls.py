@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from mailmesh.vault.v1.tenant_pb2 import Tenant
 from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.ingest.errors import TokenRejected
 from services.ingest.subscriptions.failures import TokenRejectedError, raise_for, unreachable
+from services.meshkit.answers import bounded_body
 from services.meshkit.secret import Secret
 from services.providers.abilities import MAIL_READ
 
@@ -111,13 +113,6 @@ class ProviderCalls:
 
     async def _read(self, response: httpx.Response) -> httpx.Response:
         """Return an answer with its body, unpacked, which is bounded."""
-        body = bytearray()
-        try:
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > ANSWER_BYTES:
-                    raise unreachable(self._provider)
-        finally:
-            await response.aclose()
+        body = await bounded_body(response, ANSWER_BYTES, partial(unreachable, self._provider))
         headers = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
-        return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
+        return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -20,6 +21,7 @@ import requests
 import requests.adapters
 import urllib3
 
+from services.meshkit.answers import bounded_body
 from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError
 from services.meshkit.hushed import hush
@@ -236,27 +238,17 @@ class ProviderApi:
         await self._client.aclose()
 
     async def _send(self, request: httpx.Request, auth: httpx.BasicAuth | None = None) -> Answer:
+        too_long = partial(ProviderUnavailable, metadata={"provider": self._provider})
         try:
             async with asyncio.timeout(self._timeout_seconds):  # httpx bounds each wait only
                 response = await self._client.send(request, auth=auth, stream=True)
-                body = await self._read(response)
+                body = await bounded_body(response, ANSWER_BYTES, too_long)
         except (httpx.HTTPError, TimeoutError) as exc:
             raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
         error = transient_failure(self._provider, response.status_code, response.headers, body)
         if error is not None:
             raise error
         return Answer(response.status_code, _document(body))
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        try:
-            async for piece in response.aiter_bytes(_PIECE_BYTES):
-                body += piece
-                if len(body) > ANSWER_BYTES:
-                    raise ProviderUnavailable(metadata={"provider": self._provider})
-        finally:
-            await response.aclose()
-        return bytes(body)
 
 
 def _document(body: bytes) -> dict[str, Any]:
